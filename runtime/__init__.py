@@ -1,0 +1,7 @@
+"""The runtime: executes a `specc.Plan` with PyTorch."""
+
+from __future__ import annotations
+
+from .session import Session, Step
+
+__all__ = ["Session", "Step"]

@@ -1,0 +1,18 @@
+"""Data sets, augmentation and batches; every random draw derives from (seed, epoch, sample index, stream).
+
+    splits = open_dataset(DataConfig("digits"))
+    loader = Loader(splits.train, 64, seed=0, train=True, device="cpu")
+    for images, labels in loader.epoch(3, start_step=17):   # resumes in the middle of epoch 3, bit for bit
+        ...
+
+A data set is one file in `sources/` with `load(config, info) -> Splits`, and one line in `specc/datasets.py`.
+"""
+
+from runtime.data.config import DataConfig
+from runtime.data.errors import DataError
+from runtime.data.loader import Loader
+from runtime.data.registry import open_dataset
+from runtime.data.splits import Batch, Split, Splits
+from specc.datasets import INFO, DatasetInfo
+
+__all__ = ["INFO", "Batch", "DataConfig", "DataError", "DatasetInfo", "Loader", "Split", "Splits", "open_dataset"]

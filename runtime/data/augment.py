@@ -1,0 +1,45 @@
+"""Augmentation of whole batches of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from runtime.data.draws import Draws, Indices
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class CropFlip:
+    """Pad by `pad` pixels (zeros, or reflected), crop the old size at a random place, mirror half of the images."""
+
+    pad: int = 0
+    mode: Literal["constant", "reflect"] = "constant"
+    flip: bool = False
+
+    def __call__(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        """Augment `images` (n, channels, height, width), which are the samples `indices` (n,)."""
+        if self.pad:
+            images = self._cropped(images, indices, draws)
+        if self.flip:
+            images = self._mirrored(images, indices, draws)
+        return images
+
+    def _mirrored(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        chosen = draws.below(2, indices, "flip") == 1
+        mirrored = images.copy()
+        mirrored[chosen] = images[chosen, :, :, ::-1]  # eight times faster than np.where over all of them
+        return mirrored
+
+    def _cropped(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        height, width = images.shape[2:]
+        sides = (self.pad, self.pad)
+        padded = np.pad(images, ((0, 0), (0, 0), sides, sides), mode=self.mode)
+        windows = sliding_window_view(padded, (height, width), axis=(2, 3))
+        top, left = (draws.below(2 * self.pad + 1, indices, stream) for stream in ("crop.top", "crop.left"))
+        return windows[np.arange(len(images)), :, top, left]

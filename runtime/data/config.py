@@ -1,0 +1,38 @@
+"""What the `data:` section of a spec says, as far as reading the data is concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+AUGMENTATIONS = ("none", "paper")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which data to read, and how.
+
+    `augment` is `none` or `paper` (what the papers' code does for this data set). `image_size`, in pixels, resizes to
+    a square: data sets held in memory once, when they are read (bilinear, antialiased); image folders while decoding;
+    paddings stay the paper's number of pixels. `resplit` merges train and test and splits them anew at the same
+    sizes, by a fixed permutation. `channels` and `samples` are for `synthetic`, `classes` for `synthetic` and
+    `image_folder`. `workers` processes decode the images of folders; data sets held in memory need none.
+    """
+
+    dataset: str
+    root: str = "data"
+    batch_size: int = 64
+    augment: str = "none"
+    image_size: int | None = None
+    classes: int | None = None
+    channels: int | None = None
+    samples: int | None = None
+    seed: int = 0
+    workers: int = 0
+    download: bool = False
+    resplit: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The absolute path of `root`."""
+        return Path(self.root).expanduser().resolve()

@@ -1,0 +1,57 @@
+"""Batches, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runtime.data.draws import Draws, Indices
+from runtime.data.splits import Batch, Split
+
+
+class Loader:
+    """The batches of one split, normalised and on `device`.
+
+    With `train` the samples are shuffled and augmented anew every epoch and an incomplete last batch is dropped
+    (unless it is the only one); without, every sample comes once, in order and as it is.
+    """
+
+    def __init__(
+        self, split: Split, batch_size: int, *, seed: int, train: bool, device: torch.device | str = "cpu"
+    ) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.train = train
+        self.device = torch.device(device)
+        self._mean, self._std = (
+            torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (split.info.mean, split.info.std)
+        )
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+        full, rest = divmod(len(self.split), self.batch_size)
+        return full if self.train and full else full + bool(rest)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """Images (n, channels, height, width) float32 and labels (n,) int64 of one epoch, from `start_step` on.
+
+        A batch depends on the epoch and its step only: starting late gives the same batches.
+        """
+        draws = Draws(self.seed, epoch)
+        batches = self._indices(draws)[start_step:]
+        for images, labels in self.split.batches(batches, draws if self.train else None):
+            yield self._normalised(images), labels.to(self.device, non_blocking=True)
+
+    def _indices(self, draws: Draws) -> list[Indices]:
+        size = len(self.split)
+        order = draws.permutation(size, "order") if self.train else np.arange(size)
+        return [order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(len(self))]
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        # Bytes cross to the device, a quarter of the traffic; then the operations of ToTensor and Normalize.
+        pixels = images.to(self.device, non_blocking=True).to(torch.float32)
+        return pixels.div_(self.split.peak).sub_(self._mean).div_(self._std)

@@ -1,0 +1,37 @@
+"""From a name to a data set: the facts in `specc.datasets`, the reader in the file of that name in `sources/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from importlib import import_module
+
+from runtime.data.config import AUGMENTATIONS, DataConfig
+from runtime.data.errors import DataError
+from runtime.data.splits import Splits
+from specc.datasets import INFO, DatasetInfo
+
+
+def open_dataset(config: DataConfig) -> Splits:
+    """Read a data set, or raise `DataError` saying where it was looked for and how to get it."""
+    _known("data set", config.dataset, INFO)
+    _known("augmentation", config.augment, AUGMENTATIONS)
+    # By name and late: a data set costs the imports of its own libraries only when it is used.
+    load: Callable[[DataConfig, DatasetInfo], Splits]
+    load = import_module(f"runtime.data.sources.{config.dataset}").load
+    return load(config, _resolved(config))
+
+
+def _resolved(config: DataConfig) -> DatasetInfo:
+    try:
+        return INFO[config.dataset].resolved(
+            image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _known(kind: str, name: str, names: Iterable[str]) -> None:
+    if name not in (known := list(names)):
+        nearest = get_close_matches(name, known, n=1, cutoff=0.0)
+        raise DataError(f"unknown {kind} `{name}`", help=[f"did you mean `{nearest[0]}`? known: {', '.join(known)}"])

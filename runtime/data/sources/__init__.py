@@ -1,0 +1,1 @@
+"""One file a data set, named as in the spec; each has `load(config, info) -> Splits`."""

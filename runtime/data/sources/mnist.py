@@ -1,0 +1,14 @@
+"""MNIST, 28 x 28 grey."""
+
+from __future__ import annotations
+
+from runtime.data.augment import CropFlip
+from runtime.data.config import DataConfig
+from runtime.data.idx import read_mnist_like
+from runtime.data.splits import Splits, in_memory
+from specc.datasets import DatasetInfo
+
+
+def load(config: DataConfig, info: DatasetInfo) -> Splits:
+    """`paper` crops out of two pixels of zero padding."""
+    return in_memory(config, info, *read_mnist_like(config, "MNIST"), paper=CropFlip(pad=2))

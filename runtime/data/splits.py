@@ -1,0 +1,107 @@
+"""The two halves of a data set, and the kind that is held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runtime.data.augment import CropFlip, Pixels
+from runtime.data.config import DataConfig
+from runtime.data.draws import Draws, Indices
+from specc.datasets import DatasetInfo
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Split(Protocol):
+    """The train or test half of a data set."""
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The facts, resolved: shape, classes and statistics are known."""
+
+    @property
+    def peak(self) -> int:
+        """The pixel value that stands for 1.0."""
+
+    def __len__(self) -> int:
+        """The number of samples."""
+
+    def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
+        """For each array of sample indices the images (n, channels, height, width) uint8 and the labels (n,) int64.
+
+        With `draws` the images are augmented, without they are as stored.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """A data set, opened."""
+
+    train: Split
+    test: Split
+    info: DatasetInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Images (n, channels, height, width) uint8 and labels (n,) int64."""
+
+    images: Pixels
+    labels: Indices
+
+    def __getitem__(self, indices: Indices) -> Arrays:
+        return Arrays(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySplit:
+    """A split held in memory as bytes."""
+
+    info: DatasetInfo
+    data: Arrays
+    augmentation: CropFlip
+    peak: int = 255
+
+    def __len__(self) -> int:
+        return len(self.data.labels)
+
+    def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
+        """See `Split.batches`."""
+        for indices in batches:
+            batch = self.data[indices]
+            images = self.augmentation(batch.images, indices, draws) if draws else batch.images
+            yield torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(batch.labels)
+
+
+def in_memory(
+    config: DataConfig, info: DatasetInfo, train: Arrays, test: Arrays, *, paper: CropFlip, peak: int = 255
+) -> Splits:
+    """The splits of a data set that fits into memory; `paper` is its `augment: paper`."""
+    if config.resplit:
+        train, test = _resplit(train, test)
+    augmentation = paper if config.augment == "paper" else CropFlip()
+    opened = [ArraySplit(info, _resized(half, info), augmentation, peak) for half in (train, test)]
+    return Splits(opened[0], opened[1], info)
+
+
+def _resplit(train: Arrays, test: Arrays) -> tuple[Arrays, Arrays]:
+    """All images, split anew at the same sizes."""
+    merged = Arrays(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
+    # The seed is fixed: runs with different training seeds are compared on one test set.
+    order = Draws(0, 0).permutation(len(merged.labels), "resplit")
+    return merged[order[: len(train.labels)]], merged[order[len(train.labels) :]]
+
+
+def _resized(data: Arrays, info: DatasetInfo) -> Arrays:
+    size = info.image_size
+    if data.images.shape[2:] == size:
+        return data
+    images = torch.from_numpy(data.images)
+    resized = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+    return Arrays(resized.numpy(), data.labels)

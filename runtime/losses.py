@@ -1,0 +1,47 @@
+"""The losses, by the name that a plan gives them. Each takes (output, target) and returns a scalar mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of (N, classes) logits against (N,) labels."""
+    return F.cross_entropy(logits.to(_at_least_fp32(logits)), labels)
+
+
+def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.07) -> Tensor:
+    """Supervised contrastive loss of (N, D) features, one view (Khosla et al. 2020, 2004.11362, equation 2).
+
+    Self-pairs are left out; a sample without positives contributes zero but counts in the mean, as in InfoPro's code.
+    """
+    z = F.normalize(features.to(_at_least_fp32(features)), dim=1)
+    similarity = z @ z.T / temperature
+    similarity = similarity - similarity.max(1, keepdim=True).values.detach()
+    others = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    log_prob = similarity - (similarity.exp() * others).sum(1, keepdim=True).log()
+    positives = (labels[:, None] == labels[None, :]) & others
+    return -((log_prob * positives).sum(1) / positives.sum(1).clamp(min=1)).mean()
+
+
+def bce(image: Tensor, target: Tensor) -> Tensor:
+    """Mean binary cross-entropy of a restored image in (0, 1)."""
+    return F.binary_cross_entropy(image.to(target.dtype), target)
+
+
+def mse(image: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of a restored image."""
+    return F.mse_loss(image.to(target.dtype), target)
+
+
+def _at_least_fp32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (cross_entropy, contrastive, bce, mse)}

@@ -1,0 +1,72 @@
+"""Measures the memory of real steps: the allocator's own peak on CUDA, live tensor bytes on a CPU."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of every storage that an op made and somebody still holds; works on fake tensors too."""
+
+    def __init__(self, resident: Iterable[Tensor] = ()) -> None:
+        super().__init__()
+        self.alive = 0
+        self.peak = 0
+        self._known: dict[int, weakref.ref[Any]] = {}
+        for tensor in resident:
+            self.add(tensor)
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the op and count what it made."""
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        return result
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor's storage from now on until it dies."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._known:
+            return
+        size = storage.nbytes()
+
+        def died(_: Any) -> None:
+            self._known.pop(key, None)
+            self.alive -= size
+
+        self._known[key] = weakref.ref(storage, died)
+        self.alive += size
+        self.peak = max(self.peak, self.alive)
+
+
+class Meter:
+    """The peak memory of the steps run under it, in bytes; 0 before the first."""
+
+    def __init__(self, device: torch.device, resident: Callable[[], Iterable[Tensor]]) -> None:
+        self.device = device
+        self.resident = resident
+        self.peak_bytes = 0
+
+    def measure(self, step: Callable[[], Any], inputs: Iterable[Tensor]) -> Any:
+        """Run one step and keep its peak if it is the highest so far."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            result = step()
+            torch.cuda.synchronize(self.device)
+            self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated(self.device))
+            return result
+        with LiveTensors([*self.resident(), *inputs]) as live:
+            result = step()
+        self.peak_bytes = max(self.peak_bytes, live.peak)
+        return result

@@ -1,0 +1,77 @@
+"""All tensors of a plan: its networks as modules, their canonical names, and the optimizers of its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from specc.plan import LinkPlan, Plan
+
+from .network import GraphModule, initialise
+
+
+class Model:
+    """The networks of a plan on one device."""
+
+    def __init__(self, plan: Plan, device: torch.device, dtype: torch.dtype) -> None:
+        self.plan = plan
+        with torch.device("meta"):
+            self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
+        for name, module in self.networks.items():
+            module.to_empty(device=device).to(dtype)
+            for parameter in module.parameters():
+                parameter.requires_grad_(plan.networks[name].group is not None)
+        self.blocks = [self.networks[block.name] for block in plan.blocks]
+        self.links = [link for unit in plan.units for link in unit.links]
+        self.parameters = dict(self._parameters())
+        self.reset(plan.config.train.seed)
+
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for module in self.networks.values():
+            yield from module.canonical_parameters()
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Buffers by canonical name."""
+        return {name: tensor for module in self.networks.values() for name, tensor in module.canonical_buffers()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a checkpoint of the model holds."""
+        return {**self.parameters, **self.buffers}
+
+    def group(self, name: str) -> list[nn.Parameter]:
+        """The parameters of an optimizer group."""
+        return [p for network in self.plan.groups[name] for p in self.networks[network].parameters()]
+
+    def reset(self, seed: int) -> None:
+        """Draw all parameters anew and clear all statistics."""
+        for module in self.networks.values():
+            for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
+                for name, tensor in part.named_parameters():
+                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.name, seed)
+                for name, tensor in part.named_buffers():
+                    tensor.fill_(1 if name == "running_var" else 0)
+        for link in self.links:
+            if link.init == "copy":
+                self._copy_source(link)
+
+    @torch.no_grad()
+    def _copy_source(self, link: LinkPlan) -> None:
+        for copy, source in link.sources.items():
+            self.parameters[copy].copy_(self.parameters[source])
+            if link.bias:
+                self.parameters[copy.replace(link.ema, link.bias, 1)].copy_(self.parameters[source])
+
+    @torch.no_grad()
+    def update_averages(self, link: LinkPlan) -> None:
+        """ema <- m ema + (1 - m) source, in place."""
+        copies = [self.parameters[name] for name in link.sources]
+        sources = [self.parameters[name] for name in link.sources.values()]
+        torch._foreach_lerp_(copies, sources, 1 - link.momentum)
+
+    def train(self, mode: bool) -> None:
+        """Batch statistics (training) or running statistics (evaluation)."""
+        for module in self.networks.values():
+            module.train(mode)

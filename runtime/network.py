@@ -1,0 +1,90 @@
+"""A plan's network as a torch module: nodes run in order, every value dies with its last reader."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from specc.backbone.graph import INPUT
+from specc.plan import Network
+
+from .modules import BUILDERS, BatchNorm
+
+
+class GraphModule(nn.Module):
+    """Executes one network; its tensors are known by their canonical names."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        graph = network.graph
+        self.parts = nn.ModuleList(BUILDERS[node.op.name](node.op, node.in_shapes) for node in graph.nodes)
+        for node, part in zip(graph.nodes, self.parts, strict=True):
+            if node.name in graph.overwriting:
+                part.inplace = True
+        self._dying = _last_uses(network)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the graph on one batch."""
+        values = {INPUT: x}
+        del x  # the caller decides how long the input lives
+        graph = self.network.graph
+        for node, part, dying in zip(graph.nodes, self.parts, self._dying, strict=True):
+            values[node.name] = part(*(values[name] for name in node.inputs))
+            for name in dying:
+                del values[name]
+        return values[graph.output]
+
+    def canonical_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Parameters by canonical name."""
+        for node, part in zip(self.network.graph.nodes, self.parts, strict=True):
+            for name, tensor in part.named_parameters():
+                yield f"{self.network.prefix}{node.name}.{name}", tensor
+
+    def canonical_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Buffers by canonical name."""
+        for node, part in zip(self.network.graph.nodes, self.parts, strict=True):
+            for name, tensor in part.named_buffers():
+                yield f"{self.network.prefix}{node.name}.{name}", tensor
+
+    def track(self, on: bool) -> None:
+        """Whether training forwards update the running statistics."""
+        for part in self.parts:
+            if isinstance(part, BatchNorm):
+                part.tracking = on
+
+
+def _last_uses(network: Network) -> list[tuple[str, ...]]:
+    """For every node, the values that nobody reads after it."""
+    graph = network.graph
+    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    dying: list[list[str]] = [[] for _ in graph.nodes]
+    for name, i in last.items():
+        dying[i].append(name)
+    return [tuple(names) for names in dying]
+
+
+@torch.no_grad()
+def initialise(name: str, tensor: Tensor, node_op: str, seed: int) -> None:
+    """Draw one parameter from (seed, name) alone, so that a network starts the same in every method.
+
+    Convolutions: normal with variance 2 / (k² · out) (He et al. 2015, fan-out); linear layers and convolution biases:
+    torch's uniform default; normalisations start as the identity.
+    """
+    digest = hashlib.blake2b(f"{seed}:init:{name}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    kind = name.rpartition(".")[2]
+    if tensor.dim() == 4:
+        draw = torch.empty(tensor.shape, dtype=torch.float64).normal_(generator=generator)
+        tensor.copy_(draw * math.sqrt(2 / (tensor.shape[0] * tensor.shape[2] * tensor.shape[3])))
+    elif tensor.dim() == 2:
+        draw = torch.empty(tensor.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+        tensor.copy_(draw / math.sqrt(tensor.shape[1]))
+    elif node_op in ("conv", "linear"):
+        tensor.zero_()
+    else:
+        tensor.fill_(1.0 if kind == "weight" else 0.0)

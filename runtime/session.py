@@ -1,0 +1,88 @@
+"""A plan brought to life on one device: train a step, predict, and know every tensor by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from specc.plan import Plan
+
+from .executor import Executor, total_loss
+from .model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one training step said; tensors are detached and stay on the device."""
+
+    losses: dict[str, dict[str, Tensor]]  # unit -> term -> unweighted loss
+    total: dict[str, Tensor]  # unit -> what it minimises
+    logits: Tensor  # (N, classes) of the training forward
+
+
+class Session:
+    """Executes a plan. `dtype` is that of parameters and inputs; `plan.config.train.precision` adds autocast."""
+
+    def __init__(self, plan: Plan, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.plan = plan
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.model = Model(plan, self.device, dtype)
+        self.optimizers = {group: self._optimizer(self.model.group(group)) for group in self._stepped_groups()}
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.config.train.precision == "fp16")
+        self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)
+
+    def _stepped_groups(self) -> Iterator[str]:
+        return (i.group for i in self.plan.instructions if i.kind == "step")
+
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        sgd = self.plan.config.train.optimizer
+        return torch.optim.SGD(
+            parameters, lr=sgd.lr, momentum=sgd.momentum, nesterov=sgd.nesterov, weight_decay=sgd.weight_decay, fused=True
+        )
+
+    def _step_group(self, group: str) -> None:
+        optimizer = self.optimizers[group]
+        self.scaler.step(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every parameter by its canonical name, averaged copies included."""
+        return iter(self.model.parameters.items())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Every buffer by its canonical name."""
+        return iter(self.model.buffers.items())
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of all groups from the next step on."""
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+    def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
+        """One step on normalised (N, C, H, W) images and (N,) labels; without `update` only gradients are left behind."""
+        logits = self.executor.run(images.to(self.device, self.dtype), labels.to(self.device), update=update)
+        if update:
+            self.scaler.update()
+        losses = self.executor.losses
+        total = {unit.name: total_loss(unit, losses[unit.name]) for unit in self.plan.units}
+        return Step(losses, total, logits.detach())
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of the backbone in evaluation mode."""
+        self.model.train(False)
+        values = images.to(self.device, self.dtype)
+        with self.executor.cast():
+            for block in self.model.blocks:
+                values = block(values)
+        return values
+
+    def resident(self) -> list[Tensor]:
+        """Tensors that live through a step: parameters, buffers and optimizer state."""
+        states = (s for o in self.optimizers.values() for state in o.state.values() for s in state.values())
+        return [*self.model.tensors().values(), *(s for s in states if isinstance(s, Tensor))]

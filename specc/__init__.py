@@ -1,0 +1,42 @@
+"""specc: a declarative compiler for supervised local learning. Importing it never imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .spec.load import Spec
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "Plan", "Spec", "SpecError", "__version__", "compile", "load"]
+
+_LAZY = {"Plan": "specc.plan", "Spec": "specc.spec.load"}
+
+
+def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
+    """Read and validate a spec file; `overrides` are ``key.path=value``. Raises `SpecError` with every diagnostic."""
+    from .spec.load import load as load_spec
+
+    return load_spec(source, overrides)
+
+
+def compile(source: str | os.PathLike[str] | Spec, overrides: Sequence[str] = ()) -> Plan:
+    """Compile a spec (a file's path, or what `load` returned) into a plan. Raises `SpecError` with every diagnostic."""
+    from .compiler import compile_spec
+    from .spec.load import Spec
+
+    spec = source if isinstance(source, Spec) else load(source, overrides)
+    return compile_spec(spec)[0]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'specc' has no attribute '{name}'")

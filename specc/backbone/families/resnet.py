@@ -1,0 +1,42 @@
+"""The ImageNet ResNets of He et al. 2016 in torchvision's layout (the stride sits on the 3×3 convolution)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ...schema import Config
+from ..graph import BackboneGraph
+from ..ops import BatchNorm, Conv, MaxPool, Relu, Shape
+from .base import LayerBuilder, basic_block, bottleneck, classifier_head, residual_stages
+
+STAGES: dict[int, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
+}  # fmt: skip
+
+
+class ResNet(Config):
+    """7×7 stem with max pool, four stages of basic blocks (18, 34) or bottlenecks (50, 101, 152), linear head."""
+
+    family: Literal["resnet"]
+    depth: Literal[18, 34, 50, 101, 152] = Field(50, description="number of weighted layers")
+
+    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph for images of shape `input` (C, H, W)."""
+        b = LayerBuilder(input)
+        with b.layer("stem"):
+            b.add("conv", Conv(64, k=7, stride=2))
+            b.add("bn", BatchNorm())
+            b.add("relu", Relu())
+            b.add("pool", MaxPool(k=3, stride=2, pad=1))
+        residual_stages(b, STAGES[self.depth], self._block)
+        classifier_head(b, classes)
+        return b.graph()
+
+    def _block(self, b: LayerBuilder, stage: int, stride: int) -> None:
+        inner = 64 * 2**stage
+        if self.depth < 50:
+            basic_block(b, inner, stride)
+        else:
+            bottleneck(b, inner, 4 * inner, stride)

@@ -1,0 +1,39 @@
+"""The CIFAR ResNets of He et al. 2016 (section 4.2), with projection shortcuts as the local-learning papers use them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ...schema import Config, Count
+from ..graph import BackboneGraph
+from ..ops import BatchNorm, Conv, Relu, Shape
+from .base import LayerBuilder, basic_block, classifier_head, residual_stages
+
+
+def _depth(value: int) -> int:
+    if value < 8 or (value - 2) % 6:
+        lower = max(8, value - (value - 2) % 6)
+        raise ValueError(f"a CIFAR ResNet has depth 6n + 2; nearest: {lower} and {lower + 6}")
+    return value
+
+
+class ResNetCifar(Config):
+    """Stem, three stages of n basic blocks, linear head; depth = 6n + 2."""
+
+    family: Literal["resnet_cifar"]
+    depth: Annotated[Count, AfterValidator(_depth)] = Field(32, description="6n + 2: 20, 32, 44, 56, 110, 1202, ...")
+    widths: list[Count] = Field([16, 16, 32, 64], min_length=4, max_length=4, description="stem and three stages")
+
+    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph for images of shape `input` (C, H, W)."""
+        b = LayerBuilder(input)
+        with b.layer("stem"):
+            b.add("conv", Conv(self.widths[0]))
+            b.add("bn", BatchNorm())
+            b.add("relu", Relu())
+        n = (self.depth - 2) // 6
+        residual_stages(b, (n, n, n), lambda b, stage, stride: basic_block(b, self.widths[stage + 1], stride))
+        classifier_head(b, classes)
+        return b.graph()

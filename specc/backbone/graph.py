@@ -1,0 +1,219 @@
+"""Graphs of ops: the backbone, and every auxiliary network, with shapes inferred while they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from .ops import Op, Shape, numel
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+INPUT = "input"  # the name of a graph's one input
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One op at its place: what it reads and what shapes pass through it (without the batch)."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    in_shapes: tuple[Shape, ...]
+    shape: Shape
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Trainable tensors by torch name."""
+        return self.op.parameters(*self.in_shapes)
+
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        """State tensors by torch name."""
+        return self.op.buffers(*self.in_shapes)
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of one sample's forward."""
+        return self.op.flops(self.in_shapes, self.shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Ops in executable order from one input to one output, the last node."""
+
+    input: Shape
+    nodes: tuple[Node, ...]
+
+    @property
+    def output(self) -> str:
+        """Name of the value that leaves the graph."""
+        return self.nodes[-1].name if self.nodes else INPUT
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the value that leaves the graph."""
+        return self.nodes[-1].shape if self.nodes else self.input
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Trainable tensors by ``node.tensor``."""
+        return {f"{n.name}.{p}": s for n in self.nodes for p, s in n.parameters.items()}
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(numel(s) for s in self.parameters.values())
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of one sample's forward."""
+        return sum(n.flops for n in self.nodes)
+
+    def uses(self) -> dict[str, int]:
+        """How many inputs read each value."""
+        counts = {INPUT: 0} | {node.name: 0 for node in self.nodes}
+        for node in self.nodes:
+            for name in node.inputs:
+                counts[name] += 1
+        return counts
+
+    @cached_property
+    def overwriting(self) -> frozenset[str]:
+        """Nodes that may work in place: nobody else reads their input, and no backward needs what it was."""
+        uses, made = self.uses(), {node.name: node for node in self.nodes}
+        return frozenset(n.name for n in self.nodes if n.op.inplace and uses[n.inputs[0]] == 1 and _spare(made.get(n.inputs[0])))
+
+
+def _spare(producer: Node | None) -> bool:
+    """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
+    return producer is not None and not producer.op.view and not producer.op.saved(producer.in_shapes, producer.shape).output
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A named run of nodes, the unit in which cuts are made and EMA links copy."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    path: tuple[str | int, ...] = ("backbone",)  # where the spec says so
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of what the layer hands on."""
+        return self.nodes[-1].shape
+
+
+@dataclass(frozen=True)
+class BackboneGraph:
+    """The network to be trained: layers in order, from the image to the logits."""
+
+    input: Shape
+    layers: tuple[Layer, ...]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of every layer."""
+        return {layer.name: i for i, layer in enumerate(self.layers)}
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """All nodes in executable order."""
+        return (node for layer in self.layers for node in layer.nodes)
+
+    @cached_property
+    def cuts(self) -> tuple[str, ...]:
+        """Layers after which one tensor alone separates the rest of the network: the legal ends of blocks."""
+        made = {INPUT: -1} | {node.name: i for i, layer in enumerate(self.layers) for node in layer.nodes}
+        last_read = dict(made)
+        for i, layer in enumerate(self.layers):
+            last_read.update((name, i) for node in layer.nodes for name in node.inputs)
+        live = [0] * (len(self.layers) + 1)  # live[i]: values that cross the boundary after layer i, as differences
+        for name, first in made.items():
+            live[max(first, 0)] += last_read[name] > max(first, 0)
+            live[last_read[name]] -= last_read[name] > max(first, 0)
+        crossing = accumulate(live)
+        return tuple(
+            layer.name
+            for i, (layer, count) in enumerate(zip(self.layers[:-1], crossing, strict=False))
+            if count == 1 and last_read[layer.nodes[-1].name] > i
+        )
+
+    def part(self, first: int, last: int) -> Graph:
+        """The graph of layers first..last (inclusive), whose only input is what the layer before them hands on."""
+        before = self.layers[first - 1] if first else None
+        shape, outer = (before.shape, before.nodes[-1].name) if before else (self.input, INPUT)
+        nodes = (node for layer in self.layers[first : last + 1] for node in layer.nodes)
+        return Graph(shape, tuple(rewire(node, {outer: INPUT}) for node in nodes))
+
+    def copy_of(self, first: int, count: int) -> Graph:
+        """Layers first..first+count-1 under names of their own, as an EMA link copies them."""
+        graph = self.part(first, first + count - 1)
+        names = {
+            node.name: node.name.removeprefix(layer.name + ".") if count == 1 else f"{i}.{node.name.removeprefix(layer.name + '.')}"
+            for i, layer in enumerate(self.layers[first : first + count])
+            for node in layer.nodes
+        }  # fmt: skip
+        return Graph(graph.input, tuple(replace(rewire(n, names), name=names[n.name]) for n in graph.nodes))
+
+    def to_networkx(self) -> nx.DiGraph:
+        """The graph of all nodes, each carrying its `Node` as the attribute ``node``."""
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        graph.add_node(INPUT)
+        for node in self.nodes:
+            graph.add_node(node.name, node=node)
+            graph.add_edges_from((source, node.name) for source in node.inputs)
+        return graph
+
+
+def rewire(node: Node, names: dict[str, str]) -> Node:
+    """The node with its inputs renamed."""
+    return replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
+
+
+class Builder:
+    """Adds ops one after the other, infers their shapes and names the unnamed ones by kind: conv0, bn0, conv1, ..."""
+
+    def __init__(self, input: Shape) -> None:
+        self.input = input
+        self.nodes: list[Node] = []
+        self.shapes: dict[str, Shape] = {INPUT: input}
+        self.last = INPUT
+        self._count: dict[str, int] = {}
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the last value."""
+        return self.shapes[self.last]
+
+    def add(self, op: Op, name: str | None = None, inputs: Sequence[str] | None = None) -> str:
+        """Append one op reading `inputs` (by default the last value); raises `ShapeError` when it does not fit."""
+        name = name or self._number(op.prefix)
+        sources = tuple(inputs or (self.last,))
+        in_shapes = tuple(self.shapes[source] for source in sources)
+        node = Node(name, op, sources, in_shapes, op.output(*in_shapes))
+        self.nodes.append(node)
+        self.shapes[name] = node.shape
+        self.last = name
+        return name
+
+    def chain(self, ops: Iterable[Op]) -> str:
+        """Append unnamed ops, each reading the one before."""
+        for op in ops:
+            self.add(op)
+        return self.last
+
+    def graph(self) -> Graph:
+        """What was built so far."""
+        return Graph(self.input, tuple(self.nodes))
+
+    def _number(self, prefix: str) -> str:
+        i = self._count.get(prefix, 0)
+        self._count[prefix] = i + 1
+        return f"{prefix}{i}"

@@ -1,0 +1,97 @@
+"""What every op says about itself: arguments, shape, parameters, FLOPs and what autograd keeps for its backward.
+
+Shapes never contain the batch: ``(C, H, W)`` for feature maps, ``(T, D)`` for tokens, ``(D,)`` for vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """An op cannot take the shape it is given; the message says both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the autograd graph keeps between the forward and the backward of one op.
+
+    Kept inputs and outputs are references to values that may be shared with other ops; the rest belongs to this op alone.
+    """
+
+    inputs: tuple[int, ...] = ()  # indices of the inputs that stay alive
+    output: bool = False
+    elements: int = 0  # further numbers of the activation's dtype, a sample
+    bytes: int = 0  # further bytes, a sample (masks, int64 indices)
+    floats: int = 0  # further fp32 numbers, independent of the batch (statistics)
+
+
+NOTHING = Saved()
+
+
+class Op:
+    """One operation of the vocabulary; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
+    arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
+    aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
+    inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
+    view: ClassVar[bool] = False  # the output shares the storage of its input
+    passes_gradient: ClassVar[bool] = False  # the gradient of the output is the gradient of every input, unchanged
+
+    def output(self, *inputs: Shape) -> Shape:
+        """Shape of the result; raises `ShapeError` when the inputs do not fit."""
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        """Trainable tensors, by their torch name."""
+        return {}
+
+    def buffers(self, *inputs: Shape) -> dict[str, Shape]:
+        """Tensors that are state but not trained, by their torch name; an empty shape is an int64 counter."""
+        return {}
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        """Floating-point operations of the forward of one sample; a multiply-add counts two."""
+        return 0
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        """What autograd keeps for the backward when gradients are needed."""
+        return NOTHING
+
+    def accepts(self, shape: Shape) -> bool:
+        """Whether the op can follow a value of this shape (for generators and diagnostics)."""
+        try:
+            self.output(*[shape] * (self.arity or 2))
+        except ShapeError:
+            return False
+        return True
+
+
+def numel(shape: Shape) -> int:
+    """Number of elements of one sample."""
+    return prod(shape)
+
+
+def show(shape: Shape) -> str:
+    """A shape as people write it: ``16×32×32``."""
+    return "×".join(map(str, shape))
+
+
+def need_map(op: Op, shape: Shape) -> tuple[int, int, int]:
+    """The (C, H, W) of a feature map, or a `ShapeError` that names the op."""
+    if len(shape) != 3:
+        raise ShapeError(f"`{op.name}` takes a feature map (C×H×W), not {show(shape)}")
+    return shape[0], shape[1], shape[2]
+
+
+def window(size: int, k: int, stride: int, pad: int, dilation: int = 1) -> int:
+    """Output length of a sliding window along one axis."""
+    return (size + 2 * pad - dilation * (k - 1) - 1) // stride + 1

@@ -1,0 +1,86 @@
+"""Ops as YAML writes them: ``{op: conv, out: 128, k: 1}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from . import OPS, BatchNorm, Conv, Op, Relu
+
+MACROS = {"conv_bn_relu": Conv}  # takes the arguments of its first op
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A named op or macro with its arguments checked."""
+
+    op: str
+    args: Op
+
+    def ops(self) -> tuple[Op, ...]:
+        """The ops it stands for."""
+        return (self.args, BatchNorm(), Relu()) if self.op == "conv_bn_relu" else (self.args,)
+
+
+@cache
+def adapter(kind: type[Op]) -> TypeAdapter[Op]:
+    """Validates the arguments of one op."""
+    return TypeAdapter(kind, config=ConfigDict(extra="forbid", strict=True))
+
+
+def arguments(kind: type[Op]) -> dict[str, bool]:
+    """The op's argument names and whether each is required."""
+    return {f.name: f.default is MISSING for f in fields(kind)}  # type: ignore[arg-type]
+
+
+def parse(value: Any) -> Entry:
+    """An entry from a mapping; errors name the argument in their context."""
+    if isinstance(value, Entry):
+        return value
+    if not isinstance(value, Mapping) or not isinstance(value.get("op"), str):
+        raise PydanticCustomError("op_entry", "an op is a mapping such as `{op: conv, out: 64}`", {})
+    name = value["op"]
+    kind = MACROS.get(name) or OPS.get(name)
+    if kind is None:
+        raise PydanticCustomError("op_unknown", "unknown op `{name}`", {"name": name, "key": "op"})
+    return Entry(name, make(kind, {k: v for k, v in value.items() if k != "op"}))
+
+
+def make(kind: type[Op], args: Mapping[str, Any]) -> Op:
+    """An op from plain arguments; raises `PydanticCustomError` that names the first wrong argument."""
+    try:
+        return adapter(kind).validate_python({k: tuple(v) if isinstance(v, list) else v for k, v in args.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        slug = {"unexpected_keyword_argument": "op_argument", "missing": "op_missing"}.get(first["type"], "op_value")
+        context = {"name": kind.name, "key": key, "reason": first["msg"]}
+        raise PydanticCustomError(slug, "argument `{key}` of `{name}`: {reason}", context) from None  # type: ignore[arg-type]
+
+
+def dump(entry: Entry) -> dict[str, Any]:
+    """The mapping an entry was read from."""
+    return {"op": entry.op, **plain(entry.args)}
+
+
+def plain(op: Op) -> dict[str, Any]:
+    """The op's arguments as JSON knows them."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(op).items()}  # type: ignore[call-overload]
+
+
+def expand(entries: Sequence[Entry]) -> Iterator[Op]:
+    """All ops of a list of entries, macros expanded."""
+    return (op for entry in entries for op in entry.ops())
+
+
+OpEntry = Annotated[
+    Entry,
+    PlainValidator(parse),
+    PlainSerializer(dump),
+    WithJsonSchema({"type": "object", "required": ["op"], "properties": {"op": {"enum": [*OPS, *MACROS]}}}),
+]

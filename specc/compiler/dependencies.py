@@ -1,0 +1,121 @@
+"""Pass 4: the tasks of one training step and the hazards between them, as a networkx graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..plan import Block, Instruction, Unit, branch_cotangent, branch_output, cotangent, features, tape
+from .draft import Draft
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An instruction with what it reads and writes. Values carry data; `params:`, `grads:` and `ema:` are state."""
+
+    instruction: Instruction
+    reads: frozenset[str]
+    writes: frozenset[str]
+
+
+def depend(draft: Draft) -> Draft:
+    """List the tasks in an order that is surely right, then keep only the order that hazards demand."""
+    return draft.having(tasks=hazards(list(tasks(draft))))
+
+
+def hazards(program: list[Task]) -> nx.DiGraph:
+    """Read-after-write, write-after-read and write-after-write edges of a program; nodes are its positions."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    writer: dict[str, int] = {}
+    readers: dict[str, list[int]] = {}
+    for i, task in enumerate(program):
+        graph.add_node(i, task=task)
+        for value in task.reads - task.writes:
+            if value in writer:
+                graph.add_edge(writer[value], i)
+            readers.setdefault(value, []).append(i)
+        for value in task.writes:
+            graph.add_edges_from((j, i) for j in (*readers.pop(value, ()), *([writer[value]] if value in writer else [])))
+            writer[value] = i
+    return graph
+
+
+def tasks(draft: Draft) -> Iterator[Task]:
+    """The program: forward block by block, each unit's losses when its last block is done, each window's gradient."""
+    ends: dict[int, list[Unit]] = {}
+    for unit in draft.units:
+        ends.setdefault(unit.end, []).append(unit)
+    last_end = {unit.start: max(u.end for u in draft.units if u.start == unit.start) for unit in draft.units}
+    starts = {block.index: _starts(draft, block.index, last_end) for block in draft.blocks}
+    for block in draft.blocks:
+        yield _forward(block, starts[block.index])
+        for unit in ends.get(block.index, ()):
+            yield from _losses(unit)
+        for start in sorted(s for s, end in last_end.items() if end == block.index):
+            yield from (_backward(b, start) for b in range(block.index, start - 1, -1))
+        for unit in ends.get(block.index, ()):
+            if unit.links:
+                yield _ema_update(unit)
+    yield from _steps(draft, starts)
+
+
+def _starts(draft: Draft, block: int, last_end: dict[int, int]) -> list[int]:
+    """The windows whose gradient passes through a block, by their first block."""
+    return sorted(s for s, end in last_end.items() if s <= block <= end)
+
+
+def _forward(block: Block, starts: list[int]) -> Task:
+    k = block.index
+    instruction = Instruction("forward", block=k, needs_grad=bool(starts), input_grad=any(s < k for s in starts))
+    writes = {features(k), *([tape(k)] if starts else [])}
+    return Task(instruction, frozenset({features(k - 1), f"params:{block.name}"}), frozenset(writes))
+
+
+def _losses(unit: Unit) -> Iterator[Task]:
+    """The branch of a unit's EMA links, its heads, and the gradient back through the branch."""
+    target = cotangent(unit.end, unit.start)
+    source = features(unit.end)
+    copies = {f"ema:{unit.name}", f"params:{unit.name}.bias"}
+    if unit.links:
+        yield Task(Instruction("branch", unit=unit.name), frozenset({source, *copies}), frozenset({branch_output(unit.name)}))
+    for head in unit.heads:
+        reads = {branch_output(unit.name) if unit.links else source, f"params:{unit.name}.{head.name}"}
+        reads |= {"labels"} if head.target == "labels" else {features(-1)}
+        writes = {branch_cotangent(unit.name) if unit.links else target, f"grads:{unit.name}.{head.name}"}
+        yield Task(Instruction("head", unit=unit.name, head=head.name), frozenset(reads | writes), frozenset(writes))
+    if unit.links:
+        reads = {branch_output(unit.name), branch_cotangent(unit.name), *copies, target}
+        writes = {target, f"grads:{unit.name}.bias", branch_output(unit.name)}
+        yield Task(Instruction("branch_backward", unit=unit.name), frozenset(reads), frozenset(writes))
+
+
+def _backward(block: int, start: int) -> Task:
+    reads = {cotangent(block, start), tape(block), f"params:block{block}", f"grads:block{block}"}
+    writes = {f"grads:block{block}", tape(block)}
+    if start < block:
+        reads |= {cotangent(block - 1, start)}
+        writes |= {cotangent(block - 1, start)}
+    return Task(Instruction("backward", block=block, start=start), frozenset(reads), frozenset(writes))
+
+
+def _ema_update(unit: Unit) -> Task:
+    """After the unit's backward, from the source's values before this step's optimizer step."""
+    reads = {f"params:{link.source_block}" for link in unit.links} | {f"grads:block{unit.end}"}
+    return Task(Instruction("ema_update", unit=unit.name), frozenset(reads), frozenset({f"ema:{unit.name}"}))
+
+
+def _steps(draft: Draft, starts: dict[int, list[int]]) -> Iterator[Task]:
+    """One optimizer step a group that has gradients."""
+    groups = [f"block{k}" for k, windows in starts.items() if windows]
+    for unit in draft.units:
+        groups += [f"{unit.name}.{head.name}" for head in unit.heads if head.networks]
+        groups += [network.group for network in draft.networks.values() if network.group == f"{unit.name}.bias"]
+    for group in groups:
+        state = frozenset({f"params:{group}", f"grads:{group}"})
+        yield Task(Instruction("step", group=group), state, state)

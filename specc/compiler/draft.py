@@ -1,0 +1,53 @@
+"""What the passes hand to one another: the spec, and what is known of the plan so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..backbone.graph import BackboneGraph
+from ..datasets import DatasetInfo
+from ..diagnostics import Diagnostic
+from ..plan import Block, Instruction, Memory, Network, Unit
+from ..spec.load import Spec
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan in the making. Each pass fills in the next fields; a pass that finds errors leaves them as they were."""
+
+    spec: Spec
+    diagnostics: tuple[Diagnostic, ...] = ()
+    data: DatasetInfo | None = None
+    backbone: BackboneGraph | None = None
+    blocks: tuple[Block, ...] = ()
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    units: tuple[Unit, ...] = ()
+    tasks: nx.DiGraph | None = None
+    instructions: tuple[Instruction, ...] = ()
+    memory: Memory | None = None
+
+    def having(self, *found: Diagnostic, **changes: Any) -> Draft:
+        """The draft with more diagnostics and further fields."""
+        return replace(self, diagnostics=(*self.diagnostics, *found), **changes)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error was found."""
+        return any(d.is_error for d in self.diagnostics)
+
+    @property
+    def graph(self) -> BackboneGraph:
+        """The backbone; only passes after `expand` may ask."""
+        assert self.backbone is not None
+        return self.backbone
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The data set's facts; only passes after `expand` may ask."""
+        assert self.data is not None
+        return self.data

@@ -1,0 +1,229 @@
+"""Pass 6: predict the memory of one step by walking the instructions with a pretend allocator. No torch."""
+
+from __future__ import annotations
+
+from ..backbone.graph import Graph
+from ..backbone.ops import numel
+from ..diagnostics import Diagnostic, Severity
+from ..plan import (
+    HeadPlan,
+    Instruction,
+    Memory,
+    Moment,
+    Network,
+    Unit,
+    branch_cotangent,
+    branch_output,
+    cotangent,
+    features,
+    tape,
+)
+from ..schema import show_bytes
+from . import tape as tapes
+from .allocator import Allocator, Storage
+from .draft import Draft
+
+ACTIVATION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+def measure(draft: Draft) -> Draft:
+    """Predict the timeline and hold its peak against the budget."""
+    memory = Simulation(draft).run()
+    return draft.having(*_over_budget(draft, memory), memory=memory)
+
+
+def _over_budget(draft: Draft, memory: Memory) -> list[Diagnostic]:
+    spec, budget = draft.spec, draft.spec.config.budget
+    if budget is None or memory.peak_bytes <= budget.memory:
+        return []
+    where = draft.instructions[memory.peak_instruction]
+    severity = Severity.ERROR if budget.on_exceed == "error" else Severity.WARNING
+    most = max(memory.categories, key=lambda name: memory.categories[name])
+    return [
+        Diagnostic(
+            "SPC501",
+            f"one step is predicted to take {show_bytes(memory.peak_bytes)}, over the budget of {show_bytes(budget.memory)}",
+            spec.span("budget", "memory"),
+            f"{show_bytes(memory.peak_bytes - budget.memory)} too little",
+            severity,
+            help=(
+                f"the peak is at `{where}`; {show_bytes(memory.categories[most])} of it are {most}",
+                "more blocks (`split`), a smaller `data.batch_size` or a larger budget would help",
+            ),
+        )
+    ]
+
+
+class Simulation:
+    """One training step, from the second on (momentum exists), under a pretend allocator."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        config = draft.spec.config
+        self.costs = tapes.Costs(config.data.batch_size, ACTIVATION_BYTES[config.train.precision])
+        self.units = {unit.name: unit for unit in draft.units}
+        self.memory = Allocator()
+        self.values: dict[str, Storage] = {}
+        self.tapes: dict[str, tapes.Tape] = {}
+        self.grads: dict[str, dict[str, Storage]] = {}
+
+    def run(self) -> Memory:
+        """The timeline of the whole step."""
+        self._resident()
+        moments = []
+        for i, instruction in enumerate(self.draft.instructions):
+            self.memory.begin()
+            getattr(self, f"_{instruction.kind}")(instruction)
+            moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
+        top = max(moments, key=lambda moment: moment.bytes)
+        return Memory(top.bytes, top.instruction, top.categories, tuple(moments))
+
+    def _resident(self) -> None:
+        """What lives through the whole step: parameters, their optimizer state, averages, buffers, the batch."""
+        for network in self.draft.networks.values():
+            count = network.graph.parameter_count
+            if network.group is None:
+                self.memory.new(4 * count, "EMA copies")
+            else:
+                self.memory.new(4 * count, "parameters")
+                if self.draft.spec.config.train.optimizer.momentum:
+                    self.memory.new(4 * count, "optimizer state")
+            self.memory.new(_buffer_bytes(network.graph), "buffers")
+        assert self.draft.info.shape is not None
+        batch = self.costs.batch
+        self.values[features(-1)] = self.memory.new(4 * numel(self.draft.info.shape) * batch, "inputs")
+        self.memory.new(8 * batch, "inputs")  # labels
+
+    def _forward(self, i: Instruction) -> None:
+        network = self.draft.networks[f"block{i.block}"]
+        source = self.values[features(i.block - 1)]
+        out, recorded = tapes.forward(
+            self.memory, self.costs, network.graph, source, record=i.needs_grad, input_grad=i.input_grad
+        )
+        self.values[features(i.block)] = out
+        if i.needs_grad:
+            self.values[tape(i.block)] = self.memory.hold(out)  # the graph hangs on the output
+            self.tapes[tape(i.block)] = recorded
+
+    def _branch(self, i: Instruction) -> None:
+        unit = self.units[i.unit]
+        source = self.values[features(unit.end)]
+        outputs = []
+        for link in unit.links:
+            for name in filter(None, (link.bias, link.ema)):
+                network = self.draft.networks[name]
+                out, recorded = tapes.forward(
+                    self.memory, self.costs, network.graph, source,
+                    record=True, trainable=network.group is not None, input_grad=True,
+                )  # fmt: skip
+                outputs.append(out)
+                self.tapes[name] = recorded
+        total = outputs[0] if len(outputs) == 1 else self.memory.new(outputs[0].bytes, "activations")
+        self.memory.drop(*(out for out in outputs if out is not total))
+        self.values[branch_output(unit.name)] = total
+
+    def _branch_backward(self, i: Instruction) -> None:
+        unit = self.units[i.unit]
+        incoming = self.values[branch_cotangent(unit.name)]
+        for link in reversed(unit.links):
+            for name in filter(None, (link.ema, link.bias)):
+                network = self.draft.networks[name]
+                found = tapes.backward(
+                    self.memory, self.costs, self.tapes.pop(name), incoming, self._grads(network), network.prefix,
+                    input_grad=True,
+                )  # fmt: skip
+                self._accumulate(cotangent(unit.end, unit.start), found)
+
+    def _head(self, i: Instruction) -> None:
+        unit = self.units[i.unit]
+        head = next(h for h in unit.heads if h.name == i.head)
+        source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
+        found = self._losses(unit, head, source)
+        target = branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start)
+        self._accumulate(target, found)
+
+    def _losses(self, unit: Unit, head: HeadPlan, source: Storage) -> Storage | None:
+        """Forward, loss and backward of a head; the gradient at its features."""
+        if not head.networks:
+            return self._loss_and_backward(head, [(None, source, numel(unit.feature))])[0]
+        networks = [self.draft.networks[name] for name in head.networks]
+        if head.patches is None:
+            return self._run(head, [(networks[0], source)])[0]
+        whole = None
+        size = numel(unit.feature) * self.costs.batch * self.costs.activation
+        rounds = [[n] for n in networks] if head.patches.execution == "sequential" else [networks]
+        for members in rounds:
+            parts = [self.memory.new(size // len(networks), "activations") for _ in members]
+            grads = self._run(head, list(zip(members, parts, strict=True)))
+            whole = whole or self.memory.new(size, "gradients of activations")
+            self.memory.drop(*parts, *(g for g in grads if g is not None))
+        return whole
+
+    def _run(self, head: HeadPlan, members: list[tuple[Network, Storage]]) -> list[Storage | None]:
+        outs = []
+        for network, source in members:
+            out, recorded = tapes.forward(self.memory, self.costs, network.graph, source, record=True, input_grad=True)
+            self.tapes[f"{network.name}#{len(outs)}"] = recorded
+            outs.append((network, out, numel(network.graph.shape)))
+        return self._loss_and_backward(head, outs)  # type: ignore[arg-type]
+
+    def _loss_and_backward(self, head: HeadPlan, outs: list[tuple[Network | None, Storage, int]]) -> list[Storage | None]:
+        batch = self.costs.batch
+        kept = [self.memory.new(4 * size * batch, "activations") for _, _, size in outs]  # log-probabilities, or targets
+        result: list[Storage | None] = []
+        for n, (network, out, size) in reversed(list(enumerate(outs))):
+            gradient = self.memory.new(4 * size * batch, "gradients of activations")
+            if head.loss in ("cross_entropy", "contrastive"):
+                second = self.memory.new(4 * size * batch, "gradients of activations")
+                self.memory.drop(gradient)
+                gradient = second
+            self.memory.drop(kept[n])
+            if network is None:
+                result.append(gradient)
+                continue
+            self.memory.drop(out)
+            recorded = self.tapes.pop(f"{network.name}#{n}")
+            found = tapes.backward(
+                self.memory, self.costs, recorded, gradient, self._grads(network), network.prefix, input_grad=True
+            )
+            self.memory.drop(gradient)
+            result.append(found)
+        return result
+
+    def _backward(self, i: Instruction) -> None:
+        network = self.draft.networks[f"block{i.block}"]
+        incoming = self.values[cotangent(i.block, i.start)]
+        found = tapes.backward(
+            self.memory, self.costs, self.tapes[tape(i.block)], incoming, self._grads(network), "",
+            retain=i.retain, input_grad=i.start < i.block,
+        )  # fmt: skip
+        if found is not None:
+            self._accumulate(cotangent(i.block - 1, i.start), found)
+
+    def _step(self, i: Instruction) -> None:
+        self.memory.drop(*self.grads.pop(i.group, {}).values())
+
+    def _ema_update(self, i: Instruction) -> None:
+        """In place, nothing new."""
+
+    def _free(self, i: Instruction) -> None:
+        for name in i.values:
+            if name in self.values:
+                self.memory.drop(self.values.pop(name))
+
+    def _grads(self, network: Network) -> dict[str, Storage]:
+        assert network.group is not None or not network.graph.parameters or network.prefix
+        return self.grads.setdefault(network.group or "", {})
+
+    def _accumulate(self, name: str, storage: Storage | None) -> None:
+        """The value takes the storage, or the storage is added to it in place."""
+        if storage is None:
+            return
+        if name in self.values:
+            self.memory.drop(storage)
+        else:
+            self.values[name] = storage
+
+
+def _buffer_bytes(graph: Graph) -> int:
+    return sum(4 * numel(shape) if shape else 8 for node in graph.nodes for shape in node.buffers.values())

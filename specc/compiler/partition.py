@@ -1,0 +1,123 @@
+"""Pass 2: cut the backbone into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..backbone.graph import BackboneGraph, Graph
+from ..backbone.ops import BatchNorm
+from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..plan import Block, Network
+from .draft import Draft
+
+
+def partition(draft: Draft) -> Draft:
+    """Place the cuts that `split:` asks for and build one network a block."""
+    after = draft.spec.config.split.after
+    cuts, found = _even(draft) if after is None else _named(draft, after)
+    if any(d.is_error for d in found):
+        return draft.having(*found)
+    blocks, networks = build_blocks(draft, cuts)
+    return draft.having(*found, blocks=blocks, networks=networks)
+
+
+def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
+    """Cuts that leave every block nearly the same number of layers (the head goes with the last)."""
+    graph, count = draft.graph, draft.spec.config.split.blocks or 1
+    legal = [graph.index[name] for name in graph.cuts]
+    if count > len(legal) + 1:
+        message = f"{count} blocks need {count - 1} cuts, but the backbone has {len(legal)} places where it may be cut"
+        label = f"at most {len(legal) + 1}"
+        return [], [draft.spec.error("SPC402", message, "split", "blocks", label=label)]
+    return even_cuts(legal, count), []
+
+
+def even_cuts(legal: list[int], count: int) -> list[int]:
+    """`count - 1` of the legal positions, spread evenly and without repetition."""
+    cuts = [round(i * (len(legal) + 1) / count) - 1 for i in range(1, count)]
+    return [legal[min(max(c, 0), len(legal) - 1)] for c in cuts]
+
+
+def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]:
+    """The positions of the layers named in `split.after`, and what is wrong with them."""
+    graph, spec = draft.graph, draft.spec
+    found: list[Diagnostic] = []
+    cuts: dict[int, int] = {}  # layer -> entry
+    last = -1
+    for i, name in enumerate(after):
+        where = ("split", "after", i)
+        position = graph.index.get(name)
+        if position is None:
+            help = did_you_mean(name, graph.cuts)
+            found.append(spec.error("SPC201", f"no layer is called `{name}`", *where, label="unknown layer", help=help))
+        elif position in cuts:
+            first = Label(spec.span("split", "after", cuts[position]), "first named here")
+            found.append(spec.error("SPC403", f"`{name}` is cut twice", *where, label="again", secondary=(first,)))
+        elif name not in graph.cuts:
+            found.append(_illegal(draft, name, position, where))
+        elif position < last:
+            found.append(spec.error("SPC404", f"`{name}` lies before the cut named above it", *where, label="out of order"))
+        else:
+            cuts[position] = i
+            last = position
+    return sorted(cuts), found
+
+
+def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...]) -> Diagnostic:
+    graph = draft.graph
+    if position == len(graph.layers) - 1:
+        text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
+    else:
+        text, label = f"more than one tensor is alive after `{name}`, so it cannot end a block", "not a legal cut"
+    return draft.spec.error("SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position)}",))
+
+
+def nearest(graph: BackboneGraph, position: int) -> str:
+    """The legal cuts next to a position, as help."""
+    legal = [graph.index[name] for name in graph.cuts]
+    before = [c for c in legal if c < position][-1:]
+    return " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"
+
+
+def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict[str, Network]]:
+    """One block and one network for every run of layers between the cuts."""
+    graph = draft.graph
+    firsts, lasts = [0, *(c + 1 for c in cuts)], [*cuts, len(graph.layers) - 1]
+    blocks, networks = [], {}
+    for i, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+        part = _with_updates(draft, graph.part(first, last), executions(draft, i, len(firsts)))
+        name = f"block{i}"
+        layers = tuple(layer.name for layer in graph.layers[first : last + 1])
+        blocks.append(Block(i, name, layers, part.input, part.shape))
+        networks[name] = Network(name, "", part, group=name)
+    return tuple(blocks), networks
+
+
+def executions(draft: Draft, block: int, count: int) -> int:
+    """How many units contain the block, skipped ones counted: so often the reference code runs it a step."""
+    windows = [min(level.window, count) for level in draft.spec.config.levels]
+    return sum(min(block, count - w) - max(0, block - w + 1) + 1 for w in windows)
+
+
+def _with_updates(draft: Draft, graph: Graph, per_unit: int) -> Graph:
+    """The graph with every batch norm's `updates` as `train.batch_norm_updates` says."""
+    rules = draft.spec.config.train.batch_norm_updates
+    if not rules:
+        return graph
+
+    def updates(name: str) -> int:
+        rule = next((rules[p] for p in _prefixes(name) if p in rules), rules.get("default", 1))
+        return per_unit if rule == "per_unit" else int(rule)
+
+    nodes = (
+        replace(n, op=replace(n.op, updates=updates(n.name))) if isinstance(n.op, BatchNorm) else n for n in graph.nodes
+    )
+    return Graph(graph.input, tuple(nodes))
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """``a.b.c``, ``a.b``, ``a``."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]

@@ -1,0 +1,105 @@
+"""The static facts of every data set a spec can name. No torch, no disk: shape inference needs only this.
+
+A data set is one line here and one file of the same name in `runtime/data/sources/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+Shape = tuple[int, int, int]
+
+# InfoPro's CIFAR-10 statistics (all papers of this family copied them); torchvision's ImageNet statistics.
+_CIFAR_MEAN, _CIFAR_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF1, _HALF3 = (0.5,), (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is known about a data set without reading it; `None` means that the spec or the disk decides.
+
+    `shape` is (channels, height, width) in pixels. `mean` and `std` are per channel, for images in 0..1, so
+    `normalised * std + mean` is the image again (the target of a reconstruction). They are empty where the spec
+    decides the number of channels.
+    """
+
+    name: str
+    shape: Shape | None
+    classes: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_size: int | None
+    test_size: int | None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels; for data sets whose shape is known."""
+        assert self.shape is not None, f"{self.name} is not resolved"
+        return self.shape[1:]
+
+    def resolved(
+        self,
+        *,
+        image_size: int | None = None,
+        channels: int | None = None,
+        classes: int | None = None,
+        samples: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> DatasetInfo:
+        """The facts under a spec's options; `ValueError` names the option that is missing or contradicts the data.
+
+        >>> INFO["cifar10"].resolved(image_size=64).shape
+        (3, 64, 64)
+        >>> INFO["synthetic"].resolved(image_size=8, channels=1, classes=3, samples=40).test_size
+        10
+        """
+        channels = self._need("channels", self._agree("channels", len(self.mean) or None, channels))
+        height, width = (image_size, image_size) if image_size else self._native_size()
+        train_size = self._agree("samples", self.train_size, samples)
+        return replace(
+            self,
+            shape=(channels, height, width),
+            classes=self._need("classes", self._agree("classes", self.classes, classes)),
+            mean=_per_channel("mean", mean, channels) or self.mean or (0.5,) * channels,
+            std=_per_channel("std", std, channels) or self.std or (0.5,) * channels,
+            train_size=train_size,
+            test_size=self.test_size if samples is None or self.test_size else max(1, samples // 4),
+        )
+
+    def _native_size(self) -> tuple[int, int]:
+        return self.shape[1:] if self.shape else (self._need("image_size", None),) * 2
+
+    def _need(self, option: str, value: int | None) -> int:
+        if value is None:
+            raise ValueError(f"the data set `{self.name}` needs `{option}`")
+        return value
+
+    def _agree(self, option: str, own: int | None, asked: int | None) -> int | None:
+        if own is not None and asked not in (None, own):
+            raise ValueError(f"the data set `{self.name}` has {own} {option}, not {asked}")
+        return asked if own is None else own
+
+
+def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
+    if values is not None and len(values) != channels:
+        raise ValueError(f"`{option}` has {len(values)} numbers for {channels} channels")
+    return tuple(values or ())
+
+
+INFO: dict[str, DatasetInfo] = {
+    info.name: info
+    for info in (
+        DatasetInfo("digits", (1, 8, 8), 10, _HALF1, _HALF1, 1_437, 360),
+        DatasetInfo("mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
+        DatasetInfo("fashion_mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
+        DatasetInfo("cifar10", (3, 32, 32), 10, _CIFAR_MEAN, _CIFAR_STD, 50_000, 10_000),
+        DatasetInfo("svhn", (3, 32, 32), 10, _HALF3, _HALF3, 73_257, 26_032),
+        DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
+        DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000),
+        DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None),
+        DatasetInfo("synthetic", None, None, (), (), None, None),
+    )
+}

@@ -1,0 +1,94 @@
+"""What every head shares: weight, patches, and the graph it builds on a unit's features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ..backbone.graph import BackboneGraph, Builder, Graph
+from ..backbone.ops import Shape, ShapeError, show
+from ..schema import Config, Grid, Real
+
+
+class Ramp(Config):
+    """A weight interpolated linearly over the units of a level, from its first to its last."""
+
+    first: Real = Field(description="weight at the level's first unit")
+    last: Real = Field(description="weight at the level's last unit that has heads")
+
+    def at(self, index: int, count: int) -> float:
+        """The weight of unit `index` of `count`."""
+        ratio = index / (count - 1) if count > 1 else 0.0
+        return self.first * (1 - ratio) + self.last * ratio
+
+
+Weight = Annotated[Real | Ramp | list[Real], Field(union_mode="smart")]
+
+
+class Patches(Config):
+    """Run the head on a grid of spatial patches (HPFF's patch feature fusion)."""
+
+    grid: Grid = Field([2, 2], description="rows and columns")
+    weights: Literal["shared", "separate"] = Field("separate", description="one network for all patches or one each")
+    fuse: Literal["losses", "outputs"] = Field(
+        "losses", description="sum the patches' losses (HPFF's code) or average their outputs (HPFF's paper)"
+    )
+    execution: Literal["joint", "sequential"] = Field(
+        "joint", description="all patches at once, or one after the other in a fraction of the memory"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a head may know of the place where it is built."""
+
+    feature: Shape  # what it reads
+    image: Shape
+    classes: int
+    backbone: BackboneGraph
+    end: int  # index of the unit's last layer
+
+    def patch(self, grid: Sequence[int], *, whole_image: bool) -> Context:
+        """The context of one patch; a fused output stands for the whole image, a fused loss for its own part of it."""
+        image = self.image if whole_image else divide(self.image, grid, "image")
+        return Context(divide(self.feature, grid, "feature map"), image, self.classes, self.backbone, self.end)
+
+
+def divide(shape: Shape, grid: Sequence[int], what: str) -> Shape:
+    """One cell of `shape` under the grid; raises `ShapeError` when it does not divide."""
+    if len(shape) != 3 or shape[1] % grid[0] or shape[2] % grid[1]:
+        raise ShapeError(f"a {grid[0]}×{grid[1]} patch grid does not divide the {what} {show(shape)}")
+    return (shape[0], shape[1] // grid[0], shape[2] // grid[1])
+
+
+class Head(Config):
+    """One loss branch of an auxiliary network."""
+
+    weight: Weight = Field(1.0, description="a number, {first, last}, or one number a unit")
+    patches: Patches | None = Field(None, description="run the head on a grid of patches")
+
+    key: ClassVar[str]  # the head's part of a parameter's name
+    term: ClassVar[str]  # the name of its loss in metrics
+    target: ClassVar[Literal["labels", "images"]]
+
+    def build(self, context: Context) -> Graph:
+        """The graph from the unit's features to what the loss takes; raises `ShapeError` when it cannot stand there."""
+        raise NotImplementedError
+
+    def loss_name(self) -> str:
+        """The loss's name in `runtime.losses`."""
+        raise NotImplementedError
+
+    def graph(self, context: Context) -> Graph:
+        """The graph of the head, or of one of its patches."""
+        if self.patches is None:
+            return self.build(context)
+        return self.build(context.patch(self.patches.grid, whole_image=self.patches.fuse == "outputs"))
+
+
+def builder(context: Context) -> Builder:
+    """A builder that starts at the features."""
+    return Builder(context.feature)

@@ -1,0 +1,40 @@
+"""Image reconstruction from a unit's features (InfoPro, 2101.10832, section 3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ..backbone.graph import Graph
+from ..backbone.ops import BatchNorm, Conv, Relu, Resize, Sigmoid
+from ..backbone.ops.entry import OpEntry, expand
+from ..schema import Count
+from .base import Context, Head, builder
+
+
+class Decoder(Head):
+    """Resize the features to the image, then convolutions to its channels and a sigmoid."""
+
+    layers: Literal["2c"] | list[OpEntry] = Field(
+        "2c", description="`2c`: resize, 3×3 convolution, batch norm, ReLU, 3×3 convolution; or a list of ops before the sigmoid"
+    )
+    channels: Count = Field(12, description="width of the hidden convolution of `2c`")
+    loss: Literal["bce", "mse"] = Field("bce", description="against the image in [0, 1]")
+
+    key: ClassVar[str] = "decoder"
+    term: ClassVar[str] = "reconstruction"
+    target: ClassVar[Literal["labels", "images"]] = "images"
+
+    def build(self, context: Context) -> Graph:
+        b = builder(context)
+        if self.layers == "2c":
+            b.chain((Resize(context.image[1:]), Conv(self.channels, bias=True), BatchNorm(), Relu()))
+            b.add(Conv(context.image[0], bias=True))
+        else:
+            b.chain(expand(self.layers))
+        b.add(Sigmoid())
+        return b.graph()
+
+    def loss_name(self) -> str:
+        return self.loss

@@ -1,0 +1,205 @@
+"""The spec language as validated models; every field's description is its documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from ..backbone.families import Family
+from ..heads import Classifier, Decoder, Head
+from ..schema import Bool, Bytes, Config, Count, Fraction, Index, Int, NonNegative, Positive, Real, Text
+
+Dataset = Literal[
+    "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "synthetic"
+]
+
+
+class Data(Config):
+    """Which images to train on."""
+
+    dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
+    root: Text = Field("data", description="folder of the data set; may read the environment: `${SPECC_DATA:-data}`")
+    batch_size: Count = Field(64, description="images a step")
+    augment: Literal["none", "paper"] = Field("none", description="`paper`: what the papers' own code does for this data set")
+    image_size: Count | None = Field(None, description="height and width in pixels; by default the data set's own")
+    channels: Count | None = Field(None, description="for `synthetic` and `image_folder`")
+    classes: Annotated[Int, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
+    mean: list[Real] | None = Field(None, description="mean of each channel for normalisation, for images in [0, 1]")
+    std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
+    samples: Count | None = Field(None, description="for `synthetic`: number of training images")
+    resplit: Bool = Field(False, description="for `fashion_mnist`: merge the 70,000 images and split them 60,000 / 10,000 anew")
+    workers: Index = Field(0, description="processes that decode images (ImageNet, image_folder)")
+    download: Bool = Field(False, description="fetch the data set into `root` when it is missing")
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "dataset", "path": "root", "dir": "root", "bs": "batch_size", "batch": "batch_size",
+        "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
+        "num_classes": "classes", "n_classes": "classes",
+    }  # fmt: skip
+
+
+class Split(Config):
+    """Where the backbone is cut into gradient-isolated blocks."""
+
+    blocks: Count | None = Field(None, description="number of blocks, cut into equal numbers of layers")
+    after: list[Text] | None = Field(None, description="names of the layers after which to cut")
+
+    aliases: ClassVar[dict[str, str]] = {"k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after"}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Split:
+        if (self.blocks is None) == (self.after is None):
+            raise PydanticCustomError("one_of", "give either `blocks` or `after`", {})
+        return self
+
+
+class Auxiliary(Config):
+    """The heads of a unit's auxiliary network."""
+
+    classifier: Classifier | None = Field(None, description="a local classifier")
+    reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
+
+    aliases: ClassVar[dict[str, str]] = {"decoder": "reconstruction", "classification": "classifier"}
+
+    def heads(self) -> dict[str, Head]:
+        """The heads that are present, by their key in the spec."""
+        return {name: head for name in type(self).model_fields if (head := getattr(self, name)) is not None}
+
+
+class UnitOverride(Config):
+    """What one unit of a level has differently."""
+
+    unit: Index = Field(description="the unit, by the index of its last block")
+    weight: Real | None = Field(None, description="instead of the level's weight")
+    auxiliary: Auxiliary | None = Field(None, description="merged over the level's auxiliary network")
+
+
+class Level(Config):
+    """All local units of one window size."""
+
+    name: Annotated[Text, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(description="part of its units' names")
+    window: Count = Field(1, description="consecutive blocks that gradient flows through")
+    weight: Real = Field(1.0, description="factor on all losses of the level")
+    skip: list[Index] = Field([], description="units without a loss, by the index of their last block")
+    auxiliary: Auxiliary | None = Field(None, description="merged over the top-level auxiliary network; null removes a head")
+    units: list[UnitOverride] = Field([], description="overrides for single units")
+
+    aliases: ClassVar[dict[str, str]] = {"size": "window", "w": "window", "lambda": "weight"}
+
+    def override(self, unit: int) -> tuple[int, UnitOverride] | None:
+        """The override of the unit that ends with block `unit`, and its place in the list."""
+        return next(((i, own) for i, own in enumerate(self.units) if own.unit == unit), None)
+
+
+class EmaLink(Config):
+    """A copy of the first layers of a later block, kept as an exponential moving average (MAN, 2407.05623, section 3.2)."""
+
+    source: Text = Field("next", alias="from", description="`next` block, or the name of the first layer to copy")
+    layers: Count = Field(1, description="how many layers to copy")
+    momentum: Fraction = Field(0.995, description="m in ema <- m ema + (1 - m) source")
+    bias: Literal["branch", "none"] = Field(
+        "branch", description="`branch`: a trainable copy beside the average, outputs added (MAN's released code)"
+    )
+    init: Literal["independent", "copy"] = Field(
+        "independent", description="both copies drawn anew (MAN's released code) or started at the source's values"
+    )
+    levels: list[Text] | None = Field(None, description="levels whose units have the link; by default all")
+
+    aliases: ClassVar[dict[str, str]] = {"m": "momentum", "decay": "momentum", "source": "from"}
+
+
+class Sgd(Config):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = Field(description="`sgd`")
+    lr: Positive = Field(0.1, description="learning rate at the schedule's top")
+    momentum: Fraction = Field(0.9, description="momentum")
+    nesterov: Bool = Field(True, description="Nesterov's momentum")
+    weight_decay: NonNegative = Field(1e-4, description="on every parameter, batch norm and biases too")
+
+    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "l2": "weight_decay"}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sgd:
+        if self.nesterov and self.momentum == 0:
+            raise PydanticCustomError("inconsistent", "`nesterov: true` needs a momentum above zero", {"key": "nesterov"})
+        return self
+
+
+class Schedule(Config):
+    """The learning rate over the epochs."""
+
+    name: Literal["cosine", "constant", "step"] = Field(description="shape of the curve")
+    warmup_epochs: Index = Field(0, description="epochs of linear warm-up")
+    milestones: list[Count] = Field([], description="for `step`: epochs after which the rate falls")
+    gamma: Positive = Field(0.1, description="for `step`: factor at each milestone")
+
+    aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
+
+
+class Train(Config):
+    """How to train."""
+
+    epochs: Count = Field(1, description="passes over the training set")
+    optimizer: Sgd = Field(Sgd(name="sgd"), description="the optimizer")
+    schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
+    seed: Index = Field(0, description="every random draw derives from it")
+    zero_weight_heads: Literal["remove", "keep"] = Field(
+        "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
+    )
+    batch_norm_updates: dict[Text, Count | Literal["per_unit"]] = Field(
+        {},
+        description="how often a step counts a batch in the running statistics, by layer (or `default`); "
+        "`per_unit`: once for every unit that contains the layer, as HPFF's released code does",
+    )
+
+    aliases: ClassVar[dict[str, str]] = {"epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision"}
+
+
+class Budget(Config):
+    """The most device memory that one training step may take."""
+
+    memory: Bytes = Field(description="bytes, or a number and a unit: `6 GiB`, `512 MB`")
+    on_exceed: Literal["error", "warn"] = Field("error", description="what a predicted or measured peak over it is")
+
+    aliases: ClassVar[dict[str, str]] = {"limit": "memory", "size": "memory", "gpu_memory": "memory"}
+
+
+class SpecModel(Config):
+    """A spec: one network, how it is cut and trained, and what it may cost."""
+
+    specc: Literal[1] = Field(description="version of the language")
+    name: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(description="names the run directory")
+    description: Text = Field("", description="for people")
+    data: Data = Field(Data(), description="which images to train on")
+    backbone: Family = Field(description="the network")
+    split: Split = Field(Split(blocks=1), description="where the backbone is cut")
+    auxiliary: Auxiliary = Field(Auxiliary(classifier=Classifier()), description="the heads of every unit")
+    levels: Annotated[list[Level], Field(min_length=1)] = Field([Level(name="independent")], description="window sizes")
+    ema_links: list[EmaLink] = Field([], description="EMA copies of later layers in the auxiliary networks (MAN)")
+    train: Train = Field(Train(), description="how to train")
+    budget: Budget | None = Field(None, description="the most memory one step may take")
+
+    aliases: ClassVar[dict[str, str]] = {
+        "model": "backbone", "network": "backbone", "dataset": "data", "splits": "split", "aux": "auxiliary",
+        "ema": "ema_links", "links": "ema_links", "training": "train", "memory": "budget", "version": "specc",
+    }  # fmt: skip
+
+
+def merge(base: Auxiliary, *overrides: Auxiliary | None) -> Auxiliary:
+    """`base` with every key that an override really sets put over it, however deep."""
+    merged: dict[str, Any] = base.model_dump(exclude_unset=True)
+    for override in filter(None, overrides):
+        merged = _merge(merged, override.model_dump(exclude_unset=True))
+    return Auxiliary.model_validate(merged)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
