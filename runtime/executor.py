@@ -19,7 +19,9 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Executor:
     """Runs one training step at a time; `losses` holds what the heads of the last step said."""
 
-    def __init__(self, plan: Plan, model: Model, step: Callable[[str], None], scale: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, plan: Plan, model: Model, step: Callable[[str], None], scale: Callable[[Tensor], Tensor]
+    ) -> None:
         self.plan, self.model, self.step_group, self.scale = plan, model, step, scale
         self.values: dict[str, Tensor] = {}
         self.losses: dict[str, dict[str, Tensor]] = {}
@@ -27,7 +29,8 @@ class Executor:
         self.parameters = {block.name: model.group(block.name) for block in plan.blocks}
         tensor = next(iter(model.parameters.values()))
         self.mean, self.std = (
-            torch.tensor(v, dtype=tensor.dtype, device=tensor.device).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std)
+            torch.tensor(v, dtype=tensor.dtype, device=tensor.device).view(1, -1, 1, 1)
+            for v in (plan.data.mean, plan.data.std)
         )
         self._dispatch = {kind: getattr(self, f"_{kind}") for kind in {i.kind for i in plan.instructions}}
 
@@ -49,7 +52,7 @@ class Executor:
         dtype = AUTOCAST.get(self.plan.config.train.precision)
         if dtype is None:
             return nullcontext()
-        return torch.autocast(self.mean.device.type, dtype=dtype, cache_enabled=False)  # type: ignore[return-value]
+        return torch.autocast(self.mean.device.type, dtype=dtype, cache_enabled=False)
 
     def _forward(self, i: Instruction) -> None:
         source = self.values[features(i.block - 1)]
@@ -77,7 +80,9 @@ class Executor:
     def _branch_backward(self, i: Instruction) -> None:
         unit = self.plan.by_unit[i.unit]
         source = self.values.pop(f"{branch_output(unit.name)}.input")
-        torch.autograd.backward(self.values.pop(f"{branch_output(unit.name)}.graph"), self.values[branch_cotangent(unit.name)])
+        torch.autograd.backward(
+            self.values.pop(f"{branch_output(unit.name)}.graph"), self.values[branch_cotangent(unit.name)]
+        )
         self._accumulate(cotangent(unit.end, unit.start), source)
 
     def _head(self, i: Instruction) -> None:
@@ -94,7 +99,10 @@ class Executor:
         return torch.addcmul(self.mean, self.values[features(-1)].detach(), self.std)
 
     def _backward(self, i: Instruction) -> None:
-        out, gradient = self.values[tape(i.block)], self.values[cotangent(i.block, i.start)].to(self.values[tape(i.block)].dtype)
+        out, gradient = (
+            self.values[tape(i.block)],
+            self.values[cotangent(i.block, i.start)].to(self.values[tape(i.block)].dtype),
+        )
         source = self.values.get(f"{tape(i.block)}.input")
         if i.start == i.block and source is not None:  # the gradient of the input would be thrown away
             torch.autograd.backward(out, gradient, retain_graph=i.retain, inputs=self.parameters[f"block{i.block}"])

@@ -119,7 +119,7 @@ class _Run:
         return total.div_(len(leaves))
 
     def _backward(self, loss: Tensor) -> None:
-        self.scale(loss * self.head.weight).backward()  # type: ignore[no-untyped-call]
+        self.scale(loss * self.head.weight).backward()
 
 
 def _leaf(x: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ class Model:
     def reset(self, seed: int) -> None:
         """Draw all parameters anew and clear all statistics."""
         for module in self.networks.values():
+            tensor: Tensor
             for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
                 for name, tensor in part.named_parameters():
                     initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.name, seed)
@@ -67,8 +68,8 @@ class Model:
     @torch.no_grad()
     def update_averages(self, link: LinkPlan) -> None:
         """ema <- m ema + (1 - m) source, in place."""
-        copies = [self.parameters[name] for name in link.sources]
-        sources = [self.parameters[name] for name in link.sources.values()]
+        copies: list[Tensor] = [self.parameters[name] for name in link.sources]
+        sources: list[Tensor] = [self.parameters[name] for name in link.sources.values()]
         torch._foreach_lerp_(copies, sources, 1 - link.momentum)
 
     def train(self, mode: bool) -> None:

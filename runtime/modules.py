@@ -51,7 +51,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C) or (N, C, H, W)."""
         if not self.training:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         mean, var = (self.running_mean, self.running_var) if self.tracking else (None, None)
         if self.tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(self.updates)

@@ -25,7 +25,7 @@ class GraphModule(nn.Module):
         self.parts = nn.ModuleList(BUILDERS[node.op.name](node.op, node.in_shapes) for node in graph.nodes)
         for node, part in zip(graph.nodes, self.parts, strict=True):
             if node.name in graph.overwriting:
-                part.inplace = True
+                part.inplace = True  # type: ignore[assignment]
         self._dying = _last_uses(network)
 
     def forward(self, x: Tensor) -> Tensor:

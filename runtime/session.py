@@ -41,7 +41,12 @@ class Session:
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         sgd = self.plan.config.train.optimizer
         return torch.optim.SGD(
-            parameters, lr=sgd.lr, momentum=sgd.momentum, nesterov=sgd.nesterov, weight_decay=sgd.weight_decay, fused=True
+            parameters,
+            lr=sgd.lr,
+            momentum=sgd.momentum,
+            nesterov=sgd.nesterov,
+            weight_decay=sgd.weight_decay,
+            fused=True,
         )
 
     def _step_group(self, group: str) -> None:
@@ -64,7 +69,7 @@ class Session:
                 group["lr"] = lr
 
     def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
-        """One step on normalised (N, C, H, W) images and (N,) labels; without `update` only gradients are left behind."""
+        """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind."""
         logits = self.executor.run(images.to(self.device, self.dtype), labels.to(self.device), update=update)
         if update:
             self.scaler.update()

@@ -1,4 +1,4 @@
-"""The Plan: everything the runtime needs for one training step and nothing else. Frozen, serialisable, fingerprinted."""
+"""The Plan: everything the runtime needs for a training step. Frozen, serialisable, fingerprinted."""
 
 from __future__ import annotations
 

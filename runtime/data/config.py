@@ -31,6 +31,8 @@ class DataConfig:
     workers: int = 0
     download: bool = False
     resplit: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     @property
     def folder(self) -> Path:

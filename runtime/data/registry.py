@@ -25,8 +25,9 @@ def open_dataset(config: DataConfig) -> Splits:
 def _resolved(config: DataConfig) -> DatasetInfo:
     try:
         return INFO[config.dataset].resolved(
-            image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples
-        )
+            image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples,
+            mean=config.mean, std=config.std,
+        )  # fmt: skip
     except ValueError as error:
         raise DataError(str(error)) from error
 

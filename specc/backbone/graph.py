@@ -86,12 +86,18 @@ class Graph:
     def overwriting(self) -> frozenset[str]:
         """Nodes that may work in place: nobody else reads their input, and no backward needs what it was."""
         uses, made = self.uses(), {node.name: node for node in self.nodes}
-        return frozenset(n.name for n in self.nodes if n.op.inplace and uses[n.inputs[0]] == 1 and _spare(made.get(n.inputs[0])))
+        return frozenset(
+            n.name for n in self.nodes if n.op.inplace and uses[n.inputs[0]] == 1 and _spare(made.get(n.inputs[0]))
+        )
 
 
 def _spare(producer: Node | None) -> bool:
     """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
-    return producer is not None and not producer.op.view and not producer.op.saved(producer.in_shapes, producer.shape).output
+    return (
+        producer is not None
+        and not producer.op.view
+        and not producer.op.saved(producer.in_shapes, producer.shape).output
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +159,11 @@ class BackboneGraph:
     def copy_of(self, first: int, count: int) -> Graph:
         """Layers first..first+count-1 under names of their own, as an EMA link copies them."""
         graph = self.part(first, first + count - 1)
-        names = {
-            node.name: node.name.removeprefix(layer.name + ".") if count == 1 else f"{i}.{node.name.removeprefix(layer.name + '.')}"
-            for i, layer in enumerate(self.layers[first : first + count])
-            for node in layer.nodes
-        }  # fmt: skip
+        names = {}
+        for i, layer in enumerate(self.layers[first : first + count]):
+            for node in layer.nodes:
+                local = node.name.removeprefix(layer.name + ".")
+                names[node.name] = local if count == 1 else f"{i}.{local}"
         return Graph(graph.input, tuple(replace(rewire(n, names), name=names[n.name]) for n in graph.nodes))
 
     def to_networkx(self) -> nx.DiGraph:

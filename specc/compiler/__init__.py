@@ -37,7 +37,5 @@ def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:
     if draft.failed:
         raise SpecError(draft.diagnostics, spec.sources)
     assert draft.memory is not None
-    plan = Plan(
-        spec.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory
-    )
+    plan = Plan(spec.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
     return plan, draft.diagnostics

@@ -41,7 +41,9 @@ def hazards(program: list[Task]) -> nx.DiGraph:
                 graph.add_edge(writer[value], i)
             readers.setdefault(value, []).append(i)
         for value in task.writes:
-            graph.add_edges_from((j, i) for j in (*readers.pop(value, ()), *([writer[value]] if value in writer else [])))
+            graph.add_edges_from(
+                (j, i) for j in (*readers.pop(value, ()), *([writer[value]] if value in writer else []))
+            )
             writer[value] = i
     return graph
 
@@ -83,7 +85,9 @@ def _losses(unit: Unit) -> Iterator[Task]:
     source = features(unit.end)
     copies = {f"ema:{unit.name}", f"params:{unit.name}.bias"}
     if unit.links:
-        yield Task(Instruction("branch", unit=unit.name), frozenset({source, *copies}), frozenset({branch_output(unit.name)}))
+        yield Task(
+            Instruction("branch", unit=unit.name), frozenset({source, *copies}), frozenset({branch_output(unit.name)})
+        )
     for head in unit.heads:
         reads = {branch_output(unit.name) if unit.links else source, f"params:{unit.name}.{head.name}"}
         reads |= {"labels"} if head.target == "labels" else {features(-1)}

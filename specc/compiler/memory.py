@@ -42,7 +42,7 @@ def _over_budget(draft: Draft, memory: Memory) -> list[Diagnostic]:
     return [
         Diagnostic(
             "SPC501",
-            f"one step is predicted to take {show_bytes(memory.peak_bytes)}, over the budget of {show_bytes(budget.memory)}",
+            f"the predicted peak of {show_bytes(memory.peak_bytes)} is over the budget of {show_bytes(budget.memory)}",
             spec.span("budget", "memory"),
             f"{show_bytes(memory.peak_bytes - budget.memory)} too little",
             severity,
@@ -160,16 +160,20 @@ class Simulation:
         return whole
 
     def _run(self, head: HeadPlan, members: list[tuple[Network, Storage]]) -> list[Storage | None]:
-        outs = []
+        outs: list[tuple[Network | None, Storage, int]] = []
         for network, source in members:
             out, recorded = tapes.forward(self.memory, self.costs, network.graph, source, record=True, input_grad=True)
             self.tapes[f"{network.name}#{len(outs)}"] = recorded
             outs.append((network, out, numel(network.graph.shape)))
-        return self._loss_and_backward(head, outs)  # type: ignore[arg-type]
+        return self._loss_and_backward(head, outs)
 
-    def _loss_and_backward(self, head: HeadPlan, outs: list[tuple[Network | None, Storage, int]]) -> list[Storage | None]:
+    def _loss_and_backward(
+        self, head: HeadPlan, outs: list[tuple[Network | None, Storage, int]]
+    ) -> list[Storage | None]:
         batch = self.costs.batch
-        kept = [self.memory.new(4 * size * batch, "activations") for _, _, size in outs]  # log-probabilities, or targets
+        kept = [
+            self.memory.new(4 * size * batch, "activations") for _, _, size in outs
+        ]  # log-probabilities, or targets
         result: list[Storage | None] = []
         for n, (network, out, size) in reversed(list(enumerate(outs))):
             gradient = self.memory.new(4 * size * batch, "gradients of activations")

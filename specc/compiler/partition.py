@@ -57,7 +57,9 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
         elif name not in graph.cuts:
             found.append(_illegal(draft, name, position, where))
         elif position < last:
-            found.append(spec.error("SPC404", f"`{name}` lies before the cut named above it", *where, label="out of order"))
+            found.append(
+                spec.error("SPC404", f"`{name}` lies before the cut named above it", *where, label="out of order")
+            )
         else:
             cuts[position] = i
             last = position
@@ -70,14 +72,18 @@ def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...
         text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
     else:
         text, label = f"more than one tensor is alive after `{name}`, so it cannot end a block", "not a legal cut"
-    return draft.spec.error("SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position)}",))
+    return draft.spec.error(
+        "SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position)}",)
+    )
 
 
 def nearest(graph: BackboneGraph, position: int) -> str:
     """The legal cuts next to a position, as help."""
     legal = [graph.index[name] for name in graph.cuts]
     before = [c for c in legal if c < position][-1:]
-    return " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"
+    return (
+        " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"
+    )
 
 
 def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict[str, Network]]:

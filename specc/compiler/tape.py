@@ -78,7 +78,7 @@ def _keep(memory: Allocator, costs: Costs, node: Node, values: dict[str, Storage
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
              *, retain: bool = False, input_grad: bool = False) -> Storage | None:  # fmt: skip
-    """Send `gradient` (held by the caller throughout) back; parameter gradients go to `grads`, the input's is returned."""
+    """Send `gradient` (held by the caller throughout) back; parameters' go to `grads`, the input's is returned."""
     flowing = {tape.graph.output: memory.hold(gradient)}
     for kept in reversed(tape.entries):
         incoming = flowing.pop(kept.node.name)
@@ -98,7 +98,9 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
     return found
 
 
-def _input_gradient(memory: Allocator, costs: Costs, kept: Kept, incoming: Storage, i: int, input_grad: bool) -> Storage | None:
+def _input_gradient(
+    memory: Allocator, costs: Costs, kept: Kept, incoming: Storage, i: int, input_grad: bool
+) -> Storage | None:
     if not kept.needs[i] or (kept.node.inputs[i] == INPUT and not input_grad):
         return None
     if kept.node.op.passes_gradient:

@@ -104,8 +104,8 @@ def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -
 def _unit(site: _Site) -> Unit:
     if site.last:
         final = HeadPlan("final", "classification", "cross_entropy", "labels", site.weight)
-        heads = (final,) if site.weight or _keeps_dead(site) else ()
-        return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, site.end.output, heads)
+        own = (final,) if site.weight or _keeps_dead(site) else ()
+        return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, site.end.output, own)
     links, feature = _links(site)
     heads = tuple(_heads(site, feature))
     if not heads:  # nothing to train here, so nothing is built
@@ -157,7 +157,7 @@ def head_path(site: _Site, key: str) -> tuple[str | int, ...]:
     """Where the spec speaks of a head: in the unit's, the level's or the common auxiliary network."""
     level = ("levels", site.number)
     own = site.level.override(site.end.index)
-    places = [(*level, "units", own[0], "auxiliary", key)] if own else []
+    places: list[tuple[str | int, ...]] = [(*level, "units", own[0], "auxiliary", key)] if own else []
     places += [(*level, "auxiliary", key), ("auxiliary", key)]
     return next((p for p in places if p in site.draft.spec.tree.values), ("auxiliary", key))
 
@@ -173,7 +173,9 @@ def _weight(site: _Site, key: str, head: Head) -> float | None:
     own = head.weight
     if isinstance(own, list):
         if len(own) != count:
-            message = f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
+            message = (
+                f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
+            )
             label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
             at = (*head_path(site, key), "weight")
             site.found.append(site.draft.spec.error("SPC411", message, *at, label=label))
@@ -192,7 +194,8 @@ def _negative(site: _Site, key: str, factor: float) -> Diagnostic:
 
 def _links(site: _Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
     """The unit's EMA links and the shape of what comes out of them."""
-    links, shapes = [], []
+    links: list[LinkPlan] = []
+    shapes: list[tuple[int, tuple[int, ...]]] = []
     for i, link in enumerate(site.draft.spec.config.ema_links):
         if link.levels is not None and site.level.name not in link.levels:
             continue
@@ -222,7 +225,9 @@ def _source(site: _Site, i: int, link: EmaLink) -> int | None:
     if first < after:  # a fixed source serves only the units that end before it
         return None
     if first + link.layers > len(graph.layers) - 1:
-        message = f"`{site.name}` has only {len(graph.layers) - 1 - first} layers to copy before the head, not {link.layers}"
+        message = (
+            f"`{site.name}` has only {len(graph.layers) - 1 - first} layers to copy before the head, not {link.layers}"
+        )
         site.found.append(spec.error("SPC421", message, "ema_links", i, label="too many layers"))
         return None
     owner = {layer: block.index for block in site.draft.blocks for layer in block.layers}
@@ -264,7 +269,11 @@ def _check_supervision(draft: Draft, sites: list[_Site]) -> Iterator[Diagnostic]
             where = next((w for w in ("auxiliary", "levels", "split") if (w,) in spec.tree.values), "backbone")
             yield spec.error("SPC414", message, where, label="leaves a block untrained", help=help, key=True)
     for site in supervised:
-        if not site.last and not site.found and not any(_weight(site, k, h) for k, h in auxiliary_of(site).heads().items()):
+        if (
+            not site.last
+            and not site.found
+            and not any(_weight(site, k, h) for k, h in auxiliary_of(site).heads().items())
+        ):
             key = next(iter(auxiliary_of(site).heads()))
             message = f"all weights of `{site.name}` are zero: it trains nothing"
             yield spec.warning("SPC413", message, *head_path(site, key), "weight", label="zero at this unit")

@@ -23,7 +23,8 @@ class Classifier(Head):
     """
 
     layers: StrictStr | list[OpEntry] = Field(
-        "1c2f", description="`NcMf`: N convolutions and M linear layers; or a list of ops that stands before the linear layers"
+        "1c2f",
+        description="`NcMf`: N convolutions and M linear layers; or a list of ops that stands before the linear layers",
     )
     linears: Count = Field(1, description="linear layers after an explicit list of ops")
     hidden: Count = Field(128, description="width of the hidden linear layers and of contrastive embeddings")

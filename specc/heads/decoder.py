@@ -17,7 +17,8 @@ class Decoder(Head):
     """Resize the features to the image, then convolutions to its channels and a sigmoid."""
 
     layers: Literal["2c"] | list[OpEntry] = Field(
-        "2c", description="`2c`: resize, 3×3 convolution, batch norm, ReLU, 3×3 convolution; or a list of ops before the sigmoid"
+        "2c",
+        description="`2c`: resize, 3×3 conv, batch norm, ReLU, 3×3 conv; or a list of ops that stands before the sigmoid",
     )
     channels: Count = Field(12, description="width of the hidden convolution of `2c`")
     loss: Literal["bce", "mse"] = Field("bce", description="against the image in [0, 1]")
@@ -29,7 +30,7 @@ class Decoder(Head):
     def build(self, context: Context) -> Graph:
         b = builder(context)
         if self.layers == "2c":
-            b.chain((Resize(context.image[1:]), Conv(self.channels, bias=True), BatchNorm(), Relu()))
+            b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
             b.add(Conv(context.image[0], bias=True))
         else:
             b.chain(expand(self.layers))

@@ -36,7 +36,9 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Diagnostic:
         return _unknown_key(path, tree)
     if kind == "missing":
         key = str(detail["loc"][-1])
-        return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", tree.span(path, key=True), f"needs `{key}`")
+        return Diagnostic(
+            "SPC102", f"missing key `{key}` in {place(path)}", tree.span(path, key=True), f"needs `{key}`"
+        )
     if kind in EXPECTED:
         text = f"{place(path)} must be {EXPECTED[kind]}, not {show(detail['input'])}"
         return Diagnostic("SPC103", text, tree.span(path), f"expected {EXPECTED[kind]}", help=_type_help(detail))
@@ -44,7 +46,9 @@ def _explain(detail: ErrorDetails, tree: Tree) -> Diagnostic:
         return _choice(detail, path, tree)
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "")).strip("'")
-        return Diagnostic("SPC102", f"missing key `{tag}` in {place(path)}", tree.span(path, key=True), f"needs `{tag}`")
+        return Diagnostic(
+            "SPC102", f"missing key `{tag}` in {place(path)}", tree.span(path, key=True), f"needs `{tag}`"
+        )
     if kind.startswith("op_"):
         return _op(detail, path, tree)
     if "key" in context and isinstance(context["key"], str) and (*path, context["key"]) in tree.values:
@@ -132,7 +136,9 @@ def _op(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
         return Diagnostic("SPC103", f"{place(path)}: {detail['msg']}", tree.span(path), "not an op")
     if detail["type"] == "op_unknown":
         help = did_you_mean(name, [*OPS, *MACROS])
-        return Diagnostic("SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help)
+        return Diagnostic(
+            "SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help
+        )
     op = MACROS.get(name) or OPS[name]
     if detail["type"] == "op_argument":
         help = did_you_mean(key, arguments(op), op.aliases)
@@ -158,9 +164,9 @@ def _union_root(detail: ErrorDetails, tree: Tree) -> Path:
     path: list[int | str] = []
     data: Any = tree.data
     for part in detail["loc"]:
-        if isinstance(data, Mapping) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if (isinstance(data, Mapping) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
             data = data[part]
         elif isinstance(part, str) and _is_arm(part):
             return (*path, "|")
@@ -171,11 +177,21 @@ def _union_root(detail: ErrorDetails, tree: Tree) -> Path:
 
 
 def _is_arm(part: str) -> bool:
-    return part in ("str", "float", "int", "bool", "Ramp") or part.startswith(("list[", "dict[", "literal[", "constrained-", "function-", "tagged-"))
+    return part in ("str", "float", "int", "bool", "Ramp") or part.startswith(
+        ("list[", "dict[", "literal[", "constrained-", "function-", "tagged-")
+    )
 
 
 def _best(group: list[ErrorDetails]) -> list[ErrorDetails]:
-    wrong_shape = {"float_type", "list_type", "model_type", "model_attributes_type", "string_type", "int_type", "dict_type"}
+    wrong_shape = {
+        "float_type",
+        "list_type",
+        "model_type",
+        "model_attributes_type",
+        "string_type",
+        "int_type",
+        "dict_type",
+    }
     deep = [d for d in group if d["type"] not in wrong_shape or isinstance(d["loc"][-1], int)]
     return deep or group[:1]
 

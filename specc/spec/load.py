@@ -36,9 +36,13 @@ class Spec:
     def error(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
               secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
         """An error at `path`."""
-        return Diagnostic(code, message, self.span(*path, key=key), label, Severity.ERROR, tuple(secondary), tuple(help))
+        return Diagnostic(
+            code, message, self.span(*path, key=key), label, Severity.ERROR, tuple(secondary), tuple(help)
+        )
 
-    def warning(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = ()) -> Diagnostic:
+    def warning(
+        self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = ()
+    ) -> Diagnostic:
         """A warning at `path`."""
         return Diagnostic(code, message, self.span(*path), label, Severity.WARNING, (), tuple(help))
 

@@ -22,14 +22,18 @@ class Data(Config):
     dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
     root: Text = Field("data", description="folder of the data set; may read the environment: `${SPECC_DATA:-data}`")
     batch_size: Count = Field(64, description="images a step")
-    augment: Literal["none", "paper"] = Field("none", description="`paper`: what the papers' own code does for this data set")
+    augment: Literal["none", "paper"] = Field(
+        "none", description="`paper`: what the papers' own code does for this data set"
+    )
     image_size: Count | None = Field(None, description="height and width in pixels; by default the data set's own")
     channels: Count | None = Field(None, description="for `synthetic` and `image_folder`")
     classes: Annotated[Int, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
     mean: list[Real] | None = Field(None, description="mean of each channel for normalisation, for images in [0, 1]")
     std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
     samples: Count | None = Field(None, description="for `synthetic`: number of training images")
-    resplit: Bool = Field(False, description="for `fashion_mnist`: merge the 70,000 images and split them 60,000 / 10,000 anew")
+    resplit: Bool = Field(
+        False, description="for `fashion_mnist`: merge the 70,000 images and split them 60,000 / 10,000 anew"
+    )
     workers: Index = Field(0, description="processes that decode images (ImageNet, image_folder)")
     download: Bool = Field(False, description="fetch the data set into `root` when it is missing")
 
@@ -83,7 +87,9 @@ class Level(Config):
     window: Count = Field(1, description="consecutive blocks that gradient flows through")
     weight: Real = Field(1.0, description="factor on all losses of the level")
     skip: list[Index] = Field([], description="units without a loss, by the index of their last block")
-    auxiliary: Auxiliary | None = Field(None, description="merged over the top-level auxiliary network; null removes a head")
+    auxiliary: Auxiliary | None = Field(
+        None, description="merged over the top-level auxiliary network; null removes a head"
+    )
     units: list[UnitOverride] = Field([], description="overrides for single units")
 
     aliases: ClassVar[dict[str, str]] = {"size": "window", "w": "window", "lambda": "weight"}
@@ -94,7 +100,7 @@ class Level(Config):
 
 
 class EmaLink(Config):
-    """A copy of the first layers of a later block, kept as an exponential moving average (MAN, 2407.05623, section 3.2)."""
+    """An exponential moving average of the first layers of a later block (MAN, 2407.05623, section 3.2)."""
 
     source: Text = Field("next", alias="from", description="`next` block, or the name of the first layer to copy")
     layers: Count = Field(1, description="how many layers to copy")
@@ -124,7 +130,9 @@ class Sgd(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
         if self.nesterov and self.momentum == 0:
-            raise PydanticCustomError("inconsistent", "`nesterov: true` needs a momentum above zero", {"key": "nesterov"})
+            raise PydanticCustomError(
+                "inconsistent", "`nesterov: true` needs a momentum above zero", {"key": "nesterov"}
+            )
         return self
 
 
@@ -132,7 +140,11 @@ class Schedule(Config):
     """The learning rate over the epochs."""
 
     name: Literal["cosine", "constant", "step"] = Field(description="shape of the curve")
-    warmup_epochs: Index = Field(0, description="epochs of linear warm-up")
+    warmup_epochs: Index = Field(0, description="epochs of linear warm-up from `warmup_lr`")
+    warmup_lr: Positive = Field(0.01, description="the rate of the first warm-up epoch")
+    count_from: Literal[0, 1] = Field(
+        0, description="for `cosine`: number of the first epoch; InfoPro's CIFAR code counts from 1"
+    )
     milestones: list[Count] = Field([], description="for `step`: epochs after which the rate falls")
     gamma: Positive = Field(0.1, description="for `step`: factor at each milestone")
 
@@ -156,7 +168,12 @@ class Train(Config):
         "`per_unit`: once for every unit that contains the layer, as HPFF's released code does",
     )
 
-    aliases: ClassVar[dict[str, str]] = {"epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision"}
+    aliases: ClassVar[dict[str, str]] = {
+        "epoch": "epochs",
+        "num_epochs": "epochs",
+        "optim": "optimizer",
+        "dtype": "precision",
+    }
 
 
 class Budget(Config):

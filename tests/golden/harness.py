@@ -97,9 +97,8 @@ def man(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def hpff(config: dict[str, Any]) -> dict[str, Any]:
-    first, *rest = [float(unit.get("independent_weight", 0)) for unit in config["unit_weights"]]
     return {
-        "auxiliary": {"classifier": classifier_of(config, [1.0] * (1 + len(rest)))},
+        "auxiliary": {"classifier": classifier_of(config, [1.0] * len(config["unit_weights"]))},
         "levels": [
             {"name": "independent", "window": 1, "weight": config["independent_weight"], "skip": [0]},
             {
@@ -230,7 +229,7 @@ def compare_single_step(trace: Trace, report: Report) -> None:
     assert set(names) == set(trace.content["parameter_shapes"])
     for name, expected in want["grads"].items():
         gradient = names[name].grad
-        assert (gradient is None) == (expected is None), f"{name}: gradient {'absent' if gradient is None else 'present'}"
+        assert (gradient is None) == (expected is None), name
         if gradient is not None:
             report.check_probe(name, gradient, expected, tol)
     compare_buffers(session, config, want["bn_buffers_after_forward"], tol, report)

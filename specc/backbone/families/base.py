@@ -83,10 +83,8 @@ def bottleneck(b: LayerBuilder, inner: int, out: int, stride: int, groups: int =
     b.add("relu3", Relu())
 
 
-def residual_stages(
-    b: LayerBuilder, blocks: tuple[int, ...], grow: Callable[[LayerBuilder, int, int], None]
-) -> None:
-    """Layers ``stage1.0 ...``; ``grow(builder, stage, stride)`` adds one block, the first of later stages with stride 2."""
+def residual_stages(b: LayerBuilder, blocks: tuple[int, ...], grow: Callable[[LayerBuilder, int, int], None]) -> None:
+    """Layers ``stage1.0 ...``; ``grow(builder, stage, stride)`` adds one; later stages begin with stride 2."""
     for stage, count in enumerate(blocks):
         for i in range(count):
             with b.layer(f"stage{stage + 1}.{i}"):

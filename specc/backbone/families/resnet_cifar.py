@@ -1,4 +1,4 @@
-"""The CIFAR ResNets of He et al. 2016 (section 4.2), with projection shortcuts as the local-learning papers use them."""
+"""The CIFAR ResNets of He et al. 2016 (section 4.2), with the projection shortcuts of the local-learning papers."""
 
 from __future__ import annotations
 

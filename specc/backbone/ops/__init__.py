@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from .activation import Relu, Sigmoid
-from .base import NOTHING, Op, Saved, Shape, ShapeError, numel, show
+from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
+from .base import NOTHING, Op, Saved, Shape, ShapeError, channels, numel, show
 from .convolution import Conv, Linear
-from .normalization import BatchNorm
-from .shaping import Add, Flatten, GlobalAvgPool, MaxPool, Resize
+from .merging import Add, Concat, Mul
+from .normalization import BatchNorm, GroupNorm, LayerNorm
+from .pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
+from .scaling import Dropout, DropPath, LayerScale, SqueezeExcite
+from .shaping import Flatten, Resize, ToMap, ToTokens
+from .tokens import Attention, ClassToken, PatchEmbed, PositionEmbedding, SelectToken
 
 OPS: dict[str, type[Op]] = {
-    op.name: op for op in (Conv, Linear, BatchNorm, Relu, Sigmoid, MaxPool, GlobalAvgPool, Flatten, Resize, Add)
-}
+    op.name: op
+    for op in (
+        Conv, Linear,
+        BatchNorm, GroupNorm, LayerNorm,
+        Relu, Relu6, LeakyRelu, Gelu, Silu, Hardswish, Hardsigmoid, Sigmoid, Tanh, Softmax,
+        MaxPool, AvgPool, AdaptiveAvgPool, GlobalAvgPool,
+        Flatten, ToTokens, ToMap, Resize,
+        Add, Mul, Concat,
+        Dropout, DropPath, LayerScale, SqueezeExcite,
+        PatchEmbed, ClassToken, PositionEmbedding, SelectToken, Attention,
+    )
+}  # fmt: skip
 
 __all__ = [
-    "NOTHING", "OPS", "Add", "BatchNorm", "Conv", "Flatten", "GlobalAvgPool", "Linear", "MaxPool", "Op", "Relu",
-    "Resize", "Saved", "Shape", "ShapeError", "Sigmoid", "numel", "show",
+    "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm", "ClassToken", "Concat", "Conv",
+    "DropPath", "Dropout", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish", "LayerNorm",
+    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "PatchEmbed", "PositionEmbedding", "Relu", "Relu6",
+    "Resize", "Saved", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Softmax", "SqueezeExcite", "Tanh",
+    "ToMap", "ToTokens", "channels", "numel", "show",
 ]  # fmt: skip

@@ -1,24 +1,31 @@
-"""Element-wise activations."""
+"""Activations: every number on its own, or the numbers of one position."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from .base import Op, Saved, Shape, numel
+from pydantic import NonNegativeFloat
+
+from .base import SAVES_INPUT, SAVES_OUTPUT, Op, Saved, Shape, numel
 
 
 class Elementwise(Op):
-    """An op that works on every number alone; `cost` is its FLOPs a number."""
+    """An op whose output looks like its input; it says what it costs a number and what it keeps.
+
+    Only `relu` works in place. torch copies the input of an in-place relu6, silu, hardswish or hardsigmoid, and keeps
+    the result of an in-place leaky_relu, which the next op in place would then destroy.
+    """
 
     __slots__ = ()
     cost: ClassVar[int] = 1
+    keeps: ClassVar[Saved] = SAVES_INPUT
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return self.cost * numel(output)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(inputs=(0,))
+        return self.keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +35,67 @@ class Relu(Elementwise):
     name: ClassVar[str] = "relu"
     prefix: ClassVar[str] = "relu"
     inplace: ClassVar[bool] = True
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
 
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(output=True)
+
+@dataclass(frozen=True, slots=True)
+class Relu6(Elementwise):
+    """min(max(x, 0), 6)."""
+
+    name: ClassVar[str] = "relu6"
+    prefix: ClassVar[str] = "relu"
+    cost: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(Elementwise):
+    """x where it is positive, slope · x elsewhere."""
+
+    slope: NonNegativeFloat = 0.01
+
+    name: ClassVar[str] = "leaky_relu"
+    prefix: ClassVar[str] = "relu"
+    aliases: ClassVar[dict[str, str]] = {"negative_slope": "slope", "alpha": "slope"}
+    cost: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gelu(Elementwise):
+    """x · Φ(x), exactly or by the tanh formula."""
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    name: ClassVar[str] = "gelu"
+    prefix: ClassVar[str] = "gelu"
+    aliases: ClassVar[dict[str, str]] = {"approximation": "approximate"}
+    cost: ClassVar[int] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Silu(Elementwise):
+    """x / (1 + exp(-x)), also called swish."""
+
+    name: ClassVar[str] = "silu"
+    prefix: ClassVar[str] = "silu"
+    cost: ClassVar[int] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hardswish(Elementwise):
+    """x · min(max(x + 3, 0), 6) / 6."""
+
+    name: ClassVar[str] = "hardswish"
+    prefix: ClassVar[str] = "hardswish"
+    cost: ClassVar[int] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hardsigmoid(Elementwise):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    name: ClassVar[str] = "hardsigmoid"
+    prefix: ClassVar[str] = "hardsigmoid"
+    cost: ClassVar[int] = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +105,24 @@ class Sigmoid(Elementwise):
     name: ClassVar[str] = "sigmoid"
     prefix: ClassVar[str] = "sigmoid"
     cost: ClassVar[int] = 4
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
 
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(output=True)
+
+@dataclass(frozen=True, slots=True)
+class Tanh(Elementwise):
+    """Hyperbolic tangent."""
+
+    name: ClassVar[str] = "tanh"
+    prefix: ClassVar[str] = "tanh"
+    cost: ClassVar[int] = 6
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Elementwise):
+    """exp(x) divided by its sum over the channels of each position."""
+
+    name: ClassVar[str] = "softmax"
+    prefix: ClassVar[str] = "softmax"
+    cost: ClassVar[int] = 5
+    keeps: ClassVar[Saved] = SAVES_OUTPUT

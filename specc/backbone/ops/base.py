@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
+from pydantic import ConfigDict
+
 Shape = tuple[int, ...]
 
 
@@ -18,33 +20,45 @@ class ShapeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the autograd graph keeps between the forward and the backward of one op.
+    """What the autograd graph keeps between the forward and the backward of one op, on CUDA.
 
-    Kept inputs and outputs are references to values that may be shared with other ops; the rest belongs to this op alone.
+    Kept inputs and outputs are references to values that other ops may share; the rest belongs to this op alone.
     """
 
     inputs: tuple[int, ...] = ()  # indices of the inputs that stay alive
     output: bool = False
     elements: int = 0  # further numbers of the activation's dtype, a sample
-    bytes: int = 0  # further bytes, a sample (masks, int64 indices)
+    bytes: int = 0  # further bytes, a sample (masks, int64 indices, fp32 statistics)
     floats: int = 0  # further fp32 numbers, independent of the batch (statistics)
+    cpu_elements: int | None = None  # what a CPU keeps instead of `bytes`, in numbers of the activation's dtype
 
 
 NOTHING = Saved()
+SAVES_INPUT = Saved(inputs=(0,))
+SAVES_OUTPUT = Saved(output=True)
 
 
 class Op:
     """One operation of the vocabulary; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
 
     __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     name: ClassVar[str]
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
-    view: ClassVar[bool] = False  # the output shares the storage of its input
-    passes_gradient: ClassVar[bool] = False  # the gradient of the output is the gradient of every input, unchanged
+
+    @property
+    def view(self) -> bool:
+        """Whether the output shares the storage of its first input."""
+        return False
+
+    @property
+    def passes_gradient(self) -> bool:
+        """Whether the gradient of every input shares the storage of the output's gradient."""
+        return False
 
     def output(self, *inputs: Shape) -> Shape:
         """Shape of the result; raises `ShapeError` when the inputs do not fit."""
@@ -57,6 +71,10 @@ class Op:
     def buffers(self, *inputs: Shape) -> dict[str, Shape]:
         """Tensors that are state but not trained, by their torch name; an empty shape is an int64 counter."""
         return {}
+
+    def initial(self, parameter: str) -> float | None:
+        """The number a parameter is filled with before training; None: it is drawn at random."""
+        return 0.0 if parameter.endswith("bias") else None
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         """Floating-point operations of the forward of one sample; a multiply-add counts two."""
@@ -92,6 +110,22 @@ def need_map(op: Op, shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def window(size: int, k: int, stride: int, pad: int, dilation: int = 1) -> int:
-    """Output length of a sliding window along one axis."""
-    return (size + 2 * pad - dilation * (k - 1) - 1) // stride + 1
+def need_tokens(op: Op, shape: Shape) -> tuple[int, int]:
+    """The (T, D) of tokens, or a `ShapeError` that names the op."""
+    if len(shape) != 2:
+        raise ShapeError(f"`{op.name}` takes tokens (T×D), not {show(shape)}")
+    return shape[0], shape[1]
+
+
+def channels(shape: Shape) -> int:
+    """Numbers at one position: the first axis of a feature map, the last one of tokens and vectors."""
+    return shape[0] if len(shape) == 3 else shape[-1]
+
+
+def window(size: int, k: int, stride: int, pad: int, dilation: int = 1, ceil: bool = False) -> int:
+    """Output length of a sliding window along one axis; `ceil` keeps a last window that hangs over the edge."""
+    room = size + 2 * pad - dilation * (k - 1) - 1
+    if not ceil:
+        return room // stride + 1
+    length = -(-room // stride) + 1
+    return length - ((length - 1) * stride >= size + pad)  # none starts in the far padding

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cache
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from . import OPS, BatchNorm, Conv, Op, Relu
+
+_ADAPTERS: dict[str, TypeAdapter[Op]] = {}
 
 MACROS = {"conv_bn_relu": Conv}  # takes the arguments of its first op
 
@@ -27,10 +28,11 @@ class Entry:
         return (self.args, BatchNorm(), Relu()) if self.op == "conv_bn_relu" else (self.args,)
 
 
-@cache
 def adapter(kind: type[Op]) -> TypeAdapter[Op]:
-    """Validates the arguments of one op."""
-    return TypeAdapter(kind, config=ConfigDict(extra="forbid", strict=True))
+    """Validates the arguments of one op; built once."""
+    if kind.name not in _ADAPTERS:
+        _ADAPTERS[kind.name] = TypeAdapter(kind, config=ConfigDict(extra="forbid", strict=True))
+    return _ADAPTERS[kind.name]
 
 
 def arguments(kind: type[Op]) -> dict[str, bool]:
@@ -60,7 +62,7 @@ def make(kind: type[Op], args: Mapping[str, Any]) -> Op:
         key = str(first["loc"][0]) if first["loc"] else ""
         slug = {"unexpected_keyword_argument": "op_argument", "missing": "op_missing"}.get(first["type"], "op_value")
         context = {"name": kind.name, "key": key, "reason": first["msg"]}
-        raise PydanticCustomError(slug, "argument `{key}` of `{name}`: {reason}", context) from None  # type: ignore[arg-type]
+        raise PydanticCustomError(slug, "argument `{key}` of `{name}`: {reason}", context) from None
 
 
 def dump(entry: Entry) -> dict[str, Any]:

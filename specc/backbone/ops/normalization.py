@@ -3,31 +3,89 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from .base import Op, Saved, Shape, numel
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from .base import Op, Saved, Shape, ShapeError, channels, numel, show
+
+Momentum = Annotated[float, Field(ge=0, le=1)]
+
+
+class Normalization(Op):
+    """An op that gives numbers mean 0 and variance 1 and then scales and shifts every channel."""
+
+    __slots__ = ()
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (channels(inputs[0]),), "bias": (channels(inputs[0]),)}
+
+    def initial(self, parameter: str) -> float | None:
+        return 1.0 if parameter == "weight" else 0.0
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return 5 * numel(output)
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNorm(Op):
+class BatchNorm(Normalization):
     """Batch normalisation over every axis but the channels; works on feature maps and on vectors."""
 
-    eps: float = 1e-5
-    momentum: float = 0.1
-    updates: int = 1  # how often a step updates the running statistics with the same batch (see DESIGN, section 4)
+    eps: PositiveFloat = 1e-5
+    momentum: Momentum = 0.1
+    updates: PositiveInt = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
 
     name: ClassVar[str] = "batch_norm"
     prefix: ClassVar[str] = "bn"
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
-    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
-        return {"weight": inputs[0][:1], "bias": inputs[0][:1]}
+    def output(self, *inputs: Shape) -> Shape:
+        return no_tokens(self, inputs[0])
 
     def buffers(self, *inputs: Shape) -> dict[str, Shape]:
         return {"running_mean": inputs[0][:1], "running_var": inputs[0][:1], "num_batches_tracked": ()}
 
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return 5 * numel(output)
-
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), floats=2 * inputs[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNorm(Normalization):
+    """Normalisation of each sample over groups of channels; works on feature maps and on vectors."""
+
+    groups: PositiveInt = 32
+    eps: PositiveFloat = 1e-5
+
+    name: ClassVar[str] = "group_norm"
+    prefix: ClassVar[str] = "gn"
+    aliases: ClassVar[dict[str, str]] = {"num_groups": "groups", "epsilon": "eps"}
+
+    def output(self, *inputs: Shape) -> Shape:
+        if inputs[0][0] % self.groups:
+            raise ShapeError(f"`group_norm` with groups {self.groups} cannot divide the channels of {show(inputs[0])}")
+        return no_tokens(self, inputs[0])
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return Saved(inputs=(0,), bytes=2 * 4 * self.groups)  # mean and deviation in fp32
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm(Normalization):
+    """Normalisation over the channels of each position: a token, a vector, a pixel (ConvNeXt's LayerNorm2d)."""
+
+    eps: PositiveFloat = 1e-5
+
+    name: ClassVar[str] = "layer_norm"
+    prefix: ClassVar[str] = "ln"
+    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        positions = numel(inputs[0]) // channels(inputs[0])
+        return Saved(inputs=(0,), bytes=2 * 4 * positions)  # mean and deviation in fp32
+
+
+def no_tokens(op: Op, shape: Shape) -> Shape:
+    """The shape of a feature map or a vector, or a `ShapeError` that names the op."""
+    if len(shape) == 2:
+        raise ShapeError(f"`{op.name}` takes a feature map or a vector, not the tokens {show(shape)}; use layer_norm")
+    return shape

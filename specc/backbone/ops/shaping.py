@@ -1,109 +1,95 @@
-"""Pooling, resizing, reshaping and merging."""
+"""The same numbers in another shape, or at another resolution."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import ClassVar
 
-from .base import NOTHING, Op, Saved, Shape, ShapeError, need_map, numel, show, window
+from pydantic import NonNegativeInt
+
+from .base import Op, Shape, ShapeError, need_map, need_tokens, numel, show
+from .sliding import Size, pair
+
+
+class View(Op):
+    """An op that only looks at its input in another way. (torch copies where the layout in memory forbids that.)"""
+
+    __slots__ = ()
+    view: ClassVar[bool] = True
+    passes_gradient: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPool(Op):
-    """Maximum over a sliding window."""
-
-    k: int = 2
-    stride: int | None = None
-    pad: int = 0
-
-    name: ClassVar[str] = "max_pool"
-    prefix: ClassVar[str] = "pool"
-    aliases: ClassVar[dict[str, str]] = {"kernel": "k", "kernel_size": "k", "padding": "pad", "strides": "stride"}
-
-    @property
-    def step(self) -> int:
-        """The stride; the window's own size where none is given."""
-        return self.k if self.stride is None else self.stride
-
-    def output(self, *inputs: Shape) -> Shape:
-        c, h, w = need_map(self, inputs[0])
-        size = [window(s, self.k, self.step, self.pad) for s in (h, w)]
-        if min(size) < 1 or 2 * self.pad > self.k:
-            raise ShapeError(f"`{self.name}` with k {self.k} and pad {self.pad} does not fit into {show(inputs[0])}")
-        return (c, *size)
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(output) * self.k * self.k
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(inputs=(0,), bytes=8 * numel(output))  # int64 indices of the maxima
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalAvgPool(Op):
-    """Mean over the spatial axes: (C, H, W) becomes (C,)."""
-
-    name: ClassVar[str] = "global_avg_pool"
-    prefix: ClassVar[str] = "pool"
-
-    def output(self, *inputs: Shape) -> Shape:
-        return (need_map(self, inputs[0])[0],)
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(inputs[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Flatten(Op):
+class Flatten(View):
     """All axes into one."""
 
     name: ClassVar[str] = "flatten"
     prefix: ClassVar[str] = "flatten"
-    view: ClassVar[bool] = True
-    passes_gradient: ClassVar[bool] = True
 
     def output(self, *inputs: Shape) -> Shape:
         return (numel(inputs[0]),)
 
 
 @dataclass(frozen=True, slots=True)
+class ToTokens(View):
+    """Every pixel a token, row by row: (C, H, W) becomes (H · W, C)."""
+
+    name: ClassVar[str] = "to_tokens"
+    prefix: ClassVar[str] = "tokens"
+
+    def output(self, *inputs: Shape) -> Shape:
+        c, h, w = need_map(self, inputs[0])
+        return (h * w, c)
+
+
+@dataclass(frozen=True, slots=True)
+class ToMap(Op):
+    """Every token a pixel, row by row, after leaving out `skip` leading ones: (T, D) becomes (D, H, W).
+
+    Without `size` the tokens must fill a square.
+    """
+
+    size: Size | None = None
+    skip: NonNegativeInt = 0
+
+    name: ClassVar[str] = "to_map"
+    prefix: ClassVar[str] = "map"
+    aliases: ClassVar[dict[str, str]] = {"hw": "size", "grid": "size", "class_tokens": "skip"}
+    view: ClassVar[bool] = True
+
+    @property
+    def passes_gradient(self) -> bool:
+        """A skipped token gets a gradient of zeros, which is a new tensor."""
+        return self.skip == 0
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        size = pair(self.size or max(isqrt(max(tokens - self.skip, 0)), 1))
+        if numel(size) != tokens - self.skip:
+            left = f"the {tokens - self.skip} tokens that {show(inputs[0])} has after {self.skip}"
+            raise ShapeError(f"`to_map` cannot lay {left} out as {'a square' if self.size is None else show(size)}")
+        return (d, *size)
+
+
+@dataclass(frozen=True, slots=True)
 class Resize(Op):
     """Bilinear interpolation to a size in pixels, corners aligned as InfoPro's decoders do."""
 
-    size: int | tuple[int, int]
+    size: Size
     align_corners: bool = True
 
     name: ClassVar[str] = "resize"
     prefix: ClassVar[str] = "resize"
+    aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size"}
 
     @property
     def hw(self) -> tuple[int, int]:
         """Height and width of the result."""
-        return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+        return pair(self.size)
 
     def output(self, *inputs: Shape) -> Shape:
         return (need_map(self, inputs[0])[0], *self.hw)
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 7 * numel(output)
-
-
-@dataclass(frozen=True, slots=True)
-class Add(Op):
-    """Sum of values of one shape."""
-
-    name: ClassVar[str] = "add"
-    prefix: ClassVar[str] = "add"
-    arity: ClassVar[int | None] = None
-    passes_gradient: ClassVar[bool] = True
-
-    def output(self, *inputs: Shape) -> Shape:
-        if len(set(inputs)) != 1:
-            raise ShapeError("`add` needs equal shapes, not " + " and ".join(map(show, inputs)))
-        return inputs[0]
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return (len(inputs) - 1) * numel(output)
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return NOTHING

@@ -1,0 +1,80 @@
+"""Starts and resumes runs for the command line: device, run directory, progress, closing words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from specc.plan import Plan
+from specc.schema import show_bytes
+from specc.spec.dump import dump
+from specc.spec.load import Spec
+
+from .device import choose, describe
+from .errors import BudgetExceeded, RunError
+from .progress import progress_on
+from .rundir import RunDir
+from .trainer import Trainer
+
+
+def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None) -> None:
+    """Train a plan in a new run directory."""
+    chosen = choose(device, gpu)
+    if folder is not None and (folder / "plan.json").exists():
+        raise RunError(f"{folder} already holds a run", (f"continue it with: specc resume {folder}",))
+    from .trainer import open_data
+
+    open_data(plan)  # a missing data set should leave no run directory behind
+    target = RunDir.create(plan, spec.tree.text, dump(spec.config), folder)
+    _train(plan, target, chosen, spec.tree.text, resumed=False)
+
+
+def resume(folder: Path, device: str | None, gpu: int | None) -> None:
+    """Continue the run in `folder` with the plan that is stored there."""
+    try:
+        plan = Plan.from_json((folder / "plan.json").read_text(encoding="utf-8"))
+        text = (folder / "spec.yaml").read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{folder} is not a run directory: {error.strerror} ({error.filename})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"the plan in {folder} is damaged: {error}") from None
+    _train(plan, RunDir(folder), choose(device, gpu), text, resumed=True)
+
+
+def _train(plan: Plan, target: RunDir, device: Any, text: str, *, resumed: bool) -> None:
+    console = Console(stderr=True, highlight=False)
+    progress = progress_on(console, plan.config.train.epochs)
+    try:
+        trainer = Trainer(plan, device, target, progress, text)
+        if resumed:
+            trainer.resume()
+        console.print(
+            f"{'resuming' if resumed else 'training'} {plan.name} on {describe(device)}, results in {target.path}",
+            soft_wrap=True,
+        )
+        summary = trainer.train()
+    finally:
+        progress.close()
+    for line in closing(summary, target.path):
+        print(line)
+    memory = summary["memory"]
+    budget = plan.config.budget
+    if not memory["within_budget"] and budget is not None and budget.on_exceed == "error":
+        raise BudgetExceeded("the measured peak is over the budget")
+
+
+def closing(summary: dict[str, Any], path: Path) -> list[str]:
+    """What a person wants to know at the end."""
+    memory, test = summary["memory"], summary["test"]
+    measured = "allocator peak" if summary["device"].startswith("cuda") else "live tensors"
+    budget = show_bytes(memory["budget_bytes"]) if memory["budget_bytes"] else "none"
+    verdict = "within budget" if memory["within_budget"] else "OVER BUDGET"
+    return [
+        f"test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f} after {summary['epochs']} epochs",
+        f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
+        f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), budget {budget}: {verdict}",
+        f"{summary['step_seconds_median'] * 1e3:.1f} ms a step, {summary['images_per_second']:.0f} images a second",
+        f"results in {path}",
+    ]

@@ -1,0 +1,66 @@
+"""How a run is shown: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Lines:
+    """One plain line an epoch, for logs."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self.console, self.epochs = console, epochs
+
+    def epoch_begins(self, epoch: int, steps: int) -> None:
+        """Nothing to say yet."""
+
+    def step_done(self, step: int, loss: float | None) -> None:
+        """Nothing to say yet."""
+
+    def epoch_ends(self, row: dict[str, Any]) -> None:
+        """The epoch in one line."""
+        self.console.print(epoch_line(row, self.epochs), soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing to tidy up."""
+
+
+class Bar(Lines):
+    """A progress bar over the steps of the epoch, and a line above it for every epoch that is done."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        super().__init__(console, epochs)
+        columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, TextColumn("{task.fields[loss]}"), console=console, transient=True)
+        self.task = self.progress.add_task("", epoch=f"1/{epochs}", loss="")
+        self.progress.start()
+
+    def epoch_begins(self, epoch: int, steps: int) -> None:
+        """A new bar."""
+        self.progress.reset(self.task, total=steps, epoch=f"{epoch + 1}/{self.epochs}", loss="")
+
+    def step_done(self, step: int, loss: float | None) -> None:
+        """Move the bar."""
+        if loss is not None:
+            self.progress.update(self.task, loss=f"loss {loss:.3f}")
+        self.progress.update(self.task, completed=step)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self.progress.stop()
+
+
+def progress_on(console: Console, epochs: int) -> Lines:
+    """What suits the console."""
+    return Bar(console, epochs) if console.is_terminal else Lines(console, epochs)
+
+
+def epoch_line(row: dict[str, Any], epochs: int) -> str:
+    """``epoch 3/24  lr 0.1  train 95.1 %  test 96.4 %  1.9 s``."""
+    return (
+        f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4g}  train {row['train_accuracy']:.2%}  "
+        f"test {row['test_accuracy']:.2%}  loss {row['test_loss']:.4f}  {row['seconds']:.1f} s"
+    )

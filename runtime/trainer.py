@@ -1,0 +1,234 @@
+"""Trains a plan: epochs, evaluation, metrics, checkpoints, and the measured peak against the budget."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specc.environment import expand_path
+from specc.plan import Plan
+from specc.schema import show_bytes
+
+from . import checkpoint
+from .data import DataConfig, DataError, Loader, Splits, open_dataset
+from .errors import BudgetExceeded, Interrupted, RunError
+from .learning_rate import learning_rate
+from .meter import Meter
+from .rundir import RunDir, spec_hash
+from .session import Session, Step
+
+METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
+
+
+class Progress(Protocol):
+    """What wants to know how a run goes."""
+
+    def epoch_begins(self, epoch: int, steps: int) -> None:
+        """An epoch (from 0) of so many steps begins."""
+
+    def step_done(self, step: int, loss: float | None) -> None:
+        """A step (from 0) is done; the loss is given now and then."""
+
+    def epoch_ends(self, row: dict[str, Any]) -> None:
+        """An epoch's metrics."""
+
+
+@dataclass
+class Averages:
+    """Running means of an epoch's losses and accuracy, kept on the device so that no step waits for them."""
+
+    count: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, values: dict[str, Tensor], weight: int) -> None:
+        """Add a batch of `weight` images."""
+        self.count += weight
+        for name, value in values.items():
+            held = self.sums.get(name)
+            self.sums[name] = value.detach() * weight if held is None else held.add_(value.detach() * weight)
+
+    def means(self) -> dict[str, float]:
+        """The means so far."""
+        return {name: float(total) / max(1, self.count) for name, total in self.sums.items()}
+
+
+class Trainer:
+    """One run of a plan on a device, in a run directory."""
+
+    def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Progress, spec_text: str) -> None:
+        self.plan, self.device, self.run_dir, self.progress = plan, device, run, progress
+        self.spec_text = spec_text
+        self.config = plan.config.train
+        self._cap()
+        self.splits = open_data(plan)
+        self.session = Session(plan, device)
+        self.meter = Meter(device, self.session.resident)
+        batch, seed = plan.config.data.batch_size, self.config.seed
+        self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device)
+        self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device)
+        self.epoch = self.step = self.taken = 0
+        self.step_seconds: list[float] = []
+
+    def _cap(self) -> None:
+        """On CUDA the budget is a hard limit for the whole process."""
+        budget = self.plan.config.budget
+        if self.device.type == "cuda" and budget is not None and budget.on_exceed == "error":
+            total = torch.cuda.get_device_properties(self.device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, budget.memory / total), self.device)
+
+    def resume(self) -> None:
+        """Continue where the run directory's last checkpoint stands."""
+        position = checkpoint.load(self.session, self.run_dir.checkpoint)
+        self.epoch, self.step = position.epoch, position.step
+
+    def train(self) -> dict[str, Any]:
+        """Train to the end; returns the summary, which is also in summary.json."""
+        try:
+            test = self._epochs()
+        except KeyboardInterrupt:
+            self._save()
+            self._summary("interrupted", {})
+            help = (f"continue with: specc resume {self.run_dir.path}",)
+            raise Interrupted(f"interrupted in epoch {self.epoch + 1}; checkpoint saved", help) from None
+        except torch.OutOfMemoryError as error:
+            self._summary("failed", {})
+            raise self._out_of_memory(error) from None
+        except RunError:
+            self._summary("failed", {})
+            raise
+        return self._summary("completed", test)
+
+    def _epochs(self) -> dict[str, float]:
+        test: dict[str, float] = {}
+        while self.epoch < self.config.epochs:
+            lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
+            self.session.set_lr(lr)
+            started = time.perf_counter()
+            means = self._one_epoch()
+            seconds = time.perf_counter() - started
+            test = self.evaluate()
+            row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(seconds, 3)}
+            row |= {f"test_{k}": v for k, v in test.items()} | {f"train_{k}": v for k, v in means.items()}
+            self.run_dir.add_metrics(row)
+            self.progress.epoch_ends(row)
+            self.epoch, self.step = self.epoch + 1, 0
+            self._save()
+        return test or self.evaluate()
+
+    def _one_epoch(self) -> dict[str, float]:
+        self.progress.epoch_begins(self.epoch, len(self.train_data))
+        averages = Averages()
+        for images, labels in self.train_data.epoch(self.epoch, self.step):
+            began = time.perf_counter()
+            result = self._step(images, labels)
+            self.step_seconds.append(time.perf_counter() - began)
+            averages.add(_figures(result, labels), len(labels))
+            loss = self._check(result) if self._looks(self.step) else None
+            self.step += 1
+            self.taken += 1
+            self.progress.step_done(self.step, loss)
+        return averages.means()
+
+    def _looks(self, step: int) -> bool:
+        """Whether to read the loss now; on a GPU that waits for the device, so not every step."""
+        return self.device.type == "cpu" or step % 50 == 0 or step == len(self.train_data) - 1
+
+    def _step(self, images: Tensor, labels: Tensor) -> Step:
+        if self.taken >= METERED_STEPS:
+            return self.session.train_step(images, labels)
+        result: Step = self.meter.measure(lambda: self.session.train_step(images, labels), (images, labels))
+        if self.taken == METERED_STEPS - 1:
+            self._check_budget()
+        return result
+
+    def _check(self, result: Step) -> float:
+        for unit, total in result.total.items():
+            if not math.isfinite(value := float(total)):
+                raise RunError(
+                    f"the loss of `{unit}` is {value} in epoch {self.epoch + 1}, step {self.step + 1}",
+                    ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps",),
+                )
+        return value
+
+    def _check_budget(self) -> None:
+        budget = self.plan.config.budget
+        if budget is None or self.meter.peak_bytes <= budget.memory or budget.on_exceed == "warn":
+            return
+        predicted = self.plan.memory.peak_bytes
+        raise BudgetExceeded(
+            f"one step takes {show_bytes(self.meter.peak_bytes)} (predicted {show_bytes(predicted)}), "
+            f"over the budget of {show_bytes(budget.memory)}",
+            ("raise `budget.memory`, lower `data.batch_size`, or cut the backbone into more blocks",),
+        )
+
+    def _out_of_memory(self, error: Exception) -> RunError:
+        budget = self.plan.config.budget
+        first = str(error).split(". ")[0]
+        help = ("lower `data.batch_size`, or cut the backbone into more blocks (`split`)",)
+        if self.device.type == "cuda" and budget is not None and budget.on_exceed == "error":
+            return BudgetExceeded(f"the step did not fit into the budget of {show_bytes(budget.memory)}: {first}", help)
+        return RunError(f"out of memory: {first}", help)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy and loss of the backbone alone on the test set."""
+        averages = Averages()
+        for images, labels in self.test_data.epoch(0):
+            logits = self.session.predict(images).float()
+            figures = {"accuracy": (logits.argmax(1) == labels).float().mean(), "loss": F.cross_entropy(logits, labels)}
+            averages.add(figures, len(labels))
+        return averages.means()
+
+    def _save(self) -> None:
+        checkpoint.save(
+            self.session, checkpoint.Position(self.epoch, self.step, self.plan.fingerprint), self.run_dir.checkpoint
+        )
+
+    def _summary(self, status: str, test: dict[str, float]) -> dict[str, Any]:
+        budget = self.plan.config.budget
+        seconds = statistics.median(self.step_seconds[METERED_STEPS:] or self.step_seconds or [0.0])
+        peak = self.meter.peak_bytes
+        summary = {
+            "format_version": 1,
+            "name": self.plan.name,
+            "status": status,
+            "spec_sha256": spec_hash(self.spec_text),
+            "plan_fingerprint": self.plan.fingerprint,
+            "device": str(self.device),
+            "epochs": self.epoch,
+            "steps": self.epoch * len(self.train_data) + self.step,
+            "test": test,
+            "memory": {
+                "budget_bytes": budget.memory if budget else None,
+                "predicted_peak_bytes": self.plan.memory.peak_bytes,
+                "measured_peak_bytes": peak,
+                "within_budget": budget is None or peak <= budget.memory,
+            },
+            "step_seconds_median": seconds,
+            "images_per_second": self.plan.config.data.batch_size / seconds if seconds else 0.0,
+        }
+        self.run_dir.write_json("summary.json", summary)
+        return summary
+
+
+def _figures(result: Step, labels: Tensor) -> dict[str, Tensor]:
+    losses = {f"{unit}.{term}": value for unit, terms in result.losses.items() for term, value in terms.items()}
+    return {"accuracy": (result.logits.argmax(1) == labels).float().mean(), **losses}
+
+
+def open_data(plan: Plan) -> Splits:
+    """The plan's data set; a missing one is a `RunError` that says where it was looked for."""
+    data = plan.config.data
+    fields: dict[str, Any] = data.model_dump() | {"root": expand_path(data.root), "seed": plan.config.train.seed}
+    fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
+    try:
+        return open_dataset(DataConfig(**fields))
+    except DataError as error:
+        raise RunError(str(error), tuple(error.help)) from None

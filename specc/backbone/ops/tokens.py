@@ -1,0 +1,138 @@
+"""What vision transformers do with tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from .base import SAVES_INPUT, Op, Saved, Shape, ShapeError, need_map, need_tokens, numel, show
+from .sliding import Size, pair
+
+
+@dataclass(frozen=True, slots=True)
+class PatchEmbed(Op):
+    """The image cut into patches of `k` pixels, each mapped to a token: (C, H, W) becomes (T, out)."""
+
+    out: PositiveInt
+    k: Size = 16
+    bias: bool = True
+
+    name: ClassVar[str] = "patch_embed"
+    prefix: ClassVar[str] = "patch_embed"
+    aliases: ClassVar[dict[str, str]] = {
+        "patch_size": "k", "patch": "k", "kernel": "k", "kernel_size": "k", "dim": "out", "width": "out",
+        "embed_dim": "out", "hidden_dim": "out", "use_bias": "bias",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        _, h, w = need_map(self, inputs[0])
+        kh, kw = pair(self.k)
+        if h % kh or w % kw:
+            raise ShapeError(f"`patch_embed` cannot cut {show(inputs[0])} into patches of {kh}×{kw}")
+        return (h // kh * (w // kw), self.out)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (self.out, inputs[0][0], *pair(self.k))} | ({"bias": (self.out,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return numel(output) * (2 * inputs[0][0] * numel(pair(self.k)) + self.bias)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return SAVES_INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class ClassToken(Op):
+    """One learnt token before all others."""
+
+    name: ClassVar[str] = "class_token"
+    prefix: ClassVar[str] = "class_token"
+    passes_gradient: ClassVar[bool] = True  # a slice
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        return (tokens + 1, d)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (1, 1, inputs[0][1])}
+
+    def initial(self, parameter: str) -> float | None:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PositionEmbedding(Op):
+    """A learnt vector added to every token."""
+
+    name: ClassVar[str] = "position_embedding"
+    prefix: ClassVar[str] = "pos_embedding"
+    passes_gradient: ClassVar[bool] = True
+
+    def output(self, *inputs: Shape) -> Shape:
+        return need_tokens(self, inputs[0])
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (1, *inputs[0])}
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return numel(output)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectToken(Op):
+    """One of the tokens, by default the first: (T, D) becomes (D,)."""
+
+    index: NonNegativeInt = 0
+
+    name: ClassVar[str] = "select_token"
+    prefix: ClassVar[str] = "token"
+    aliases: ClassVar[dict[str, str]] = {"token": "index", "position": "index"}
+    view: ClassVar[bool] = True
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        if self.index >= tokens:
+            raise ShapeError(f"`select_token` with index {self.index} needs more tokens than {show(inputs[0])} has")
+        return (d,)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention(Op):
+    """Multi-head self-attention with its input and output projections, as `torch.nn.MultiheadAttention`."""
+
+    heads: PositiveInt
+    bias: bool = True
+
+    name: ClassVar[str] = "attention"
+    prefix: ClassVar[str] = "attention"
+    aliases: ClassVar[dict[str, str]] = {
+        "num_heads": "heads", "n_heads": "heads", "qkv_bias": "bias", "use_bias": "bias",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        if d % self.heads:
+            raise ShapeError(f"`attention` with heads {self.heads} cannot divide the width of tokens {show(inputs[0])}")
+        return (tokens, d)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        d = inputs[0][1]
+        weights = {"in_proj_weight": (3 * d, d), "out_proj.weight": (d, d)}
+        return weights | ({"in_proj_bias": (3 * d,), "out_proj.bias": (d,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        tokens, d = output
+        projections = 4 * tokens * d * (2 * d + self.bias)
+        softmax = 5 * self.heads * tokens * tokens
+        return projections + softmax + 4 * tokens * tokens * d
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        """The input, q, k, v, what the heads return and, for each head and token, the logarithm of its sum in fp32.
+
+        CUDA pads the tokens to a multiple of 32 in that last one in fp32. A head width that no fused kernel takes would
+        keep heads · T · T probabilities instead.
+        """
+        tokens, d = output
+        return Saved(inputs=(0,), elements=4 * tokens * d, bytes=4 * self.heads * tokens)

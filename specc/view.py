@@ -1,0 +1,134 @@
+"""A plan as people and machines read it: the table of units, and one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .backbone.ops import show
+from .plan import HeadPlan, Instruction, LinkPlan, Plan, Unit
+from .schema import show_bytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FORMAT_VERSION = 1
+
+
+def plan_table(plan: Plan) -> Table:
+    """One row a unit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    for name in ("unit", "blocks", "layers", "features", "heads", "links"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MFLOPs", "peak"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for unit in plan.units:
+        table.add_row(*_row(plan, unit))
+    return table
+
+
+def _row(plan: Plan, unit: Unit) -> Iterator[str]:
+    first, last = plan.blocks[unit.start], plan.blocks[unit.end]
+    yield unit.name
+    yield str(unit.start) if unit.start == unit.end else f"{unit.start}-{unit.end}"
+    yield first.layers[0] if first.layers[0] == last.layers[-1] else f"{first.layers[0]} … {last.layers[-1]}"
+    yield show(unit.feature)
+    yield ", ".join(_head(head) for head in unit.heads)
+    yield ", ".join(f"ema of {_source(plan, link)}, bias {link.mode}" for link in unit.links) or "–"
+    yield f"{parameter_count(plan, unit):,}"
+    yield f"{forward_flops(plan, unit) / 1e6:,.1f}"
+    yield show_bytes(unit_peak(plan, unit))
+
+
+def _source(plan: Plan, link: LinkPlan) -> str:
+    first = next(iter(link.sources.values()))
+    block = next(b for b in plan.blocks if b.name == link.source_block)
+    return next(layer for layer in block.layers if first.startswith(layer + "."))
+
+
+def _head(head: HeadPlan) -> str:
+    patches = f" {head.patches.grid[0]}×{head.patches.grid[1]}" if head.patches else ""
+    return f"{head.name}{patches} ×{head.weight:.3g}"
+
+
+def auxiliary_networks(unit: Unit) -> list[str]:
+    """Names of the networks that the unit adds to the backbone."""
+    heads = [name for head in unit.heads for name in dict.fromkeys(head.networks)]
+    return [*heads, *(name for link in unit.links for name in (link.ema, link.bias) if name)]
+
+
+def parameter_count(plan: Plan, unit: Unit) -> int:
+    """Parameters of the unit's blocks and auxiliary network, averaged copies included."""
+    networks = [plan.blocks[k].name for k in range(unit.start, unit.end + 1)] + auxiliary_networks(unit)
+    return sum(plan.networks[name].graph.parameter_count for name in networks)
+
+
+def forward_flops(plan: Plan, unit: Unit) -> int:
+    """FLOPs of one image's forward through the unit's blocks and auxiliary network."""
+    blocks = sum(plan.networks[plan.blocks[k].name].graph.flops for k in range(unit.start, unit.end + 1))
+    heads = sum(plan.networks[name].graph.flops for head in unit.heads for name in head.networks)
+    links = sum(plan.networks[n].graph.flops for link in unit.links for n in (link.ema, link.bias) if n)
+    return blocks + heads + links
+
+
+def unit_peak(plan: Plan, unit: Unit) -> int:
+    """The most bytes alive during any instruction that works for the unit."""
+    moments = zip(plan.instructions, plan.memory.timeline, strict=True)
+    return max((m.bytes for i, m in moments if _serves(i, unit)), default=0)
+
+
+def _serves(instruction: Instruction, unit: Unit) -> bool:
+    if instruction.kind == "backward":
+        return instruction.start == unit.start and instruction.block <= unit.end
+    inside = unit.start <= instruction.block <= unit.end
+    return instruction.unit == unit.name or (instruction.kind == "forward" and inside)
+
+
+def memory_lines(plan: Plan) -> Iterator[str]:
+    """The predicted peak against the budget, and what it is made of."""
+    budget = plan.config.budget
+    against = f" of a budget of {show_bytes(budget.memory)}" if budget else ", no budget given"
+    where = plan.instructions[plan.memory.peak_instruction]
+    yield f"predicted peak {show_bytes(plan.memory.peak_bytes)}{against}, at `{where}`"
+    parts = sorted(plan.memory.categories.items(), key=lambda item: -item[1])
+    yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
+    parameters = sum(n.graph.parameter_count for n in plan.networks.values() if not n.prefix)
+    auxiliary = sum(n.graph.parameter_count for n in plan.networks.values() if n.prefix)
+    yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; batch {plan.config.data.batch_size}"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan for machines."""
+    budget = plan.config.budget
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": plan.name,
+        "plan_fingerprint": plan.fingerprint,
+        "units": [_unit_document(plan, unit) for unit in plan.units],
+        "memory": {
+            "budget_bytes": budget.memory if budget else None,
+            "predicted_peak_bytes": plan.memory.peak_bytes,
+            "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
+            "categories": dict(plan.memory.categories),
+        },
+        "instructions": [str(instruction) for instruction in plan.instructions],
+    }
+
+
+def _unit_document(plan: Plan, unit: Unit) -> dict[str, Any]:
+    return {
+        "name": unit.name,
+        "level": unit.level,
+        "blocks": list(range(unit.start, unit.end + 1)),
+        "window": unit.end - unit.start + 1,
+        "layers": [layer for k in range(unit.start, unit.end + 1) for layer in plan.blocks[k].layers],
+        "features": list(unit.feature),
+        "heads": [{"name": h.name, "loss": h.loss, "weight": h.weight} for h in unit.heads],
+        "parameters": parameter_count(plan, unit),
+        "flops": forward_flops(plan, unit),
+        "peak_bytes": unit_peak(plan, unit),
+    }
