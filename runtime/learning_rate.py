@@ -8,7 +8,7 @@ from specc.spec.models import Schedule
 
 
 def learning_rate(schedule: Schedule, lr: float, epoch: int, epochs: int) -> float:
-    """The rate in `epoch` (from 0) of `epochs`; during warm-up it moves from `warmup_lr` to the curve, as InfoPro's code."""
+    """The rate in `epoch` (from 0) of `epochs`; warm-up moves from `warmup_lr` to the curve, as InfoPro's code."""
     value = _curve(schedule, lr, epoch, epochs)
     warm = schedule.warmup_epochs
     if epoch < warm:

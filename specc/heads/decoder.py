@@ -18,7 +18,7 @@ class Decoder(Head):
 
     layers: Literal["2c"] | list[OpEntry] = Field(
         "2c",
-        description="`2c`: resize, 3×3 conv, batch norm, ReLU, 3×3 conv; or a list of ops that stands before the sigmoid",
+        description="`2c`: resize, 3×3 conv, batch norm, ReLU, 3×3 conv; or a list of ops before the sigmoid",
     )
     channels: Count = Field(12, description="width of the hidden convolution of `2c`")
     loss: Literal["bce", "mse"] = Field("bce", description="against the image in [0, 1]")

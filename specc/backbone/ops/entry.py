@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from . import OPS, BatchNorm, Conv, Op, Relu
@@ -31,7 +32,7 @@ class Entry:
 def adapter(kind: type[Op]) -> TypeAdapter[Op]:
     """Validates the arguments of one op; built once."""
     if kind.name not in _ADAPTERS:
-        _ADAPTERS[kind.name] = TypeAdapter(kind, config=ConfigDict(extra="forbid", strict=True))
+        _ADAPTERS[kind.name] = TypeAdapter(kind)
     return _ADAPTERS[kind.name]
 
 
@@ -56,7 +57,7 @@ def parse(value: Any) -> Entry:
 def make(kind: type[Op], args: Mapping[str, Any]) -> Op:
     """An op from plain arguments; raises `PydanticCustomError` that names the first wrong argument."""
     try:
-        return adapter(kind).validate_python({k: tuple(v) if isinstance(v, list) else v for k, v in args.items()})
+        return adapter(kind).validate_json(json.dumps(dict(args)))  # strict, but lists may be tuples
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""

@@ -1,0 +1,49 @@
+# Everything runs in .venv, which the first target that needs it creates: with uv if it is there, else venv and pip.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+
+.PHONY: help setup demo test golden lint types docs fuzz bench clean
+
+help:  ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create .venv with specc and everything it needs
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "specc needs Python 3.11 or newer; none was found" >&2; exit 1; }
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+	else \
+		"$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet --editable . --group dev; \
+	fi
+	@touch $@
+
+demo: $(READY)  ## train the quickstart: MAN and HPFF on real digits, about a minute
+	$(BIN)/specc plan specs/quickstart.yaml
+	$(BIN)/specc run specs/quickstart.yaml --device cpu
+
+test: $(READY)  ## lint, types and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(JOBS)
+
+golden: $(READY)  ## compare with the authors' code; DIR=... for other traces
+	$(BIN)/pytest tests/golden $(if $(DIR),--golden-dir $(DIR))
+
+lint: $(READY)  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(READY)  ## check the types
+	$(BIN)/mypy
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,36 @@
+"""The same numbers in another shape, or at another resolution."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import nn
+
+from specc.backbone import ops
+from specc.backbone.ops import Shape
+
+from .registry import Call, builder
+
+
+@builder
+def flatten(op: ops.Flatten, shapes: tuple[Shape, ...]) -> nn.Module:
+    """All axes into one."""
+    return nn.Flatten()
+
+
+@builder
+def to_tokens(op: ops.ToTokens, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Every pixel a token."""
+    return Call(lambda x: x.flatten(2).transpose(1, 2))
+
+
+@builder
+def to_map(op: ops.ToMap, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Every token a pixel."""
+    _, *size = op.output(*shapes)
+    return Call(lambda x: x[:, op.skip :].transpose(1, 2).unflatten(2, size))
+
+
+@builder
+def resize(op: ops.Resize, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Bilinear interpolation."""
+    return Call(lambda x: F.interpolate(x, op.hw, mode="bilinear", align_corners=op.align_corners))

@@ -1,0 +1,98 @@
+"""What vision transformers do with tokens."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from specc.backbone import ops
+from specc.backbone.ops import Shape
+
+from .registry import Call, builder
+
+
+class PatchEmbed(nn.Conv2d):
+    """Patches as tokens."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, T, D)."""
+        return super().forward(input).flatten(2).transpose(1, 2)
+
+
+class ClassToken(nn.Module):
+    """A learnt token before all others."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, 1, width))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, T, D) to (N, T + 1, D)."""
+        return torch.cat((self.weight.expand(input.shape[0], -1, -1), input), 1)
+
+
+class PositionEmbedding(nn.Module):
+    """A learnt vector added to every token."""
+
+    def __init__(self, tokens: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(1, tokens, width).normal_(std=0.02))  # as BERT
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Add."""
+        return input + self.weight
+
+
+class Attention(nn.Module):
+    """Self-attention under the parameter names of `torch.nn.MultiheadAttention`."""
+
+    def __init__(self, width: int, heads: int, bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width)) if bias else None
+        self.out_proj = nn.Linear(width, width, bias=bias)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, T, D) to (N, T, D)."""
+        projected = F.linear(input, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = (self._split(part) for part in projected.chunk(3, -1))  # views: one storage is kept for the three
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return F.linear(mixed, self.out_proj.weight, self.out_proj.bias)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(N, T, D) to (N, heads, T, D / heads)."""
+        heads = x.reshape(*x.shape[:2], self.heads, x.shape[2] // self.heads)
+        return heads.transpose(1, 2)
+
+
+@builder
+def patch_embed(op: ops.PatchEmbed, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Patches as tokens."""
+    return PatchEmbed(shapes[0][0], op.out, op.k, op.k, bias=op.bias)
+
+
+@builder
+def class_token(op: ops.ClassToken, shapes: tuple[Shape, ...]) -> nn.Module:
+    """A learnt token before all others."""
+    return ClassToken(shapes[0][1])
+
+
+@builder
+def position_embedding(op: ops.PositionEmbedding, shapes: tuple[Shape, ...]) -> nn.Module:
+    """A learnt vector added to every token."""
+    return PositionEmbedding(*shapes[0])
+
+
+@builder
+def select_token(op: ops.SelectToken, shapes: tuple[Shape, ...]) -> nn.Module:
+    """One of the tokens."""
+    return Call(lambda x: x[:, op.index])
+
+
+@builder
+def attention(op: ops.Attention, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Multi-head self-attention."""
+    return Attention(shapes[0][1], op.heads, op.bias)
