@@ -23,6 +23,7 @@ class Executor:
         self, plan: Plan, model: Model, step: Callable[[str], None], scale: Callable[[Tensor], Tensor]
     ) -> None:
         self.plan, self.model, self.step_group, self.scale = plan, model, step, scale
+        self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
         self.values: dict[str, Tensor] = {}
         self.losses: dict[str, dict[str, Tensor]] = {}
         self.heads = {(u.name, h.name): h for u in plan.units for h in u.heads}
@@ -41,6 +42,8 @@ class Executor:
         self.model.train(True)
         try:
             for instruction in self.plan.instructions:
+                if self.observer is not None:
+                    self.observer(instruction)
                 if update or instruction.kind != "step":
                     self._dispatch[instruction.kind](instruction)
             return self.values[features(len(self.plan.blocks) - 1)]
@@ -99,12 +102,12 @@ class Executor:
         return torch.addcmul(self.mean, self.values[features(-1)].detach(), self.std)
 
     def _backward(self, i: Instruction) -> None:
-        out, gradient = (
-            self.values[tape(i.block)],
-            self.values[cotangent(i.block, i.start)].to(self.values[tape(i.block)].dtype),
-        )
-        source = self.values.get(f"{tape(i.block)}.input")
+        out = self.values[tape(i.block)]
+        gradient = self.values[cotangent(i.block, i.start)].to(out.dtype)
+        entry = f"{tape(i.block)}.input"
+        source = self.values.get(entry) if i.retain else self.values.pop(entry, None)
         if i.start == i.block and source is not None:  # the gradient of the input would be thrown away
+            del source
             torch.autograd.backward(out, gradient, retain_graph=i.retain, inputs=self.parameters[f"block{i.block}"])
             return
         torch.autograd.backward(out, gradient, retain_graph=i.retain)

@@ -20,13 +20,10 @@ class Model:
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         for name, module in self.networks.items():
-            module.to_empty(device=device).to(dtype)
-            for parameter in module.parameters():
-                parameter.requires_grad_(plan.networks[name].group is not None)
+            _materialise(module, device, dtype, trainable=plan.networks[name].group is not None)
         self.blocks = [self.networks[block.name] for block in plan.blocks]
         self.links = [link for unit in plan.units for link in unit.links]
         self.parameters = dict(self._parameters())
-        self.reset(plan.config.train.seed)
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.networks.values():
@@ -76,3 +73,13 @@ class Model:
         """Batch statistics (training) or running statistics (evaluation)."""
         for module in self.networks.values():
             module.train(mode)
+
+
+def _materialise(module: nn.Module, device: torch.device, dtype: torch.dtype, *, trainable: bool) -> None:
+    """Give the tensors of a module built on `meta` a place on the device; works for fake tensors too."""
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            part._parameters[name] = nn.Parameter(torch.empty(parameter.shape, dtype=dtype, device=device), trainable)
+        for name, buffer in part.named_buffers(recurse=False):
+            kind = dtype if buffer.is_floating_point() else buffer.dtype
+            part._buffers[name] = torch.empty(buffer.shape, dtype=kind, device=device)

@@ -24,13 +24,25 @@ class Step:
 
 
 class Session:
-    """Executes a plan. `dtype` is that of parameters and inputs; `plan.config.train.precision` adds autocast."""
+    """Executes a plan. `dtype` is that of parameters and inputs; `plan.config.train.precision` adds autocast.
 
-    def __init__(self, plan: Plan, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    Without `initialise` the tensors hold whatever was in memory: for fake tensors, and before a checkpoint is loaded.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        initialise: bool = True,
+    ) -> None:
         self.plan = plan
         self.device = torch.device(device)
         self.dtype = dtype
         self.model = Model(plan, self.device, dtype)
+        if initialise:
+            self.model.reset(plan.config.train.seed)
         self.optimizers = {group: self._optimizer(self.model.group(group)) for group in self._stepped_groups()}
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.config.train.precision == "fp16")
         self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)

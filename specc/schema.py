@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 UNITS = {"": 1, "B": 1} | {
     f"{letter}{tail}": base**power
     for power, letter in enumerate("KMGT", 1)
     for tail, base in (("iB", 1024), ("B", 1000))
 }
+
+
+SIZE = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT]([iI]?[bB]))?[bB]?\s*$"
 
 
 class Config(BaseModel):
@@ -22,21 +40,65 @@ class Config(BaseModel):
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for a key, for "did you mean"
 
 
+def problem(
+    code: str, message: str, *, key: str = "", beside: str = "", label: str = "", help: str = ""
+) -> PydanticCustomError:
+    """A mistake with a code of its own, to be raised in a validator.
+
+    `key` and `beside` name the fields that it is about: the first is pointed at, the second shown as well.
+    """
+    told = {"code": code, "key": key, "beside": beside, "label": label or message, "help": help}
+    return PydanticCustomError("problem", "{message}", {**told, "message": message})
+
+
+def only_with(**values: str | list[str]) -> JsonDict:
+    """For `json_schema_extra`: the field has an effect only where the fields beside it have one of these values."""
+    return {"only_with": {name: [value] if isinstance(value, str) else list(value) for name, value in values.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The annotation of a text that matches a pattern; `rule` says so to people."""
+
+    pattern: str
+    rule: str
+
+    def check(self, value: str) -> str:
+        """The value itself, or an error with the rule."""
+        if not re.fullmatch(self.pattern, value):
+            raise problem("SPC109", f"`{value[:40]}` is not accepted here", label="of another form", help=self.rule)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+_SIZE_HELP = "write a number and a unit, like `6 GiB` or `512 MB`"
+
+
 def parse_bytes(value: Any) -> Any:
     """``6 GiB``, ``512MB`` or a plain number of bytes, as bytes."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+        match = re.fullmatch(r"\s*([-+]?\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)\s*", value)
         unit = match and {name.lower(): size for name, size in UNITS.items()}.get(match[2].lower())
         if not match or not unit:
-            raise ValueError("not a memory size; write a number and a unit, for example `6 GiB` or `512 MB`")
-        return int(float(match[1]) * unit)
-    if isinstance(value, float) and not isinstance(value, bool):
-        raise ValueError("bytes are whole numbers; with a unit fractions are fine: `1.5 GiB`")
+            units = ", ".join(name for name in UNITS if name)
+            reason = f"the units are {units}" if match else "a number and a unit are expected"
+            raise problem("SPC502", f"`{value}` is not a memory size", label=reason, help=_SIZE_HELP)
+        value = int(float(match[1]) * unit)
+    if isinstance(value, float):
+        raise problem("SPC502", "a fraction of a byte is no memory size", label="not whole", help=_SIZE_HELP)
+    if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
+        raise problem("SPC503", f"a memory size of {value} bytes is not positive", label="above zero", help=_SIZE_HELP)
     return value
 
 
 Bool = StrictBool
 Text = StrictStr
+PathText = Annotated[StrictStr, Field(json_schema_extra={"environment": True})]  # reads `${NAME:-default}`
 Int = StrictInt
 Count = Annotated[StrictInt, Field(ge=1)]
 Index = Annotated[StrictInt, Field(ge=0)]
@@ -44,7 +106,11 @@ Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Positive = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
-Bytes = Annotated[StrictInt, BeforeValidator(parse_bytes), Field(ge=1)]
+Bytes = Annotated[
+    StrictInt,
+    BeforeValidator(parse_bytes),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE}, {"type": "integer", "minimum": 1}]}),
+]
 Grid = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 

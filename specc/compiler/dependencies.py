@@ -83,7 +83,8 @@ def _losses(unit: Unit) -> Iterator[Task]:
     """The branch of a unit's EMA links, its heads, and the gradient back through the branch."""
     target = cotangent(unit.end, unit.start)
     source = features(unit.end)
-    copies = {f"ema:{unit.name}", f"params:{unit.name}.bias"}
+    biases = [link.bias for link in unit.links if link.bias]
+    copies = {f"ema:{unit.name}", *(f"params:{bias}" for bias in biases)}
     if unit.links:
         yield Task(
             Instruction("branch", unit=unit.name), frozenset({source, *copies}), frozenset({branch_output(unit.name)})
@@ -95,7 +96,7 @@ def _losses(unit: Unit) -> Iterator[Task]:
         yield Task(Instruction("head", unit=unit.name, head=head.name), frozenset(reads | writes), frozenset(writes))
     if unit.links:
         reads = {branch_output(unit.name), branch_cotangent(unit.name), *copies, target}
-        writes = {target, f"grads:{unit.name}.bias", branch_output(unit.name)}
+        writes = {target, branch_output(unit.name), *(f"grads:{bias}" for bias in biases)}
         yield Task(Instruction("branch_backward", unit=unit.name), frozenset(reads), frozenset(writes))
 
 
@@ -115,11 +116,13 @@ def _ema_update(unit: Unit) -> Task:
 
 
 def _steps(draft: Draft, starts: dict[int, list[int]]) -> Iterator[Task]:
-    """One optimizer step a group that has gradients."""
-    groups = [f"block{k}" for k, windows in starts.items() if windows]
+    """One optimizer step a group that has parameters and gets gradients."""
+    groups = {network.group for network in draft.networks.values() if network.group and network.parameters}
+    trained = [f"block{k}" for k, windows in starts.items() if windows]
     for unit in draft.units:
-        groups += [f"{unit.name}.{head.name}" for head in unit.heads if head.networks]
-        groups += [network.group for network in draft.networks.values() if network.group == f"{unit.name}.bias"]
-    for group in groups:
-        state = frozenset({f"params:{group}", f"grads:{group}"})
-        yield Task(Instruction("step", group=group), state, state)
+        trained += [f"{unit.name}.{head.name}" for head in unit.heads]
+        trained += [link.bias for link in unit.links if link.bias]
+    for group in trained:
+        if group in groups:
+            state = frozenset({f"params:{group}", f"grads:{group}"})
+            yield Task(Instruction("step", group=group), state, state)

@@ -6,7 +6,6 @@ from ..backbone.graph import Graph
 from ..backbone.ops import numel
 from ..diagnostics import Diagnostic, Severity
 from ..plan import (
-    HeadPlan,
     Instruction,
     Memory,
     Moment,
@@ -22,6 +21,7 @@ from ..schema import show_bytes
 from . import tape as tapes
 from .allocator import Allocator, Storage
 from .draft import Draft
+from .head_memory import HeadSimulation
 
 ACTIVATION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
@@ -104,6 +104,8 @@ class Simulation:
         if i.needs_grad:
             self.values[tape(i.block)] = self.memory.hold(out)  # the graph hangs on the output
             self.tapes[tape(i.block)] = recorded
+        if i.input_grad:
+            self.values[f"{tape(i.block)}.input"] = self.memory.hold(source)  # a leaf lives as long as the graph
 
     def _branch(self, i: Instruction) -> None:
         unit = self.units[i.unit]
@@ -137,62 +139,13 @@ class Simulation:
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         head = next(h for h in unit.heads if h.name == i.head)
-        source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
-        found = self._losses(unit, head, source)
-        target = branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start)
-        self._accumulate(target, found)
-
-    def _losses(self, unit: Unit, head: HeadPlan, source: Storage) -> Storage | None:
-        """Forward, loss and backward of a head; the gradient at its features."""
-        if not head.networks:
-            return self._loss_and_backward(head, [(None, source, numel(unit.feature))])[0]
         networks = [self.draft.networks[name] for name in head.networks]
-        if head.patches is None:
-            return self._run(head, [(networks[0], source)])[0]
-        whole = None
-        size = numel(unit.feature) * self.costs.batch * self.costs.activation
-        rounds = [[n] for n in networks] if head.patches.execution == "sequential" else [networks]
-        for members in rounds:
-            parts = [self.memory.new(size // len(networks), "activations") for _ in members]
-            grads = self._run(head, list(zip(members, parts, strict=True)))
-            whole = whole or self.memory.new(size, "gradients of activations")
-            self.memory.drop(*parts, *(g for g in grads if g is not None))
-        return whole
-
-    def _run(self, head: HeadPlan, members: list[tuple[Network, Storage]]) -> list[Storage | None]:
-        outs: list[tuple[Network | None, Storage, int]] = []
-        for network, source in members:
-            out, recorded = tapes.forward(self.memory, self.costs, network.graph, source, record=True, input_grad=True)
-            self.tapes[f"{network.name}#{len(outs)}"] = recorded
-            outs.append((network, out, numel(network.graph.shape)))
-        return self._loss_and_backward(head, outs)
-
-    def _loss_and_backward(
-        self, head: HeadPlan, outs: list[tuple[Network | None, Storage, int]]
-    ) -> list[Storage | None]:
-        batch = self.costs.batch
-        kept = [
-            self.memory.new(4 * size * batch, "activations") for _, _, size in outs
-        ]  # log-probabilities, or targets
-        result: list[Storage | None] = []
-        for n, (network, out, size) in reversed(list(enumerate(outs))):
-            gradient = self.memory.new(4 * size * batch, "gradients of activations")
-            if head.loss in ("cross_entropy", "contrastive"):
-                second = self.memory.new(4 * size * batch, "gradients of activations")
-                self.memory.drop(gradient)
-                gradient = second
-            self.memory.drop(kept[n])
-            if network is None:
-                result.append(gradient)
-                continue
-            self.memory.drop(out)
-            recorded = self.tapes.pop(f"{network.name}#{n}")
-            found = tapes.backward(
-                self.memory, self.costs, recorded, gradient, self._grads(network), network.prefix, input_grad=True
-            )
-            self.memory.drop(gradient)
-            result.append(found)
-        return result
+        source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
+        assert self.draft.info.shape is not None
+        grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
+        sizes = numel(unit.feature), numel(self.draft.info.shape)
+        gradient = HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads).run()
+        self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
 
     def _backward(self, i: Instruction) -> None:
         network = self.draft.networks[f"block{i.block}"]
@@ -212,8 +165,9 @@ class Simulation:
 
     def _free(self, i: Instruction) -> None:
         for name in i.values:
-            if name in self.values:
-                self.memory.drop(self.values.pop(name))
+            for value in (name, f"{name}.input"):
+                if value in self.values:
+                    self.memory.drop(self.values.pop(value))
 
     def _grads(self, network: Network) -> dict[str, Storage]:
         assert network.group is not None or not network.graph.parameters or network.prefix

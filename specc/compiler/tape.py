@@ -77,9 +77,13 @@ def _keep(memory: Allocator, costs: Costs, node: Node, values: dict[str, Storage
 
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
-             *, retain: bool = False, input_grad: bool = False) -> Storage | None:  # fmt: skip
-    """Send `gradient` (held by the caller throughout) back; parameters' go to `grads`, the input's is returned."""
-    flowing = {tape.graph.output: memory.hold(gradient)}
+             *, retain: bool = False, input_grad: bool = False, owned: bool = False) -> Storage | None:  # fmt: skip
+    """Send `gradient` back; parameters' gradients go to `grads`, the input's is returned.
+
+    The caller holds `gradient` throughout, as Python does in `torch.autograd.backward`, unless it is `owned` by the
+    engine alone, as below a loss.
+    """
+    flowing = {tape.graph.output: gradient if owned else memory.hold(gradient)}
     for kept in reversed(tape.entries):
         incoming = flowing.pop(kept.node.name)
         outgoing = [_input_gradient(memory, costs, kept, incoming, i, input_grad) for i in range(len(kept.node.inputs))]

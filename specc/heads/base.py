@@ -10,7 +10,35 @@ from pydantic import Field
 
 from ..backbone.graph import BackboneGraph, Builder, Graph
 from ..backbone.ops import Shape, ShapeError, show
+from ..backbone.ops.entry import Entry
 from ..schema import Config, Grid, Real
+
+
+class HeadError(ShapeError):
+    """A head cannot be built where it should stand. `path` leads from the head's key to what is at fault."""
+
+    code: ClassVar[str] = "SPC410"
+    path: tuple[str | int, ...] = ()
+
+
+class LayerError(HeadError):
+    """An op in a head's list of layers does not fit the one before."""
+
+    code: ClassVar[str] = "SPC302"
+
+
+class TargetError(HeadError):
+    """A head's own layers end in a shape that its loss cannot use."""
+
+    code: ClassVar[str] = "SPC416"
+    path = ("layers",)
+
+
+class GridError(HeadError):
+    """A patch grid does not divide what it is laid on."""
+
+    code: ClassVar[str] = "SPC417"
+    path = ("patches", "grid")
 
 
 class Ramp(Config):
@@ -58,9 +86,9 @@ class Context:
 
 
 def divide(shape: Shape, grid: Sequence[int], what: str) -> Shape:
-    """One cell of `shape` under the grid; raises `ShapeError` when it does not divide."""
+    """One cell of `shape` under the grid; raises `GridError` when it does not divide."""
     if len(shape) != 3 or shape[1] % grid[0] or shape[2] % grid[1]:
-        raise ShapeError(f"a {grid[0]}×{grid[1]} patch grid does not divide the {what} {show(shape)}")
+        raise GridError(f"a {grid[0]}×{grid[1]} patch grid does not divide the {what} {show(shape)}")
     return (shape[0], shape[1] // grid[0], shape[2] // grid[1])
 
 
@@ -87,6 +115,17 @@ class Head(Config):
         if self.patches is None:
             return self.build(context)
         return self.build(context.patch(self.patches.grid, whole_image=self.patches.fuse == "outputs"))
+
+
+def chain(b: Builder, entries: Sequence[Entry]) -> None:
+    """Append a head's list of ops; raises `LayerError` that knows which of them does not fit."""
+    for i, entry in enumerate(entries):
+        try:
+            b.chain(entry.ops())
+        except ShapeError as error:
+            wrong = LayerError(str(error))
+            wrong.path = ("layers", i)
+            raise wrong from None
 
 
 def builder(context: Context) -> Builder:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StrictStr
+from pydantic import Field
 
 from ..backbone.graph import Builder, Graph
 from ..backbone.ops import BatchNorm, Conv, Flatten, GlobalAvgPool, Linear, Relu
-from ..backbone.ops.entry import OpEntry, expand
-from ..schema import Count
-from .base import Context, Head, builder
+from ..backbone.ops.entry import OpEntry
+from ..schema import Count, Matching, Text
+from .base import Context, Head, builder, chain
 
-PATTERN = r"^[0-9]c[1-9]f$"
+Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
 
 
 class Classifier(Head):
@@ -22,7 +22,7 @@ class Classifier(Head):
     32 -> 64, 64 -> 64 for the CIFAR ResNets); further ones keep both.
     """
 
-    layers: StrictStr | list[OpEntry] = Field(
+    layers: Counts | list[OpEntry] = Field(
         "1c2f",
         description="`NcMf`: N convolutions and M linear layers; or a list of ops that stands before the linear layers",
     )
@@ -41,7 +41,7 @@ class Classifier(Head):
             self._convolutions(b, context, int(self.layers[0]))
             linears = int(self.layers[2])
         else:
-            b.chain(expand(self.layers))
+            chain(b, self.layers)
         b.add(GlobalAvgPool() if len(b.shape) == 3 else Flatten())
         for _ in range(linears - 1):
             b.chain((Linear(self.hidden), Relu()))

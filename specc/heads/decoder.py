@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..backbone.graph import Graph
-from ..backbone.ops import BatchNorm, Conv, Relu, Resize, Sigmoid
-from ..backbone.ops.entry import OpEntry, expand
+from ..backbone.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
+from ..backbone.ops.entry import OpEntry
 from ..schema import Count
-from .base import Context, Head, builder
+from .base import Context, Head, TargetError, builder, chain
 
 
 class Decoder(Head):
@@ -33,7 +33,9 @@ class Decoder(Head):
             b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
             b.add(Conv(context.image[0], bias=True))
         else:
-            b.chain(expand(self.layers))
+            chain(b, self.layers)
+            if b.shape != context.image:
+                raise TargetError(f"its layers give {show(b.shape)}, the image to restore is {show(context.image)}")
         b.add(Sigmoid())
         return b.graph()
 

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from ..backbone.families import Family
 from ..heads import Classifier, Decoder, Head
-from ..schema import Bool, Bytes, Config, Count, Fraction, Index, Int, NonNegative, Positive, Real, Text
+from ..schema import (
+    Bool,
+    Bytes,
+    Config,
+    Count,
+    Fraction,
+    Index,
+    Int,
+    Matching,
+    NonNegative,
+    PathText,
+    Positive,
+    Real,
+    Text,
+    only_with,
+    problem,
+)
 
 Dataset = Literal[
     "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "synthetic"
+]
+
+
+LevelName = Annotated[
+    Text, Matching(r"[a-z][a-z0-9_]*", "small letters, digits and `_`, starting with a letter: `cascade`")
+]
+SpecName = Annotated[
+    Text, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, `_`, `.` and `-`, starting with a letter or digit")
 ]
 
 
@@ -20,7 +44,7 @@ class Data(Config):
     """Which images to train on."""
 
     dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
-    root: Text = Field("data", description="folder of the data set; may read the environment: `${SPECC_DATA:-data}`")
+    root: PathText = Field("data", description="folder of the data set; may read the environment: `${SPECC_DATA:-data}`")
     batch_size: Count = Field(64, description="images a step")
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
@@ -32,7 +56,9 @@ class Data(Config):
     std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
     samples: Count | None = Field(None, description="for `synthetic`: number of training images")
     resplit: Bool = Field(
-        False, description="for `fashion_mnist`: merge the 70,000 images and split them 60,000 / 10,000 anew"
+        False,
+        description="merge the 70,000 images and split them 60,000 / 10,000 anew",
+        json_schema_extra=only_with(dataset="fashion_mnist"),
     )
     workers: Index = Field(0, description="processes that decode images (ImageNet, image_folder)")
     download: Bool = Field(False, description="fetch the data set into `root` when it is missing")
@@ -54,8 +80,11 @@ class Split(Config):
 
     @model_validator(mode="after")
     def _one_of(self) -> Split:
-        if (self.blocks is None) == (self.after is None):
-            raise PydanticCustomError("one_of", "give either `blocks` or `after`", {})
+        if self.blocks is not None and self.after is not None:
+            message = "`blocks` and `after` exclude each other"
+            raise problem("SPC107", message, key="after", beside="blocks", label="delete one of the two")
+        if self.blocks is None and self.after is None:
+            raise problem("SPC107", "give either `blocks` or `after`", label="has neither")
         return self
 
 
@@ -83,7 +112,7 @@ class UnitOverride(Config):
 class Level(Config):
     """All local units of one window size."""
 
-    name: Annotated[Text, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(description="part of its units' names")
+    name: LevelName = Field(description="part of its units' names")
     window: Count = Field(1, description="consecutive blocks that gradient flows through")
     weight: Real = Field(1.0, description="factor on all losses of the level")
     skip: list[Index] = Field([], description="units without a loss, by the index of their last block")
@@ -130,9 +159,9 @@ class Sgd(Config):
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
         if self.nesterov and self.momentum == 0:
-            raise PydanticCustomError(
-                "inconsistent", "`nesterov: true` needs a momentum above zero", {"key": "nesterov"}
-            )
+            message = "`nesterov: true` needs a momentum above zero"
+            help = "set `nesterov: false`, or a momentum such as 0.9"
+            raise problem("SPC610", message, key="nesterov", beside="momentum", label="without momentum", help=help)
         return self
 
 
@@ -143,12 +172,26 @@ class Schedule(Config):
     warmup_epochs: Index = Field(0, description="epochs of linear warm-up from `warmup_lr`")
     warmup_lr: Positive = Field(0.01, description="the rate of the first warm-up epoch")
     count_from: Literal[0, 1] = Field(
-        0, description="for `cosine`: number of the first epoch; InfoPro's CIFAR code counts from 1"
+        0,
+        description="number of the first epoch; InfoPro's CIFAR code counts from 1",
+        json_schema_extra=only_with(name="cosine"),
     )
-    milestones: list[Count] = Field([], description="for `step`: epochs after which the rate falls")
-    gamma: Positive = Field(0.1, description="for `step`: factor at each milestone")
+    milestones: list[Count] = Field(
+        [], description="epochs after which the rate falls", json_schema_extra=only_with(name="step")
+    )
+    gamma: Positive = Field(0.1, description="factor at each milestone", json_schema_extra=only_with(name="step"))
 
     aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Schedule:
+        if self.name == "step" and not self.milestones:
+            message = "the schedule `step` needs `milestones`"
+            raise problem("SPC613", message, key="name", label="never falls", help="like `milestones: [80, 120]`")
+        if any(later <= first for first, later in pairwise(self.milestones)):
+            message = "the milestones are not in rising order"
+            raise problem("SPC613", message, key="milestones", label="each epoch comes after the one before")
+        return self
 
 
 class Train(Config):
@@ -189,7 +232,7 @@ class SpecModel(Config):
     """A spec: one network, how it is cut and trained, and what it may cost."""
 
     specc: Literal[1] = Field(description="version of the language")
-    name: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(description="names the run directory")
+    name: SpecName = Field(description="names the run directory")
     description: Text = Field("", description="for people")
     data: Data = Field(Data(), description="which images to train on")
     backbone: Family = Field(description="the network")

@@ -67,8 +67,8 @@ class ToMap(Op):
         tokens, d = need_tokens(self, inputs[0])
         size = pair(self.size or max(isqrt(max(tokens - self.skip, 0)), 1))
         if numel(size) != tokens - self.skip:
-            left = f"the {tokens - self.skip} tokens that {show(inputs[0])} has after {self.skip}"
-            raise ShapeError(f"`to_map` cannot lay {left} out as {'a square' if self.size is None else show(size)}")
+            form = "a square" if self.size is None else show(size)
+            raise ShapeError(f"`to_map` with skip {self.skip} cannot lay the tokens {show(inputs[0])} out as {form}")
         return (d, *size)
 
 

@@ -1,0 +1,180 @@
+"""Memory of one head: its forward, its loss and its backward on a detached leaf, whole or patch by patch.
+
+Mirrors `runtime.heads` step by step; a change there without one here fails the tests that hold both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..backbone.ops import numel
+from ..plan import HeadPlan, Network
+from . import tape as tapes
+from .allocator import Allocator, Storage
+from .tape import Costs, Tape
+
+SCALAR = 4  # bytes of a loss
+
+
+@dataclass(slots=True)
+class Output:
+    """What a network of the head gave: its storage, its size in numbers, and the tape to go back along."""
+
+    storage: Storage
+    numbers: int
+    network: Network | None = None
+    tape: Tape | None = None
+
+
+@dataclass
+class HeadSimulation:
+    """Walks one head; `grads` collects the gradients of its parameters."""
+
+    memory: Allocator
+    costs: Costs
+    head: HeadPlan
+    networks: Sequence[Network]
+    source: Storage
+    feature: int  # numbers of one sample's features
+    image: int  # numbers of one image
+    grads: dict[str, Storage]
+
+    def run(self) -> Storage:
+        """The gradient at the features, held by the caller."""
+        target = None
+        if self.head.target == "images":
+            target = self.memory.new(4 * self.image * self.costs.batch, "inputs")
+        patches = self.head.patches
+        if patches is None:
+            gradient = self._whole()
+        elif patches.fuse == "losses":
+            gradient = self._losses(sequential=patches.execution == "sequential")
+        else:
+            gradient = self._outputs(sequential=patches.execution == "sequential")
+        if target is not None:
+            self.memory.drop(target)
+        return gradient
+
+    def _whole(self) -> Storage:
+        (gradient,) = self._round(self.networks[:1] or [None])
+        return gradient
+
+    def _losses(self, *, sequential: bool) -> Storage:
+        whole = self._whole_gradient()
+        for members in [[n] for n in self.networks] if sequential else [list(self.networks)]:
+            for part in self._round(members):
+                self.memory.drop(part)
+        return whole
+
+    def _outputs(self, *, sequential: bool) -> Storage:
+        parts = self._sequential_outputs() if sequential else self._joint_outputs()
+        whole = self._whole_gradient()
+        self.memory.drop(*parts)
+        return whole
+
+    def _whole_gradient(self) -> Storage:
+        return self.memory.new(self._activation(self.feature), "gradients of activations")
+
+    def _round(self, members: Sequence[Network | None]) -> list[Storage]:
+        """Forward, loss and backward of some networks together; the gradients at their inputs."""
+        outputs = [self._forward(network) for network in members]
+        kept = [self._loss(output) for output in outputs]
+        self.memory.drop(*(output.storage for output in outputs))
+        arrived = [self._loss_backward(output, k) for output, k in zip(reversed(outputs), reversed(kept), strict=True)]
+        return [self._backward(output, g) for output, g in zip(reversed(outputs), arrived, strict=True)]
+
+    def _forward(self, network: Network | None, *, record: bool = True) -> Output:
+        if network is None:  # the backbone's own head: the logits are the features
+            return Output(self.memory.hold(self.source), self.feature)
+        storage, tape = tapes.forward(
+            self.memory, self.costs, network.graph, self.source, record=record, input_grad=record
+        )
+        return Output(storage, numel(network.graph.shape), network, tape)
+
+    def _backward(self, output: Output, gradient: Storage) -> Storage:
+        if output.network is None or output.tape is None:
+            return gradient
+        found = tapes.backward(
+            self.memory, self.costs, output.tape, gradient, self.grads, output.network.prefix, input_grad=True, owned=True
+        )
+        assert found is not None
+        return found
+
+    def _loss(self, output: Output) -> list[Storage]:
+        """What the loss keeps for its backward. Losses are computed in fp32."""
+        self.memory.new(SCALAR, "losses")
+        copy = self._full(output) if self.costs.activation < 4 else None
+        held = copy or self.memory.hold(output.storage)
+        if self.head.loss == "cross_entropy":
+            logp = self._full(output)
+            self.memory.drop(held)
+            return [logp]
+        if self.head.loss == "contrastive":
+            return [held, self._full(output), *self._pairs()]
+        return [held]  # the restored image; its target is held by the head anyway
+
+    def _pairs(self) -> list[Storage]:
+        """The N×N matrices of a contrastive loss: exponentials (fp32) and two masks (bool), and what passes."""
+        pairs = self.costs.batch**2
+        passing = [self.memory.new(4 * pairs, "activations") for _ in range(2)]
+        kept = [self.memory.new(4 * pairs, "activations"), self.memory.new(2 * pairs, "activations")]
+        self.memory.drop(*passing)
+        return kept
+
+    def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
+        gradient = self._full(output, "gradients of activations")
+        if self.head.loss in ("cross_entropy", "contrastive"):
+            second = self._full(output, "gradients of activations")
+            self.memory.drop(gradient)
+            gradient = second
+        self.memory.drop(*kept)
+        if self.costs.activation < 4:
+            rounded = self.memory.new(self._activation(output.numbers), "gradients of activations")
+            self.memory.drop(gradient)
+            gradient = rounded
+        return gradient
+
+    def _full(self, output: Output, category: str = "activations") -> Storage:
+        return self.memory.new(4 * output.numbers * self.costs.batch, category)
+
+    def _activation(self, numbers: int) -> int:
+        return numbers * self.costs.batch * self.costs.activation
+
+    def _joint_outputs(self) -> list[Storage]:
+        """All patches, the mean of their outputs, one loss on it."""
+        outputs = [self._forward(network) for network in self.networks]
+        stacked = self.memory.new(sum(self._activation(o.numbers) for o in outputs), "activations")
+        self.memory.drop(*(output.storage for output in outputs))
+        mean = Output(self.memory.new(self._activation(outputs[0].numbers), "activations"), outputs[0].numbers)
+        self.memory.drop(stacked)
+        kept = self._loss(mean)
+        gradient = self._loss_backward(mean, kept)
+        spread = self.memory.new(stacked.bytes, "gradients of activations")
+        self.memory.drop(gradient, mean.storage)
+        views = [self.memory.hold(spread) for _ in outputs]
+        self.memory.drop(spread)
+        return [self._backward(output, view) for output, view in zip(reversed(outputs), views, strict=True)]
+
+    def _sequential_outputs(self) -> list[Storage]:
+        """A pass without gradient for the mean; then one patch after the other with the mean's cotangent."""
+        total: Storage | None = None
+        for network in self.networks:
+            output = self._forward(network, record=False)
+            if total is None:
+                total = output.storage
+            else:
+                self.memory.drop(output.storage)
+        assert total is not None
+        mean = Output(total, numel(self.networks[0].graph.shape))
+        kept = self._loss(mean)
+        gradient = self._loss_backward(mean, kept)
+        cotangent = self.memory.new(gradient.bytes, "gradients of activations")
+        self.memory.drop(gradient)
+        parts = []
+        for network in self.networks:
+            output = self._forward(network)
+            parts.append(self._backward(output, self.memory.hold(cotangent)))
+            self.memory.drop(output.storage)
+        self.memory.drop(cotangent, total)
+        return parts
