@@ -48,7 +48,7 @@ class Model:
             tensor: Tensor
             for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
                 for name, tensor in part.named_parameters():
-                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.name, seed)
+                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op, seed)
                 for name, tensor in part.named_buffers():
                     tensor.fill_(1 if name == "running_var" else 0)
         for link in self.links:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from specc.backbone.graph import INPUT
+from specc.backbone.ops import Op
 from specc.plan import Network
 
 from .modules import BUILDERS, BatchNorm
@@ -69,22 +70,23 @@ def _last_uses(network: Network) -> list[tuple[str, ...]]:
 
 
 @torch.no_grad()
-def initialise(name: str, tensor: Tensor, node_op: str, seed: int) -> None:
+def initialise(name: str, tensor: Tensor, op: Op, seed: int) -> None:
     """Draw one parameter from (seed, name) alone, so that a network starts the same in every method.
 
-    Convolutions: normal with variance 2 / (k² · out) (He et al. 2015, fan-out); linear layers and convolution biases:
-    torch's uniform default; normalisations start as the identity.
+    Convolutions: normal with variance 2 / (k² · out) (He et al. 2015, fan-out). Matrices: uniform within 1/√in, torch's
+    default. Embeddings: normal with standard deviation 0.02 (Dosovitskiy et al. 2021). The rest starts as its op says.
     """
+    constant = op.initial(name.rpartition(".")[2])
+    if constant is not None:
+        tensor.fill_(constant)
+        return
     digest = hashlib.blake2b(f"{seed}:init:{name}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-    kind = name.rpartition(".")[2]
+    draw = torch.empty(tensor.shape, dtype=torch.float64)
     if tensor.dim() == 4:
-        draw = torch.empty(tensor.shape, dtype=torch.float64).normal_(generator=generator)
-        tensor.copy_(draw * math.sqrt(2 / (tensor.shape[0] * tensor.shape[2] * tensor.shape[3])))
+        draw.normal_(generator=generator).mul_(math.sqrt(2 / (tensor.shape[0] * tensor.shape[2] * tensor.shape[3])))
     elif tensor.dim() == 2:
-        draw = torch.empty(tensor.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-        tensor.copy_(draw / math.sqrt(tensor.shape[1]))
-    elif node_op in ("conv", "linear"):
-        tensor.zero_()
+        draw.uniform_(-1, 1, generator=generator).div_(math.sqrt(tensor.shape[1]))
     else:
-        tensor.fill_(1.0 if kind == "weight" else 0.0)
+        draw.normal_(generator=generator).mul_(0.02)
+    tensor.copy_(draw)

@@ -48,12 +48,13 @@ class RunDir:
         self.write(name, json.dumps(value, indent=2) + "\n")
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
-        """Append one epoch to metrics.csv; columns are fixed by the first row."""
+        """Append one epoch to metrics.csv; columns are fixed by the first row, what a later row lacks stays empty."""
         path = self.path / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
+        with path.open("a+", newline="", encoding="utf-8") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), [])
+            writer = csv.DictWriter(file, columns or list(row))
+            if not columns:
                 writer.writeheader()
             writer.writerow(row)
 

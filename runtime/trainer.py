@@ -19,6 +19,7 @@ from specc.schema import show_bytes
 from . import checkpoint
 from .data import DataConfig, DataError, Loader, Splits, open_dataset
 from .errors import BudgetExceeded, Interrupted, RunError
+from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .meter import Meter
 from .rundir import RunDir, spec_hash
@@ -73,6 +74,7 @@ class Trainer:
         batch, seed = plan.config.data.batch_size, self.config.seed
         self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device)
         self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device)
+        self.interruption = Interruption()
         self.epoch = self.step = self.taken = 0
         self.step_seconds: list[float] = []
 
@@ -91,12 +93,13 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Train to the end; returns the summary, which is also in summary.json."""
         try:
-            test = self._epochs()
-        except KeyboardInterrupt:
+            with self.interruption:
+                test = self._epochs()
+        except Stopped:
             self._save()
-            self._summary("interrupted", {})
-            help = (f"continue with: specc resume {self.run_dir.path}",)
-            raise Interrupted(f"interrupted in epoch {self.epoch + 1}; checkpoint saved", help) from None
+            raise self._interrupted("checkpoint saved") from None
+        except KeyboardInterrupt:  # in the middle of a step, so its parameters are not worth keeping
+            raise self._interrupted("the last checkpoint stands") from None
         except torch.OutOfMemoryError as error:
             self._summary("failed", {})
             raise self._out_of_memory(error) from None
@@ -104,6 +107,11 @@ class Trainer:
             self._summary("failed", {})
             raise
         return self._summary("completed", test)
+
+    def _interrupted(self, what: str) -> Interrupted:
+        self._summary("interrupted", {})
+        help = (f"continue with: specc resume {self.run_dir.path}",)
+        return Interrupted(f"interrupted in epoch {self.epoch + 1}; {what}", help)
 
     def _epochs(self) -> dict[str, float]:
         test: dict[str, float] = {}
@@ -126,6 +134,7 @@ class Trainer:
         self.progress.epoch_begins(self.epoch, len(self.train_data))
         averages = Averages()
         for images, labels in self.train_data.epoch(self.epoch, self.step):
+            self.interruption.grant()
             began = time.perf_counter()
             result = self._step(images, labels)
             self.step_seconds.append(time.perf_counter() - began)
@@ -181,6 +190,7 @@ class Trainer:
         """Accuracy and loss of the backbone alone on the test set."""
         averages = Averages()
         for images, labels in self.test_data.epoch(0):
+            self.interruption.grant()
             logits = self.session.predict(images).float()
             figures = {"accuracy": (logits.argmax(1) == labels).float().mean(), "loss": F.cross_entropy(logits, labels)}
             averages.add(figures, len(labels))

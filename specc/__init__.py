@@ -20,7 +20,7 @@ _LAZY = {"Plan": "specc.plan", "Spec": "specc.spec.load"}
 
 def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec file; `overrides` are ``key.path=value``. Raises `SpecError` with every diagnostic."""
-    from .spec.load import load as load_spec
+    from .check import load as load_spec
 
     return load_spec(source, overrides)
 

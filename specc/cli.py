@@ -63,13 +63,13 @@ def _is_override(word: str) -> bool:
 
 
 def _check(path: Path, overrides: list[str]) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
-    from .compiler import CHECKS, run_passes
+    from .check import check
 
     try:
-        spec = load(path, overrides)
-    except SpecError as error:
-        return error.diagnostics, dict(error.sources)
-    return run_passes(spec, CHECKS).diagnostics, dict(spec.sources)
+        report = check(path, overrides)
+    except OSError as error:
+        fail(2, f"cannot read {path}: {error.strerror}")
+    return report.diagnostics, dict(report.sources)
 
 
 @main.command()
@@ -139,7 +139,7 @@ def doctor(form: str) -> None:
 
 def load(path: Path, overrides: list[str]) -> Spec:
     """Load a spec; a file that cannot be read ends the command with exit code 2."""
-    from .spec.load import load as load_spec
+    from .check import load as load_spec
 
     try:
         return load_spec(path, overrides)

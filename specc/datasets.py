@@ -16,6 +16,14 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF1, _HALF3 = (0.5,), (0.5, 0.5, 0.5)
 
 
+class DataError(ValueError):
+    """The options contradict the data set. `option` is the one to blame, and `kind` says how."""
+
+    def __init__(self, kind: str, option: str, message: str) -> None:
+        self.kind, self.option = kind, option
+        super().__init__(message)
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """What is known about a data set without reading it; `None` means that the spec or the disk decides.
@@ -49,7 +57,7 @@ class DatasetInfo:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> DatasetInfo:
-        """The facts under a spec's options; `ValueError` names the option that is missing or contradicts the data.
+        """The facts under a spec's options; `DataError` names the option that is missing or wrong.
 
         >>> INFO["cifar10"].resolved(image_size=64).shape
         (3, 64, 64)
@@ -74,18 +82,18 @@ class DatasetInfo:
 
     def _need(self, option: str, value: int | None) -> int:
         if value is None:
-            raise ValueError(f"the data set `{self.name}` needs `{option}`")
+            raise DataError("missing", option, f"the data set `{self.name}` needs `{option}`")
         return value
 
     def _agree(self, option: str, own: int | None, asked: int | None) -> int | None:
         if own is not None and asked not in (None, own):
-            raise ValueError(f"the data set `{self.name}` has {own} {option}, not {asked}")
+            raise DataError("other", option, f"the data set `{self.name}` has {own} {option}, not {asked}")
         return asked if own is None else own
 
 
 def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
     if values is not None and len(values) != channels:
-        raise ValueError(f"`{option}` has {len(values)} numbers for {channels} channels")
+        raise DataError("length", option, f"`{option}` has {len(values)} numbers for {channels} channels")
     return tuple(values or ())
 
 

@@ -58,6 +58,11 @@ class Diagnostic:
         """Whether the spec cannot be compiled because of it."""
         return self.severity is Severity.ERROR
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All places that it shows."""
+        return (*((self.span,) if self.span else ()), *(label.span for label in self.secondary))
+
     def __str__(self) -> str:
         where = f"{self.span.file}:{self.span.line}:{self.span.column}: " if self.span else ""
         return f"{where}{self.severity}[{self.code}]: {self.message}"

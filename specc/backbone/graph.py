@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -181,45 +181,3 @@ class BackboneGraph:
 def rewire(node: Node, names: dict[str, str]) -> Node:
     """The node with its inputs renamed."""
     return replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
-
-
-class Builder:
-    """Adds ops one after the other, infers their shapes and names the unnamed ones by kind: conv0, bn0, conv1, ..."""
-
-    def __init__(self, input: Shape) -> None:
-        self.input = input
-        self.nodes: list[Node] = []
-        self.shapes: dict[str, Shape] = {INPUT: input}
-        self.last = INPUT
-        self._count: dict[str, int] = {}
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the last value."""
-        return self.shapes[self.last]
-
-    def add(self, op: Op, name: str | None = None, inputs: Sequence[str] | None = None) -> str:
-        """Append one op reading `inputs` (by default the last value); raises `ShapeError` when it does not fit."""
-        name = name or self._number(op.prefix)
-        sources = tuple(inputs or (self.last,))
-        in_shapes = tuple(self.shapes[source] for source in sources)
-        node = Node(name, op, sources, in_shapes, op.output(*in_shapes))
-        self.nodes.append(node)
-        self.shapes[name] = node.shape
-        self.last = name
-        return name
-
-    def chain(self, ops: Iterable[Op]) -> str:
-        """Append unnamed ops, each reading the one before."""
-        for op in ops:
-            self.add(op)
-        return self.last
-
-    def graph(self) -> Graph:
-        """What was built so far."""
-        return Graph(self.input, tuple(self.nodes))
-
-    def _number(self, prefix: str) -> str:
-        i = self._count.get(prefix, 0)
-        self._count[prefix] = i + 1
-        return f"{prefix}{i}"

@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..diagnostics import Diagnostic, SpecError
 from ..plan import Plan
-from ..spec.load import Spec
+from ..spec.load import Spec, doubtful
+from ..spec.source import Path
 from .dependencies import depend
+from .doubts import genuine
 from .draft import Draft
 from .expand import expand
 from .memory import measure
+from .names import check_names
+from .options import check_options
 from .partition import partition
 from .schedule import schedule
 from .units import form_units
 
 Pass = Callable[[Draft], Draft]
 
-CHECKS: tuple[Pass, ...] = (expand, partition, form_units)  # what a spec can be wrong about
+CHECKS: tuple[Pass, ...] = (check_names, check_options, expand, partition, form_units)  # what a spec can be wrong about
 PASSES: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
 
 
-def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES) -> Draft:
-    """Run the passes in order; stops after the first that finds errors."""
+def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[Path] = frozenset()) -> Draft:
+    """Run the passes in order.
+
+    The checks go on after errors as long as there is something to look at; what they only find because of an error that
+    was found before, or because of the `doubts` that came with the spec, is left out. All other passes need a spec
+    without errors.
+    """
     draft = Draft(spec, spec.warnings)
     for step in passes:
-        draft = step(draft)
-        if draft.failed:
+        if draft.failed and (step not in CHECKS or not step_possible(step, draft)):
             break
+        before = draft.diagnostics
+        draft = step(draft)
+        found = genuine(draft.diagnostics[len(before) :], doubts)
+        doubts |= doubtful(found, spec.tree)
+        draft = replace(draft, diagnostics=(*before, *found))
     return draft
+
+
+def step_possible(step: Pass, draft: Draft) -> bool:
+    """Whether what a check looks at was made."""
+    needs = {partition: draft.backbone is not None, form_units: bool(draft.blocks)}
+    return needs.get(step, True)
 
 
 def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:

@@ -1,11 +1,14 @@
-"""Pass 1: the data set's facts and the backbone's graph with all shapes."""
+"""Check 3: the data set's facts and the backbone's graph with all shapes."""
 
 from __future__ import annotations
 
 from ..backbone.ops import ShapeError
-from ..datasets import INFO, DatasetInfo
-from ..diagnostics import Diagnostic
+from ..backbone.problems import BackboneError, Problem
+from ..datasets import INFO, DataError, DatasetInfo
+from ..diagnostics import Diagnostic, Label
 from .draft import Draft
+
+_DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}
 
 
 def expand(draft: Draft) -> Draft:
@@ -13,23 +16,61 @@ def expand(draft: Draft) -> Draft:
     spec = draft.spec
     try:
         data = resolve_data(draft)
-    except ValueError as error:
-        return draft.having(spec.error("SPC601", str(error), "data", label="does not fit the data set"))
+    except DataError as error:
+        return draft.having(_wrong_data(draft, error))
     assert data.shape is not None
     assert data.classes is not None
+    draft = draft.having(*_large_batch(draft, data))
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
     except ShapeError as error:
-        found: Diagnostic = spec.error(
-            "SPC301", f"the backbone does not fit images of {data.shape[1]}×{data.shape[2]} pixels: {error}",
-            "backbone", label="a feature map vanishes here",
-        )  # fmt: skip
-        return draft.having(found)
+        return draft.having(_small_images(draft, data, error))
+    except BackboneError as error:
+        return draft.having(*(_located(draft, problem) for problem in error.problems))
     return draft.having(data=data, backbone=backbone)
 
 
+def _located(draft: Draft, problem: Problem) -> Diagnostic:
+    """A problem of the user's own graph, at its place."""
+    spec = draft.spec
+    related = tuple(Label(spec.span(*path), text) for path, text in problem.related)
+    return spec.error(problem.code, problem.message, *problem.path, label=problem.label, help=problem.help,
+                      secondary=related)  # fmt: skip
+
+
+def _wrong_data(draft: Draft, error: DataError) -> Diagnostic:
+    spec = draft.spec
+    dataset = spec.beside("the data set", "data", "dataset")
+    code, option = _DATA_CODES[error.kind], ("data", error.option)
+    if option in spec.tree.values:
+        return spec.error(code, str(error), *option, label="does not fit the data set", secondary=dataset)
+    label = f"`{error.option}` is missing" if error.kind == "missing" else "does not fit"
+    where = ("data", "dataset") if dataset else ("data",)
+    return spec.error(code, str(error), *where, label=label, help=(f"add `{error.option}:` under `data`",))
+
+
+def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnostic:
+    spec = draft.spec
+    height, width = data.image_size
+    message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
+    option = next((o for o in ("image_size", "dataset") if ("data", o) in spec.tree.values), None)
+    beside: tuple[Label, ...] = spec.beside(f"{height}×{width} pixels", "data", option) if option else ()
+    help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
+    return spec.error("SPC301", message, "backbone", label="a feature map vanishes", secondary=beside, key=True,
+                      help=help)  # fmt: skip
+
+
+def _large_batch(draft: Draft, data: DatasetInfo) -> tuple[Diagnostic, ...]:
+    batch, size = draft.spec.config.data.batch_size, data.train_size
+    if size is None or batch <= size:
+        return ()
+    message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
+    beside = draft.spec.beside("the data set", "data", "dataset")
+    return (draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", secondary=beside),)
+
+
 def resolve_data(draft: Draft) -> DatasetInfo:
-    """The data set's facts under the spec's options; `ValueError` says which option is missing or contradicts it."""
+    """The data set's facts under the spec's options; `DataError` says which option is missing or contradicts it."""
     data = draft.spec.config.data
     return INFO[data.dataset].resolved(
         image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,

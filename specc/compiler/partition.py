@@ -1,4 +1,4 @@
-"""Pass 2: cut the backbone into blocks."""
+"""Check 4: cut the backbone into blocks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def partition(draft: Draft) -> Draft:
     """Place the cuts that `split:` asks for and build one network a block."""
     after = draft.spec.config.split.after
     cuts, found = _even(draft) if after is None else _named(draft, after)
-    if any(d.is_error for d in found):
-        return draft.having(*found)
+    found += _unknown_norms(draft)
     blocks, networks = build_blocks(draft, cuts)
     return draft.having(*found, blocks=blocks, networks=networks)
 
@@ -28,8 +27,9 @@ def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
     legal = [graph.index[name] for name in graph.cuts]
     if count > len(legal) + 1:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {len(legal)} places where it may be cut"
-        label = f"at most {len(legal) + 1}"
-        return [], [draft.spec.error("SPC402", message, "split", "blocks", label=label)]
+        beside = draft.spec.beside("the backbone", "backbone")
+        at = ("split", "blocks")
+        return [], [draft.spec.error("SPC402", message, *at, label=f"at most {len(legal) + 1}", secondary=beside)]
     return even_cuts(legal, count), []
 
 
@@ -52,14 +52,14 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
             help = did_you_mean(name, graph.cuts)
             found.append(spec.error("SPC201", f"no layer is called `{name}`", *where, label="unknown layer", help=help))
         elif position in cuts:
-            first = Label(spec.span("split", "after", cuts[position]), "first named here")
-            found.append(spec.error("SPC403", f"`{name}` is cut twice", *where, label="again", secondary=(first,)))
+            first = (Label(spec.span("split", "after", cuts[position]), "first named here"),)
+            found.append(spec.error("SPC403", f"`{name}` is cut twice", *where, label="again", secondary=first))
         elif name not in graph.cuts:
             found.append(_illegal(draft, name, position, where))
         elif position < last:
-            found.append(
-                spec.error("SPC404", f"`{name}` lies before the cut named above it", *where, label="out of order")
-            )
+            later = (Label(spec.span("split", "after", cuts[last]), "this layer comes later"),)
+            message = f"`{name}` lies before `{graph.layers[last].name}`, which is named first"
+            found.append(spec.error("SPC404", message, *where, label="out of order", secondary=later))
         else:
             cuts[position] = i
             last = position
@@ -84,6 +84,17 @@ def nearest(graph: BackboneGraph, position: int) -> str:
     return (
         " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"
     )
+
+
+def _unknown_norms(draft: Draft) -> list[Diagnostic]:
+    """Keys of `train.batch_norm_updates` that no part of the backbone is called by."""
+    rules = draft.spec.config.train.batch_norm_updates
+    known = {"default"} | {prefix for node in draft.graph.nodes for prefix in _prefixes(node.name)} if rules else set()
+    return [
+        draft.spec.error("SPC201", f"no layer is called `{name}`", "train", "batch_norm_updates", name, key=True,
+                         label="unknown layer", help=did_you_mean(name, ["default", *draft.graph.index]))
+        for name in rules if name not in known
+    ]  # fmt: skip
 
 
 def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict[str, Network]]:

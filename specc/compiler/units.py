@@ -1,4 +1,4 @@
-"""Pass 3: the local units of every level, with their auxiliary networks."""
+"""Check 5: the local units of every level, with their auxiliary networks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import ShapeError, show
-from ..diagnostics import Diagnostic, did_you_mean
-from ..heads import Context, Head, Ramp
+from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..heads import Context, Head, HeadError, Ramp
 from ..plan import Block, HeadPlan, LinkPlan, Network, PatchGrid, Unit
 from ..spec.models import Auxiliary, EmaLink, Level, merge
 from .draft import Draft
@@ -26,6 +26,7 @@ class _Site:
     count: int  # blocks in all
     networks: dict[str, Network] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
+    linked: set[int] = field(default_factory=set)  # the EMA links that the unit was meant to have
 
     @property
     def name(self) -> str:
@@ -49,17 +50,16 @@ class _Site:
 def form_units(draft: Draft) -> Draft:
     """Build every level's units: heads and EMA links at the end of each window, the backbone's own head at the last."""
     found = list(_check_levels(draft))
-    if any(d.is_error for d in found):
-        return draft.having(*found)
+    complete = not any(d.is_error for d in found)
     networks, units, sites = dict(draft.networks), [], list(_sites(draft))
     for site in sites:
         unit = _unit(site)
         found += site.found
         networks |= site.networks
         units.append(unit)
+    if complete:
+        found += [*_check_supervision(draft, sites), *_check_links(draft, sites)]
     found = list(dict.fromkeys(found))
-    if not any(d.is_error for d in found):
-        found += _check_supervision(draft, sites)
     return draft.having(*found, networks=networks, units=tuple(unit for unit in units if unit.heads))
 
 
@@ -73,26 +73,20 @@ def _sites(draft: Draft) -> Iterator[_Site]:
 
 def _check_levels(draft: Draft) -> Iterator[Diagnostic]:
     spec, count = draft.spec, len(draft.blocks)
-    names: dict[str, int] = {}
+    option = "blocks" if spec.config.split.after is None else "after"
+    cut = spec.beside(f"{count} block{'s' * (count > 1)}", "split", option)
     for i, level in enumerate(spec.config.levels):
         at = ("levels", i)
-        if level.name in names:
-            yield spec.error("SPC202", f"two levels are called `{level.name}`", *at, "name", label="taken")
-        names[level.name] = i
         if level.window > count:
             message = f"a window of {level.window} blocks does not fit into {count}"
-            yield spec.error("SPC405", message, *at, "window", label=f"at most {count}")
+            yield spec.error("SPC405", message, *at, "window", label=f"at most {count}", secondary=cut)
+            continue
         for j, unit in enumerate(level.skip):
             if unit >= count or unit < level.window - 1:
                 yield _no_unit(draft, level, unit, (*at, "skip", j))
         for j, own in enumerate(level.units):
             if own.unit >= count or own.unit < level.window - 1:
                 yield _no_unit(draft, level, own.unit, (*at, "units", j, "unit"))
-    for i, link in enumerate(spec.config.ema_links):
-        for j, name in enumerate(link.levels or ()):
-            if name not in names:
-                help = did_you_mean(name, names)
-                yield spec.error("SPC206", f"no level is called `{name}`", "ema_links", i, "levels", j, help=help)
 
 
 def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -> Diagnostic:
@@ -136,7 +130,7 @@ def _heads(site: _Site, feature: tuple[int, ...]) -> Iterator[HeadPlan]:
         try:
             yield _head(site, key, head, head.graph(context), weight)
         except ShapeError as error:
-            site.found.append(_impossible(site, key, feature, error))
+            site.found.append(_impossible(site, key, head, feature, error))
 
 
 def _head(site: _Site, key: str, head: Head, graph: Graph, weight: float) -> HeadPlan:
@@ -162,9 +156,25 @@ def head_path(site: _Site, key: str) -> tuple[str | int, ...]:
     return next((p for p in places if p in site.draft.spec.tree.values), ("auxiliary", key))
 
 
-def _impossible(site: _Site, key: str, feature: tuple[int, ...], error: ShapeError) -> Diagnostic:
-    message = f"`{key}` cannot stand on the {show(feature)} features of `{site.name}`: {error}"
-    return site.draft.spec.error("SPC410", message, *head_path(site, key), label="does not fit", key=True)
+def _impossible(site: _Site, key: str, head: Head, feature: tuple[int, ...], error: ShapeError) -> Diagnostic:
+    """Points at the part of the head that is to blame, and at the cut that gives it these features."""
+    spec = site.draft.spec
+    code, inner = (error.code, error.path) if isinstance(error, HeadError) else ("SPC410", ())
+    if inner[:1] == ("patches",) or not inner:
+        message = f"`{key}` cannot stand on the {show(feature)} features of `{site.name}`: {error}"
+    else:
+        message = f"`{key}` of `{site.name}`: {error}"
+    path = head_path(site, key)
+    at = next((p for i in range(len(inner), -1, -1) if (p := (*path, *inner[:i])) in spec.tree.values), path)
+    return spec.error(code, message, *at, label="does not fit", key=at == path, secondary=_cut(site))
+
+
+def _cut(site: _Site) -> tuple[Label, ...]:
+    """Where the spec decides which features a unit has."""
+    spec, index = site.draft.spec, site.end.index
+    named = ("split", "after", index)
+    text = f"the features after `{site.end.layers[-1]}`"
+    return spec.beside(text, *named) or spec.beside(text, "split", "blocks") or spec.beside(text, "split")
 
 
 def _weight(site: _Site, key: str, head: Head) -> float | None:
@@ -177,8 +187,9 @@ def _weight(site: _Site, key: str, head: Head) -> float | None:
                 f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
             )
             label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
-            at = (*head_path(site, key), "weight")
-            site.found.append(site.draft.spec.error("SPC411", message, *at, label=label))
+            at, spec = (*head_path(site, key), "weight"), site.draft.spec
+            beside = spec.beside("in units of this window", "levels", site.number, "window")
+            site.found.append(spec.error("SPC411", message, *at, label=label, secondary=beside))
             return None
         own = own[index]
     factor = own.at(index, count) if isinstance(own, Ramp) else own
@@ -220,10 +231,12 @@ def _source(site: _Site, i: int, link: EmaLink) -> int | None:
     if first is None:
         help = did_you_mean(link.source, ["next", *graph.index])
         message = f"no layer is called `{link.source}`"
+        site.linked.add(i)
         site.found.append(spec.error("SPC201", message, "ema_links", i, "from", label="unknown layer", help=help))
         return None
     if first < after:  # a fixed source serves only the units that end before it
         return None
+    site.linked.add(i)
     if first + link.layers > len(graph.layers) - 1:
         message = (
             f"`{site.name}` has only {len(graph.layers) - 1 - first} layers to copy before the head, not {link.layers}"
@@ -258,6 +271,26 @@ def _link(site: _Site, number: int, link: EmaLink, first: int) -> tuple[LinkPlan
     return LinkPlan(ema, bias, mode, link.momentum, link.init, block, sources), copy  # type: ignore[arg-type]
 
 
+def _check_links(draft: Draft, sites: list[_Site]) -> Iterator[Diagnostic]:
+    """Every link serves some unit."""
+    spec = draft.spec
+    for i, link in enumerate(spec.config.ema_links):
+        if any(i in site.linked for site in sites):
+            continue
+        ends = [s.end.layers[-1] for s in sites if not s.last and (link.levels is None or s.level.name in link.levels)]
+        if ends:
+            message = f"no unit ends before `{link.source}`: an EMA link copies a later layer"
+            help = (f"the first unit ends with `{ends[0]}`; `from: next` takes the layer after each unit",)
+            yield spec.error("SPC424", message, "ema_links", i, "from", label="too early", help=help)
+        else:
+            message = "this EMA link has no unit: the last block has no auxiliary network"
+            yield spec.warning("SPC425", message, "ema_links", i, label="without effect", secondary=_why_no_unit(draft))
+
+
+def _why_no_unit(draft: Draft) -> tuple[Label, ...]:
+    return draft.spec.beside(f"{len(draft.blocks)} block{'s' * (len(draft.blocks) > 1)}", "split")
+
+
 def _check_supervision(draft: Draft, sites: list[_Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
@@ -271,7 +304,7 @@ def _check_supervision(draft: Draft, sites: list[_Site]) -> Iterator[Diagnostic]
     for site in supervised:
         if (
             not site.last
-            and not site.found
+            and not any(d.is_error for d in site.found)
             and not any(_weight(site, k, h) for k, h in auxiliary_of(site).heads().items())
         ):
             key = next(iter(auxiliary_of(site).heads()))

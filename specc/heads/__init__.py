@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .base import Context, Head, Patches, Ramp, Weight
+from .base import Context, Head, HeadError, Patches, Ramp, Weight
 from .classifier import Classifier
 from .decoder import Decoder
 
-__all__ = ["Classifier", "Context", "Decoder", "Head", "Patches", "Ramp", "Weight"]
+__all__ = ["Classifier", "Context", "Decoder", "Head", "HeadError", "Patches", "Ramp", "Weight"]

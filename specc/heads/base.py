@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..backbone.graph import BackboneGraph, Builder, Graph
+from ..backbone.builder import Builder
+from ..backbone.graph import BackboneGraph, Graph
 from ..backbone.ops import Shape, ShapeError, show
 from ..backbone.ops.entry import Entry
 from ..schema import Config, Grid, Real
@@ -24,7 +25,7 @@ class HeadError(ShapeError):
 class LayerError(HeadError):
     """An op in a head's list of layers does not fit the one before."""
 
-    code: ClassVar[str] = "SPC302"
+    code: ClassVar[str] = "SPC415"
 
 
 class TargetError(HeadError):
@@ -121,7 +122,7 @@ def chain(b: Builder, entries: Sequence[Entry]) -> None:
     """Append a head's list of ops; raises `LayerError` that knows which of them does not fit."""
     for i, entry in enumerate(entries):
         try:
-            b.chain(entry.ops())
+            entry.add_to(b)
         except ShapeError as error:
             wrong = LayerError(str(error))
             wrong.path = ("layers", i)

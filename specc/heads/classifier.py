@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..backbone.graph import Builder, Graph
+from ..backbone.builder import Builder
+from ..backbone.graph import Graph
 from ..backbone.ops import BatchNorm, Conv, Flatten, GlobalAvgPool, Linear, Relu
 from ..backbone.ops.entry import OpEntry
 from ..schema import Count, Matching, Text

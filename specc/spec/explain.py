@@ -2,80 +2,68 @@
 
 from __future__ import annotations
 
-import types
-import typing
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ..backbone.ops import OPS
-from ..backbone.ops.entry import MACROS, arguments
-from ..diagnostics import Diagnostic, did_you_mean
-from ..schema import Config
-from .models import SpecModel
-from .source import Path, Tree
+from specc.diagnostics import Diagnostic, Label, did_you_mean, suggest
+from specc.spec.arms import Found, likely
+from specc.spec.explain_op import explain_op
+from specc.spec.lookup import keys_of, model_at, place, places_of
+from specc.spec.source import Path, Tree
 
 EXPECTED = {
     "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "`true` or `false`",
     "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping", "model_attributes_type": "a mapping",
     "int_from_float": "a whole number", "mapping_type": "a mapping",
 }  # fmt: skip
+_COMPARISONS = {
+    "greater_than": "greater than {gt:g}", "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}", "less_than_equal": "at most {le:g}",
+}  # fmt: skip
 
 
-def explain(error: ValidationError, tree: Tree) -> list[Diagnostic]:
-    """One diagnostic a mistake; where a value may be of several kinds, only the kind that came nearest speaks."""
-    return [_explain(detail, tree) for detail in _nearest_arms(error.errors(), tree)]
+def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]:
+    """One diagnostic a mistake, each with the path in the spec whose value cannot be relied on."""
+    found = list(likely(error.errors(include_url=False), tree.data))
+    meant = {(*f.path[:-1], _meant(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
+    return [
+        (_doubtful(f, tree), diagnostic)
+        for f in found
+        if not (f.detail["type"] == "missing" and (*f.path, f.detail["loc"][-1]) in meant)  # misspelt, and said so
+        for diagnostic in _explain(f, tree)
+    ]
 
 
-def _explain(detail: ErrorDetails, tree: Tree) -> Diagnostic:
-    kind, context = detail["type"], detail.get("ctx", {})
-    path = locate(detail["loc"], tree.data)
-    if kind == "extra_forbidden":
-        return _unknown_key(path, tree)
-    if kind == "missing":
-        key = str(detail["loc"][-1])
-        return Diagnostic(
-            "SPC102", f"missing key `{key}` in {place(path)}", tree.span(path, key=True), f"needs `{key}`"
-        )
-    if kind in EXPECTED:
-        text = f"{place(path)} must be {EXPECTED[kind]}, not {show(detail['input'])}"
-        return Diagnostic("SPC103", text, tree.span(path), f"expected {EXPECTED[kind]}", help=_type_help(detail))
-    if kind in ("union_tag_invalid", "literal_error"):
-        return _choice(detail, path, tree)
-    if kind == "union_tag_not_found":
-        tag = str(context.get("discriminator", "")).strip("'")
-        return Diagnostic(
-            "SPC102", f"missing key `{tag}` in {place(path)}", tree.span(path, key=True), f"needs `{tag}`"
-        )
-    if kind.startswith("op_"):
-        return _op(detail, path, tree)
-    if "key" in context and isinstance(context["key"], str) and (*path, context["key"]) in tree.values:
-        path = (*path, context["key"])
-    message = detail["msg"].removeprefix("Value error, ")
-    code = "SPC107" if kind in ("one_of", "inconsistent") else "SPC104"
-    return Diagnostic(code, f"{place(path)}: {_plain(message)}", tree.span(path), _plain(message))
+def _doubtful(found: Found, tree: Tree) -> Path:
+    """What the author meant to say here is unknown: for a misspelt key, the key that was meant."""
+    if found.detail["type"] == "missing":
+        return (*found.path, found.detail["loc"][-1])
+    if found.detail["type"] == "extra_forbidden" and (meant := _meant(found.path, tree)):
+        return (*found.path[:-1], meant)
+    return found.path
 
 
-def locate(loc: tuple[int | str, ...], data: Any) -> Path:
-    """The path in the spec for pydantic's location, without the tags and keywords that pydantic puts between."""
-    path: list[int | str] = []
-    for part in loc:
-        if isinstance(data, Mapping) and (part in data or str(part) in data):
-            key = part if part in data else str(part)
-            path.append(key)
-            data = data[key]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            path.append(part)
-            data = data[part]
-    return tuple(path)
-
-
-def place(path: Path) -> str:
-    """A path as messages name it: ``levels[1].weight``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return f"`{text.lstrip('.')}`" if text else "the spec"
+def _explain(found: Found, tree: Tree) -> Iterator[Diagnostic]:
+    detail, path = found.detail, found.path
+    kind = detail["type"]
+    if kind in ("extra_forbidden", "invalid_key"):
+        yield _unknown_key(path, tree)
+    elif kind in ("missing", "union_tag_not_found"):
+        yield _missing(detail, path, tree)
+    elif kind in EXPECTED:
+        yield _wrong_kind(found, tree)
+    elif kind in ("union_tag_invalid", "literal_error"):
+        yield _choice(found, tree)
+    elif kind.startswith("op_"):
+        yield from explain_op(detail, path, tree)
+    elif kind == "problem":
+        yield _problem(detail, path, tree)
+    else:
+        yield _limit(detail, path, tree)
 
 
 def show(value: Any) -> str:
@@ -90,158 +78,127 @@ def show(value: Any) -> str:
     return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}...`"
 
 
-def _plain(message: str) -> str:
-    return message.replace("Input should be", "must be")
+# -- keys ---------------------------------------------------------------------------------------------------------
 
 
-def _type_help(detail: ErrorDetails) -> tuple[str, ...]:
-    value = detail["input"]
-    if isinstance(value, str) and detail["type"] in ("int_type", "float_type"):
-        try:
-            float(value)
-        except ValueError:
-            return ()
-        return ("take the quotes away: the text is a number",)
-    if detail["type"] == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "on", "no", "off"):
-        return (f"YAML 1.2 spells it `{'true' if value.lower() in ('yes', 'on') else 'false'}`",)
-    return ()
+def _meant(path: Path, tree: Tree) -> str | None:
+    """The valid key that an unknown one probably stands for, if it is not there as well."""
+    model = model_at(path[:-1], tree.data)
+    free = [key for key in keys_of(model) if (*path[:-1], key) not in tree.keys] if model else []
+    return suggest(str(path[-1]), free, model.aliases) if model else None
 
 
 def _unknown_key(path: Path, tree: Tree) -> Diagnostic:
-    model = model_at(path[:-1], tree.data)
-    key = str(path[-1])
-    valid = keys_of(model) if model else []
-    help = did_you_mean(key, valid, model.aliases if model and issubclass(model, Config) else {})
-    text = f"unknown key `{key}` in {place(path[:-1])}"
-    return Diagnostic("SPC101", text, tree.span(path, key=True), f"not a key of {place(path[:-1])}", help=help)
+    model, key, where = model_at(path[:-1], tree.data), str(path[-1]), place(path[:-1])
+    help = did_you_mean(key, keys_of(model), model.aliases) if model else ()
+    homes = [home for home in places_of(key) if home != ".".join(map(str, path[:-1]))]
+    if homes and not any(line.startswith("did you mean") for line in help):
+        at = f"`{homes[0]}`" if homes[0] else "the top of the spec"
+        help = (f"`{key}` is a key of {at}: is it in the wrong place, or the indentation wrong?", *help)
+    return Diagnostic("SPC101", f"unknown key `{key}` in {where}", tree.span(path, key=True), f"not a key of {where}",
+                      help=help)  # fmt: skip
 
 
-def _choice(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
+def _missing(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
+    key = detail.get("ctx", {}).get("discriminator", detail["loc"][-1]) if detail["type"] != "missing" else None
+    key = str(key or detail["loc"][-1]).strip("'")
+    span = tree.span(path, key=True) if path else next(iter(tree.keys.values()), tree.span(()))
+    help = _about(path, key, tree)
+    return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", span, f"needs `{key}`", help=help)
+
+
+def _about(path: Path, key: str, tree: Tree) -> tuple[str, ...]:
+    """What a key is for."""
+    model = model_at(path, tree.data)
+    fields = {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
+    return (f"`{key}`: {fields[key].description}",) if key in fields and fields[key].description else ()
+
+
+# -- values -------------------------------------------------------------------------------------------------------
+
+
+def _wrong_kind(found: Found, tree: Tree) -> Diagnostic:
+    detail, path = found.detail, found.path
+    kinds = dict.fromkeys(_expected(each) for each in (detail, *found.others))
+    *first, last = [kind for kind in kinds if kind]
+    expected = f"{', '.join(first)} or {last}" if first else last
+    text = f"{place(path)} must be {expected}, not {show(detail['input'])}"
+    return Diagnostic("SPC103", text, tree.span(path), f"expected {expected}", help=_kind_help(detail, path, tree))
+
+
+def _expected(detail: ErrorDetails) -> str:
+    if detail["type"] == "literal_error":
+        return str(detail.get("ctx", {}).get("expected", "")).replace("'", "`")
+    return EXPECTED.get(detail["type"], "")
+
+
+def _kind_help(detail: ErrorDetails, path: Path, tree: Tree) -> tuple[str, ...]:
+    value, kind = detail["input"], EXPECTED[detail["type"]]
+    if value is None:
+        return _nothing_help(path, kind, tree)
+    if isinstance(value, str) and kind in ("a number", "a whole number"):
+        return ("take the quotes away: the text is a number",) if _is_number(value) else ()
+    if kind == "text":
+        return (f"put it into quotes if it is meant as text: `\"{value}\"`",) if isinstance(value, (int, float)) else ()
+    if kind == "a list":
+        return ("put `- ` in front of each item, or write `[a, b]`",)
+    model = model_at(path, tree.data)
+    return (f"write `key: value` lines; valid keys: {', '.join(keys_of(model))}",) if model else ()
+
+
+def _nothing_help(path: Path, kind: str, tree: Tree) -> tuple[str, ...]:
+    model = model_at(path, None) if kind == "a mapping" else None
+    strays = [str(k) for k in (tree.data if model else ()) if k in keys_of(model)] if model else []
+    if strays and len(path) == 1:
+        return (f"indent {', '.join(f'`{key}`' for key in strays)} to put it under `{path[-1]}`",)
+    return (f"write {kind}, or delete the key to get the default",)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text.strip()) is not None
+
+
+def _choice(found: Found, tree: Tree) -> Diagnostic:
+    detail, path = found.detail, found.path
     context = detail.get("ctx", {})
     listed = str(context.get("expected_tags") or context.get("expected", ""))
-    valid = [word.strip(" '") for word in listed.replace(" or ", ", ").split(",")]
+    valid = re.findall(r"'([^']*)'", listed) or [word.strip() for word in listed.replace(" or ", ", ").split(",")]
     value: Any = detail["input"]
     if detail["type"] == "union_tag_invalid":
         value = context.get("tag")
         path = (*path, str(context["discriminator"]).strip("'"))
     text = f"{place(path)} is {show(value)}, which is not one of its values"
     label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if len(valid) <= 4 else "unknown value"
+    also = [EXPECTED[other["type"]] for other in found.others if other["type"] in EXPECTED]
+    label += "".join(f", or {kind}" for kind in dict.fromkeys(also))
     return Diagnostic("SPC105", text, tree.span(path), label, help=did_you_mean(str(value), valid))
 
 
-def _op(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
-    context = detail.get("ctx", {})
-    name, key = str(context.get("name", "")), str(context.get("key", ""))
-    if detail["type"] == "op_entry":
-        return Diagnostic("SPC103", f"{place(path)}: {detail['msg']}", tree.span(path), "not an op")
-    if detail["type"] == "op_unknown":
-        help = did_you_mean(name, [*OPS, *MACROS])
-        return Diagnostic(
-            "SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help
-        )
-    op = MACROS.get(name) or OPS[name]
-    if detail["type"] == "op_argument":
-        help = did_you_mean(key, arguments(op), op.aliases)
-        text = f"unknown argument `{key}` of `{name}`"
-        return Diagnostic("SPC204", text, tree.span((*path, key), key=True), f"not an argument of `{name}`", help=help)
-    if detail["type"] == "op_missing":
-        return Diagnostic("SPC205", f"`{name}` needs the argument `{key}`", tree.span(path), f"`{key}` is missing")
-    text = f"{place((*path, key))}: {_plain(str(context.get('reason')))}"
-    return Diagnostic("SPC103", text, tree.span((*path, key)), _plain(str(context.get("reason"))))
+def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
+    kind, context = detail["type"], detail.get("ctx", {})
+    where, value = place(path), show(detail["input"])
+    if kind in _COMPARISONS:
+        rule = _COMPARISONS[kind].format(**context)
+        return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"not {rule}")
+    if kind == "finite_number":
+        return Diagnostic("SPC106", f"{where} is {value}, which is not a finite number", tree.span(path), "not finite")
+    if kind in ("too_short", "too_long"):
+        length, bound = context["actual_length"], context.get("min_length", context.get("max_length"))
+        rule = f"{'at least' if kind == 'too_short' else 'at most'} {bound} item{'s' * (bound != 1)}"
+        return Diagnostic("SPC110", f"{where} must have {rule}, not {length}", tree.span(path), f"{length} of {bound}")
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return Diagnostic("SPC104", f"{where}: {message}", tree.span(path), message)
 
 
-def _nearest_arms(details: list[ErrorDetails], tree: Tree) -> Iterator[ErrorDetails]:
-    """Of errors at one value that come from different arms of a union, keep those of the arm that fits its shape."""
-    by_path: dict[Path, list[ErrorDetails]] = {}
-    for detail in details:
-        by_path.setdefault(_union_root(detail, tree), []).append(detail)
-    for path, group in by_path.items():
-        yield from group if path == () or len(group) == 1 else _best(group)
-
-
-def _union_root(detail: ErrorDetails, tree: Tree) -> Path:
-    """The path of the union that the error belongs to; () when there is none."""
-    path: list[int | str] = []
-    data: Any = tree.data
-    for part in detail["loc"]:
-        if (isinstance(data, Mapping) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-        elif isinstance(part, str) and _is_arm(part):
-            return (*path, "|")
-        else:
-            continue
-        path.append(part)
-    return ()
-
-
-def _is_arm(part: str) -> bool:
-    return part in ("str", "float", "int", "bool", "Ramp") or part.startswith(
-        ("list[", "dict[", "literal[", "constrained-", "function-", "tagged-")
-    )
-
-
-def _best(group: list[ErrorDetails]) -> list[ErrorDetails]:
-    wrong_shape = {
-        "float_type",
-        "list_type",
-        "model_type",
-        "model_attributes_type",
-        "string_type",
-        "int_type",
-        "dict_type",
-    }
-    deep = [d for d in group if d["type"] not in wrong_shape or isinstance(d["loc"][-1], int)]
-    return deep or group[:1]
-
-
-def model_at(path: Path, data: Any) -> type[BaseModel] | None:
-    """The model that describes the mapping at `path`, following tags of unions through the data."""
-    kinds: list[Any] = [SpecModel]
-    for part in path:
-        data = data[part] if data is not None else None
-        kinds = [arm for kind in kinds for arm in _descend(kind, part)]
-        kinds = _by_tag(kinds, data)
-    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return models[0] if models else None
-
-
-def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
-    if not isinstance(data, Mapping):
-        return kinds
-    fits = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel) and _tag_fits(k, data)]
-    return fits or kinds
-
-
-def _tag_fits(model: type[BaseModel], data: Mapping[str, Any]) -> bool:
-    tags = {
-        name: typing.get_args(field.annotation)
-        for name, field in model.model_fields.items()
-        if name in ("family", "name") and typing.get_origin(field.annotation) is typing.Literal
-    }
-    return all(data.get(name) in values for name, values in tags.items())
-
-
-def _descend(kind: Any, part: int | str) -> list[Any]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        for name, field in kind.model_fields.items():
-            if part in (name, field.alias):
-                return _arms(field.annotation)
-        return []
-    args = typing.get_args(kind)
-    return _arms(args[-1]) if args else []
-
-
-def _arms(annotation: Any) -> list[Any]:
-    """The alternatives of an annotation, without `Annotated` and `None`."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _arms(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [arm for option in typing.get_args(annotation) if option is not type(None) for arm in _arms(option)]
-    return [annotation]
-
-
-def keys_of(model: type[BaseModel]) -> list[str]:
-    """The keys that a model's mapping may have."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _problem(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
+    """A mistake that a validator found and has a code for."""
+    told = detail["ctx"]
+    beside = (*path, told["beside"])
+    secondary = (Label(tree.span(beside), "and this"),) if beside in tree.values else ()
+    at = (*path, told["key"])
+    if told["key"] and at not in tree.values and secondary:
+        at, secondary = beside, ()
+    span = tree.span(at if told["key"] else path, key=not told["key"] and isinstance(detail["input"], Mapping))
+    help = (told["help"],) if told["help"] else ()
+    message = f"{place(path)}: {told['message']}"
+    return Diagnostic(told["code"], message, span, told["label"], secondary=secondary, help=help)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
-from typing import Any
 
 from pydantic import ValidationError
 
 from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
-from .explain import explain
 from .models import SpecModel
-from .source import Path, Tree, parse, read
+from .source import Path, Tree, decode, parse, parse_bytes, read_bytes
 
 
 @dataclass(frozen=True)
@@ -40,48 +37,93 @@ class Spec:
             code, message, self.span(*path, key=key), label, Severity.ERROR, tuple(secondary), tuple(help)
         )
 
-    def warning(
-        self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = ()
-    ) -> Diagnostic:
+    def warning(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
+                secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
         """A warning at `path`."""
-        return Diagnostic(code, message, self.span(*path), label, Severity.WARNING, (), tuple(help))
+        return Diagnostic(
+            code, message, self.span(*path, key=key), label, Severity.WARNING, tuple(secondary), tuple(help)
+        )
+
+    def beside(self, text: str, *path: str | int) -> tuple[Label, ...]:
+        """A remark on a second place; nothing where the spec does not say `path`."""
+        return (Label(self.span(*path), text),) if path in self.tree.values else ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of a text: the spec, as far as it is valid, what is wrong, and which paths cannot be relied on."""
+
+    spec: Spec | None
+    diagnostics: tuple[Diagnostic, ...]
+    sources: Mapping[str, str]
+    doubts: frozenset[Path] = frozenset()
+
+
+def read_spec(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Reading:
+    """Read a spec file; `OSError` when that cannot be done."""
+    raw, name = read_bytes(source), os.fspath(source)
+    tree, found = parse_bytes(raw, name)
+    return _reading(tree, found, overrides, {name: decode(raw)})
+
+
+def parse_spec(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Reading:
+    """Read a spec given as text."""
+    return _reading(*parse(text, name), overrides, {name: text})
 
 
 def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec file; raises `SpecError` with every diagnostic, `OSError` when it cannot be read."""
-    path = FilePath(source)
-    return validate(*read(path), overrides, name=os.fspath(source), text_of=lambda: path.read_text(errors="replace"))
+    return _valid(read_spec(source, overrides))
 
 
 def loads(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Spec:
-    """Validate a spec given as text."""
-    return validate(*parse(text, name), overrides, name=name, text_of=lambda: text)
+    """Validate a spec given as text; raises `SpecError`."""
+    return _valid(parse_spec(text, name, overrides))
 
 
-def validate(tree: Tree | None, found: list[Diagnostic], overrides: Sequence[str], *, name: str, text_of: Any) -> Spec:
-    """The spec of a located tree; raises `SpecError`."""
+def _valid(reading: Reading) -> Spec:
+    if reading.spec is None or any(d.is_error for d in reading.diagnostics):
+        raise SpecError(reading.diagnostics, reading.sources)
+    return reading.spec
+
+
+def _reading(
+    tree: Tree | None, found: list[Diagnostic], overrides: Sequence[str], sources: Mapping[str, str]
+) -> Reading:
     if tree is None:
-        raise SpecError(found, {name: text_of()})
+        return Reading(None, tuple(found), sources)
     tree, more = tree.with_overrides(overrides)
-    diagnostics = [*found, *more]
-    config, more = check(tree)
-    diagnostics += more
-    if config is None or any(d.is_error for d in diagnostics):
-        raise SpecError(diagnostics, tree.sources)
-    return Spec(config, tree, tuple(diagnostics))
-
-
-def check(tree: Tree) -> tuple[SpecModel | None, list[Diagnostic]]:
-    """The models' own validation, as diagnostics."""
+    written = (*found, *more)
     try:
-        return SpecModel.model_validate(tree.data), []
+        config = SpecModel.model_validate(tree.data)
     except ValidationError as error:
-        return None, explain(error, tree)
+        return _partial(tree, written, error)
+    return Reading(Spec(config, tree, written), written, tree.sources, doubtful(written, tree))
 
 
-def at(tree: Tree, path: Path) -> Any:
-    """The plain value at a path."""
-    value = tree.data
-    for part in path:
-        value = value[part]
-    return value
+def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:
+    """The reading of a spec with invalid values: those are left out."""
+    from .explain import explain
+    from .repair import repair
+
+    explained = explain(error, tree)
+    taken = {d.span for d in written if d.is_error}  # a text that YAML itself objects to is not judged twice
+    diagnostics = (*written, *(d for _, d in explained if d.span not in taken))
+    repaired = repair(tree)
+    if repaired is None:
+        return Reading(None, diagnostics, tree.sources)
+    config, rest, lost = repaired
+    doubts = lost | {path for path, _ in explained} | doubtful(written, tree)
+    return Reading(Spec(config, rest, diagnostics), diagnostics, tree.sources, doubts)
+
+
+def doubtful(diagnostics: Iterable[Diagnostic], tree: Tree) -> frozenset[Path]:
+    """What the errors among the diagnostics point at, as paths of the spec."""
+    errors = [d for d in diagnostics if d.is_error]
+    if not errors:
+        return frozenset()
+    at: dict[Span, list[Path]] = {}
+    for spans in (tree.values, tree.keys):
+        for path, span in spans.items():
+            at.setdefault(span, []).append(path)
+    return frozenset(path for d in errors for span in d.spans for path in at.get(span, ()))

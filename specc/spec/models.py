@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ..backbone.families import Family
+from ..backbone.families import Backbone
 from ..heads import Classifier, Decoder, Head
 from ..schema import (
     Bool,
@@ -44,7 +44,7 @@ class Data(Config):
     """Which images to train on."""
 
     dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
-    root: PathText = Field("data", description="folder of the data set; may read the environment: `${SPECC_DATA:-data}`")
+    root: PathText = Field("data", description="folder of the data set; reads the environment: `${SPECC_DATA:-data}`")
     batch_size: Count = Field(64, description="images a step")
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
@@ -235,7 +235,7 @@ class SpecModel(Config):
     name: SpecName = Field(description="names the run directory")
     description: Text = Field("", description="for people")
     data: Data = Field(Data(), description="which images to train on")
-    backbone: Family = Field(description="the network")
+    backbone: Backbone = Field(description="the network")
     split: Split = Field(Split(blocks=1), description="where the backbone is cut")
     auxiliary: Auxiliary = Field(Auxiliary(classifier=Classifier()), description="the heads of every unit")
     levels: Annotated[list[Level], Field(min_length=1)] = Field([Level(name="independent")], description="window sizes")

@@ -8,8 +8,10 @@ from pydantic import Field
 
 from ...schema import Config
 from ..graph import BackboneGraph
-from ..ops import BatchNorm, Conv, MaxPool, Relu, Shape
-from .base import LayerBuilder, basic_block, bottleneck, classifier_head, residual_stages
+from ..builder import LayerBuilder
+from ..macros import BasicBlock, Bottleneck, ConvBnRelu, Macro
+from ..ops import MaxPool, Shape
+from .base import classifier_head, residual_stages
 
 STAGES: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
@@ -26,17 +28,12 @@ class ResNet(Config):
         """The graph for images of shape `input` (C, H, W)."""
         b = LayerBuilder(input)
         with b.layer("stem"):
-            b.add("conv", Conv(64, k=7, stride=2))
-            b.add("bn", BatchNorm())
-            b.add("relu", Relu())
-            b.add("pool", MaxPool(k=3, stride=2, pad=1))
+            ConvBnRelu(64, k=7, stride=2).expand(b)
+            b.add(MaxPool(k=3, stride=2, pad=1), "pool")
         residual_stages(b, STAGES[self.depth], self._block)
         classifier_head(b, classes)
-        return b.graph()
+        return b.backbone()
 
-    def _block(self, b: LayerBuilder, stage: int, stride: int) -> None:
+    def _block(self, stage: int, stride: int) -> Macro:
         inner = 64 * 2**stage
-        if self.depth < 50:
-            basic_block(b, inner, stride)
-        else:
-            bottleneck(b, inner, 4 * inner, stride)
+        return BasicBlock(inner, stride) if self.depth < 50 else Bottleneck(4 * inner, inner, stride)

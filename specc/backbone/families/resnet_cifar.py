@@ -8,8 +8,10 @@ from pydantic import AfterValidator, Field
 
 from ...schema import Config, Count
 from ..graph import BackboneGraph
-from ..ops import BatchNorm, Conv, Relu, Shape
-from .base import LayerBuilder, basic_block, classifier_head, residual_stages
+from ..builder import LayerBuilder
+from ..macros import BasicBlock, ConvBnRelu
+from ..ops import Shape
+from .base import classifier_head, residual_stages
 
 
 def _depth(value: int) -> int:
@@ -30,10 +32,8 @@ class ResNetCifar(Config):
         """The graph for images of shape `input` (C, H, W)."""
         b = LayerBuilder(input)
         with b.layer("stem"):
-            b.add("conv", Conv(self.widths[0]))
-            b.add("bn", BatchNorm())
-            b.add("relu", Relu())
+            ConvBnRelu(self.widths[0]).expand(b)
         n = (self.depth - 2) // 6
-        residual_stages(b, (n, n, n), lambda b, stage, stride: basic_block(b, self.widths[stage + 1], stride))
+        residual_stages(b, (n, n, n), lambda stage, stride: BasicBlock(self.widths[stage + 1], stride))
         classifier_head(b, classes)
-        return b.graph()
+        return b.backbone()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from . import OPS, BatchNorm, Conv, Op, Relu
+from ..builder import Builder
+from ..macros import MACROS, Macro
+from . import OPS, Op
 
-_ADAPTERS: dict[str, TypeAdapter[Op]] = {}
+Part = Op | Macro
 
-MACROS = {"conv_bn_relu": Conv}  # takes the arguments of its first op
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +24,32 @@ class Entry:
     """A named op or macro with its arguments checked."""
 
     op: str
-    args: Op
+    args: Part
 
-    def ops(self) -> tuple[Op, ...]:
-        """The ops it stands for."""
-        return (self.args, BatchNorm(), Relu()) if self.op == "conv_bn_relu" else (self.args,)
+    def add_to(self, b: Builder, inputs: Sequence[str] = ()) -> None:
+        """Append what it stands for; ops of unnamed macros get a scope of their own."""
+        if isinstance(self.args, Op):
+            b.add(self.args, None, inputs)
+        elif self.args.prefix:
+            with b.scope(b.number(self.args.prefix)):
+                self.args.expand(b)
+        else:
+            self.args.expand(b)
 
 
-def adapter(kind: type[Op]) -> TypeAdapter[Op]:
-    """Validates the arguments of one op; built once."""
+def kind_of(name: str) -> type[Op] | type[Macro] | None:
+    """The op or macro of a name."""
+    return MACROS.get(name) or OPS.get(name)
+
+
+def adapter(kind: type[Op] | type[Macro]) -> TypeAdapter[Any]:
+    """Validates the arguments of an op or macro; built once."""
     if kind.name not in _ADAPTERS:
         _ADAPTERS[kind.name] = TypeAdapter(kind)
     return _ADAPTERS[kind.name]
 
 
-def arguments(kind: type[Op]) -> dict[str, bool]:
+def arguments(kind: type[Op] | type[Macro]) -> dict[str, bool]:
     """The op's argument names and whether each is required."""
     return {f.name: f.default is MISSING for f in fields(kind)}  # type: ignore[arg-type]
 
@@ -48,18 +61,19 @@ def parse(value: Any) -> Entry:
     if not isinstance(value, Mapping) or not isinstance(value.get("op"), str):
         raise PydanticCustomError("op_entry", "an op is a mapping such as `{op: conv, out: 64}`", {})
     name = value["op"]
-    kind = MACROS.get(name) or OPS.get(name)
+    kind = kind_of(name)
     if kind is None:
         raise PydanticCustomError("op_unknown", "unknown op `{name}`", {"name": name, "key": "op"})
     return Entry(name, make(kind, {k: v for k, v in value.items() if k != "op"}))
 
 
-def make(kind: type[Op], args: Mapping[str, Any]) -> Op:
+def make(kind: type[Op] | type[Macro], args: Mapping[str, Any]) -> Any:
     """An op from plain arguments; raises `PydanticCustomError` that names the first wrong argument."""
     try:
         return adapter(kind).validate_json(json.dumps(dict(args)))  # strict, but lists may be tuples
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()  # a misspelt argument explains a missing one
+        first = next((e for e in found if e["type"] == "unexpected_keyword_argument"), found[0])
         key = str(first["loc"][0]) if first["loc"] else ""
         slug = {"unexpected_keyword_argument": "op_argument", "missing": "op_missing"}.get(first["type"], "op_value")
         context = {"name": kind.name, "key": key, "reason": first["msg"]}
@@ -71,14 +85,9 @@ def dump(entry: Entry) -> dict[str, Any]:
     return {"op": entry.op, **plain(entry.args)}
 
 
-def plain(op: Op) -> dict[str, Any]:
+def plain(op: Part) -> dict[str, Any]:
     """The op's arguments as JSON knows them."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(op).items()}  # type: ignore[call-overload]
-
-
-def expand(entries: Sequence[Entry]) -> Iterator[Op]:
-    """All ops of a list of entries, macros expanded."""
-    return (op for entry in entries for op in entry.ops())
 
 
 OpEntry = Annotated[

@@ -1,0 +1,90 @@
+"""Builds graphs op by op: shapes are inferred and names given on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from .graph import INPUT, BackboneGraph, Graph, Layer, Node
+from .ops import Op, Shape
+
+
+class Builder:
+    """Adds ops one after the other; the unnamed ones are numbered by kind: conv0, bn0, conv1, ..."""
+
+    def __init__(self, input: Shape) -> None:
+        self.input = input
+        self.nodes: list[Node] = []
+        self.shapes: dict[str, Shape] = {INPUT: input}
+        self.last = INPUT
+        self._scope = ""
+        self._count: dict[str, int] = {}
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the last value."""
+        return self.shapes[self.last]
+
+    def add(self, op: Op, name: str | None = None, inputs: Sequence[str] = ()) -> str:
+        """Append one op reading `inputs` (full names; by default the last value) and return its full name.
+
+        Raises `ShapeError` when the op does not fit.
+        """
+        sources = tuple(inputs) or (self.last,)
+        in_shapes = tuple(self.shapes[source] for source in sources)
+        node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))
+        self.nodes.append(node)
+        self.shapes[node.name] = node.shape
+        self.last = node.name
+        return node.name
+
+    def chain(self, ops: Iterable[Op]) -> str:
+        """Append unnamed ops, each reading the one before."""
+        for op in ops:
+            self.add(op)
+        return self.last
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names given inside begin with ``name.``."""
+        outer, self._scope = self._scope, f"{self._scope}{name}."
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def number(self, prefix: str) -> str:
+        """The next name of a kind in the current scope."""
+        key = self._scope + prefix
+        i = self._count.get(key, 0)
+        self._count[key] = i + 1
+        return f"{prefix}{i}"
+
+    def graph(self) -> Graph:
+        """What was built so far."""
+        return Graph(self.input, tuple(self.nodes))
+
+
+class LayerBuilder(Builder):
+    """Builds a backbone as named layers; nodes are called ``layer.node``, the first of a kind without a number."""
+
+    def __init__(self, input: Shape) -> None:
+        super().__init__(input)
+        self.layers: list[Layer] = []
+
+    @contextmanager
+    def layer(self, name: str, path: tuple[str | int, ...] = ("backbone",)) -> Iterator[None]:
+        """Everything added inside belongs to the layer `name`; `path` is where the spec says so."""
+        first = len(self.nodes)
+        with self.scope(name):
+            yield
+        self.layers.append(Layer(name, tuple(self.nodes[first:]), path))
+
+    def number(self, prefix: str) -> str:
+        """``conv``, ``conv1``, ``conv2``, ..."""
+        name = super().number(prefix)
+        return prefix if name == f"{prefix}0" else name
+
+    def backbone(self) -> BackboneGraph:
+        """The finished backbone."""
+        return BackboneGraph(self.input, tuple(self.layers))

@@ -1,0 +1,126 @@
+"""The models, asked by a path in the spec: which mapping is described there, and which keys it may have."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from specc.schema import Config
+from specc.spec.models import SpecModel
+from specc.spec.source import Path
+
+ROOT: Any = SpecModel
+
+
+def place(path: Path) -> str:
+    """A path as messages name it: ``levels[1].weight``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"`{text.lstrip('.')}`" if text else "the spec"
+
+
+def kinds_at(path: Path, data: Any) -> list[Any]:
+    """The types that the value at `path` may have; tags in the data choose among the arms of unions."""
+    kinds: list[Any] = [ROOT]
+    for part in path:
+        data = data[part] if isinstance(data, Mapping) or (isinstance(data, list) and isinstance(part, int)) else None
+        kinds = [arm for kind in kinds for arm in _descend(kind, part)]
+        kinds = _by_tag(kinds, data)
+    return kinds
+
+
+def model_at(path: Path, data: Any) -> type[Config] | None:
+    """The model that describes the mapping at `path`."""
+    return next((kind for kind in kinds_at(path, data) if is_config(kind)), None)
+
+
+def is_config(kind: Any) -> bool:
+    """Whether an annotation is one of the language's own mappings."""
+    return isinstance(kind, type) and issubclass(kind, Config)
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that a model's mapping may have."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def arms(annotation: Any) -> list[Any]:
+    """The alternatives of an annotation, without `Annotated` and `None`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return arms(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [arm for option in typing.get_args(annotation) if option is not type(None) for arm in arms(option)]
+    return [annotation]
+
+
+def places_of(key: str) -> list[str]:
+    """The mappings of the language that have a key of this name, as dotted paths, the outermost first."""
+    return [where for where, model in places() if key in keys_of(model)]
+
+
+@cache
+def places() -> tuple[tuple[str, type[Config]], ...]:
+    """Every mapping of the language and where it stands, breadth first; what merely overrides another comes last."""
+    found: list[tuple[str, type[Config]]] = []
+    seen: set[type[Config]] = set()
+    queue: list[tuple[str, type[Config]]] = [("", ROOT)]
+    for where, model in queue:
+        if model not in seen:
+            seen.add(model)
+            found.append((where, model))
+            queue += _below(where, model)
+    return tuple(found)
+
+
+def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]]:
+    for name, field in model.model_fields.items():
+        here = f"{where}.{field.alias or name}".lstrip(".")
+        for kind in arms(field.annotation):
+            if typing.get_origin(kind) in (list, tuple):
+                yield from ((f"{here}[]", arm) for arm in arms(typing.get_args(kind)[0]) if is_config(arm))
+            elif is_config(kind):
+                yield here, kind
+
+
+def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
+    if not isinstance(data, Mapping):
+        return kinds
+    return [kind for kind in kinds if not is_config(kind) or _tag_fits(kind, data)] or kinds
+
+
+def _tag_fits(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:
+    return all(data.get(name) in values for name, values in tags_of(model).items())
+
+
+def tags_of(model: type[BaseModel]) -> dict[str, tuple[Any, ...]]:
+    """The fields whose fixed value tells the arms of a union apart."""
+    return {
+        field.alias or name: typing.get_args(field.annotation)
+        for name, field in model.model_fields.items()
+        if typing.get_origin(field.annotation) is typing.Literal and field.is_required()
+    }
+
+
+def _descend(kind: Any, part: int | str) -> list[Any]:
+    if is_config(kind):
+        for name, field in kind.model_fields.items():
+            if part == (field.alias or name):
+                return arms(field.annotation)
+        return []
+    inner = typing.get_args(kind)
+    return arms(inner[-1]) if inner and typing.get_origin(kind) is not typing.Literal else []
+
+
+@cache
+def paths_that_read_environment() -> tuple[tuple[str, ...], ...]:
+    """The fields in which `${NAME:-default}` is replaced."""
+    return tuple(
+        (*filter(None, where.split(".")), field.alias or name)
+        for where, model in places()
+        for name, field in model.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("environment")
+    )

@@ -1,0 +1,172 @@
+"""The verifier accepts what the compiler makes, and notices every single thing that is done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import specc
+from specc.compiler import run_passes
+from specc.compiler.dependencies import Task
+from specc.compiler.schedule import _with_frees, _with_retain, order
+from specc.compiler.verify import verify
+from specc.plan import Instruction, Plan
+from specc.spec.load import Spec
+
+from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
+
+SHIPPED = sorted(Path(__file__).parents[1].glob("specs/*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_specs_are_sound(path: Path) -> None:
+    assert verify(specc.compile(path)) == []
+
+
+@given(documents())
+@settings(max_examples=120)
+def test_whatever_is_compiled_is_sound(drawn: Document) -> None:
+    assert verify(specc.compile(spec_of(drawn))) == []
+
+
+# --------------------------------------------------------------------------------------- single instructions
+
+
+@given(documents(), st.data())
+@settings(max_examples=60)
+def test_a_dropped_instruction_is_noticed(drawn: Document, data: st.DataObject) -> None:
+    plan = specc.compile(spec_of(drawn))
+    i = data.draw(st.integers(0, len(plan.instructions) - 1))
+    assert verify(having(plan, plan.instructions[:i] + plan.instructions[i + 1 :]))
+
+
+@given(documents(), st.data())
+@settings(max_examples=60)
+def test_a_repeated_instruction_is_noticed(drawn: Document, data: st.DataObject) -> None:
+    plan = specc.compile(spec_of(drawn))
+    i = data.draw(st.integers(0, len(plan.instructions) - 1))
+    j = data.draw(st.integers(0, len(plan.instructions)))
+    assert verify(having(plan, (*plan.instructions[:j], plan.instructions[i], *plan.instructions[j:])))
+
+
+@given(documents(), st.data())
+@settings(max_examples=60)
+def test_a_value_freed_at_another_place_is_noticed(drawn: Document, data: st.DataObject) -> None:
+    """Too early, so that a reader finds nothing; or later than the last reader, so that memory is wasted."""
+    plan = specc.compile(spec_of(drawn))
+    frees = [i for i, instruction in enumerate(plan.instructions) if instruction.kind == "free"]
+    i = data.draw(st.sampled_from(frees))
+    rest = plan.instructions[:i] + plan.instructions[i + 1 :]
+    j = data.draw(st.integers(0, len(rest)).filter(lambda j: j != i))
+    assert verify(having(plan, (*rest[:j], plan.instructions[i], *rest[j:])))
+
+
+def test_values_of_the_caller_are_not_freed() -> None:
+    plan = compiled()
+    broken = having(plan, (*plan.instructions, Instruction("free", values=("x4",))))
+    assert any("`x4` belongs to the caller" in line for line in verify(broken))
+
+
+FLAGS = [("backward", "retain"), ("forward", "needs_grad"), ("forward", "input_grad")]
+
+
+@pytest.mark.parametrize(("kind", "flag"), FLAGS)
+def test_a_wrong_flag_is_noticed(kind: str, flag: str) -> None:
+    plan = compiled(**HPFF)
+    places = [i for i, instruction in enumerate(plan.instructions) if instruction.kind == kind]
+    for i in places:
+        changed = replace(plan.instructions[i], **{flag: not getattr(plan.instructions[i], flag)})
+        found = verify(having(plan, (*plan.instructions[:i], changed, *plan.instructions[i + 1 :])))
+        assert found == [f"{i}: {changed}: `{flag}` should be {not getattr(changed, flag)}"]
+
+
+def test_a_gradient_that_leaves_its_window_is_noticed() -> None:
+    plan = compiled()
+    i = next(i for i, one in enumerate(plan.instructions) if one.kind == "backward" and one.block == 2)
+    stray = replace(plan.instructions[i], start=1)
+    found = verify(having(plan, (*plan.instructions[:i], stray, *plan.instructions[i + 1 :])))
+    assert f"{i}: backward block2 to block1: does not belong here" in found
+
+
+# --------------------------------------------------------------------------------------- order
+
+
+@given(documents(), st.data())
+@settings(max_examples=80)
+def test_every_broken_hazard_is_noticed(drawn: Document, data: st.DataObject) -> None:
+    """A task moved before one that it depends on, with flags and frees put right again, still breaks a promise."""
+    spec = spec_of(drawn)
+    plan, tasks = specc.compile(spec), tasks_of(spec)
+    assert verify(sealed(plan, tasks)) == []
+    pairs = [(i, j) for j, task in enumerate(tasks) for i in range(j) if depends(task, tasks[i])]
+    for i, j in data.draw(st.lists(st.sampled_from(pairs), max_size=10, unique=True)):
+        moved = [*tasks[:i], tasks[j], *tasks[i:j], *tasks[j + 1 :]]
+        assert verify(sealed(plan, moved)), f"{tasks[j].instruction} before {tasks[i].instruction}"
+
+
+def depends(later: Task, earlier: Task) -> bool:
+    """Whether two tasks conflict over something that is more than a sum, whose terms may come in any order."""
+    reads = {name for name in later.reads if not chosen(later, name)}
+    conflict = (earlier.writes & (reads | later.writes)) | (earlier.reads & later.writes)
+    return bool({name for name in conflict if not chosen(earlier, name)} - (sums(earlier) & sums(later)))
+
+
+def sums(task: Task) -> frozenset[str]:
+    """What a task adds to: gradients, and the tape that the last of several backwards ends."""
+    adds = task.instruction.kind in ("head", "branch_backward", "backward")
+    return task.reads & task.writes if adds else frozenset()
+
+
+def chosen(task: Task, name: str) -> bool:
+    """The compiler's own choice and no promise: averages are updated after their unit's backward."""
+    return task.instruction.kind == "ema_update" and name.startswith("grads:")
+
+
+NAMED = {
+    "a step before its gradient": ("step block1", "backward block1 to block1", "comes before the gradient of"),
+    "a step before a read": ("step block1", "backward block1 to block0", "comes before the gradient of"),
+    "an average after its source's step": (
+        "step block1", "ema_update unit0.independent", "reads the parameters of block1 after their step",
+    ),
+    "an average before its copies are read": (
+        "ema_update unit0.independent", "branch unit0.independent", "reads EMA copies after their update",
+    ),
+    "a backward before a head": (
+        "backward block0 to block0", "head unit0.independent.classifier", "lacks the gradient of",
+    ),
+    "a block before its input": ("forward block1", "forward block0", "reads `x1`, which is not alive"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("early", "late", "says"), NAMED.values(), ids=NAMED)
+def test_what_is_wrong_is_said(early: str, late: str, says: str) -> None:
+    spec = spec_of(document(**HPFF, **MAN))
+    moved = before(tasks_of(spec), early, late)
+    assert any(says in line for line in verify(sealed(specc.compile(spec), moved)))
+
+
+def tasks_of(spec: Spec) -> list[Task]:
+    tasks = run_passes(spec).tasks
+    assert tasks is not None
+    return list(order(tasks))
+
+
+def before(tasks: list[Task], early: str, late: str) -> list[Task]:
+    """The tasks with `early` moved right before `late`."""
+    moving = next(task for task in tasks if str(task.instruction) == early)
+    rest = (task for task in tasks if task is not moving)
+    return [one for task in rest for one in ([moving, task] if str(task.instruction) == late else [task])]
+
+
+def sealed(plan: Plan, tasks: Sequence[Task]) -> Plan:
+    """The plan with these tasks, retain flags and frees made for their order."""
+    return having(plan, tuple(_with_frees(_with_retain(list(tasks)))))
+
+
+def having(plan: Plan, instructions: tuple[Instruction, ...]) -> Plan:
+    return replace(plan, instructions=instructions)
