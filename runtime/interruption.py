@@ -13,7 +13,7 @@ class Stopped(Exception):
 
 
 class Interruption:
-    """While entered, the first SIGINT is a wish that `grant` fulfils; a second one raises `KeyboardInterrupt` at once."""
+    """While entered, the first SIGINT is a wish that `grant` fulfils; a second raises `KeyboardInterrupt` at once."""
 
     def __init__(self) -> None:
         self.wanted = False

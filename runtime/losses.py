@@ -40,8 +40,25 @@ def mse(image: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(image.to(target.dtype), target)
 
 
+def similarity(features: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared difference of the samples' and the labels' similarity matrices (1901.06656, equation 2).
+
+    (N, C, H, W) features enter as each channel's standard deviation over the image, (N, D) ones as they are.
+    """
+    x = features.to(_at_least_fp32(features))
+    one_hot = F.one_hot(labels, int(labels.max()) + 1).to(x.dtype)
+    return F.mse_loss(_cosines(x.flatten(2).std(2) if x.dim() == 4 else x.flatten(1)), _cosines(one_hot))
+
+
+def _cosines(x: Tensor) -> Tensor:
+    """Cosine similarity of all pairs of centred rows."""
+    centred = x - x.mean(1, keepdim=True)
+    rows = centred / (1e-8 + centred.norm(dim=1, keepdim=True))
+    return (rows @ rows.T).clamp(-1, 1)
+
+
 def _at_least_fp32(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (cross_entropy, contrastive, bce, mse)}
+LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (cross_entropy, contrastive, similarity, bce, mse)}

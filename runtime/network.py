@@ -35,7 +35,11 @@ class GraphModule(nn.Module):
         del x  # the caller decides how long the input lives
         graph = self.network.graph
         for node, part, dying in zip(graph.nodes, self.parts, self._dying, strict=True):
-            values[node.name] = part(*(values[name] for name in node.inputs))
+            inputs = [values[name] for name in node.inputs]
+            if node.op.name == "sigmoid" and node.name == graph.output:
+                inputs = [at_least_fp32(value) for value in inputs]  # bf16 rounds 0.998 to 1, whose loss has no bound
+            values[node.name] = part(*inputs)
+            del inputs
             for name in dying:
                 del values[name]
         return values[graph.output]
@@ -57,6 +61,11 @@ class GraphModule(nn.Module):
         for part in self.parts:
             if isinstance(part, BatchNorm):
                 part.tracking = on
+
+
+def at_least_fp32(x: Tensor) -> Tensor:
+    """Probabilities are close to one more often than half precision can say."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _last_uses(network: Network) -> list[tuple[str, ...]]:

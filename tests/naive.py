@@ -48,7 +48,9 @@ class Naive:
         if unit.links:
             copies = [name for link in unit.links for name in (link.ema, link.bias) if name]
             x = torch.stack([run(self.plan.networks[name], leaves, x) for name in copies]).sum(0)
-        mean, std = (torch.tensor(v, dtype=x.dtype).view(1, -1, 1, 1) for v in (self.plan.data.mean, self.plan.data.std))
+        mean, std = (
+            torch.tensor(v, dtype=x.dtype).view(1, -1, 1, 1) for v in (self.plan.data.mean, self.plan.data.std)
+        )
         targets = {"labels": labels, "images": images * std + mean}
         return {head.name: self.loss(head, leaves, x, targets[head.target]) for head in unit.heads}
 

@@ -47,7 +47,7 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[
 
 def step_possible(step: Pass, draft: Draft) -> bool:
     """Whether what a check looks at was made."""
-    needs = {partition: draft.backbone is not None, form_units: bool(draft.blocks)}
+    needs: dict[Pass, bool] = {partition: draft.backbone is not None, form_units: bool(draft.blocks)}
     return needs.get(step, True)
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from .augmented import Augmented
 from .base import Context, Head, HeadError, Patches, Ramp, Weight
 from .classifier import Classifier
 from .decoder import Decoder
+from .periodic import Periodic
+from .pointwise import Pointwise
+from .pooled_linear import PooledLinear
+from .similarity import Similarity
 
-__all__ = ["Classifier", "Context", "Decoder", "Head", "HeadError", "Patches", "Ramp", "Weight"]
+__all__ = [
+    "Augmented", "Classifier", "Context", "Decoder", "Head", "HeadError", "Patches", "Periodic", "Pointwise",
+    "PooledLinear", "Ramp", "Similarity", "Weight",
+]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -79,11 +79,13 @@ class Context:
     classes: int
     backbone: BackboneGraph
     end: int  # index of the unit's last layer
+    index: int = 0  # of the unit among those of its level that have heads
+    count: int = 1
 
     def patch(self, grid: Sequence[int], *, whole_image: bool) -> Context:
         """The context of one patch; a fused output stands for the whole image, a fused loss for its own part of it."""
         image = self.image if whole_image else divide(self.image, grid, "image")
-        return Context(divide(self.feature, grid, "feature map"), image, self.classes, self.backbone, self.end)
+        return replace(self, feature=divide(self.feature, grid, "feature map"), image=image)
 
 
 def divide(shape: Shape, grid: Sequence[int], what: str) -> Shape:

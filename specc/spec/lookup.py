@@ -27,7 +27,7 @@ def kinds_at(path: Path, data: Any) -> list[Any]:
     """The types that the value at `path` may have; tags in the data choose among the arms of unions."""
     kinds: list[Any] = [ROOT]
     for part in path:
-        data = data[part] if isinstance(data, Mapping) or (isinstance(data, list) and isinstance(part, int)) else None
+        data = data[part] if isinstance(data, Mapping | list) else None  # type: ignore[index]
         kinds = [arm for kind in kinds for arm in _descend(kind, part)]
         kinds = _by_tag(kinds, data)
     return kinds

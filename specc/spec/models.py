@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ..backbone.families import Backbone
-from ..heads import Classifier, Decoder, Head
+from ..heads import Augmented, Classifier, Decoder, Head, Periodic, Pointwise, PooledLinear, Similarity
 from ..schema import (
     Bool,
     Bytes,
@@ -92,6 +92,11 @@ class Auxiliary(Config):
     """The heads of a unit's auxiliary network."""
 
     classifier: Classifier | None = Field(None, description="a local classifier")
+    pointwise: Pointwise | None = Field(None, description="DGL's classifier: pointwise convolutions and an MLP")
+    pooled_linear: PooledLinear | None = Field(None, description="PredSim's classifier: pooling and one linear layer")
+    augmented: Augmented | None = Field(None, description="AugLocal's classifier: layers shaped like the backbone's rest")
+    periodic: Periodic | None = Field(None, description="LLS: fixed periodic vectors instead of a trained classifier")
+    similarity: Similarity | None = Field(None, description="PredSim's similarity matching")
     reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
 
     aliases: ClassVar[dict[str, str]] = {"decoder": "reconstruction", "classification": "classifier"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
 from .base import NOTHING, Op, Saved, Shape, ShapeError, channels, numel, show
+from .basis import PeriodicBasis
 from .convolution import Conv, Linear
 from .merging import Add, Concat, Mul
 from .normalization import BatchNorm, GroupNorm, LayerNorm
@@ -23,13 +24,14 @@ OPS: dict[str, type[Op]] = {
         Add, Mul, Concat,
         Dropout, DropPath, LayerScale, SqueezeExcite,
         PatchEmbed, ClassToken, PositionEmbedding, SelectToken, Attention,
+        PeriodicBasis,
     )
 }  # fmt: skip
 
 __all__ = [
     "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm", "ClassToken", "Concat", "Conv",
     "DropPath", "Dropout", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish", "LayerNorm",
-    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "PatchEmbed", "PositionEmbedding", "Relu", "Relu6",
+    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "PatchEmbed", "PeriodicBasis", "PositionEmbedding", "Relu", "Relu6",
     "Resize", "Saved", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Softmax", "SqueezeExcite", "Tanh",
     "ToMap", "ToTokens", "channels", "numel", "show",
 ]  # fmt: skip

@@ -1,0 +1,35 @@
+"""LLS: features are compared with fixed periodic vectors, one frequency a class; nothing is trained (2405.15868)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ..backbone.graph import Graph
+from ..backbone.ops import AdaptiveAvgPool, Flatten, PeriodicBasis
+from ..schema import Count
+from .base import Context, Head, builder
+
+
+class Periodic(Head):
+    """Pool the map, flatten, and take the products with the classes' waves as logits."""
+
+    pool: Count = Field(2, description="height and width to which a map is pooled")
+    wave: Literal["cosine", "square"] = Field("cosine", description="shape of the basis vectors")
+
+    key: ClassVar[str] = "periodic"
+    term: ClassVar[str] = "classification"
+    target: ClassVar[Literal["labels", "images"]] = "labels"
+
+    def build(self, context: Context) -> Graph:
+        b = builder(context)
+        if len(context.feature) == 3 and min(context.feature[1:]) > self.pool:
+            b.add(AdaptiveAvgPool(self.pool))
+        if len(b.shape) > 1:
+            b.add(Flatten())
+        b.add(PeriodicBasis(context.classes, self.wave))
+        return b.graph()
+
+    def loss_name(self) -> str:
+        return "cross_entropy"

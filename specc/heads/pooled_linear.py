@@ -1,0 +1,49 @@
+"""PredSim's classifier: average pooling to a bounded number of features, one linear layer (Nøkland & Eidnes, 1901.06656)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ..backbone.graph import Graph
+from ..backbone.ops import AvgPool, Flatten, Linear, Shape, numel
+from ..schema import Count
+from .base import Context, Head, builder
+
+
+class PooledLinear(Head):
+    """Halve height and width in turn until few enough numbers are left, then a linear classifier."""
+
+    features: Count = Field(512, description="the most numbers that the linear layer reads")
+
+    key: ClassVar[str] = "pooled_linear"
+    term: ClassVar[str] = "classification"
+    target: ClassVar[Literal["labels", "images"]] = "labels"
+
+    def build(self, context: Context) -> Graph:
+        b = builder(context)
+        if len(context.feature) == 3:
+            kernel, pad = self._window(context.feature)
+            if kernel != (1, 1):
+                b.add(AvgPool(kernel, pad=pad))
+        if len(b.shape) > 1:
+            b.add(Flatten())
+        b.add(Linear(context.classes))
+        return b.graph()
+
+    def _window(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Kernel and padding: height and width are halved in turn, height first."""
+        kernel = [1, 1]
+        while self._left(shape, kernel) > self.features and kernel[0] < shape[1]:
+            kernel[0] *= 2
+            if self._left(shape, kernel) > self.features:
+                kernel[1] *= 2
+        pads = [k * (-(-s // k) - s // k) // 2 for k, s in zip(kernel, shape[1:], strict=True)]
+        return (kernel[0], kernel[1]), (pads[0], pads[1])
+
+    def _left(self, shape: Shape, kernel: list[int]) -> int:
+        return numel((shape[0], *(-(-s // k) for k, s in zip(kernel, shape[1:], strict=True))))
+
+    def loss_name(self) -> str:
+        return "cross_entropy"
