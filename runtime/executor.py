@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from specc.plan import Instruction, Plan, Unit, branch_cotangent, branch_output, cotangent, features, tape
+from specc.plan import HeadPlan, Instruction, Plan, Unit, branch_cotangent, branch_output, cotangent, features, tape
 
 from .heads import run_head
+from .links import run_link
 from .model import Model
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -72,10 +74,9 @@ class Executor:
         unit = self.plan.by_unit[i.unit]
         source = self.values[features(unit.end)].detach().requires_grad_()
         with self.cast():
-            names = [name for link in unit.links for name in (link.bias, link.ema) if name]
-            out = self.model.networks[names[0]](source)
-            for name in names[1:]:
-                out = out + self.model.networks[name](source)
+            out = run_link(self.model, unit.links[0], source)
+            for link in unit.links[1:]:
+                out = out + run_link(self.model, link, source)
         self.values[f"{branch_output(unit.name)}.input"] = source
         self.values[f"{branch_output(unit.name)}.graph"] = out
         self.values[branch_output(unit.name)] = out.detach()
@@ -92,10 +93,20 @@ class Executor:
         unit, head = self.plan.by_unit[i.unit], self.heads[i.unit, i.head]
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
         networks = [self.model.networks[name] for name in head.networks]
-        target = self.values["labels"] if head.target == "labels" else self._images()
+        target = self._target(head)
         loss, gradient = run_head(head, networks, source, target, self.cast, self.scale)
         self.losses[unit.name][head.term] = loss
         self._add(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
+
+    def _target(self, head: HeadPlan) -> Tensor:
+        """What the head's loss compares with."""
+        if head.target == "images":
+            return self._images()
+        labels = self.values["labels"]
+        if head.target == "one_hot":
+            assert self.plan.data.classes is not None
+            return F.one_hot(labels, self.plan.data.classes).to(self.mean.dtype)
+        return labels
 
     def _images(self) -> Tensor:
         """The images in [0, 1] again, the target of a reconstruction."""

@@ -40,13 +40,12 @@ def mse(image: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(image.to(target.dtype), target)
 
 
-def similarity(features: Tensor, labels: Tensor) -> Tensor:
+def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
     """Mean squared difference of the samples' and the labels' similarity matrices (1901.06656, equation 2).
 
     (N, C, H, W) features enter as each channel's standard deviation over the image, (N, D) ones as they are.
     """
     x = features.to(_at_least_fp32(features))
-    one_hot = F.one_hot(labels, int(labels.max()) + 1).to(x.dtype)
     return F.mse_loss(_cosines(x.flatten(2).std(2) if x.dim() == 4 else x.flatten(1)), _cosines(one_hot))
 
 

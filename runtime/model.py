@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from specc.plan import LinkPlan, Plan
 
+from .links import start_link
 from .network import GraphModule, initialise
 
 
@@ -23,11 +24,15 @@ class Model:
             _materialise(module, device, dtype, trainable=plan.networks[name].group is not None)
         self.blocks = [self.networks[block.name] for block in plan.blocks]
         self.links = [link for unit in plan.units for link in unit.links]
+        self.scales = {
+            link.scale: nn.Parameter(torch.ones((), dtype=dtype, device=device)) for link in self.links if link.scale
+        }
         self.parameters = dict(self._parameters())
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.networks.values():
             yield from module.canonical_parameters()
+        yield from self.scales.items()
 
     @property
     def buffers(self) -> dict[str, Tensor]:
@@ -40,7 +45,9 @@ class Model:
 
     def group(self, name: str) -> list[nn.Parameter]:
         """The parameters of an optimizer group."""
-        return [p for network in self.plan.groups[name] for p in self.networks[network].parameters()]
+        networks = self.plan.groups[name]
+        scales = (scale for key, scale in self.scales.items() if key.removesuffix(".scale") in networks)
+        return [*(p for network in networks for p in self.networks[network].parameters()), *scales]
 
     def reset(self, seed: int) -> None:
         """Draw all parameters anew and clear all statistics."""
@@ -52,21 +59,14 @@ class Model:
                 for name, tensor in part.named_buffers():
                     tensor.fill_(1 if name == "running_var" else 0)
         for link in self.links:
-            if link.init == "copy":
-                self._copy_source(link)
-
-    @torch.no_grad()
-    def _copy_source(self, link: LinkPlan) -> None:
-        for copy, source in link.sources.items():
-            self.parameters[copy].copy_(self.parameters[source])
-            if link.bias:
-                self.parameters[copy.replace(link.ema, link.bias, 1)].copy_(self.parameters[source])
+            start_link(self, link)
 
     @torch.no_grad()
     def update_averages(self, link: LinkPlan) -> None:
         """ema <- m ema + (1 - m) source, in place."""
-        copies: list[Tensor] = [self.parameters[name] for name in link.sources]
-        sources: list[Tensor] = [self.parameters[name] for name in link.sources.values()]
+        tensors = self.tensors()
+        copies = [tensors[name] for name in link.sources]
+        sources = [tensors[name] for name in link.sources.values()]
         torch._foreach_lerp_(copies, sources, 1 - link.momentum)
 
     def train(self, mode: bool) -> None:

@@ -26,6 +26,7 @@ from .rundir import RunDir, spec_hash
 from .session import Session, Step
 
 METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
+NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 
 
 class Progress(Protocol):
@@ -106,6 +107,11 @@ class Trainer:
         except RunError:
             self._summary("failed", {})
             raise
+        except RuntimeError as error:
+            if not any(sign in str(error) for sign in NOT_FINITE):
+                raise
+            self._summary("failed", {})
+            raise self._diverged("the loss of a reconstruction is not finite") from None
         return self._summary("completed", test)
 
     def _interrupted(self, what: str) -> Interrupted:
@@ -160,11 +166,12 @@ class Trainer:
     def _check(self, result: Step) -> float:
         for unit, total in result.total.items():
             if not math.isfinite(value := float(total)):
-                raise RunError(
-                    f"the loss of `{unit}` is {value} in epoch {self.epoch + 1}, step {self.step + 1}",
-                    ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps",),
-                )
+                raise self._diverged(f"the loss of `{unit}` is {value}")
         return value
+
+    def _diverged(self, what: str) -> RunError:
+        help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps",)
+        return RunError(f"{what} in epoch {self.epoch + 1}, step {self.step + 1}", help)
 
     def _check_budget(self) -> None:
         budget = self.plan.config.budget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +135,48 @@ def doctor(form: str) -> None:
         click.echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
 
 
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the language, for editors."""
+    from .spec.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Explain a code such as SPC204; without one, list all of them."""
+    from . import explain as pages
+    from .codes import CODES
+
+    if code is None:
+        click.echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))
+        return
+    found = pages.find(code)
+    if found is None:
+        near = "; ".join(f"{name}: {CODES[name].title}" for name in pages.nearest(code))
+        fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
+    click.echo(pages.page(found).rstrip())
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("spec.yaml"))
+def init(file: Path) -> None:
+    """Write a commented spec to start from, by default `spec.yaml`."""
+    from importlib.resources import files
+
+    text = files("specc").joinpath("templates/starter.yaml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        fail(2, f"{file} exists already", "give another name: `specc init OTHER.yaml`")
+    except OSError as error:
+        fail(2, f"cannot write {file}: {error.strerror}")
+    click.echo(f"wrote {file}; next: specc validate {file}")
+
+
 # ------------------------------------------------------------------------------------------------ shared by commands
 
 
@@ -189,16 +232,9 @@ def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) 
     from .diagnostics import sort
     from .render import render
 
-    text = render(
-        sort(diagnostics), sources, form, color=console(stderr=not to_stdout).is_terminal and "NO_COLOR" not in _env()
-    )
+    stream = sys.stdout if to_stdout else sys.stderr
+    text = render(sort(diagnostics), sources, form, color=stream.isatty() and not os.environ.get("NO_COLOR"))
     click.echo(text.rstrip("\n"), err=not to_stdout)
-
-
-def _env() -> Any:
-    import os
-
-    return os.environ
 
 
 def console(*, stderr: bool) -> Console:

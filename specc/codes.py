@@ -86,6 +86,7 @@ CODES: dict[str, Code] = {
     "SPC304": Code("no number a class at the end", _SHAPES),
     "SPC305": Code("loose end", ("backbone",)),
     "SPC306": Code("layer read before it is made", ("backbone",)),
+    "SPC307": Code("nothing left to shrink", _SHAPES),
     # local learning
     "SPC401": Code("not a legal cut", ("backbone",)),
     "SPC402": Code("too many blocks", _BLOCKS),

@@ -91,7 +91,7 @@ class HeadPlan:
     name: str
     term: str
     loss: str
-    target: Literal["labels", "images"]
+    target: Literal["labels", "one_hot", "images"]
     weight: float
     networks: tuple[str, ...] = ()
     patches: PatchGrid | None = None
@@ -103,11 +103,16 @@ class LinkPlan:
 
     ema: str
     bias: str | None
-    mode: Literal["branch", "none"]
+    mode: Literal["branch", "scaled", "parameter", "none"]
     momentum: float
     init: Literal["independent", "copy"]
     source_block: str
-    sources: Mapping[str, str]  # parameter of the copy -> parameter of the backbone
+    sources: Mapping[str, str]  # tensor of the copy -> tensor of the backbone
+
+    @property
+    def scale(self) -> str | None:
+        """Name of the one trained number of a `scaled` link."""
+        return f"{self.bias}.scale" if self.mode == "scaled" else None
 
 
 @dataclass(frozen=True, slots=True)

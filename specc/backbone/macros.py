@@ -193,7 +193,7 @@ class InvertedResidual(Macro):
             b.add(SqueezeExcite(self.squeeze, gate="hardsigmoid"), f"block.{part}")
             part += 1
         self._conv(b, part, Conv(self.out, k=1), activate=False)
-        if b.shape == b.shapes[source]:
+        if self.stride == 1 and b.shape == b.shapes[source]:
             b.add(Add(), "add", [b.last, source])
 
     def _conv(self, b: Builder, part: int, conv: Conv, *, activate: bool = True) -> None:

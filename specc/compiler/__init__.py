@@ -33,14 +33,14 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[
     was found before, or because of the `doubts` that came with the spec, is left out. All other passes need a spec
     without errors.
     """
-    draft = Draft(spec, spec.warnings)
+    draft, tree = Draft(spec, spec.warnings), spec.written or spec.tree
     for step in passes:
         if draft.failed and (step not in CHECKS or not step_possible(step, draft)):
             break
         before = draft.diagnostics
         draft = step(draft)
-        found = genuine(draft.diagnostics[len(before) :], doubts)
-        doubts |= doubtful(found, spec.tree)
+        found = genuine(draft.diagnostics[len(before) :], doubts, tree)
+        doubts |= doubtful(found, tree)
         draft = replace(draft, diagnostics=(*before, *found))
     return draft
 

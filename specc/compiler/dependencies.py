@@ -91,7 +91,7 @@ def _losses(unit: Unit) -> Iterator[Task]:
         )
     for head in unit.heads:
         reads = {branch_output(unit.name) if unit.links else source, f"params:{unit.name}.{head.name}"}
-        reads |= {"labels"} if head.target == "labels" else {features(-1)}
+        reads |= {features(-1)} if head.target == "images" else {"labels"}
         writes = {branch_cotangent(unit.name) if unit.links else target, f"grads:{unit.name}.{head.name}"}
         yield Task(Instruction("head", unit=unit.name, head=head.name), frozenset(reads | writes), frozenset(writes))
     if unit.links:

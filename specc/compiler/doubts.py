@@ -6,17 +6,34 @@ from collections.abc import Iterable
 
 from ..codes import CODES, Pattern
 from ..diagnostics import Diagnostic
-from ..spec.source import Path
+from ..spec.load import paths_at
+from ..spec.source import Path, Tree
 
 
-def genuine(found: Iterable[Diagnostic], doubts: frozenset[Path]) -> tuple[Diagnostic, ...]:
+def genuine(found: Iterable[Diagnostic], doubts: frozenset[Path], tree: Tree) -> tuple[Diagnostic, ...]:
     """The findings that rest on nothing doubtful."""
-    return tuple(d for d in found if not any(_overlap(p, path) for p in _needs(d) for path in doubts))
+    return tuple(d for d in found if not doubts or not _rests_on(d, doubts, tree))
 
 
-def _needs(diagnostic: Diagnostic) -> tuple[Pattern, ...]:
+def _rests_on(diagnostic: Diagnostic, doubts: frozenset[Path], tree: Tree) -> bool:
+    own = paths_at([diagnostic.span] if diagnostic.span else [], tree)
     code = CODES.get(diagnostic.code)
-    return code.patterns if code and code.needs else (("*",),)
+    patterns = code.patterns if code and code.needs else (("*",),)
+    needs = {_bind(pattern, path) for pattern in patterns for path in own or {()}}
+    return any(_overlap(need, path) for need in needs for path in doubts)
+
+
+def _bind(pattern: Pattern, own: Path) -> Pattern:
+    """The pattern for a finding at `own`: of a list that it stands in, only its own item matters.
+
+    >>> _bind(("levels", "*", "window"), ("levels", 2, "skip"))
+    ('levels', '2', 'window')
+    >>> _bind(("levels", "*", "window"), ("auxiliary",))
+    ('levels', '*', 'window')
+    """
+    if "*" not in pattern or len(own) <= (at := pattern.index("*")) or pattern[:at] != own[:at]:
+        return pattern
+    return (*pattern[:at], str(own[at]), *pattern[at + 1 :]) if at else pattern
 
 
 def _overlap(pattern: Pattern, path: Path) -> bool:

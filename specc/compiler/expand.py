@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backbone.graph import BackboneGraph
 from ..backbone.ops import ShapeError
 from ..backbone.problems import BackboneError, Problem
 from ..datasets import INFO, DataError, DatasetInfo
@@ -27,7 +28,28 @@ def expand(draft: Draft) -> Draft:
         return draft.having(_small_images(draft, data, error))
     except BackboneError as error:
         return draft.having(*(_located(draft, problem) for problem in error.problems))
-    return draft.having(data=data, backbone=backbone)
+    return draft.having(*_exhausted(draft, data, backbone), data=data, backbone=backbone)
+
+
+def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:
+    """A warning where strides go on after the features are down to one pixel."""
+    spec = draft.spec
+    for layer in backbone.layers:
+        for node in layer.nodes:
+            if node.in_shapes[0][1:] == (1, 1) and getattr(node.op, "stride", 1) not in (1, (1, 1)):
+                height, width = data.image_size
+                message = f"`{layer.name}` shrinks features that are 1×1 already: the images have {height}×{width} pixels"
+                help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
+                beside = _image_size(draft, data)
+                return (spec.warning("SPC307", message, *layer.path, label="nothing left to shrink", help=help,
+                                     secondary=beside, key=len(layer.path) == 1),)  # fmt: skip
+    return ()
+
+
+def _image_size(draft: Draft, data: DatasetInfo) -> tuple[Label, ...]:
+    """Where the spec decides how large the images are."""
+    text = "×".join(map(str, data.image_size)) + " pixels"
+    return draft.spec.beside(text, "data", "image_size") or draft.spec.beside(text, "data", "dataset")
 
 
 def _located(draft: Draft, problem: Problem) -> Diagnostic:
@@ -53,8 +75,7 @@ def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnos
     spec = draft.spec
     height, width = data.image_size
     message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
-    option = next((o for o in ("image_size", "dataset") if ("data", o) in spec.tree.values), None)
-    beside: tuple[Label, ...] = spec.beside(f"{height}×{width} pixels", "data", option) if option else ()
+    beside = _image_size(draft, data)
     help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
     return spec.error("SPC301", message, "backbone", label="a feature map vanishes", secondary=beside, key=True,
                       help=help)  # fmt: skip

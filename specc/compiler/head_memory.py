@@ -96,7 +96,14 @@ class HeadSimulation:
         if output.network is None or output.tape is None:
             return gradient
         found = tapes.backward(
-            self.memory, self.costs, output.tape, gradient, self.grads, output.network.prefix, input_grad=True, owned=True
+            self.memory,
+            self.costs,
+            output.tape,
+            gradient,
+            self.grads,
+            output.network.prefix,
+            input_grad=True,
+            owned=True,
         )
         assert found is not None
         return found

@@ -10,7 +10,6 @@ from ..plan import (
     Memory,
     Moment,
     Network,
-    Unit,
     branch_cotangent,
     branch_output,
     cotangent,

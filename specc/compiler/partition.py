@@ -113,8 +113,8 @@ def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict
 
 def executions(draft: Draft, block: int, count: int) -> int:
     """How many units contain the block, skipped ones counted: so often the reference code runs it a step."""
-    windows = [min(level.window, count) for level in draft.spec.config.levels]
-    return sum(min(block, count - w) - max(0, block - w + 1) + 1 for w in windows)
+    ends = ((level, end) for level in draft.spec.config.levels for end in range(max(block, level.first_end), count))
+    return sum(level.start(end) <= block for level, end in ends)
 
 
 def _with_updates(draft: Draft, graph: Graph, per_unit: int) -> Graph:

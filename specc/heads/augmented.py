@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from ..backbone.graph import Graph, Layer
 from ..backbone.macros import BasicBlock
 from ..backbone.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, channels
 from ..schema import Count, Fraction
-from .base import Context, Head, builder
+from .base import Context, Head, Target, builder
 
 
 class Augmented(Head):
@@ -27,7 +27,7 @@ class Augmented(Head):
 
     key: ClassVar[str] = "augmented"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

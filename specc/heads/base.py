@@ -14,6 +14,8 @@ from ..backbone.ops import Shape, ShapeError, show
 from ..backbone.ops.entry import Entry
 from ..schema import Config, Grid, Real
 
+Target = Literal["labels", "one_hot", "images"]  # what a loss compares with
+
 
 class HeadError(ShapeError):
     """A head cannot be built where it should stand. `path` leads from the head's key to what is at fault."""
@@ -103,7 +105,7 @@ class Head(Config):
 
     key: ClassVar[str]  # the head's part of a parameter's name
     term: ClassVar[str]  # the name of its loss in metrics
-    target: ClassVar[Literal["labels", "images"]]
+    target: ClassVar[Target]
 
     def build(self, context: Context) -> Graph:
         """The graph from the unit's features to what the loss takes; raises `ShapeError` when it cannot stand there."""

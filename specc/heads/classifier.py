@@ -11,7 +11,7 @@ from ..backbone.graph import Graph
 from ..backbone.ops import BatchNorm, Conv, Flatten, GlobalAvgPool, Linear, Relu
 from ..backbone.ops.entry import OpEntry
 from ..schema import Count, Matching, Text
-from .base import Context, Head, builder, chain
+from .base import Context, Head, Target, builder, chain
 
 Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
 
@@ -33,7 +33,7 @@ class Classifier(Head):
 
     key: ClassVar[str] = "classifier"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -10,7 +10,7 @@ from ..backbone.graph import Graph
 from ..backbone.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
 from ..backbone.ops.entry import OpEntry
 from ..schema import Count
-from .base import Context, Head, TargetError, builder, chain
+from .base import Context, Head, Target, TargetError, builder, chain
 
 
 class Decoder(Head):
@@ -25,7 +25,7 @@ class Decoder(Head):
 
     key: ClassVar[str] = "decoder"
     term: ClassVar[str] = "reconstruction"
-    target: ClassVar[Literal["labels", "images"]] = "images"
+    target: ClassVar[Target] = "images"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -9,7 +9,7 @@ from pydantic import Field
 from ..backbone.graph import Graph
 from ..backbone.ops import AdaptiveAvgPool, Flatten, PeriodicBasis
 from ..schema import Count
-from .base import Context, Head, builder
+from .base import Context, Head, Target, builder
 
 
 class Periodic(Head):
@@ -20,7 +20,7 @@ class Periodic(Head):
 
     key: ClassVar[str] = "periodic"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import AdaptiveAvgPool, BatchNorm, Conv, Flatten, Linear, Relu, ShapeError, show
 from ..schema import Count
-from .base import Context, Head, builder
+from .base import Context, Head, Target, builder
 
 
 class Pointwise(Head):
@@ -20,7 +20,7 @@ class Pointwise(Head):
 
     key: ClassVar[str] = "pointwise"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         if len(context.feature) != 3:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import AvgPool, Flatten, Linear, Shape, numel
 from ..schema import Count
-from .base import Context, Head, builder
+from .base import Context, Head, Target, builder
 
 
 class PooledLinear(Head):
@@ -19,7 +19,7 @@ class PooledLinear(Head):
 
     key: ClassVar[str] = "pooled_linear"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

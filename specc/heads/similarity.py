@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from ..backbone.graph import Graph
 from ..backbone.ops import Conv, Linear, channels
-from .base import Context, Head, builder
+from .base import Context, Head, Target, builder
 
 
 class Similarity(Head):
@@ -14,7 +14,7 @@ class Similarity(Head):
 
     key: ClassVar[str] = "similarity"
     term: ClassVar[str] = "similarity"
-    target: ClassVar[Literal["labels", "images"]] = "labels"
+    target: ClassVar[Target] = "one_hot"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -1,4 +1,4 @@
-"""Where a value may be of several kinds, pydantic reports what is wrong with it as each of them: keep the likely one."""
+"""Where a value may be of several kinds, pydantic says what is wrong with it as each of them: keep the likely one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from specc.spec.lookup import is_tagged
 from specc.spec.source import Path
 
 WRONG_KIND = frozenset({
@@ -37,12 +38,16 @@ def likely(details: list[ErrorDetails], data: Any) -> Iterator[Found]:
 def _place(detail: ErrorDetails, data: Any) -> Found:
     path: list[int | str] = []
     tried: list[tuple[Path, str]] = []
+    root, tag_follows = data, False
     for part in detail["loc"]:
-        inside = _inside(data, part)
+        inside = None if tag_follows else _inside(data, part)
         if inside is not None:
             path.append(inside)
             data = data[inside]
-        elif isinstance(part, str) and not _is_tag(part, data) and not _is_missing(part, detail) and part != "[key]":
+            tag_follows = isinstance(data, Mapping) and is_tagged(tuple(path), root)
+        elif tag_follows:
+            tag_follows = False
+        elif isinstance(part, str) and not _is_missing(part, detail) and part != "[key]":
             tried.append((tuple(path), part))
     return Found(detail, tuple(path), tuple(tried))
 
@@ -58,10 +63,6 @@ def _inside(data: Any, part: int | str) -> int | str | None:
 
 def _number(data: Mapping[Any, Any], part: int | str) -> int | None:
     return int(part) if isinstance(part, str) and part.isdecimal() and int(part) in data else None
-
-
-def _is_tag(part: str, data: Any) -> bool:
-    return isinstance(data, Mapping) and part in (value for value in data.values() if isinstance(value, str))
 
 
 def _is_missing(part: str, detail: ErrorDetails) -> bool:

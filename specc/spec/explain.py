@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from specc.diagnostics import Diagnostic, Label, did_you_mean, suggest
+from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
 from specc.spec.arms import Found, likely
 from specc.spec.explain_op import explain_op
-from specc.spec.lookup import keys_of, model_at, place, places_of
+from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, model_at, place, places_of, tags_of
 from specc.spec.source import Path, Tree
 
 EXPECTED = {
@@ -30,11 +30,13 @@ def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]
     """One diagnostic a mistake, each with the path in the spec whose value cannot be relied on."""
     found = list(likely(error.errors(include_url=False), tree.data))
     meant = {(*f.path[:-1], _meant(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
+    strays = {key for f in found for key in strays_of(f.path, tree)}
     return [
         (_doubtful(f, tree), diagnostic)
         for f in found
         if not (f.detail["type"] == "missing" and (*f.path, f.detail["loc"][-1]) in meant)  # misspelt, and said so
         for diagnostic in _explain(f, tree)
+        if not (f.detail["type"] == "extra_forbidden" and f.path[0] in strays)
     ]
 
 
@@ -52,8 +54,10 @@ def _explain(found: Found, tree: Tree) -> Iterator[Diagnostic]:
     kind = detail["type"]
     if kind in ("extra_forbidden", "invalid_key"):
         yield _unknown_key(path, tree)
-    elif kind in ("missing", "union_tag_not_found"):
-        yield _missing(detail, path, tree)
+    elif kind == "missing":
+        yield _missing(str(detail["loc"][-1]), path, tree)
+    elif kind == "union_tag_not_found":
+        yield _no_tag(found, tree)
     elif kind in EXPECTED:
         yield _wrong_kind(found, tree)
     elif kind in ("union_tag_invalid", "literal_error"):
@@ -99,12 +103,37 @@ def _unknown_key(path: Path, tree: Tree) -> Diagnostic:
                       help=help)  # fmt: skip
 
 
-def _missing(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
-    key = detail.get("ctx", {}).get("discriminator", detail["loc"][-1]) if detail["type"] != "missing" else None
-    key = str(key or detail["loc"][-1]).strip("'")
+def _missing(key: str, path: Path, tree: Tree, *help: str) -> Diagnostic:
     span = tree.span(path, key=True) if path else next(iter(tree.keys.values()), tree.span(()))
-    help = _about(path, key, tree)
+    help = help or _about(path, key, tree)
     return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", span, f"needs `{key}`", help=help)
+
+
+def _no_tag(found: Found, tree: Tree) -> Diagnostic:
+    """A mapping that does not say which kind it is; its key may be misspelt."""
+    detail, path = found.detail, found.path
+    if not isinstance(detail["input"], Mapping):
+        return Diagnostic("SPC103", f"{place(path)} must be a mapping, not {show(detail['input'])}", _span(path, tree),
+                          "expected a mapping", help=_kinds_help(path))  # fmt: skip
+    tag = str(detail["ctx"]["discriminator"]).strip("'()")
+    for key in detail["input"]:
+        if suggest(str(key), [tag]) or _aliases(path).get(str(key)) == tag:
+            where = place(path)
+            return Diagnostic("SPC101", f"unknown key `{key}` in {where}", tree.span((*path, key), key=True),
+                              f"not a key of {where}", help=(f"did you mean `{tag}`?",))  # fmt: skip
+    return _missing(tag, path, tree, *_kinds_help(path))
+
+
+def _aliases(path: Path) -> dict[str, str]:
+    return {k: v for kind in kinds_at(path, None) if is_config(kind) for k, v in kind.aliases.items()}
+
+
+def _kinds_help(path: Path) -> tuple[str, ...]:
+    """The keys that tell the kinds of a mapping apart."""
+    kinds = [kind for kind in kinds_at(path, None) if is_config(kind)]
+    tags = [f"`{key}: {value}`" for kind in kinds for key, values in tags_of(kind).items() for value in values]
+    others = [f"`{key}: ...`" for kind in kinds if not tags_of(kind) for key in keys_of(kind)[:1]]
+    return (f"write one of {', '.join([*tags, *others])}",)
 
 
 def _about(path: Path, key: str, tree: Tree) -> tuple[str, ...]:
@@ -123,7 +152,16 @@ def _wrong_kind(found: Found, tree: Tree) -> Diagnostic:
     *first, last = [kind for kind in kinds if kind]
     expected = f"{', '.join(first)} or {last}" if first else last
     text = f"{place(path)} must be {expected}, not {show(detail['input'])}"
-    return Diagnostic("SPC103", text, tree.span(path), f"expected {expected}", help=_kind_help(detail, path, tree))
+    strays = tuple(Label(tree.span((key,), key=True), "not indented?") for key in strays_of(path, tree))
+    return Diagnostic("SPC103", text, _span(path, tree), f"expected {expected}", secondary=strays,
+                      help=_kind_help(detail, path, tree))  # fmt: skip
+
+
+def _span(path: Path, tree: Tree) -> Span:
+    """The value's span; where nothing is written, the key's."""
+    span = tree.span(path)
+    empty = (span.line, span.column) == (span.end_line, span.end_column)
+    return tree.span(path, key=empty)
 
 
 def _expected(detail: ErrorDetails) -> str:
@@ -147,11 +185,16 @@ def _kind_help(detail: ErrorDetails, path: Path, tree: Tree) -> tuple[str, ...]:
 
 
 def _nothing_help(path: Path, kind: str, tree: Tree) -> tuple[str, ...]:
-    model = model_at(path, None) if kind == "a mapping" else None
-    strays = [str(k) for k in (tree.data if model else ()) if k in keys_of(model)] if model else []
-    if strays and len(path) == 1:
+    if strays := strays_of(path, tree):
         return (f"indent {', '.join(f'`{key}`' for key in strays)} to put it under `{path[-1]}`",)
     return (f"write {kind}, or delete the key to get the default",)
+
+
+def strays_of(path: Path, tree: Tree) -> list[str]:
+    """Keys at the top of the spec that belong into the section at `path`, which is empty: the indentation is missing."""
+    model = model_at(path, None) if len(path) == 1 and tree.data.get(path[0]) is None else None
+    outer = keys_of(ROOT)
+    return [str(k) for k in tree.data if str(k) in keys_of(model) and str(k) not in outer] if model else []
 
 
 def _is_number(text: str) -> bool:
@@ -165,8 +208,9 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
     valid = re.findall(r"'([^']*)'", listed) or [word.strip() for word in listed.replace(" or ", ", ").split(",")]
     value: Any = detail["input"]
     if detail["type"] == "union_tag_invalid":
-        value = context.get("tag")
-        path = (*path, str(context["discriminator"]).strip("'"))
+        value, tag = context.get("tag"), str(context["discriminator"]).strip("'()")
+        valid = [v for kind in kinds_at(path, None) if is_config(kind) for v in tags_of(kind).get(tag, ())]
+        path = (*path, tag)
     text = f"{place(path)} is {show(value)}, which is not one of its values"
     label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if len(valid) <= 4 else "unknown value"
     also = [EXPECTED[other["type"]] for other in found.others if other["type"] in EXPECTED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ class Spec:
     config: SpecModel
     tree: Tree
     warnings: tuple[Diagnostic, ...] = field(default=())
+    written: Tree | None = None  # as the author wrote it, where the tree is only the valid part of that
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -107,23 +108,34 @@ def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError
     from .repair import repair
 
     explained = explain(error, tree)
-    taken = {d.span for d in written if d.is_error}  # a text that YAML itself objects to is not judged twice
-    diagnostics = (*written, *(d for _, d in explained if d.span not in taken))
+    diagnostics = (*written, *(d for _, d in explained if not _judged(d, written)))
     repaired = repair(tree)
     if repaired is None:
         return Reading(None, diagnostics, tree.sources)
     config, rest, lost = repaired
-    doubts = lost | {path for path, _ in explained} | doubtful(written, tree)
-    return Reading(Spec(config, rest, diagnostics), diagnostics, tree.sources, doubts)
+    doubts = paths_at(lost, tree) | {path for path, _ in explained} | doubtful(written, tree)
+    return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, doubts)
+
+
+def _judged(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
+    """Whether YAML itself objects to the text: then it is not judged twice."""
+    span = diagnostic.span
+    return span is not None and any(
+        d.is_error and d.span and (d.span == span or (d.code == "SPC014" and _follows(d.span, span))) for d in written
+    )
+
+
+def _follows(first: Span, second: Span) -> bool:
+    return first.end_line == second.line and 0 <= second.column - first.end_column <= 1
 
 
 def doubtful(diagnostics: Iterable[Diagnostic], tree: Tree) -> frozenset[Path]:
     """What the errors among the diagnostics point at, as paths of the spec."""
-    errors = [d for d in diagnostics if d.is_error]
-    if not errors:
+    return paths_at({span for d in diagnostics if d.is_error for span in d.spans}, tree)
+
+
+def paths_at(places: Collection[Span], tree: Tree) -> frozenset[Path]:
+    """The paths whose values or keys stand at the given places."""
+    if not places:
         return frozenset()
-    at: dict[Span, list[Path]] = {}
-    for spans in (tree.values, tree.keys):
-        for path, span in spans.items():
-            at.setdefault(span, []).append(path)
-    return frozenset(path for d in errors for span in d.spans for path in at.get(span, ()))
+    return frozenset(path for spans in (tree.values, tree.keys) for path, span in spans.items() if span in places)

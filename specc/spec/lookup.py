@@ -38,6 +38,15 @@ def model_at(path: Path, data: Any) -> type[Config] | None:
     return next((kind for kind in kinds_at(path, data) if is_config(kind)), None)
 
 
+def is_tagged(path: Path, data: Any) -> bool:
+    """Whether a key of the value at `path` decides which kind of mapping it is."""
+    model = model_at(path[:-1], data) if path else None
+    for name, field in model.model_fields.items() if model else ():
+        if path[-1] == (field.alias or name):
+            return field.discriminator is not None or "Discriminator(" in repr(field.annotation)
+    return False
+
+
 def is_config(kind: Any) -> bool:
     """Whether an annotation is one of the language's own mappings."""
     return isinstance(kind, type) and issubclass(kind, Config)

@@ -118,7 +118,9 @@ class Level(Config):
     """All local units of one window size."""
 
     name: LevelName = Field(description="part of its units' names")
-    window: Count = Field(1, description="consecutive blocks that gradient flows through")
+    window: Count | Literal["all"] = Field(
+        1, description="consecutive blocks that gradient flows through; `all`: every block before, nothing is cut"
+    )
     weight: Real = Field(1.0, description="factor on all losses of the level")
     skip: list[Index] = Field([], description="units without a loss, by the index of their last block")
     auxiliary: Auxiliary | None = Field(
@@ -127,6 +129,15 @@ class Level(Config):
     units: list[UnitOverride] = Field([], description="overrides for single units")
 
     aliases: ClassVar[dict[str, str]] = {"size": "window", "w": "window", "lambda": "weight"}
+
+    @property
+    def first_end(self) -> int:
+        """The first block that ends a unit."""
+        return 0 if self.window == "all" else self.window - 1
+
+    def start(self, end: int) -> int:
+        """The first block of the unit that ends with block `end`."""
+        return 0 if self.window == "all" else end - self.window + 1
 
     def override(self, unit: int) -> tuple[int, UnitOverride] | None:
         """The override of the unit that ends with block `unit`, and its place in the list."""
@@ -139,9 +150,12 @@ class EmaLink(Config):
     source: Text = Field("next", alias="from", description="`next` block, or the name of the first layer to copy")
     layers: Count = Field(1, description="how many layers to copy")
     momentum: Fraction = Field(0.995, description="m in ema <- m ema + (1 - m) source")
-    bias: Literal["branch", "none"] = Field(
-        "branch", description="`branch`: a trainable copy beside the average, outputs added (MAN's released code)"
+    bias: Literal["branch", "scaled", "parameter", "none"] = Field(
+        "branch",
+        description="`branch`: a trainable copy beside the average, outputs added (MAN's released code); `scaled`: "
+        "s branch + (2 - s) average with one trained s (MAN++); `parameter`: a trained tensor added to each averaged one",
     )
+    average_buffers: Bool = Field(False, description="average running statistics too; by default the copy keeps its own")
     init: Literal["independent", "copy"] = Field(
         "independent", description="both copies drawn anew (MAN's released code) or started at the source's values"
     )

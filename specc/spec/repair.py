@@ -17,16 +17,16 @@ _ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so 
 _STAND_IN: dict[str, Any] = {"specc": 1, "name": "spec", "backbone": {"family": "resnet_cifar"}}
 
 
-def repair(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Path]] | None:
-    """The part of the spec that is valid, and the paths at which values are missing from it or made up."""
-    lost: set[Path] = set()
+def repair(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
+    """The part of the spec that is valid, and the places of what was left out."""
+    lost: set[Span] = set()
     for _ in range(_ROUNDS):
         try:
             return SpecModel.model_validate(tree.data), tree, frozenset(lost)
         except ValidationError as error:
             wrong = {found.path for found in likely(error.errors(include_url=False), tree.data)}
+        lost |= {tree.span(path) for path in wrong if path}
         tree = _without(_completed(tree) if () in wrong else tree, wrong - {()})
-        lost |= wrong - {()}
     return None
 
 

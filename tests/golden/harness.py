@@ -55,7 +55,7 @@ def spec_of(config: dict[str, Any]) -> dict[str, Any]:
             | {"name": "sgd"},
             "zero_weight_heads": "keep",
         },
-    } | METHODS[config["method"]](config)  # fmt: skip
+    } | method_of(config)(config)  # fmt: skip
 
 
 def position_name(split: list[int]) -> str:
@@ -119,9 +119,89 @@ def per_unit_statistics() -> dict[str, Any]:
     return {"batch_norm": {"default": "per_unit", "stem": 1}}
 
 
+def dgl(config: dict[str, Any]) -> dict[str, Any]:
+    return {"auxiliary": {"pointwise": {"weight": weights(config, "classification_weight")}}}
+
+
+def predsim(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "auxiliary": {
+            "pooled_linear": {"features": 512, "weight": weights(config, "classification_weight")},
+            "similarity": {"weight": weights(config, "similarity_weight")},
+        }
+    }
+
+
+def auglocal(config: dict[str, Any]) -> dict[str, Any]:
+    aux = config["aux"]
+    pyramid = aux["pyramid_coeff"] if aux["pyramid"] else 0.0
+    weight = weights(config, "classification_weight")
+    return {"auxiliary": {"augmented": {"depth": aux["depth"], "pyramid": pyramid, "weight": weight}}}
+
+
+def man_imagenet(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "auxiliary": imagenet_heads(config, weights(config, "reconstruction_weight")),
+        "ema_links": [{"from": "next", "momentum": config["ema_momentum"], "bias": "branch"}],
+    }
+
+
+def hpff_imagenet(config: dict[str, Any]) -> dict[str, Any]:
+    """The sum over four quarters of the decoder's output is four times the loss of the whole image."""
+    summed = [4 * w for w in weights(config, "reconstruction_weight_on_sum_of_4_patch_bce")]
+    again = {layer: 2 for layer in first_block(config)}  # the first block runs once more, for nothing
+    return {
+        "auxiliary": imagenet_heads(config, summed),
+        "levels": [{"name": "cascade", "window": 2}],
+        "batch_norm": {"default": "per_unit", "stem": 1, **again},
+    }
+
+
+def first_block(config: dict[str, Any]) -> list[str]:
+    stage, last = config["splits"][0]
+    whole = [f"stage{s}" for s in range(1, stage)]
+    return whole + [f"stage{stage}.{b}" for b in range(last + 1)]
+
+
+def imagenet_heads(config: dict[str, Any], reconstruction: list[float]) -> dict[str, Any]:
+    """InfoPro's ImageNet heads, which are written down per feature width; the widths follow from the first split."""
+    stage = min(split[0] for split in config["splits"] if not is_end(split, config))
+    width = config["widths"][stage]
+    classifier = [
+        {"op": "conv_bn_relu", "out": width // 4, "k": 1},
+        {"op": "conv_bn_relu", "out": 256, "k": 3, "stride": 2},
+        {"op": "conv_bn_relu", "out": 512, "k": 3, "stride": 2},
+        {"op": "conv_bn_relu", "out": 2048, "k": 1},
+    ]
+    tail = [112, 64, 56, 32, 112, 16, 224, 3] if width == 1024 else [56, 32, 112, 12, 224, 3]
+    classification = weights(config, "classification_weight")
+    return {
+        "classifier": {"layers": classifier, "weight": classification * (len(reconstruction) // len(classification))},
+        "reconstruction": {"layers": decoder_layers(tail), "weight": reconstruction},
+    }
+
+
+def decoder_layers(tail: list[int]) -> list[dict[str, Any]]:
+    """1×1 to 128 channels, then sizes and widths in turn; no batch norm after the last convolution."""
+    layers: list[dict[str, Any]] = [{"op": "conv_bn_relu", "out": 128, "k": 1, "bias": True}]
+    for size, out in zip(tail[::2], tail[1::2], strict=True):
+        kind = "conv" if out == 3 else "conv_bn_relu"
+        layers += [{"op": "resize", "size": size}, {"op": kind, "out": out, "bias": True}]
+    return layers
+
+
+def is_end(split: list[int], config: dict[str, Any]) -> bool:
+    return split == [len(config["stage_blocks"]), config["stage_blocks"][-1] - 1]
+
+
 METHODS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "end-to-end": end_to_end, "InfoPro": infopro, "MAN": man, "HPFF": hpff,
+    "end-to-end": end_to_end, "InfoPro": infopro, "MAN": man, "HPFF": hpff, "DGL": dgl, "PredSim": predsim,
+    "AugLocal": auglocal, "MAN bottleneck": man_imagenet, "HPFF bottleneck": hpff_imagenet,
 }  # fmt: skip
+
+
+def method_of(config: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return METHODS.get(f"{config['method']} {config['block']}") or METHODS[config["method"]]
 
 
 def session_of(config: dict[str, Any]) -> Session:
@@ -139,8 +219,10 @@ def canonical(name: str, config: dict[str, Any]) -> str:
     if not unit.startswith("unit"):
         return name
     level, _, rest = rest.partition(".")
-    if config["method"].startswith("HPFF"):
+    if config["method"] == "HPFF":
         return f"{unit}.{level}.{rest}"
+    for ours in ("pointwise", "pooled_linear", "augmented"):  # the traces call every local classifier that
+        rest = rest.replace(f"{ours}.", "classifier.", 1) if rest.startswith(ours) else rest
     return f"{unit}.{rest}" if rest.startswith(("ema.", "bias.")) else f"{unit}.aux.{rest}"
 
 

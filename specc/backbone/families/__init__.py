@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
 from ..layers import Layers
+from .base import Family
+from .convnext import ConvNext
+from .mobilenet_v3 import MobileNetV3
 from .resnet import ResNet
 from .resnet_cifar import ResNetCifar
+from .resnext import ResNeXt
+from .vgg import Vgg
+from .vit import Vit
+from .wide_resnet import WideResNet
 
 
 def family(value: Any) -> str | None:
@@ -19,11 +26,22 @@ def family(value: Any) -> str | None:
     return named if isinstance(named, str) else "layers" if "layers" in value else None
 
 
-FAMILIES = (ResNetCifar, ResNet, Layers)
-
 Backbone = Annotated[
-    Annotated[ResNetCifar, Tag("resnet_cifar")] | Annotated[ResNet, Tag("resnet")] | Annotated[Layers, Tag("layers")],
+    Annotated[ResNetCifar, Tag("resnet_cifar")]
+    | Annotated[ResNet, Tag("resnet")]
+    | Annotated[ResNeXt, Tag("resnext")]
+    | Annotated[WideResNet, Tag("wide_resnet")]
+    | Annotated[Vgg, Tag("vgg")]
+    | Annotated[Vit, Tag("vit")]
+    | Annotated[MobileNetV3, Tag("mobilenet_v3")]
+    | Annotated[ConvNext, Tag("convnext")]
+    | Annotated[Layers, Tag("layers")],
     Discriminator(family),
 ]
 
-__all__ = ["Backbone", "Layers", "ResNet", "ResNetCifar"]
+FAMILIES: tuple[type, ...] = tuple(get_args(arm)[0] for arm in get_args(get_args(Backbone)[0]))
+
+__all__ = [
+    "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar", "Vgg",
+    "Vit", "WideResNet",
+]  # fmt: skip

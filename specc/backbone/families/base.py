@@ -1,15 +1,34 @@
-"""What the ResNet families share."""
+"""What the families share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
+from pydantic import Field, StrictFloat
+
+from ...schema import Config
 from ..builder import LayerBuilder
+from ..graph import BackboneGraph
 from ..macros import Macro
-from ..ops import GlobalAvgPool, Linear
+from ..ops import GlobalAvgPool, Linear, Shape
+
+Probability = Annotated[StrictFloat, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
-def residual_stages(b: LayerBuilder, blocks: tuple[int, ...], block: Callable[[int, int], Macro]) -> None:
+class Family(Config):
+    """A backbone that a few numbers describe; `family` names it in the spec."""
+
+    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph for images of shape `input` (C, H, W); raises `ShapeError` or `BackboneError`."""
+        raise NotImplementedError
+
+    def torchvision_name(self, name: str) -> str | None:
+        """What torchvision calls the tensor `name` in its model of this network; None where it has no such model."""
+        return None
+
+
+def residual_stages(b: LayerBuilder, blocks: Sequence[int], block: Callable[[int, int], Macro]) -> None:
     """Layers ``stage1.0 ...``; ``block(stage, stride)`` is the pattern of one; later stages begin with stride 2."""
     for stage, count in enumerate(blocks):
         for i in range(count):

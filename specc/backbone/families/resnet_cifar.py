@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ...schema import Config, Count
-from ..graph import BackboneGraph
+from ...schema import Count
 from ..builder import LayerBuilder
+from ..graph import BackboneGraph
 from ..macros import BasicBlock, ConvBnRelu
 from ..ops import Shape
-from .base import classifier_head, residual_stages
+from .base import Family, classifier_head, residual_stages
 
 
 def _depth(value: int) -> int:
@@ -21,7 +21,7 @@ def _depth(value: int) -> int:
     return value
 
 
-class ResNetCifar(Config):
+class ResNetCifar(Family):
     """Stem, three stages of n basic blocks, linear head; depth = 6n + 2."""
 
     family: Literal["resnet_cifar"]

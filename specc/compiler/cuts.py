@@ -1,0 +1,126 @@
+"""Where to cut a backbone into blocks of nearly equal size, by one of several measures."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from ..backbone.graph import INPUT, BackboneGraph, Layer
+from ..backbone.ops import numel
+
+Measure = Literal["layers", "flops", "parameters", "memory"]
+
+
+def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
+    """The `count - 1` legal cuts, as positions of layers, whose largest block is the smallest possible."""
+    legal = [graph.index[name] for name in graph.cuts]
+    return even_cuts(legal, count) if by == "layers" else balanced_cuts(layer_costs(graph, by), legal, count)
+
+
+def even_cuts(legal: Sequence[int], count: int) -> list[int]:
+    """`count - 1` of the legal positions, spread evenly and without repetition.
+
+    >>> even_cuts([0, 1, 2, 3, 4, 5, 6], 4)
+    [1, 3, 5]
+    """
+    cuts = [round(i * (len(legal) + 1) / count) - 1 for i in range(1, count)]
+    return [legal[min(max(c, 0), len(legal) - 1)] for c in cuts]
+
+
+def balanced_cuts(costs: Sequence[int], legal: Sequence[int], count: int) -> list[int]:
+    """`count - 1` of the legal positions with the smallest possible largest block; of those, the most even ones.
+
+    Needs at least as many legal positions. A cut at i ends a block with layer i.
+
+    >>> balanced_cuts([5, 1, 1, 1, 4], [0, 1, 2, 3], 3)
+    [0, 3]
+    """
+    spent = list(accumulate(costs))
+    ends = [0, *(spent[i] for i in legal), spent[-1]]  # what lies before the start, each legal cut and the end
+    limit = _smallest_limit(ends, count)
+    latest = _latest(ends, count, limit)
+    mirrored = _latest([spent[-1] - end for end in reversed(ends)], count, limit)
+    earliest = [len(ends) - 1 - i for i in reversed(mirrored)]
+    cuts, last = [], 0
+    for k, (low, high) in enumerate(zip(earliest, latest, strict=True), 1):
+        low, high = max(low, last + 1), min(high, _reach(ends, last, limit))
+        last = _nearest(ends, low, high, k * spent[-1] / count)
+        cuts.append(legal[last - 1])
+    return cuts
+
+
+def _smallest_limit(ends: Sequence[int], count: int) -> int:
+    """The size of the largest block in the best division, by bisection over what a block may cost."""
+    low = max((b - a for a, b in pairwise(ends)), default=0)
+    low, high = max(low, -(-ends[-1] // count)), ends[-1]
+    while low < high:
+        middle = (low + high) // 2
+        if _feasible(ends, count, middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _feasible(ends: Sequence[int], count: int, limit: int) -> bool:
+    """Whether blocks within the limit, each as large as can be, are at most `count`."""
+    at = 0
+    for _ in range(count):
+        at = _reach(ends, at, limit)
+    return at == len(ends) - 1
+
+
+def _reach(ends: Sequence[int], start: int, limit: int) -> int:
+    """The last end of a block that starts at `start` and stays within the limit."""
+    return bisect_right(ends, ends[start] + limit) - 1
+
+
+def _latest(ends: Sequence[int], count: int, limit: int) -> list[int]:
+    """The latest places of `count - 1` different cuts within the limit."""
+    found, at = [], 0
+    for k in range(1, count):
+        at = min(_reach(ends, at, limit), len(ends) - 1 - count + k)
+        found.append(at)
+    return found
+
+
+def _nearest(ends: Sequence[int], low: int, high: int, wanted: float) -> int:
+    """The index from `low` to `high` whose end is nearest to what is wanted."""
+    after = min(max(bisect_right(ends, wanted), low), high)
+    before = max(after - 1, low)
+    return before if wanted - ends[before] <= ends[after] - wanted else after
+
+
+def layer_costs(graph: BackboneGraph, by: Measure) -> list[int]:
+    """What every layer adds to a block. Memory: bytes that it keeps for backward, a sample, in fp32."""
+    if by == "memory":
+        return list(_kept_bytes(graph))
+    return [_cost(layer, by) for layer in graph.layers]
+
+
+def _cost(layer: Layer, by: Measure) -> int:
+    if by == "flops":
+        return sum(node.flops for node in layer.nodes)
+    if by == "parameters":
+        return sum(numel(shape) for node in layer.nodes for shape in node.parameters.values())
+    return 1
+
+
+def _kept_bytes(graph: BackboneGraph) -> Iterator[int]:
+    """Bytes that each layer is the first to keep: a storage that several ops share, in place or as a view, counts once."""
+    whole = graph.part(0, len(graph.layers) - 1)
+    storage, sizes = {INPUT: INPUT}, {INPUT: 4 * numel(graph.input)}
+    kept: set[str] = set()
+    for layer in graph.layers:
+        total = 0
+        for node in layer.nodes:
+            shares = node.op.view or node.name in whole.overwriting
+            storage[node.name] = storage[node.inputs[0]] if shares else node.name
+            sizes.setdefault(storage[node.name], 4 * numel(node.shape))
+            saved = node.op.saved(node.in_shapes, node.shape)
+            values = {storage[node.inputs[i]] for i in saved.inputs} | ({storage[node.name]} if saved.output else set())
+            total += sum(sizes[value] for value in values - kept) + 4 * saved.elements + saved.bytes
+            kept |= values
+        yield total

@@ -1,0 +1,107 @@
+"""JSON Schema of the language for editors: draft 7, which is what the YAML language server reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from specc.backbone.macros import MACROS
+from specc.backbone.ops import OPS
+from specc.spec.models import SpecModel
+
+Schema = dict[str, Any]
+_DROPPED = ("title", "discriminator", "environment", "only_with")
+
+
+def json_schema() -> Schema:
+    """The whole language."""
+    raw = SpecModel.model_json_schema(ref_template="#/definitions/{model}")
+    definitions = {name: _draft7(model) for name, model in raw.pop("$defs", {}).items()}
+    definitions |= {f"op_{name}": op_schema(kind) for name, kind in {**OPS, **MACROS}.items()}
+    definitions["op_arguments"] = _arguments()
+    root = _draft7(raw)
+    for model in (root, *definitions.values()):
+        _describe(model)
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "specc"}
+    return {**head, **root, "definitions": dict(sorted(definitions.items()))}
+
+
+def op_schema(kind: Any) -> Schema:
+    """The arguments of one op or macro, next to its name."""
+    schema: Schema = _draft7(TypeAdapter(kind).json_schema(ref_template="#/definitions/{model}"))
+    about = summary(kind.__doc__)
+    arguments = schema.get("properties", {})
+    for name, argument in arguments.items():
+        argument.setdefault("description", f"`{name}` of `{kind.name}`")
+    return {
+        "description": about,
+        "properties": {"op": {"const": kind.name, "description": about}, **arguments},
+        "required": ["op", *schema.get("required", [])],
+    }
+
+
+def summary(doc: str | None) -> str:
+    """The first paragraph of a docstring on one line."""
+    return " ".join((doc or "").strip().split("\n\n")[0].split())
+
+
+def _draft7(schema: Any) -> Any:
+    """The schema in the words of draft 7."""
+    if isinstance(schema, list):
+        return [_draft7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if _is_op(schema):
+        return _op_entry(schema)
+    result = {key: _draft7(value) for key, value in schema.items() if not (key in _DROPPED and _is_keyword(key, value))}
+    if condition := schema.get("only_with"):
+        told = " and ".join(f"{name} {' or '.join(values)}" for name, values in condition.items())
+        result["description"] = f"{result.get('description', '')} (only with {told})".strip()
+    if isinstance(result.get("default"), dict):
+        del result["default"]  # a whole mapping: its own keys say the same
+    if "prefixItems" in result:
+        result["items"] = result.pop("prefixItems")
+    if "$ref" in result and len(result) > 1:  # draft 7 ignores whatever stands beside a reference
+        result = {"allOf": [{"$ref": result.pop("$ref")}], **result}
+    return result
+
+
+def _is_keyword(key: str, value: Any) -> bool:
+    """Whether `title` and the like are the schema's own words and not the name of a property."""
+    return isinstance(value, str | bool) if key in ("title", "environment") else isinstance(value, dict)
+
+
+def _is_op(schema: Schema) -> bool:
+    op = schema.get("properties", {}).get("op") if isinstance(schema.get("properties"), dict) else None
+    return isinstance(op, dict) and "enum" in op
+
+
+def _op_entry(schema: Schema) -> Schema:
+    """An op in a list: its name decides which arguments there are; further keys may stand beside them."""
+    own = {key: value for key, value in schema["properties"].items() if key != "op"}
+    names = schema["properties"]["op"]["enum"]
+    choice = {"enum": names, "description": "the op or macro"}
+    return {
+        "type": "object",
+        "required": schema["required"],
+        "properties": {"op": choice, **own},
+        "allOf": [{"$ref": "#/definitions/op_arguments"}],
+    }
+
+
+def _arguments() -> Schema:
+    """What stands beside `op:` for each op."""
+    return {
+        "allOf": [
+            {"if": {"properties": {"op": {"const": name}}}, "then": {"$ref": f"#/definitions/op_{name}"}}
+            for name in (*OPS, *MACROS)
+        ]
+    }
+
+
+def _describe(model: Schema) -> None:
+    """Give the properties that have none a description: that of the mapping they choose."""
+    about = summary(model.get("description"))
+    for name, field in model.get("properties", {}).items():
+        field.setdefault("description", f"`{name}`: {about}" if about else name)

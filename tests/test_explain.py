@@ -1,0 +1,86 @@
+"""One page a code; every Bad gives exactly that code, every Good none at all."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from specc import explain
+from specc.cli import main
+from specc.codes import CODES
+from specc.diagnostics import Diagnostic, SpecError
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "specc" / "explain").glob("SPC*.md"))
+
+
+def diagnose(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
+    """What compiling would say: the checks, and the budget."""
+    from specc.check import load
+    from specc.compiler import compile_spec
+
+    try:
+        return compile_spec(load(path, overrides))[1]
+    except SpecError as error:
+        return error.diagnostics
+
+
+def run(example: explain.Example) -> tuple[Diagnostic, ...]:
+    """Play the example in the current folder."""
+    if example.language == "yaml":
+        Path("spec.yaml").write_text(example.text, encoding="utf-8")
+        return diagnose("spec.yaml", [])
+    found: tuple[Diagnostic, ...] = ()
+    for line in example.text.splitlines():
+        if line.startswith("specc init"):
+            assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
+        elif line.startswith("specc "):
+            _, _, path, *overrides = shlex.split(line)
+            found += diagnose(path, overrides)
+        else:
+            subprocess.run(["sh", "-c", line], check=True)
+    return found
+
+
+@pytest.mark.parametrize("code", [path.stem for path in PAGES])
+def test_page(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sections = explain.sections(code)
+    assert sections[""] == f"{code}: {CODES[code].title}"
+    assert tuple(sections)[1:] == explain.SECTIONS
+    monkeypatch.chdir(tmp_path)
+    assert {d.code for d in run(explain.example(code, "Bad"))} == {code}
+    (tmp_path / "spec.yaml").unlink()
+    assert run(explain.example(code, "Good")) == ()
+
+
+def test_every_code_has_a_page_and_every_page_a_code() -> None:
+    assert {path.stem for path in PAGES} == set(CODES)
+
+
+def test_every_code_in_the_source_is_known() -> None:
+    used = {
+        code
+        for package in ("specc", "runtime")
+        for path in (ROOT / package).rglob("*.py")
+        for code in re.findall(r"\"(SPC\d{3})\"", path.read_text(encoding="utf-8"))
+    }
+    assert used <= set(CODES)
+
+
+def test_explain_prints_the_page() -> None:
+    result = CliRunner().invoke(main, ["explain", "spc204"])
+    assert result.exit_code == 0
+    assert result.output.startswith("# SPC204: ")
+    assert CliRunner().invoke(main, ["explain"]).output.count("\n") == len(CODES)
+
+
+@pytest.mark.parametrize("name", ["SPC999", "nonsense", "", "SPC20"])
+def test_an_unknown_code_answers_with_the_nearest(name: str) -> None:
+    result = CliRunner().invoke(main, ["explain", name])
+    assert result.exit_code == 2
+    assert "nearest: SPC" in result.output
