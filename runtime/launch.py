@@ -33,14 +33,13 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
 
 def resume(folder: Path, device: str | None, gpu: int | None) -> None:
     """Continue the run in `folder` with the plan that is stored there."""
+    target = RunDir(folder)
+    plan = target.plan()
     try:
-        plan = Plan.from_json((folder / "plan.json").read_text(encoding="utf-8"))
         text = (folder / "spec.yaml").read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder} is not a run directory: {error.strerror} ({error.filename})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"the plan in {folder} is damaged: {error}") from None
-    _train(plan, RunDir(folder), choose(device, gpu), text, resumed=True)
+    _train(plan, target, choose(device, gpu), text, resumed=True)
 
 
 def _train(plan: Plan, target: RunDir, device: Any, text: str, *, resumed: bool) -> None:

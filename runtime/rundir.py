@@ -17,6 +17,8 @@ from typing import Any
 import specc
 from specc.plan import Plan
 
+from .errors import RunError
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -57,6 +59,16 @@ class RunDir:
             if not columns:
                 writer.writeheader()
             writer.writerow(row)
+
+    def plan(self) -> Plan:
+        """The plan that the run was started with; raises `RunError` where there is none."""
+        try:
+            return Plan.from_json((self.path / "plan.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
+            raise RunError(message, ("a run directory is what `specc run` prints at its end",)) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"the plan in {self.path} is damaged: {error}") from None
 
     @property
     def checkpoint(self) -> Path:

@@ -12,6 +12,7 @@ from specc.plan import Plan
 
 from .executor import Executor, total_loss
 from .model import Model
+from .optimizers import make_optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +44,12 @@ class Session:
         self.model = Model(plan, self.device, dtype)
         if initialise:
             self.model.reset(plan.config.train.seed)
-        self.optimizers = {group: self._optimizer(self.model.group(group)) for group in self._stepped_groups()}
+        self.optimizers = {group: make_optimizer(plan.config.train.optimizer, self.model.group(group)) for group in self._stepped_groups()}
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.config.train.precision == "fp16")
         self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)
 
     def _stepped_groups(self) -> Iterator[str]:
         return (i.group for i in self.plan.instructions if i.kind == "step")
-
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        sgd = self.plan.config.train.optimizer
-        return torch.optim.SGD(
-            parameters,
-            lr=sgd.lr,
-            momentum=sgd.momentum,
-            nesterov=sgd.nesterov,
-            weight_decay=sgd.weight_decay,
-            fused=True,
-        )
 
     def _step_group(self, group: str) -> None:
         optimizer = self.optimizers[group]

@@ -122,6 +122,25 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
 
 
 @main.command()
+@click.argument("run_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--format", "names", type=click.Choice(("torchvision", "canonical")),
+    help="Names of the tensors; by default torchvision's where it has the model.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help="FILE.safetensors or FILE.pt; by default backbone.safetensors in the run directory.",
+)  # fmt: skip
+def export(run_dir: Path, names: Any, output: Path | None) -> None:
+    """Write the weights of a run's backbone alone, without the auxiliary networks."""
+    with failures_shown():
+        from runtime.export import export as write
+
+        done = write(run_dir, names, output)
+    click.echo(f"wrote {done.path}: {done.tensors} tensors under {done.names} names")
+
+
+@main.command()
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Lines or JSON document.")
 def doctor(form: str) -> None:
     """Show what specc finds on this machine."""

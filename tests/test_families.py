@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -11,13 +10,16 @@ import torchvision.models as models
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+import specc
+from runtime import Session
 from runtime.network import GraphModule
+from runtime.trace import fake_batch, trace
 from specc.backbone.families import Backbone, Family
-from specc.plan import Network
+from specc.diagnostics import SpecError
+from specc.plan import Network, Plan
 
 from .conftest import SEED
-
-Document = dict[str, Any]
+from .documents import Document, document, spec_of
 
 VARIANTS: dict[str, Document] = {
     **{f"resnet{depth}": {"family": "resnet", "depth": depth} for depth in (18, 34, 50, 101, 152)},
@@ -147,3 +149,92 @@ def assert_close(got: Tensor | None, want: Tensor | None, what: str = "logits") 
     assert torch.isfinite(want).all()
     error = float((got - want).norm() / want.norm().clamp(min=1.0))
     assert error < 1e-10, f"{what} is off by {error:.1e}"
+
+
+TRAINED: dict[str, tuple[int, Document]] = {  # small members of each family and the side of their images
+    "resnet_cifar": (16, {"family": "resnet_cifar", "depth": 14}),
+    "resnet": (32, {"family": "resnet", "depth": 18}),
+    "resnext": (32, {"family": "resnext", "groups": 4}),
+    "wide_resnet": (32, {"family": "wide_resnet"}),
+    "vgg": (32, {"family": "vgg", "depth": 11, "hidden": 32, "dropout": 0.0}),
+    "vit": (24, SMALL_VIT | {"depth": 5}),
+    "mobilenet_v3": (64, {"family": "mobilenet_v3", "width": 0.5, "dropout": 0.0}),
+    "convnext": (32, {"family": "convnext"}),
+}
+
+
+def plan_of(backbone: Document, size: int, **parts: object) -> Plan:
+    """Four blocks with everything on them: two levels, EMA links with a bias branch, a classifier and a decoder."""
+    return specc.compile(spec_of(everything(backbone, size) | parts))
+
+
+def everything(backbone: Document, size: int) -> Document:
+    data = {"dataset": "synthetic", "image_size": size, "channels": 3, "classes": 10, "samples": 24, "batch_size": 4}
+    return document(
+        data=data,
+        backbone=backbone,
+        split={"blocks": 4},
+        auxiliary={"classifier": {"hidden": 16}, "reconstruction": {"channels": 4}},
+        levels=[{"name": "independent", "window": 1}, {"name": "cascade", "window": 2}],
+        ema_links=[{"from": "next", "momentum": 0.9}],
+    )
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_with_everything(name: str) -> None:
+    size, backbone = TRAINED[name]
+    plan = plan_of(backbone, size)
+    images, labels = fake_batch(plan)
+    step = Session(plan).train_step(torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)), labels)
+    terms = {name: set(found) for name, found in step.losses.items()}
+    both = {"classification", "reconstruction"}
+    assert terms == {
+        **{f"unit{i}.independent": both for i in range(3)}, "unit3.independent": {"classification"},
+        **{f"unit{i}.cascade": both for i in range(1, 3)}, "unit3.cascade": {"classification"},
+    }  # fmt: skip
+    assert all(torch.isfinite(loss) for found in step.losses.values() for loss in found.values())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_predicted_peak_is_the_traced_one(name: str) -> None:
+    size, backbone = TRAINED[name]
+    plan = plan_of(backbone, size)
+    traced = trace(plan).peak_bytes
+    assert abs(plan.memory.peak_bytes - traced) < 0.001 * traced
+
+
+def test_a_decoder_lays_tokens_out_as_a_map() -> None:
+    """Nine patches, and before them the class token, which the decoder leaves out."""
+    graph = plan_of(SMALL_VIT | {"depth": 5}, 24).networks["unit1.independent.decoder"].graph
+    assert [node.shape for node in graph.nodes[:2]] == [(24, 3, 3), (24, 24, 24)]
+
+
+def test_heads_on_vectors() -> None:
+    """Linear layers alone; the decoder starts from one pixel."""
+    ops = [{"op": "flatten"}, *[{"op": "linear", "out": 8}] * 3, {"op": "linear", "out": 10}]
+    layers = [{"name": f"l{i}"} | op for i, op in enumerate(ops)]
+    plan = plan_of({"layers": layers}, 4, split={"blocks": 3})
+    decoder = plan.networks["unit1.independent.decoder"].graph
+    classifier = plan.networks["unit1.independent.classifier"].graph
+    assert decoder.nodes[0].shape == (8, 1, 1)
+    assert [node.op.name for node in classifier.nodes] == ["linear", "relu", "linear"]
+    images, labels = fake_batch(plan)
+    losses = Session(plan).train_step(images + 0.5, labels).losses
+    assert all(torch.isfinite(loss) for found in losses.values() for loss in found.values())
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "message"),
+    [
+        ({"backbone": SMALL_VIT | {"heads": 5}}, "SPC104", "5 heads cannot share a width of 24"),
+        ({"backbone": SMALL_VIT | {"patch": 7}}, "SPC301", "cannot be cut into patches of 7×7"),
+        ({"backbone": {"family": "convnext"}}, "SPC301", "24×24"),
+        ({"auxiliary": {"reconstruction": {"patches": {"grid": [2, 2]}}}}, "SPC417", "not the tokens 10×24"),
+        ({"backbone": {"family": "vgg", "depth": 12}}, "SPC105", "12"),
+    ],
+)
+def test_what_cannot_be_built(parts: Document, code: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_of(SMALL_VIT | {"depth": 5}, 24, **parts)
+    assert {found.code for found in caught.value.diagnostics} == {code}
+    assert message in caught.value.diagnostics[0].message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from runtime.meter import Meter
 from runtime.progress import Lines
 from runtime.rundir import RunDir
 from runtime.trainer import Trainer
-from specc.plan import Plan
+from specc.plan import Instruction, Plan
 from specc.spec.models import Budget
 
 from .conftest import SEED
@@ -303,44 +304,59 @@ def digits(**parts: Any) -> Plan:
 
 
 class Quiet(Lines):
-    """Says nothing, and may interrupt."""
+    """Says nothing."""
 
-    def __init__(self, trainer: list[Trainer], stop_at: tuple[int, int] | None = None) -> None:
-        self.trainer, self.stop_at, self.epoch = trainer, stop_at, 0
+    def __init__(self) -> None: ...
 
-    def epoch_begins(self, epoch: int, steps: int) -> None:
-        self.epoch = epoch
-
-    def step_done(self, step: int, loss: float | None) -> None:
-        if (self.epoch, step) == self.stop_at:
-            self.trainer[0].interruption.wanted = True
-
-    def epoch_ends(self, row: dict[str, Any]) -> None:
-        pass
+    def epoch_ends(self, row: dict[str, Any]) -> None: ...
 
 
-def trainer_of(plan: Plan, folder: Path, stop_at: tuple[int, int] | None = None) -> Trainer:
-    box: list[Trainer] = []
-    box.append(Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(box, stop_at), "text"))
-    return box[0]
+def trainer_of(plan: Plan, folder: Path) -> Trainer:
+    folder.mkdir(exist_ok=True)
+    return Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(), "text")
 
 
-@pytest.mark.parametrize("stop_at", [(0, 2), (1, 5)], ids=["in mid-epoch", "before an evaluation"])
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(stop_at: tuple[int, int], tmp_path: Path) -> None:
+def interrupt(trainer: Trainer, epoch: int, step: int, times: int = 1) -> None:
+    """Press Ctrl-C in the middle of a step, when some groups have made theirs and others have not."""
+
+    def watch(instruction: Instruction) -> None:
+        if (trainer.epoch, trainer.step, instruction.kind) == (epoch, step, "step"):
+            trainer.session.executor.observer = None
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    trainer.session.executor.observer = watch
+
+
+@pytest.mark.parametrize("step", [1, 4], ids=["in mid-epoch", "before an evaluation"])
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(step: int, tmp_path: Path) -> None:
     plan = digits(train={"epochs": 2, "schedule": {"name": "cosine"}})
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "parts").mkdir()
     whole = trainer_of(plan, tmp_path / "whole")
+    assert len(whole.train_data) == 5
     summary = whole.train()
-    with pytest.raises(Interrupted):
-        trainer_of(plan, tmp_path / "parts", stop_at).train()
+    parts = trainer_of(plan, tmp_path / "parts")
+    interrupt(parts, 1, step)
+    with pytest.raises(Interrupted, match="checkpoint saved"):
+        parts.train()
     resumed = trainer_of(plan, tmp_path / "parts")
     resumed.resume()
-    assert (resumed.epoch, resumed.step) == stop_at
+    assert (resumed.epoch, resumed.step) == (1, step + 1)
     assert resumed.train()["test"] == summary["test"]
     assert_same(tensors(resumed.session), tensors(whole.session))
-    rows = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "parts")]
-    assert [len(row.split(",")) for row in rows[1]] == [len(row.split(",")) for row in rows[0]]
+    tables = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "parts")]
+    assert [row.count(",") for row in tables[1]] == [row.count(",") for row in tables[0]]
+
+
+def test_who_insists_on_stopping_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    plan = digits(train={"epochs": 2})
+    trainer = trainer_of(plan, tmp_path)
+    interrupt(trainer, 1, 2, times=2)
+    with pytest.raises(Interrupted, match="the last checkpoint stands"):
+        trainer.train()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    resumed = trainer_of(plan, tmp_path)
+    resumed.resume()
+    assert (resumed.epoch, resumed.step) == (1, 0)
 
 
 def test_a_measured_peak_over_budget_ends_the_run(tmp_path: Path) -> None:

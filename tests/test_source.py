@@ -300,10 +300,10 @@ LINES = st.lists(
 
 
 def check_total(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     tree, diagnostics = parse(text)
     render(diagnostics, {"x.yaml": text})
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert tree is not None or any(diagnostic.is_error for diagnostic in diagnostics)
     for diagnostic in diagnostics[:20]:
         assert diagnostic.code in CODES

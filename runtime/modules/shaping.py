@@ -26,6 +26,8 @@ def to_tokens(op: ops.ToTokens, shapes: tuple[Shape, ...]) -> nn.Module:
 @builder
 def to_map(op: ops.ToMap, shapes: tuple[Shape, ...]) -> nn.Module:
     """Every token a pixel."""
+    if len(shapes[0]) == 1:
+        return Call(lambda x: x[..., None, None])
     _, *size = op.output(*shapes)
     return Call(lambda x: x[:, op.skip :].transpose(1, 2).unflatten(2, size))
 

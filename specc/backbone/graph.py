@@ -149,6 +149,12 @@ class BackboneGraph:
             if count == 1 and last_read[layer.nodes[-1].name] > i
         )
 
+    def alive_after(self, position: int) -> tuple[str, ...]:
+        """The values that layers after `position` read and layers up to it (or the image) provide."""
+        made = [INPUT, *(node.name for layer in self.layers[: position + 1] for node in layer.nodes)]
+        read = {name for layer in self.layers[position + 1 :] for node in layer.nodes for name in node.inputs}
+        return tuple(name for name in made if name in read)
+
     def part(self, first: int, last: int) -> Graph:
         """The graph of layers first..last (inclusive), whose only input is what the layer before them hands on."""
         before = self.layers[first - 1] if first else None

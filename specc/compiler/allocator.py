@@ -11,6 +11,7 @@ class Storage:
 
     bytes: int
     category: str
+    width: int = 4  # bytes of one of its numbers
     holders: int = 1
 
 
@@ -27,13 +28,13 @@ class Allocator:
         """Start watching for the highest point anew."""
         self.highest, self.snapshot = self.total, dict(self.alive)
 
-    def new(self, size: int, category: str) -> Storage:
-        """A storage with one holder."""
+    def new(self, size: int, category: str, width: int = 4) -> Storage:
+        """A storage of `size` bytes with one holder."""
         self.alive[category] = self.alive.get(category, 0) + size
         self.total += size
         if self.total > self.highest:
             self.highest, self.snapshot = self.total, dict(self.alive)
-        return Storage(size, category)
+        return Storage(size, category, width)
 
     def hold(self, storage: Storage) -> Storage:
         """One more holder."""

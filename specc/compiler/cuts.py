@@ -30,7 +30,7 @@ def even_cuts(legal: Sequence[int], count: int) -> list[int]:
 
 
 def balanced_cuts(costs: Sequence[int], legal: Sequence[int], count: int) -> list[int]:
-    """`count - 1` of the legal positions with the smallest possible largest block; of those, the most even ones.
+    """`count - 1` of the legal positions with the smallest possible largest block, near the places of equal shares.
 
     Needs at least as many legal positions. A cut at i ends a block with layer i.
 

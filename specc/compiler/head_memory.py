@@ -12,7 +12,7 @@ from ..backbone.ops import numel
 from ..plan import HeadPlan, Network
 from . import tape as tapes
 from .allocator import Allocator, Storage
-from .tape import Costs, Tape
+from .tape import GRADIENT, Costs, Tape
 
 SCALAR = 4  # bytes of a loss
 
@@ -74,7 +74,8 @@ class HeadSimulation:
         return whole
 
     def _whole_gradient(self) -> Storage:
-        return self.memory.new(self._activation(self.feature), "gradients of activations")
+        width = self.source.width
+        return self.memory.new(self.feature * self.costs.batch * width, GRADIENT, width)
 
     def _round(self, members: Sequence[Network | None]) -> list[Storage]:
         """Forward, loss and backward of some networks together; the gradients at their inputs."""
@@ -111,7 +112,7 @@ class HeadSimulation:
     def _loss(self, output: Output) -> list[Storage]:
         """What the loss keeps for its backward. Losses are computed in fp32."""
         self.memory.new(SCALAR, "losses")
-        copy = self._full(output) if self.costs.activation < 4 else None
+        copy = self._full(output) if output.storage.width < 4 else None
         held = copy or self.memory.hold(output.storage)
         if self.head.loss == "cross_entropy":
             logp = self._full(output)
@@ -130,14 +131,15 @@ class HeadSimulation:
         return kept
 
     def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
-        gradient = self._full(output, "gradients of activations")
+        gradient = self._full(output, GRADIENT)
         if self.head.loss in ("cross_entropy", "contrastive"):
-            second = self._full(output, "gradients of activations")
+            second = self._full(output, GRADIENT)
             self.memory.drop(gradient)
             gradient = second
         self.memory.drop(*kept)
-        if self.costs.activation < 4:
-            rounded = self.memory.new(self._activation(output.numbers), "gradients of activations")
+        width = output.storage.width
+        if width < 4:
+            rounded = self.memory.new(output.numbers * self.costs.batch * width, GRADIENT, width)
             self.memory.drop(gradient)
             gradient = rounded
         return gradient
@@ -145,19 +147,17 @@ class HeadSimulation:
     def _full(self, output: Output, category: str = "activations") -> Storage:
         return self.memory.new(4 * output.numbers * self.costs.batch, category)
 
-    def _activation(self, numbers: int) -> int:
-        return numbers * self.costs.batch * self.costs.activation
-
     def _joint_outputs(self) -> list[Storage]:
         """All patches, the mean of their outputs, one loss on it."""
         outputs = [self._forward(network) for network in self.networks]
-        stacked = self.memory.new(sum(self._activation(o.numbers) for o in outputs), "activations")
+        first = outputs[0].storage
+        stacked = self.memory.new(sum(o.storage.bytes for o in outputs), "activations", first.width)
         self.memory.drop(*(output.storage for output in outputs))
-        mean = Output(self.memory.new(self._activation(outputs[0].numbers), "activations"), outputs[0].numbers)
+        mean = Output(self.memory.new(first.bytes, "activations", first.width), outputs[0].numbers)
         self.memory.drop(stacked)
         kept = self._loss(mean)
         gradient = self._loss_backward(mean, kept)
-        spread = self.memory.new(stacked.bytes, "gradients of activations")
+        spread = self.memory.new(stacked.bytes, GRADIENT, first.width)
         self.memory.drop(gradient, mean.storage)
         views = [self.memory.hold(spread) for _ in outputs]
         self.memory.drop(spread)
@@ -176,7 +176,7 @@ class HeadSimulation:
         mean = Output(total, numel(self.networks[0].graph.shape))
         kept = self._loss(mean)
         gradient = self._loss_backward(mean, kept)
-        cotangent = self.memory.new(gradient.bytes, "gradients of activations")
+        cotangent = self.memory.new(gradient.bytes, GRADIENT, gradient.width)
         self.memory.drop(gradient)
         parts = []
         for network in self.networks:

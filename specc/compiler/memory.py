@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..backbone.graph import Graph
 from ..backbone.ops import numel
 from ..diagnostics import Diagnostic, Severity
 from ..plan import (
     Instruction,
+    LinkPlan,
     Memory,
     Moment,
     Network,
@@ -17,12 +20,13 @@ from ..plan import (
     tape,
 )
 from ..schema import show_bytes
+from ..spec.models import Optimizer, Sgd
 from . import tape as tapes
 from .allocator import Allocator, Storage
 from .draft import Draft
 from .head_memory import HeadSimulation
 
-ACTIVATION_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 def measure(draft: Draft) -> Draft:
@@ -59,7 +63,7 @@ class Simulation:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         config = draft.spec.config
-        self.costs = tapes.Costs(config.data.batch_size, ACTIVATION_BYTES[config.train.precision])
+        self.costs = tapes.Costs(config.data.batch_size, LOW_BYTES[config.train.precision])
         self.units = {unit.name: unit for unit in draft.units}
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}
@@ -85,8 +89,7 @@ class Simulation:
                 self.memory.new(4 * count, "EMA copies")
             else:
                 self.memory.new(4 * count, "parameters")
-                if self.draft.spec.config.train.optimizer.momentum:
-                    self.memory.new(4 * count, "optimizer state")
+                self.memory.new(optimizer_bytes(self.draft.spec.config.train.optimizer, network.graph), "optimizer state")
             self.memory.new(_buffer_bytes(network.graph), "buffers")
         assert self.draft.info.shape is not None
         batch = self.costs.batch
@@ -109,31 +112,37 @@ class Simulation:
     def _branch(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         source = self.values[features(unit.end)]
-        outputs = []
-        for link in unit.links:
-            for name in filter(None, (link.bias, link.ema)):
-                network = self.draft.networks[name]
-                out, recorded = tapes.forward(
-                    self.memory, self.costs, network.graph, source,
-                    record=True, trainable=network.group is not None, input_grad=True,
-                )  # fmt: skip
-                outputs.append(out)
-                self.tapes[name] = recorded
-        total = outputs[0] if len(outputs) == 1 else self.memory.new(outputs[0].bytes, "activations")
+        outputs = [out for link in unit.links for out in self._link(link, source)]
+        total = outputs[0] if len(outputs) == 1 else self.memory.new(outputs[0].bytes, "activations", outputs[0].width)
         self.memory.drop(*(out for out in outputs if out is not total))
         self.values[branch_output(unit.name)] = total
+
+    def _link(self, link: LinkPlan, source: Storage) -> Iterator[Storage]:
+        """The outputs that a link adds up; a `parameter` link runs once, on sums of averages and offsets."""
+        if link.mode == "parameter":
+            count = self.draft.networks[link.ema].graph.parameter_count
+            self.values[f"{link.ema}.sums"] = self.memory.new(4 * count, "parameters")
+        for name in ran(link):
+            network = self.draft.networks[name]
+            out, self.tapes[name] = tapes.forward(
+                self.memory, self.costs, network.graph, source,
+                record=True, trainable=network.group is not None, input_grad=True,
+            )  # fmt: skip
+            yield out
 
     def _branch_backward(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         incoming = self.values[branch_cotangent(unit.name)]
         for link in reversed(unit.links):
-            for name in filter(None, (link.ema, link.bias)):
+            for name in reversed(ran(link)):
                 network = self.draft.networks[name]
                 found = tapes.backward(
                     self.memory, self.costs, self.tapes.pop(name), incoming, self._grads(network), network.prefix,
                     input_grad=True,
                 )  # fmt: skip
                 self._accumulate(cotangent(unit.end, unit.start), found)
+            if link.mode == "parameter":
+                self.memory.drop(self.values.pop(f"{link.ema}.sums"))
 
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
@@ -180,6 +189,21 @@ class Simulation:
             self.memory.drop(storage)
         else:
             self.values[name] = storage
+
+
+def ran(link: LinkPlan) -> tuple[str, ...]:
+    """The networks that a link runs, in order."""
+    if link.bias is None:
+        return (link.ema,)
+    return (link.bias,) if link.mode == "parameter" else (link.bias, link.ema)
+
+
+def optimizer_bytes(optimizer: Optimizer, graph: Graph) -> int:
+    """State of the fused optimizers: SGD's momentum; AdamW's two averages, and a counter for every tensor."""
+    count = graph.parameter_count
+    if isinstance(optimizer, Sgd):
+        return 4 * count if optimizer.momentum else 0
+    return 8 * count + 4 * len(graph.parameters)
 
 
 def _buffer_bytes(graph: Graph) -> int:

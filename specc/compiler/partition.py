@@ -9,6 +9,7 @@ from ..backbone.graph import BackboneGraph, Graph
 from ..backbone.ops import BatchNorm
 from ..diagnostics import Diagnostic, Label, did_you_mean
 from ..plan import Block, Network
+from .cuts import place_cuts
 from .draft import Draft
 
 
@@ -22,21 +23,15 @@ def partition(draft: Draft) -> Draft:
 
 
 def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
-    """Cuts that leave every block nearly the same number of layers (the head goes with the last)."""
-    graph, count = draft.graph, draft.spec.config.split.blocks or 1
-    legal = [graph.index[name] for name in graph.cuts]
-    if count > len(legal) + 1:
-        message = f"{count} blocks need {count - 1} cuts, but the backbone has {len(legal)} places where it may be cut"
-        beside = draft.spec.beside("the backbone", "backbone")
-        at = ("split", "blocks")
-        return [], [draft.spec.error("SPC402", message, *at, label=f"at most {len(legal) + 1}", secondary=beside)]
-    return even_cuts(legal, count), []
-
-
-def even_cuts(legal: list[int], count: int) -> list[int]:
-    """`count - 1` of the legal positions, spread evenly and without repetition."""
-    cuts = [round(i * (len(legal) + 1) / count) - 1 for i in range(1, count)]
-    return [legal[min(max(c, 0), len(legal) - 1)] for c in cuts]
+    """Cuts that leave every block nearly the same size by the measure that is asked for."""
+    graph, split = draft.graph, draft.spec.config.split
+    count, places = split.blocks or 1, len(graph.cuts)
+    if count > places + 1:
+        message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
+        beside = (Label(draft.spec.span("backbone", key=True), f"can be cut in {places} places"),)
+        at, help = ("split", "blocks"), ("fewer blocks, or a deeper backbone",)
+        return [], [draft.spec.error("SPC402", message, *at, label=f"at most {places + 1}", help=help, secondary=beside)]
+    return place_cuts(graph, count, split.by), []
 
 
 def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]:
@@ -71,10 +66,20 @@ def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...
     if position == len(graph.layers) - 1:
         text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
     else:
-        text, label = f"more than one tensor is alive after `{name}`, so it cannot end a block", "not a legal cut"
+        text, label = f"`{name}` cannot end a block: {_alive(graph, position)}", "not a legal cut"
     return draft.spec.error(
         "SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position)}",)
     )
+
+
+def _alive(graph: BackboneGraph, position: int) -> str:
+    """Which tensors later layers read, by the layers that hand them on."""
+    output = {layer.nodes[-1].name: layer.name for layer in graph.layers}
+    alive = [f"`{output.get(value, value)}`" for value in graph.alive_after(position)]
+    if len(alive) == 1:
+        return f"the only tensor that is alive after it is that of {alive[0]}"
+    shown = ", ".join(alive[:3]) + (f" and {len(alive) - 3} more" if len(alive) > 3 else "")
+    return f"{len(alive)} tensors are alive after it, those of {shown}"
 
 
 def nearest(graph: BackboneGraph, position: int) -> str:

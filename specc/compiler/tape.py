@@ -8,14 +8,20 @@ from ..backbone.graph import INPUT, Graph, Node
 from ..backbone.ops import numel
 from .allocator import Allocator, Storage
 
+GRADIENT = "gradients of activations"
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Sizes that hold for a whole step."""
 
     batch: int
-    activation: int  # bytes of one number of an activation
-    parameter: int = 4  # bytes of one number of a parameter, its gradient and its optimizer state
+    low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
+
+    @property
+    def casts(self) -> bool:
+        """Whether matrix products and convolutions run in low precision."""
+        return self.low < 4
 
 
 @dataclass(slots=True)
@@ -25,11 +31,13 @@ class Kept:
     node: Node
     storages: list[Storage]
     needs: tuple[bool, ...]  # which inputs get a gradient
+    widths: tuple[int, ...]  # bytes of one number of each input, before any cast
+    computed: int  # bytes of one number of the op's own arithmetic
 
 
 @dataclass
 class Tape:
-    """A recorded forward: its entries in order, and the gradient buffers of its parameters."""
+    """A recorded forward: its entries in order."""
 
     graph: Graph
     trainable: bool
@@ -44,10 +52,15 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
     needs = {INPUT: input_grad and record}
     uses = graph.uses()
     for node in graph.nodes:
-        out = _result(memory, costs, node, values, node.name in graph.overwriting)
+        inputs = [values[name] for name in node.inputs]
+        copies = _casts(memory, costs, node, inputs)
+        out = _result(memory, costs, node, inputs, node.name in graph.overwriting)
         needs[node.name] = record and (any(needs[i] for i in node.inputs) or (trainable and bool(node.parameters)))
         if needs[node.name]:
-            tape.entries.append(_keep(memory, costs, node, values, out, tuple(needs[i] for i in node.inputs)))
+            entry = Kept(node, [], tuple(needs[i] for i in node.inputs), tuple(s.width for s in inputs), out.width)
+            entry.storages = _keep(memory, costs, node, inputs, copies, out, trainable)
+            tape.entries.append(entry)
+        memory.drop(*copies.values())
         values[node.name] = out
         for name in node.inputs:
             uses[name] -= 1
@@ -58,22 +71,38 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
     return result, tape
 
 
-def _result(memory: Allocator, costs: Costs, node: Node, values: dict[str, Storage], inplace: bool) -> Storage:
+def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -> dict[int | str, Storage]:
+    """The low-precision copies that autocast makes of inputs (by index) and parameters (by name)."""
+    if not (costs.casts and node.op.autocast):
+        return {}
+    copies: dict[int | str, Storage] = {
+        i: memory.new(s.bytes * costs.low // s.width, "activations", costs.low)
+        for i, s in enumerate(inputs)
+        if s.width > costs.low
+    }
+    for name, shape in node.parameters.items():
+        copies[name] = memory.new(numel(shape) * costs.low, "parameters in low precision", costs.low)
+    return copies
+
+
+def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], inplace: bool) -> Storage:
     if node.op.view or inplace:
-        return memory.hold(values[node.inputs[0]])
-    return memory.new(numel(node.shape) * costs.batch * costs.activation, "activations")
+        return memory.hold(inputs[0])
+    width = costs.low if node.op.autocast else max((s.width for s in inputs), default=4)
+    return memory.new(numel(node.shape) * costs.batch * width, "activations", width)
 
 
-def _keep(memory: Allocator, costs: Costs, node: Node, values: dict[str, Storage], out: Storage,
-          needs: tuple[bool, ...]) -> Kept:  # fmt: skip
+def _keep(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], copies: dict[int | str, Storage],
+          out: Storage, trainable: bool) -> list[Storage]:  # fmt: skip
     saved = node.op.saved(node.in_shapes, node.shape)
-    kept = [memory.hold(values[node.inputs[i]]) for i in saved.inputs]
+    kept = [memory.hold(copies.get(i, inputs[i])) for i in saved.inputs if trainable or not saved.if_trained]
+    kept += [memory.hold(copy) for name, copy in copies.items() if isinstance(name, str)]
     if saved.output:
         kept.append(memory.hold(out))
-    extra = costs.batch * (saved.elements * costs.activation + saved.bytes) + 4 * saved.floats
+    extra = costs.batch * (saved.elements * out.width + saved.bytes) + 4 * saved.floats
     if extra:
         kept.append(memory.new(extra, "activations"))
-    return Kept(node, kept, needs)
+    return kept
 
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
@@ -109,19 +138,25 @@ def _input_gradient(
         return None
     if kept.node.op.passes_gradient:
         return memory.hold(incoming)
-    return memory.new(numel(kept.node.in_shapes[i]) * costs.batch * costs.activation, "gradients of activations")
+    width = min(kept.widths[i], kept.computed) if kept.node.op.autocast else kept.widths[i]
+    gradient = memory.new(numel(kept.node.in_shapes[i]) * costs.batch * width, GRADIENT, width)
+    return gradient if width == kept.widths[i] else _widened(memory, gradient, kept.widths[i])
+
+
+def _widened(memory: Allocator, gradient: Storage, width: int) -> Storage:
+    """The gradient of a cast: as wide as the value was before it."""
+    wide = memory.new(gradient.bytes * width // gradient.width, gradient.category, width)
+    memory.drop(gradient)
+    return wide
 
 
 def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dict[str, Storage], prefix: str) -> None:
-    fresh = []
-    for name, shape in node.parameters.items():
-        key = f"{prefix}{node.name}.{name}"
-        storage = memory.new(numel(shape) * costs.parameter, "gradients")
-        if key in grads:
-            fresh.append(storage)  # added to the one that is there
-        else:
-            grads[key] = storage
-    memory.drop(*fresh)
+    width = costs.low if node.op.autocast else 4
+    fresh = [memory.new(numel(shape) * width, "gradients", width) for shape in node.parameters.values()]
+    for name, gradient in zip(node.parameters, fresh, strict=True):
+        wide = gradient if width == 4 else _widened(memory, gradient, 4)
+        if grads.setdefault(f"{prefix}{node.name}.{name}", wide) is not wide:
+            memory.drop(wide)  # added to the one that is there
 
 
 def _accumulate(memory: Allocator, flowing: dict[str, Storage], name: str, storage: Storage) -> None:
@@ -131,6 +166,6 @@ def _accumulate(memory: Allocator, flowing: dict[str, Storage], name: str, stora
         return
     old = flowing[name]
     if old.holders > 1:
-        flowing[name] = memory.new(old.bytes, old.category)
+        flowing[name] = memory.new(old.bytes, old.category, old.width)
         memory.drop(old)
     memory.drop(storage)

@@ -59,7 +59,8 @@ def _check_levels(draft: Draft) -> Iterator[Diagnostic]:
         at = ("levels", i)
         if level.first_end >= count:
             message = f"a window of {level.window} blocks does not fit into {count}"
-            yield spec.error("SPC405", message, *at, "window", label=f"at most {count}", secondary=cut)
+            yield spec.error("SPC405", message, *at, "window", label=f"at most {count}", secondary=cut,
+                             help=("more blocks (`split`), or a smaller window",))  # fmt: skip
             continue
         for j, unit in enumerate(level.skip):
             if unit >= count or unit < level.first_end:

@@ -23,7 +23,7 @@ class Example:
 def find(name: str) -> str | None:
     """The code that is meant: `spc204` and `204` are fine.
 
-    >>> find("spc204"), find("204"), find("SPC999")
+    >>> find("spc204"), find("204"), find("nonsense")
     ('SPC204', 'SPC204', None)
     """
     folded = name.strip().upper()

@@ -92,7 +92,10 @@ class Context:
 
 def divide(shape: Shape, grid: Sequence[int], what: str) -> Shape:
     """One cell of `shape` under the grid; raises `GridError` when it does not divide."""
-    if len(shape) != 3 or shape[1] % grid[0] or shape[2] % grid[1]:
+    if len(shape) != 3:
+        kind = "tokens" if len(shape) == 2 else "vector"
+        raise GridError(f"patches need a feature map (C×H×W), not the {kind} {show(shape)}")
+    if shape[1] % grid[0] or shape[2] % grid[1]:
         raise GridError(f"a {grid[0]}×{grid[1]} patch grid does not divide the {what} {show(shape)}")
     return (shape[0], shape[1] // grid[0], shape[2] // grid[1])
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..backbone.builder import Builder
 from ..backbone.graph import Graph
-from ..backbone.ops import BatchNorm, Conv, Flatten, GlobalAvgPool, Linear, Relu
+from ..backbone.ops import BatchNorm, Conv, GlobalAvgPool, Linear, Relu, channels
 from ..backbone.ops.entry import OpEntry
 from ..schema import Count, Matching, Text
 from .base import Context, Head, Target, builder, chain
@@ -20,7 +20,8 @@ class Classifier(Head):
     """Convolutions with batch norm and ReLU, global average pool, linear layers with ReLU between them.
 
     The first convolution doubles the width and halves the size, until the backbone's last width is reached (16 -> 32,
-    32 -> 64, 64 -> 64 for the CIFAR ResNets); further ones keep both.
+    32 -> 64, 64 -> 64 for the CIFAR ResNets); further ones keep both. On tokens there are no convolutions and the mean
+    is that of all tokens; on vectors the linear layers stand alone.
     """
 
     layers: Counts | list[OpEntry] = Field(
@@ -43,15 +44,18 @@ class Classifier(Head):
             linears = int(self.layers[2])
         else:
             chain(b, self.layers)
-        b.add(GlobalAvgPool() if len(b.shape) == 3 else Flatten())
+        if len(b.shape) > 1:
+            b.add(GlobalAvgPool())
         for _ in range(linears - 1):
             b.chain((Linear(self.hidden), Relu()))
         b.add(Linear(self.hidden if self.loss == "contrastive" else context.classes))
         return b.graph()
 
     def _convolutions(self, b: Builder, context: Context, count: int) -> None:
-        width = context.feature[0]
-        out = max(width, min(2 * width, context.backbone.layers[-1].nodes[0].in_shapes[0][0]))
+        if len(context.feature) != 3:
+            return
+        width, last = context.feature[0], channels(context.backbone.layers[-1].nodes[0].in_shapes[0])
+        out = max(width, min(2 * width, last))
         for i in range(count):
             b.chain((Conv(out, stride=2 if i == 0 and out > width else 1), BatchNorm(), Relu()))
 

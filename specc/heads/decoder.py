@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from ..backbone.graph import Graph
-from ..backbone.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
+from ..backbone.ops import BatchNorm, ClassToken, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
 from ..backbone.ops.entry import OpEntry
 from ..schema import Count
 from .base import Context, Head, Target, TargetError, builder, chain
 
 
 class Decoder(Head):
-    """Resize the features to the image, then convolutions to its channels and a sigmoid."""
+    """Resize the features to the image, then convolutions to its channels and a sigmoid.
+
+    Tokens are laid out as a square map first, without the class token; a vector is a map of one pixel.
+    """
 
     layers: Literal["2c"] | list[OpEntry] = Field(
         "2c",
@@ -30,6 +34,8 @@ class Decoder(Head):
     def build(self, context: Context) -> Graph:
         b = builder(context)
         if self.layers == "2c":
+            if len(context.feature) != 3:
+                b.add(ToMap(skip=class_tokens(context)))
             b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
             b.add(Conv(context.image[0], bias=True))
         else:
@@ -41,3 +47,18 @@ class Decoder(Head):
 
     def loss_name(self) -> str:
         return self.loss
+
+
+def class_tokens(context: Context) -> int:
+    """How many tokens stand before those of the image: the rest of a square.
+
+    A graph with `class_token` ops says how many there are; one without (traced from elsewhere) may have made one.
+    """
+    if len(context.feature) != 2:
+        return 0
+    rest = context.feature[0] - isqrt(context.feature[0]) ** 2
+    nodes = (node for layer in context.backbone.layers[: context.end + 1] for node in layer.nodes)
+    known = sum(isinstance(node.op, ClassToken) for node in nodes)
+    if rest != known and (known or rest > 1):
+        raise ShapeError(f"the tokens {show(context.feature)}, {known} of them class tokens, do not form a square map")
+    return rest

@@ -211,7 +211,8 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
         value, tag = context.get("tag"), str(context["discriminator"]).strip("'()")
         valid = [v for kind in kinds_at(path, None) if is_config(kind) for v in tags_of(kind).get(tag, ())]
         path = (*path, tag)
-    text = f"{place(path)} is {show(value)}, which is not one of its values"
+    shown = f"`{value}`" if isinstance(value, str) and len(value) < 40 else show(value)
+    text = f"{place(path)} is {shown}, which is not one of its values"
     label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if len(valid) <= 4 else "unknown value"
     also = [EXPECTED[other["type"]] for other in found.others if other["type"] in EXPECTED]
     label += "".join(f", or {kind}" for kind in dict.fromkeys(also))
@@ -231,7 +232,7 @@ def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
         rule = f"{'at least' if kind == 'too_short' else 'at most'} {bound} item{'s' * (bound != 1)}"
         return Diagnostic("SPC110", f"{where} must have {rule}, not {length}", tree.span(path), f"{length} of {bound}")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return Diagnostic("SPC104", f"{where}: {message}", tree.span(path), message)
+    return Diagnostic("SPC104", f"{where}: {message}", tree.span(path), "not accepted")
 
 
 def _problem(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:

@@ -73,7 +73,10 @@ class Data(Config):
 class Split(Config):
     """Where the backbone is cut into gradient-isolated blocks."""
 
-    blocks: Count | None = Field(None, description="number of blocks, cut into equal numbers of layers")
+    blocks: Count | None = Field(None, description="number of blocks, as equal as the legal cuts allow")
+    by: Literal["layers", "flops", "parameters", "memory"] = Field(
+        "layers", description="what is made equal; `memory`: what a block keeps for its backward"
+    )
     after: list[Text] | None = Field(None, description="names of the layers after which to cut")
 
     aliases: ClassVar[dict[str, str]] = {"k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after"}
@@ -85,6 +88,9 @@ class Split(Config):
             raise problem("SPC107", message, key="after", beside="blocks", label="delete one of the two")
         if self.blocks is None and self.after is None:
             raise problem("SPC107", "give either `blocks` or `after`", label="has neither")
+        if self.by != "layers" and self.after is not None:
+            message = "`by` says how `blocks` are made, but `after` names the cuts"
+            raise problem("SPC107", message, key="by", beside="after", label="delete one of the two")
         return self
 
 
@@ -184,6 +190,23 @@ class Sgd(Config):
         return self
 
 
+class AdamW(Config):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 1711.05101)."""
+
+    name: Literal["adamw"] = Field(description="`adamw`")
+    lr: Positive = Field(1e-3, description="learning rate at the schedule's top")
+    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
+        [0.9, 0.999], description="decay of the averages of the gradient and of its square"
+    )
+    eps: Positive = Field(1e-8, description="added to the denominator")
+    weight_decay: NonNegative = Field(1e-2, description="on every parameter")
+
+    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "epsilon": "eps"}
+
+
+Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
+
+
 class Schedule(Config):
     """The learning rate over the epochs."""
 
@@ -217,7 +240,7 @@ class Train(Config):
     """How to train."""
 
     epochs: Count = Field(1, description="passes over the training set")
-    optimizer: Sgd = Field(Sgd(name="sgd"), description="the optimizer")
+    optimizer: Optimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
     seed: Index = Field(0, description="every random draw derives from it")

@@ -9,37 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from specc import codes
 from specc.diagnostics import Diagnostic, Span, sort
 from specc.spec import compose as nodes
 from specc.spec.compose import Locator, compose
 
-CODES = {
-    "SPC001": "not UTF-8",
-    "SPC002": "file too large",
-    "SPC003": "empty spec",
-    "SPC004": "top level is not a mapping",
-    "SPC005": "several documents",
-    "SPC006": "YAML syntax error",
-    "SPC007": "tab in the indentation",
-    "SPC008": "duplicate key",
-    "SPC009": "nested too deeply",
-    "SPC010": "too many values",
-    "SPC011": "alias contains itself",
-    "SPC012": "aliases expand too far",
-    "SPC013": "unknown anchor",
-    "SPC014": "tag",
-    "SPC015": "key is not a string",
-    "SPC016": "YAML 1.1 boolean",
-    "SPC017": "YAML 1.1 number",
-    "SPC018": "merge of something else than a mapping",
-    "SPC019": "control character",
-    "SPC020": "override is not `path=value`",
-    "SPC021": "override with an incomplete path",
-    "SPC022": "override with an unreadable value",
-    "SPC023": "override outside of a list",
-    "SPC024": "override inside of a plain value",
-    "SPC025": "integer too long",
-}
+CODES = {code: known.title for code, known in codes.CODES.items() if code.startswith("SPC0")}
 MAX_BYTES = 1 << 20  # five times a spec of 5,000 layers; the worst text of this size is read in about two seconds
 CLI = "<cli>"
 

@@ -26,6 +26,7 @@ class Saved:
     """
 
     inputs: tuple[int, ...] = ()  # indices of the inputs that stay alive
+    if_trained: bool = False  # the inputs are needed for the gradients of parameters alone: a frozen copy lets them go
     output: bool = False
     elements: int = 0  # further numbers of the activation's dtype, a sample
     bytes: int = 0  # further bytes, a sample (masks, int64 indices, fp32 statistics)
@@ -35,6 +36,7 @@ class Saved:
 
 NOTHING = Saved()
 SAVES_INPUT = Saved(inputs=(0,))
+SAVES_FACTOR = Saved(inputs=(0,), if_trained=True)
 SAVES_OUTPUT = Saved(output=True)
 
 
@@ -48,6 +50,7 @@ class Op:
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
+    autocast: ClassVar[bool] = False  # mixed precision computes it in bf16 or fp16, whatever comes in
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
 
     @property

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import PositiveInt
 
-from .base import SAVES_INPUT, Op, Saved, Shape, ShapeError, need_map, numel, show
+from .base import SAVES_FACTOR, SAVES_INPUT, Op, Saved, Shape, ShapeError, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
 
@@ -25,6 +25,7 @@ class Conv(Op):
 
     name: ClassVar[str] = "conv"
     prefix: ClassVar[str] = "conv"
+    autocast: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "kernel": "k", "kernel_size": "k", "filters": "out", "out_channels": "out", "channels": "out", "width": "out",
         "padding": "pad", "strides": "stride", "use_bias": "bias", "group": "groups", "rate": "dilation",
@@ -64,6 +65,7 @@ class Linear(Op):
 
     name: ClassVar[str] = "linear"
     prefix: ClassVar[str] = "fc"
+    autocast: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",
     }  # fmt: skip
@@ -81,4 +83,4 @@ class Linear(Op):
         return numel(output) * (2 * inputs[0][-1] + self.bias)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
+        return SAVES_FACTOR

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from .base import NOTHING, SAVES_INPUT, Op, Saved, Shape, channels, need_map, numel
+from .base import NOTHING, SAVES_FACTOR, Op, Saved, Shape, channels, need_map, numel
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -33,7 +33,7 @@ class LayerScale(Op):
         return numel(output)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
+        return SAVES_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class SqueezeExcite(Op):
 
     name: ClassVar[str] = "squeeze_excite"
     prefix: ClassVar[str] = "se"
+    autocast: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "squeeze_channels": "squeeze", "reduced": "squeeze", "hidden": "squeeze", "rd_channels": "squeeze",
         "act": "activation", "scale_activation": "gate", "gate_activation": "gate",

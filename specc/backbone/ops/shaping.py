@@ -47,7 +47,7 @@ class ToTokens(View):
 class ToMap(Op):
     """Every token a pixel, row by row, after leaving out `skip` leading ones: (T, D) becomes (D, H, W).
 
-    Without `size` the tokens must fill a square.
+    Without `size` the tokens must fill a square; a vector is a single token.
     """
 
     size: Size | None = None
@@ -64,7 +64,7 @@ class ToMap(Op):
         return self.skip == 0
 
     def output(self, *inputs: Shape) -> Shape:
-        tokens, d = need_tokens(self, inputs[0])
+        tokens, d = (1, *inputs[0]) if len(inputs[0]) == 1 else need_tokens(self, inputs[0])
         size = pair(self.size or max(isqrt(max(tokens - self.skip, 0)), 1))
         if numel(size) != tokens - self.skip:
             form = "a square" if self.size is None else show(size)

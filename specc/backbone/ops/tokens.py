@@ -21,6 +21,7 @@ class PatchEmbed(Op):
 
     name: ClassVar[str] = "patch_embed"
     prefix: ClassVar[str] = "patch_embed"
+    autocast: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "patch_size": "k", "patch": "k", "kernel": "k", "kernel_size": "k", "dim": "out", "width": "out",
         "embed_dim": "out", "hidden_dim": "out", "use_bias": "bias",
@@ -107,6 +108,7 @@ class Attention(Op):
 
     name: ClassVar[str] = "attention"
     prefix: ClassVar[str] = "attention"
+    autocast: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {
         "num_heads": "heads", "n_heads": "heads", "qkv_bias": "bias", "use_bias": "bias",
     }  # fmt: skip
@@ -135,4 +137,4 @@ class Attention(Op):
         keep heads · T · T probabilities instead.
         """
         tokens, d = output
-        return Saved(inputs=(0,), elements=4 * tokens * d, bytes=4 * self.heads * tokens)
+        return Saved(inputs=(0,), if_trained=True, elements=4 * tokens * d, bytes=4 * self.heads * tokens)

@@ -1,0 +1,82 @@
+"""A part of somebody else's model that the vocabulary has no word for: measured, not derived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Op, Saved, Shape, ShapeError, show
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where it is found: the calls of a traced model between some of its values and another one.
+
+    Values whose last axis is the channels (N, H, W, C) are tokens outside; `grids` has the (H, W) of those it reads.
+    """
+
+    model: str
+    classes: int
+    image: Shape
+    inputs: tuple[str, ...]
+    output: str
+    root: str  # the module whose tensors it uses, "" when it uses none
+    grids: tuple[Shape, ...]  # one an input, () where nothing is to be unfolded
+    folds: bool  # whether the result is folded into tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A parameter or a buffer; `fill` is the number that it begins with everywhere, None: it is drawn or computed."""
+
+    name: str
+    shape: Shape
+    fill: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque(Op):
+    """Calls of a traced torchvision model; shapes, tensors, FLOPs and saved bytes as measured on meta tensors."""
+
+    part: Part
+    takes: tuple[Shape, ...]
+    gives: Shape
+    weights: tuple[Tensor, ...] = ()
+    state: tuple[Tensor, ...] = ()
+    work: int = 0  # FLOPs of one sample
+    keeps: Saved = Saved()
+    shares: bool = False  # the result is a view of the first input
+    hands_back: bool = False  # the inputs' gradients are views of the result's
+
+    name: ClassVar[str] = "opaque"
+    prefix: ClassVar[str] = "opaque"
+    arity: ClassVar[int | None] = None
+
+    @property
+    def view(self) -> bool:
+        return self.shares
+
+    @property
+    def passes_gradient(self) -> bool:
+        return self.hands_back
+
+    def output(self, *inputs: Shape) -> Shape:
+        if inputs != self.takes:
+            wanted, given = (" and ".join(map(show, shapes)) for shapes in (self.takes, inputs))
+            raise ShapeError(f"`{self.part.output}` of {self.part.model} was measured on {wanted}, not on {given}")
+        return self.gives
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {tensor.name: tensor.shape for tensor in self.weights}
+
+    def buffers(self, *inputs: Shape) -> dict[str, Shape]:
+        return {tensor.name: tensor.shape for tensor in self.state}
+
+    def initial(self, parameter: str) -> float | None:
+        return next(tensor.fill for tensor in self.weights if tensor.name == parameter)
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return self.work
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return self.keeps

@@ -1,0 +1,118 @@
+"""Nodes become layers: runs between places where a single value is alive, put together by the modules they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
+
+from ..graph import INPUT, BackboneGraph, Layer, Node
+from ..ops import ClassToken, PositionEmbedding, Shape
+from ..ops.normalization import Normalization
+from .regions import common
+
+MOST = 4  # a module with more runs of weights than this is a list of layers, not a layer
+
+
+@dataclass(slots=True)
+class _Group:
+    """Nodes on their way to a layer; `module` is "" where a node stands alone in a list."""
+
+    name: str
+    module: str
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def around(self) -> str:
+        """The list that it stands in."""
+        return self.name.rpartition(".")[0]
+
+
+def layered(image: Shape, nodes: Sequence[Node], lists: Set[str]) -> BackboneGraph:
+    """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
+    runs = list(_runs(nodes))
+    groups = _gather(runs, lists | _long(runs))
+    return BackboneGraph(image, tuple(_named(_attach(groups))))
+
+
+def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """Nodes between places where only the value of the last one is read later."""
+    last_read = {INPUT: -1} | {name: i for i, node in enumerate(nodes) for name in node.inputs}
+    start = furthest = 0
+    reach = last_read[INPUT]  # how far values made before the current node are read
+    for i, node in enumerate(nodes):
+        furthest = max(reach, last_read.get(node.name, i))
+        if reach <= i:
+            yield list(nodes[start : i + 1])
+            start = i + 1
+        reach = furthest
+
+
+def _weighty(node: Node) -> bool:
+    """Whether the node does the work of a layer; norms and embeddings go along with another one."""
+    return bool(node.parameters) and not isinstance(node.op, Normalization | ClassToken | PositionEmbedding)
+
+
+def _path(run: Sequence[Node]) -> str:
+    """The innermost module around a run; a single node's own name."""
+    return common(node.name for node in run)
+
+
+def _long(runs: Sequence[Sequence[Node]]) -> set[str]:
+    """The modules with more than `MOST` runs of weights, and the model itself."""
+    count: dict[str, int] = {}
+    for run in runs:
+        if any(map(_weighty, run)):
+            for module in _around(_path(run)):
+                count[module] = count.get(module, 0) + 1
+    return {""} | {module for module, runs_of_weights in count.items() if runs_of_weights > MOST}
+
+
+def _around(path: str) -> Iterator[str]:
+    """``a.b``, ``a`` for ``a.b.c``."""
+    while path := path.rpartition(".")[0]:
+        yield path
+
+
+def _gather(runs: Sequence[list[Node]], lists: Set[str]) -> list[_Group]:
+    """Runs of one module together; a module in a list is no list itself."""
+    groups: list[_Group] = []
+    for run in runs:
+        path = _path(run)
+        module = next((m for m in reversed([path, *_around(path)]) if m not in lists), "")
+        if len(run) == 1 and module == path:
+            module = ""
+        name = module or path or run[0].name
+        if not groups or not module or groups[-1].module != module:
+            groups.append(_Group(name, module))
+        groups[-1].nodes += run
+    return groups
+
+
+def _attach(groups: Sequence[_Group]) -> list[_Group]:
+    """Groups without weights join the one before; between the last two with weights, what is in no list joins the last."""
+    last = max((i for i, group in enumerate(groups) if any(map(_weighty, group.nodes))), default=0)
+    found: list[_Group] = []
+    waiting: list[Node] = []
+    tail = False  # behind the features: what is here leads to the last layer
+    previous = max((i for i, group in enumerate(groups[:last]) if any(map(_weighty, group.nodes))), default=-1)
+    for i, group in enumerate(groups):
+        weighty = any(map(_weighty, group.nodes))
+        tail = tail or (previous < i < last and not (group.around and group.around == groups[previous].around))
+        if not weighty and found and not tail:
+            found[-1].nodes += group.nodes
+        elif not weighty and i < last:
+            waiting += group.nodes
+        elif not weighty and found:
+            found[-1].nodes += group.nodes
+        else:
+            found.append(_Group(group.name, group.module, [*waiting, *group.nodes]))
+            waiting = []
+    return found or list(groups)
+
+
+def _named(groups: Sequence[_Group]) -> Iterator[Layer]:
+    taken: set[str] = set()
+    for group in groups:
+        name = next(n for n in (group.name, *(f"{group.name}_{i}" for i in range(1, len(groups) + 1))) if n not in taken)
+        taken.add(name)
+        yield Layer(name, tuple(group.nodes), ("backbone", "torchvision"))

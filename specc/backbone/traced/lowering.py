@@ -1,0 +1,109 @@
+"""Regions of calls become ops: words of the vocabulary where the numbers are equal, opaque ones elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..graph import INPUT, Node
+from ..ops import Op, Shape
+from ..ops.opaque import Opaque, Part
+from ..problems import BackboneError, Problem
+from .calls import Call, Laboratory, Traced
+from .layout import channels_last, folded
+from .regions import Region, common, region, regions
+from .vocabulary import Site, word
+
+# calls that put numbers elsewhere and change none
+MOVES = frozenset({
+    "view", "reshape", "permute", "transpose", "flatten", "contiguous", "swapaxes", "unsqueeze", "squeeze", "unflatten",
+    "movedim", "Flatten",
+})  # fmt: skip
+
+
+def lower(traced: Traced, laboratory: Laboratory) -> tuple[Node, ...]:
+    """The model as nodes, in executable order; tensors keep their names."""
+    return _Lowering(traced, laboratory).run()
+
+
+@dataclass(slots=True)
+class _Draft:
+    region: Region
+    op: Op | None
+
+
+class _Lowering:
+    def __init__(self, traced: Traced, laboratory: Laboratory) -> None:
+        self.traced, self.laboratory = traced, laboratory
+        self.calls = {call.name: call for call in traced.calls}
+        self.last = channels_last(traced.calls)
+        self.names = {call.name: INPUT for call in traced.calls if call.what == "input"}  # value -> node
+        self.taken: set[str] = {INPUT}
+
+    def run(self) -> tuple[Node, ...]:
+        drafts = [_Draft(found, self._word(found)) for found in regions(self.traced)]
+        return tuple(map(self._node, self._fuse(drafts)))
+
+    def shape(self, name: str) -> Shape:
+        """A value's shape as ops know it."""
+        return folded(self.calls[name].shape, name in self.last)
+
+    def _part(self, found: Region) -> Part:
+        grids = tuple(self.calls[name].shape[:2] if name in self.last else () for name in found.inputs)
+        return Part(
+            self.traced.model, self.traced.classes, self.traced.image, found.inputs, found.output.name, found.root,
+            grids, found.output.name in self.last,
+        )  # fmt: skip
+
+    def _word(self, found: Region) -> Op | None:
+        shapes = tuple(map(self.shape, found.inputs))
+        name = found.output.name
+        op = word(Site(found, self.calls, shapes, self.shape(name), name in self.last))
+        if op is None and len(shapes) == 1 and {call.what for call in found.calls if call.kind != "number"} <= MOVES:
+            return self.laboratory.movement(self._part(found), shapes[0])
+        return op
+
+    def _fuse(self, drafts: list[_Draft]) -> list[_Draft]:
+        """What has no word joins its only reader if that has none either: larger parts, fewer measured ones."""
+        made = {draft.region.output.name: draft for draft in drafts}
+        for name, draft in list(made.items()):
+            readers = [d for d in made.values() if name in d.region.inputs] if draft.op is None else []
+            if len(readers) == 1 and readers[0].op is None:
+                del made[name]
+                readers[0].region = region(self.calls, readers[0].region.output.name, made.keys())
+                readers[0].op = self._word(readers[0].region)
+        return list(made.values())
+
+    def _node(self, draft: _Draft) -> Node:
+        found, op = draft.region, draft.op
+        output = found.output
+        sources = found.inputs if op is None else tuple(n for n in output.reads if n in found.inputs) or found.inputs
+        inputs = tuple(self.names[name] for name in sources)
+        shapes = tuple(map(self.shape, sources))
+        if op is None:
+            op = self.laboratory.opaque(self._part(found), shapes)
+        node = Node(self._name(found, op), op, inputs, shapes, op.output(*shapes))
+        if node.shape != self.shape(output.name):
+            text = f"`{node.name}` gives {self.shape(output.name)} in torchvision, but {node.shape} as `{op.name}`"
+            raise BackboneError(Problem("SPC308", text, ("backbone", "torchvision"), "cannot be traced"))
+        self.names[output.name] = node.name
+        return node
+
+    def _name(self, found: Region, op: Op) -> str:
+        """The module's or attribute's own name, so that tensors are called as in torchvision."""
+        owners = [call.path for call in found.calls if call.path]
+        name = owners[0] if len(owners) == 1 else _function(found.output)
+        if isinstance(op, Opaque) and op.weights:
+            name = found.root
+        if name and name not in self.taken:
+            self.taken.add(name)
+            return name
+        if op.parameters(*map(self.shape, found.inputs)):
+            text = f"`{name or common(owners)}` is used at two places, so its parameters belong to no single layer"
+            raise BackboneError(Problem("SPC308", text, ("backbone", "torchvision"), "cannot be traced"))
+        number = next(i for i in range(1, len(self.taken) + 2) if f"{name}_{i}" not in self.taken)
+        self.taken.add(f"{name}_{number}")
+        return f"{name}_{number}"
+
+
+def _function(call: Call) -> str:
+    return f"{call.scope}.{call.what}".lstrip(".")

@@ -1,0 +1,259 @@
+"""Which op a traced call is, where the numbers are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import ops
+from ..ops import Op, Shape, channels
+from .calls import Call
+from .regions import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A region with all that its ops may ask: its calls, the shapes it reads and makes, and where the channels are."""
+
+    region: Region
+    calls: Mapping[str, Call]
+    shapes: tuple[Shape, ...]  # of the inputs, as ops know them
+    shape: Shape
+    last: bool  # whether the result's channels come last, so that it is folded
+
+    @property
+    def call(self) -> Call:
+        """The call that makes the result."""
+        return self.region.output
+
+    @property
+    def option(self) -> Mapping[str, Any]:
+        """The module's attributes."""
+        return self.call.options
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument of the call."""
+        return self.call.argument(position, name, default)
+
+
+Rule = Callable[[Site], Op | None]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register the rule for calls of these classes and functions."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def word(site: Site) -> Op | None:
+    """The op of the vocabulary that the region is, None where there is none."""
+    if any(call.what not in FREE and call is not site.call for call in site.region.calls):
+        return _composite(site)
+    found = RULES.get(site.call.what)
+    return found(site) if found and not _attributes(site) else _with_attribute(site)
+
+
+FREE = frozenset({"get_attr", "expand"})  # what may stand beside the one call that an op is
+
+
+def _attributes(site: Site) -> list[Call]:
+    return [call for call in site.region.calls if call.what == "get_attr"]
+
+
+def _one(value: Any) -> Any:
+    """One number where height and width are the same."""
+    if isinstance(value, (list, tuple)):
+        value = tuple(value)
+        return value[0] if len(set(value)) == 1 else value
+    return value
+
+
+_SIMPLE: dict[str, Op] = {
+    "ReLU": ops.Relu(), "ReLU6": ops.Relu6(), "SiLU": ops.Silu(), "Hardswish": ops.Hardswish(),
+    "Hardsigmoid": ops.Hardsigmoid(), "Sigmoid": ops.Sigmoid(), "Tanh": ops.Tanh(),
+}  # fmt: skip
+
+
+@rule(*_SIMPLE, *(name.lower() for name in _SIMPLE))
+def _elementwise(site: Site) -> Op | None:
+    return next(op for name, op in _SIMPLE.items() if name.lower() == site.call.what.lower())
+
+
+@rule("GELU")
+def _gelu(site: Site) -> Op | None:
+    return ops.Gelu(site.option["approximate"])
+
+
+@rule("LeakyReLU")
+def _leaky_relu(site: Site) -> Op | None:
+    return ops.LeakyRelu(float(site.option["negative_slope"]))
+
+
+@rule("Conv2d")
+def _conv(site: Site) -> Op | None:
+    o = site.option
+    if o["padding_mode"] != "zeros" or isinstance(o["padding"], str) or len(site.shapes[0]) != 3:
+        return None
+    return ops.Conv(
+        o["out_channels"], k=_one(o["kernel_size"]), stride=_one(o["stride"]), pad=_one(o["padding"]),
+        groups=o["groups"], dilation=_one(o["dilation"]), bias="bias" in o["tensors"],
+    )  # fmt: skip
+
+
+@rule("Linear")
+def _linear(site: Site) -> Op | None:
+    return None if len(site.shape) == 3 else ops.Linear(site.option["out_features"], "bias" in site.option["tensors"])
+
+
+@rule("BatchNorm2d")
+def _batch_norm(site: Site) -> Op | None:
+    o = site.option
+    whole = o["affine"] and o["track_running_stats"] and o["momentum"] is not None and len(site.shape) != 2
+    return ops.BatchNorm(float(o["eps"]), float(o["momentum"])) if whole else None
+
+
+@rule("GroupNorm")
+def _group_norm(site: Site) -> Op | None:
+    whole = site.option["affine"] and len(site.shape) != 2
+    return ops.GroupNorm(site.option["num_groups"], float(site.option["eps"])) if whole else None
+
+
+@rule("LayerNorm", "LayerNorm2d")
+def _layer_norm(site: Site) -> Op | None:
+    over = tuple(site.option["normalized_shape"])
+    pixels = len(site.shape) == 3
+    if {"weight", "bias"} != set(site.option["tensors"]) or pixels != (site.call.what == "LayerNorm2d"):
+        return None
+    return ops.LayerNorm(float(site.option["eps"])) if over == (channels(site.shape),) else None
+
+
+@rule("MaxPool2d", "max_pool2d")
+def _max_pool(site: Site) -> Op | None:
+    get = _pool_arguments(site)
+    if len(site.shape) != 3 or _one(get("dilation", 3, 1)) != 1 or get("return_indices", 9, False):
+        return None
+    return ops.MaxPool(**_window(get), ceil=bool(get("ceil_mode", 4, False)))
+
+
+@rule("AvgPool2d", "avg_pool2d")
+def _avg_pool(site: Site) -> Op | None:
+    get = _pool_arguments(site)
+    counts_padding = get("count_include_pad", 5, True) or _one(get("padding", 2, 0)) == 0
+    if len(site.shape) != 3 or not counts_padding or get("divisor_override", 6, None):
+        return None
+    return ops.AvgPool(**_window(get), ceil=bool(get("ceil_mode", 3, False)))
+
+
+def _pool_arguments(site: Site) -> Callable[[str, int, Any], Any]:
+    """The pool's arguments, which a module has as attributes and a function after its input."""
+    if site.call.path:
+        return lambda name, position, default: site.option.get(name, default)
+    return lambda name, position, default: site.argument(position + 1, name, default)
+
+
+def _window(get: Callable[[str, int, Any], Any]) -> dict[str, Any]:
+    k = _one(get("kernel_size", 0, None))
+    return {"k": k, "stride": _one(get("stride", 1, None)), "pad": _one(get("padding", 2, 0))}
+
+
+@rule("AdaptiveAvgPool2d", "adaptive_avg_pool2d")
+def _adaptive_avg_pool(site: Site) -> Op | None:
+    size = site.option["output_size"] if site.call.path else site.argument(1, "output_size")
+    pair = [size] * 2 if isinstance(size, int) else list(size)
+    return ops.AdaptiveAvgPool(_one(pair)) if len(site.shape) == 3 and None not in pair else None
+
+
+@rule("mean")
+def _mean(site: Site) -> Op | None:
+    """Over all positions, not keeping their axes."""
+    source = site.calls[site.region.inputs[0]]
+    dims = site.argument(1, "dim")
+    rank = len(source.shape) + 1
+    over = sorted(d % rank for d in ([dims] if isinstance(dims, int) else dims or ()))
+    positions = {(2, False): [1], (3, False): [2, 3], (3, True): [1, 2]}
+    last = len(site.shapes[0]) != len(source.shape)
+    if site.argument(2, "keepdim", False) or positions.get((len(source.shape), last)) != over:
+        return None
+    return ops.GlobalAvgPool()
+
+
+@rule("SqueezeExcitation")
+def _squeeze_excite(site: Site) -> Op | None:
+    """Only traced as a leaf where it is one."""
+    squeeze = site.option["squeeze"]
+    gates: dict[str, Any] = {"Sigmoid": "sigmoid", "Hardsigmoid": "hardsigmoid"}
+    activations: dict[str, Any] = {"ReLU": "relu", "SiLU": "silu"}
+    return ops.SqueezeExcite(squeeze, activations[site.option["activation"]], gates[site.option["scale_activation"]])
+
+
+@rule("Dropout")
+def _dropout(site: Site) -> Op | None:
+    return ops.Dropout(float(site.option["p"]))
+
+
+@rule("StochasticDepth")
+def _drop_path(site: Site) -> Op | None:
+    return ops.DropPath(float(site.option["p"])) if site.option["mode"] == "row" else None
+
+
+@rule("add")
+def _add(site: Site) -> Op | None:
+    alike = len(site.call.reads) == 2 and set(site.shapes) == {site.shape} and not site.call.kwargs
+    return ops.Add() if alike else None
+
+
+@rule("mul")
+def _mul(site: Site) -> Op | None:
+    return ops.Mul() if len(site.call.reads) == 2 and set(site.shapes) == {site.shape} else None
+
+
+@rule("cat")
+def _concat(site: Site) -> Op | None:
+    """Along the channels of maps and vectors, or either axis of tokens."""
+    rank = len(site.call.shape) + 1
+    axis = site.argument(1, "dim", 0) % rank
+    if len(site.call.reads) < 2 or axis == 0 or (site.last and axis != rank - 1):
+        return None
+    return ops.Concat(1 if site.last else axis - 1)
+
+
+@rule("getitem")
+def _select_token(site: Site) -> Op | None:
+    index = site.argument(1, "")
+    first = isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], int)
+    return ops.SelectToken(index[1]) if first and len(site.shapes[0]) == 2 and index[1] >= 0 else None
+
+
+def _with_attribute(site: Site) -> Op | None:
+    """An op whose one tensor is an attribute of a module: what a transformer learns beside its modules."""
+    attributes = _attributes(site)
+    if len(attributes) != 1 or len(site.shapes) != 1:
+        return None
+    shape, value = attributes[0].shape, site.shapes[0]
+    expanded = any(call.what == "expand" for call in site.region.calls)
+    if site.call.what == "mul" and shape == (value[0], 1, 1) and len(value) == 3:
+        return ops.LayerScale(attributes[0].fill or 0.0)
+    if site.call.what == "add" and shape == (1, *value) and len(value) == 2 and not expanded:
+        return ops.PositionEmbedding()
+    token = site.call.what == "cat" and site.call.argument(1, "dim", 0) == 1 and shape == (1, 1, value[-1])
+    before = token and site.calls[site.call.reads[0]].what == "expand"
+    return ops.ClassToken() if before and site.shape == (value[0] + 1, value[1]) else None
+
+
+def _composite(site: Site) -> Op | None:
+    """Self-attention, whose module hands on its weights as well."""
+    modules = [call for call in site.region.calls if call.what == "MultiheadAttention"]
+    if len(modules) != 1 or len(site.region.calls) != 2 or site.call.what != "getitem" or site.argument(1, "") != 0:
+        return None
+    call, o = modules[0], modules[0].options
+    plain = o["batch_first"] and o["dropout"] == 0 and not o["add_zero_attn"] and o["_qkv_same_embed_dim"]
+    alone = len(set(call.reads)) == 1 and len(call.args) == 3 and set(call.kwargs) <= {"need_weights"}
+    if not (plain and alone and set(o["tensors"]) <= {"in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"}):
+        return None
+    return ops.Attention(o["num_heads"], "in_proj_bias" in o["tensors"])
