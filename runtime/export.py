@@ -1,4 +1,4 @@
-"""The trained backbone alone, for use elsewhere: no auxiliary networks, under torchvision's names where it has the model."""
+"""The trained backbone alone, for use elsewhere, under torchvision's names where torchvision has the model."""
 
 from __future__ import annotations
 

@@ -24,9 +24,3 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     return f"specc: seed {SEED} (SPECC_TEST_SEED), hypothesis derandomised"
-
-
-@pytest.fixture
-def generator() -> torch.Generator:
-    """The suite's stream of random tensors."""
-    return torch.Generator().manual_seed(SEED)

@@ -101,8 +101,8 @@ LAYERS = [
 @pytest.mark.parametrize(
     ("after", "message", "help"),
     [
-        ("left", "`left` cannot end a block: 2 tensors are alive after it, those of `stem`, `left`", "`stem` and `both`"),
-        ("right", "`right` cannot end a block: 2 tensors are alive after it, those of `left`, `right`", "`stem` and `both`"),
+        ("left", "2 tensors are alive after it, those of `stem`, `left`", "`stem` and `both`"),
+        ("right", "2 tensors are alive after it, those of `left`, `right`", "`stem` and `both`"),
         ("fc", "nothing comes after `fc`", "`pool`"),
     ],
 )

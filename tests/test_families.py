@@ -109,7 +109,7 @@ def test_numbers_are_those_of_torchvision(name: str) -> None:
         module = GraphModule(Network("net", "", graph.part(0, len(graph.layers) - 1), "net"))
     module.to(torch.float64).to_empty(device="cpu")
     copy(ours, model, module)
-    images = torch.rand(4, 3, size, size, dtype=torch.float64, generator=generator)
+    images = torch.rand(3, 3, size, size, dtype=torch.float64, generator=generator)
     for training in (False, True):
         got, want = module.train(training)(images), model.train(training)(images)
         assert_close(got, want)
@@ -180,7 +180,7 @@ def everything(backbone: Document, size: int) -> Document:
     )
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "wide_resnet"])  # 70 million numbers to draw
 def test_a_step_with_everything(name: str) -> None:
     size, backbone = TRAINED[name]
     plan = plan_of(backbone, size)
@@ -235,6 +235,6 @@ def test_heads_on_vectors() -> None:
 )
 def test_what_cannot_be_built(parts: Document, code: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        plan_of(SMALL_VIT | {"depth": 5}, 24, **parts)
+        specc.compile(spec_of(everything(SMALL_VIT | {"depth": 5}, 24) | parts))
     assert {found.code for found in caught.value.diagnostics} == {code}
     assert message in caught.value.diagnostics[0].message

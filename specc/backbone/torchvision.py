@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-import types
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +13,10 @@ from .graph import BackboneGraph
 from .ops import Flatten, Op, Saved, Shape, ShapeError, ToMap, ToTokens, numel
 from .ops.opaque import Opaque, Part, Tensor
 from .problems import BackboneError, Path, Problem
-from .traced.calls import Call, Kind, Ref, Traced
+from .traced.calls import Call, Traced
 from .traced.layering import layered
 from .traced.lowering import lower
-from .traced.regions import common
+from .traced.records import does_nothing, drops_always, holds_tensors, is_squeeze_excitation, lists, record
 
 PATH: Path = ("backbone", "torchvision")
 BATCHES = (2, 3)  # two batches tell what grows with the batch from what does not
@@ -83,36 +81,21 @@ class Laboratory:
         self.values = [_evaluate(network, self.graph, (batch, *image)) for batch in BATCHES]
         self.nodes = {node.name: node for node in self.graph.nodes}
         calls = tuple(self._calls())
-        output = next(iter(self.graph.nodes)).graph.output_node().args[0].name
-        self.traced = Traced(model, classes, image, calls, output, frozenset(_lists(network)))
+        output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0].name
+        self.traced = Traced(model, classes, image, calls, output, frozenset(lists(network)))
 
-    def _calls(self) -> Iterable[Call]:
-        import torch
-
-        depends: set[str] = set()
+    def _calls(self) -> Iterator[Call]:
+        depends: set[Any] = set()
         for node in self.graph.nodes:
-            if node.op == "output":
-                continue
-            first, second = (values[node] for values in self.values)
-            if node.op == "placeholder" or any(source.name in depends for source in node.all_input_nodes):
-                depends.add(node.name)
-            kind = _kind(first, second, node.name in depends)
-            if kind == "number":
-                depends.discard(node.name)
-            shape = tuple(first.shape) if isinstance(first, torch.Tensor) else ()
-            path = str(node.target) if node.op in ("call_module", "get_attr") else ""
-            module = self.network.get_submodule(path) if node.op == "call_module" else None
-            yield Call(
-                node.name, _what(node, module), path, self.scopes[node.name], kind,
-                shape[1:] if kind == "sample" else shape, _plain(node.args), _plain(node.kwargs),
-                _options(module) if module is not None else {}, self.fills.get(path),
-            )  # fmt: skip
+            if node.op != "output":
+                first, second = (values[node] for values in self.values)
+                if holds_tensors(first) and (node.op == "placeholder" or depends.intersection(node.all_input_nodes)):
+                    depends.add(node)
+                yield record(node, self.network, self.scopes[node.name], first, second, node in depends, self.fills)
 
     def module(self, part: Part) -> Any:
         """The part as a torch module on meta."""
-        import torch
-
-        return _extract(torch, self, part)
+        return _Extraction(self, part).module()
 
     def opaque(self, part: Part, takes: tuple[Shape, ...]) -> Op:
         """The part as an op, measured with two batches."""
@@ -176,8 +159,8 @@ def _build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float
         raise _misfit(model, image, error) from None
     fills = {
         name: float(p.flatten()[0])
-        for name, p in network.named_parameters()
-        if p.untyped_storage().data_ptr() not in drawn and torch.equal(p.min(), p.max())
+        for name, p in network.state_dict().items()
+        if p.untyped_storage().data_ptr() not in drawn and bool((p == p.flatten()[0]).all())
     }
     return network.train(), fills
 
@@ -192,7 +175,7 @@ def _trace(model: str, network: Any) -> tuple[Any, dict[str, str]]:
 
     class Tracer(torch.fx.Tracer):
         def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-            leaf = type(m).__name__ in LEAVES or _is_squeeze_excitation(m)
+            leaf = type(m).__name__ in LEAVES or is_squeeze_excitation(m)
             return leaf or super().is_leaf_module(m, module_qualified_name)
 
     try:
@@ -207,35 +190,16 @@ def _trace(model: str, network: Any) -> tuple[Any, dict[str, str]]:
         node.target = IN_PLACE.get(node.target, node.target) if node.op == "call_function" else node.target
         if "inplace" in node.kwargs:
             node.kwargs = {**node.kwargs, "inplace": False}
-        _check_dropout(node)
-        if _does_nothing(network, node):
+        if drops_always(node):
+            text = f"`{node.name}` of `{model}` drops numbers in a function, which would drop them in evaluation too"
+            raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
+        if does_nothing(network, node):
             node.replace_all_uses_with(next(iter(node.all_input_nodes)))
             graph.erase_node(node)
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
     return graph, scopes
-
-
-def _does_nothing(network: Any, node: Any) -> bool:
-    if node.op == "call_module":
-        return type(network.get_submodule(node.target)).__name__ == "Identity"
-    return getattr(node.target, "__name__", "") == "cat" and len(node.all_input_nodes) == 1 and len(node.args[0]) == 1
-
-
-def _check_dropout(node: Any) -> None:
-    """A function is told once and for all whether the model is in training, so nothing may depend on it."""
-    if node.kwargs.get("training") and any(node.kwargs.get(name) for name in ("p", "dropout")):
-        text = f"`{node.name}` drops numbers in a function, which would drop them in evaluation too"
-        raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
-
-
-def _is_squeeze_excitation(module: Any) -> bool:
-    if type(module).__name__ != "SqueezeExcitation":
-        return False
-    pool, gates = getattr(module.avgpool, "output_size", None), ("Sigmoid", "Hardsigmoid")
-    known = type(module.activation).__name__ in ("ReLU", "SiLU") and type(module.scale_activation).__name__ in gates
-    return known and pool in (1, (1, 1)) and module.fc1.bias is not None and module.fc2.bias is not None
 
 
 def _evaluate(network: Any, graph: Any, shape: Shape) -> Mapping[Any, Any]:
@@ -258,57 +222,106 @@ def _evaluate(network: Any, graph: Any, shape: Shape) -> Mapping[Any, Any]:
     return values
 
 
-def _kind(first: Any, second: Any, depends: bool) -> Kind:
+class _Extraction:
+    """Copies the calls of a part into a graph of its own; numbers that grow with the batch are computed from it."""
+
+    def __init__(self, laboratory: Laboratory, part: Part) -> None:
+        import torch.fx
+
+        self.laboratory, self.part = laboratory, part
+        self.graph = torch.fx.Graph()
+        self.copies: dict[str, Any] = {}
+        self.owned: dict[str, Any] = {}
+        self.batch: Any = None
+
+    def module(self) -> Any:
+        """The part as a module on meta, its tensors called relative to the part's root."""
+        import torch.fx
+
+        inputs = [self.graph.placeholder(f"x{i}") for i in range(len(self.part.inputs))]
+        self.batch = self.graph.call_method("size", (inputs[0], 0))
+        for name, x, grid in zip(self.part.inputs, inputs, self.part.grids, strict=True):
+            self.copies[name] = self.graph.call_method("unflatten", (x, 1, grid)) if grid else x
+        out = self.copy(self.laboratory.nodes[self.part.output])
+        self.graph.output(self.graph.call_method("flatten", (out, 1, 2)) if self.part.folds else out)
+        if not self.batch.users:
+            self.graph.erase_node(self.batch)
+        module = torch.fx.GraphModule(self.owned, self.graph, "Opaque")
+        root = self.part.root + "." if self.part.root else ""
+        fixed = self.laboratory.fixed
+        module.fixed_buffers = {n: fixed[root + n] for n, _ in module.named_buffers() if root + n in fixed}
+        return module
+
+    def copy(self, node: Any) -> Any:
+        """The node's copy, or the number that it stands for."""
+        if node.name not in self.copies:
+            first, second = (values[node] for values in self.laboratory.values)
+            self.copies[node.name] = self._call(node) if holds_tensors(first) else self._number(first, second)
+        return self.copies[node.name]
+
+    def _call(self, node: Any) -> Any:
+        import torch.fx
+
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), self.copy)
+        target = node.target
+        if node.op in ("call_module", "get_attr"):
+            target = node.target.removeprefix(self.part.root + ".")
+            found = operator.attrgetter(node.target)(self.laboratory.network)
+            self.owned[target] = copy.deepcopy(found)
+        return self.graph.create_node(node.op, target, args, kwargs)
+
+    def _number(self, first: Any, second: Any) -> Any:
+        """A number as a + b · batch; inside of shapes too."""
+        if isinstance(first, (tuple, list)):
+            return tuple(map(self._number, first, second))
+        if isinstance(first, bool) or first == second:
+            return first
+        slope = (second - first) // (BATCHES[1] - BATCHES[0])
+        product = self.graph.call_function(operator.mul, (self.batch, slope))
+        return self.graph.call_function(operator.add, (product, first - slope * BATCHES[0]))
+
+
+def _measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, Saved, bool, bool, int]:
+    """Shape of the result, what is saved for the backward, views forward and backward, and FLOPs of a sample."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*(torch.empty(BATCHES[0], *shape, device="meta") for shape in takes))
+    gives, small, shares, hands_back = _run(module, takes, BATCHES[0])
+    *_, large, _, _ = _run(module, takes, BATCHES[1])
+    step = BATCHES[1] - BATCHES[0]
+    elements, others = ((after - before) // step for before, after in zip(small[2:], large[2:], strict=True))
+    fixed = (4 * small[2] + small[3] - BATCHES[0] * (4 * elements + others)) // 4
+    keeps = Saved(small[0], small[1], elements=elements, bytes=others, floats=max(fixed, 0))
+    return gives, keeps, shares, hands_back, counter.get_total_flops() // BATCHES[0]
+
+
+def _run(module: Any, takes: tuple[Shape, ...], batch: int) -> tuple[Shape, tuple[Any, ...], bool, bool]:
+    """One forward and backward: (inputs kept, output kept, numbers of floats and further bytes kept)."""
     import torch
 
-    if isinstance(first, (tuple, list)) and any(isinstance(item, torch.Tensor) for item in first):
-        return "split"
-    if not isinstance(first, torch.Tensor):
-        return "number"
-    if not depends:
-        return "constant"
-    batched = first.is_floating_point() and 2 <= first.dim() <= 4 and (first.shape[0], second.shape[0]) == BATCHES
-    return "sample" if batched and first.shape[1:] == second.shape[1:] else "foreign"
+    xs = [torch.empty(batch, *shape, device="meta").requires_grad_() for shape in takes]
+    kept: dict[int, Any] = {}
+
+    def pack(tensor: Any) -> Any:
+        kept.setdefault(_place(tensor), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = module(*xs)
+    cotangent = torch.empty_like(out)
+    grads = torch.autograd.grad(out, xs, cotangent, allow_unused=True)
+    inputs = tuple(i for i, x in enumerate(xs) if _place(x) in kept)
+    known = {_place(t) for t in (*xs, out, *module.parameters(), *module.buffers())}
+    own = [tensor for place, tensor in kept.items() if place not in known]
+    elements = sum(t.untyped_storage().nbytes() // t.element_size() for t in own if t.dtype == torch.float32)
+    others = sum(t.untyped_storage().nbytes() for t in own if t.dtype != torch.float32)
+    views = _place(out) == _place(xs[0])
+    hands_back = all(g is not None and _place(g) == _place(cotangent) for g in grads)
+    return tuple(out.shape[1:]), (inputs, _place(out) in kept and not views, elements, others), views, hands_back
 
 
-def _what(node: Any, module: Any) -> str:
-    if module is not None:
-        return type(module).__name__
-    if node.op == "call_function":
-        return str(getattr(node.target, "__name__", node.target))
-    return {"placeholder": "input", "get_attr": "get_attr"}.get(node.op, str(node.target))
-
-
-def _plain(value: Any) -> Any:
-    """Arguments without torch's classes."""
-    import torch.fx
-
-    if isinstance(value, torch.fx.Node):
-        return Ref(value.name)
-    if isinstance(value, (tuple, list)):
-        return tuple(map(_plain, value))
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, slice):
-        return slice(_plain(value.start), _plain(value.stop), _plain(value.step))
-    return value
-
-
-def _options(module: Any) -> dict[str, Any]:
-    """A module's attributes, the classes of its children, and the names of its parameters as `tensors`."""
-    kinds = (bool, int, float, str, tuple, types.NoneType)
-    options = {name: value for name, value in vars(module).items() if isinstance(value, kinds) and name[0] != "_"}
-    children = {name: type(child).__name__ for name, child in module.named_children()}
-    tensors = tuple(name for name, _ in module.named_parameters())
-    own = {"_qkv_same_embed_dim": getattr(module, "_qkv_same_embed_dim", False)}
-    return options | children | own | {"tensors": tensors, "squeeze": getattr(getattr(module, "fc1", None), "out_channels", 0)}
-
-
-def _lists(network: Any) -> Iterable[str]:
-    """The modules that hold others in order, some of which hold modules themselves."""
-    import torch
-
-    for name, module in network.named_modules():
-        listing = isinstance(module, (torch.nn.Sequential, torch.nn.ModuleList, torch.nn.ModuleDict))
-        if listing and any(any(child.children()) for child in module.children()):
-            yield name
+def _place(tensor: Any) -> int:
+    """What tells storages apart, on meta too."""
+    return int(tensor.untyped_storage()._cdata)

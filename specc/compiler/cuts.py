@@ -109,7 +109,7 @@ def _cost(layer: Layer, by: Measure) -> int:
 
 
 def _kept_bytes(graph: BackboneGraph) -> Iterator[int]:
-    """Bytes that each layer is the first to keep: a storage that several ops share, in place or as a view, counts once."""
+    """Bytes that each layer is the first to keep; a storage that ops share, in place or as a view, counts once."""
     whole = graph.part(0, len(graph.layers) - 1)
     storage, sizes = {INPUT: INPUT}, {INPUT: 4 * numel(graph.input)}
     kept: set[str] = set()

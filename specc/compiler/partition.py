@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 
 from ..backbone.graph import BackboneGraph, Graph
 from ..backbone.ops import BatchNorm
@@ -106,9 +107,9 @@ def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict
     """One block and one network for every run of layers between the cuts."""
     graph = draft.graph
     firsts, lasts = [0, *(c + 1 for c in cuts)], [*cuts, len(graph.layers) - 1]
-    blocks, networks = [], {}
+    blocks, networks, runs = [], {}, executions(draft, len(firsts))
     for i, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
-        part = _with_updates(draft, graph.part(first, last), executions(draft, i, len(firsts)))
+        part = _with_updates(draft, graph.part(first, last), runs[i])
         name = f"block{i}"
         layers = tuple(layer.name for layer in graph.layers[first : last + 1])
         blocks.append(Block(i, name, layers, part.input, part.shape))
@@ -116,10 +117,23 @@ def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict
     return tuple(blocks), networks
 
 
-def executions(draft: Draft, block: int, count: int) -> int:
-    """How many units contain the block, skipped ones counted: so often the reference code runs it a step."""
-    ends = ((level, end) for level in draft.spec.config.levels for end in range(max(block, level.first_end), count))
-    return sum(level.start(end) <= block for level, end in ends)
+def executions(draft: Draft, count: int) -> list[int]:
+    """How many units contain each block, skipped ones counted: so often the reference code runs it a step."""
+    levels = draft.spec.config.levels
+    return covered(((level.start(end), end) for level in levels for end in range(level.first_end, count)), count)
+
+
+def covered(ranges: Iterable[tuple[int, int]], count: int) -> list[int]:
+    """How many of the ranges (both ends belong to them) contain each number below `count`.
+
+    >>> covered([(0, 1), (1, 2)], 4)
+    [1, 2, 1, 0]
+    """
+    changes = [0] * (count + 1)
+    for first, last in ranges:
+        changes[first] += 1
+        changes[last + 1] -= 1
+    return list(accumulate(changes[:count]))
 
 
 def _with_updates(draft: Draft, graph: Graph, per_unit: int) -> Graph:

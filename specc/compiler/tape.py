@@ -23,6 +23,10 @@ class Costs:
         """Whether matrix products and convolutions run in low precision."""
         return self.low < 4
 
+    def width(self, node: Node) -> int:
+        """Bytes of one number where the op computes in a precision of its own."""
+        return self.low if node.op.autocast == "low" else 4
+
 
 @dataclass(slots=True)
 class Kept:
@@ -72,23 +76,23 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
 
 
 def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -> dict[int | str, Storage]:
-    """The low-precision copies that autocast makes of inputs (by index) and parameters (by name)."""
-    if not (costs.casts and node.op.autocast):
+    """The copies that mixed precision makes of inputs (by index) and parameters (by name)."""
+    if not costs.casts or node.op.autocast == "same":
         return {}
+    width = costs.width(node)
     copies: dict[int | str, Storage] = {
-        i: memory.new(s.bytes * costs.low // s.width, "activations", costs.low)
-        for i, s in enumerate(inputs)
-        if s.width > costs.low
+        i: memory.new(s.bytes * width // s.width, "activations", width) for i, s in enumerate(inputs) if s.width != width
     }
     for name, shape in node.parameters.items():
-        copies[name] = memory.new(numel(shape) * costs.low, "parameters in low precision", costs.low)
+        if width < 4:
+            copies[name] = memory.new(numel(shape) * width, "parameters in low precision", width)
     return copies
 
 
 def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], inplace: bool) -> Storage:
     if node.op.view or inplace:
         return memory.hold(inputs[0])
-    width = costs.low if node.op.autocast else max((s.width for s in inputs), default=4)
+    width = max((s.width for s in inputs), default=4) if node.op.autocast == "same" else costs.width(node)
     return memory.new(numel(node.shape) * costs.batch * width, "activations", width)
 
 
@@ -138,23 +142,23 @@ def _input_gradient(
         return None
     if kept.node.op.passes_gradient:
         return memory.hold(incoming)
-    width = min(kept.widths[i], kept.computed) if kept.node.op.autocast else kept.widths[i]
+    width = kept.widths[i] if kept.node.op.autocast == "same" else kept.computed
     gradient = memory.new(numel(kept.node.in_shapes[i]) * costs.batch * width, GRADIENT, width)
-    return gradient if width == kept.widths[i] else _widened(memory, gradient, kept.widths[i])
+    return gradient if width == kept.widths[i] else _recast(memory, gradient, kept.widths[i])
 
 
-def _widened(memory: Allocator, gradient: Storage, width: int) -> Storage:
+def _recast(memory: Allocator, gradient: Storage, width: int) -> Storage:
     """The gradient of a cast: as wide as the value was before it."""
-    wide = memory.new(gradient.bytes * width // gradient.width, gradient.category, width)
+    recast = memory.new(gradient.bytes * width // gradient.width, gradient.category, width)
     memory.drop(gradient)
-    return wide
+    return recast
 
 
 def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dict[str, Storage], prefix: str) -> None:
-    width = costs.low if node.op.autocast else 4
+    width = costs.width(node)
     fresh = [memory.new(numel(shape) * width, "gradients", width) for shape in node.parameters.values()]
     for name, gradient in zip(node.parameters, fresh, strict=True):
-        wide = gradient if width == 4 else _widened(memory, gradient, 4)
+        wide = gradient if width == 4 else _recast(memory, gradient, 4)
         if grads.setdefault(f"{prefix}{node.name}.{name}", wide) is not wide:
             memory.drop(wide)  # added to the one that is there
 

@@ -12,6 +12,7 @@ from ..heads import Context, Head, HeadError, Ramp
 from ..plan import HeadPlan, PatchGrid, Unit
 from ..spec.models import Auxiliary, Level, merge
 from .draft import Draft
+from .partition import covered
 from .links import check_links, form_links
 from .site import Site
 
@@ -192,7 +193,8 @@ def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
     supervised = [site for site in sites if site.last or auxiliary_of(site).heads()]
-    alone = [b for b in draft.blocks if not any(site.start <= b.index <= site.end.index for site in supervised)]
+    counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
+    alone = [block for block in draft.blocks if not counts[block.index]]
     if alone:
         numbers = ", ".join(str(block.index) for block in alone[:5]) + (", ..." if len(alone) > 5 else "")
         layers = f"`{alone[0].layers[0]}` to `{alone[0].layers[-1]}`"

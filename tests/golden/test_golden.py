@@ -21,7 +21,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folder = metafunc.config.getoption("golden_dir") or DATA
         traces = sorted(folder.glob("*.json"))
         assert traces, f"no golden traces in {folder}"
-        metafunc.parametrize("trace", traces, ids=lambda path: path.stem, indirect=True)
+        slow = {path: [pytest.mark.slow] for path in traces if "imagenet" in path.stem}
+        cases = [pytest.param(path, id=path.stem, marks=slow.get(path, [])) for path in traces]
+        metafunc.parametrize("trace", cases, indirect=True)
 
 
 @pytest.fixture

@@ -48,8 +48,9 @@ class Vit(Family):
     @model_validator(mode="after")
     def _divisible(self) -> Vit:
         if self.width % self.heads:
-            down, message = self.width - self.width % self.heads, f"{self.heads} heads cannot share a width of {self.width}"
-            help = f"nearest widths: {f'{down} and ' if down else ''}{down + self.heads}"
+            message = f"{self.heads} heads cannot share a width of {self.width}"
+            up = self.width + -self.width % self.heads
+            help = f"nearest widths: {', '.join(str(width) for width in (up - self.heads, up) if width)}"
             raise problem("SPC104", message, key="heads", beside="width", label="does not divide the width", help=help)
         return self
 

@@ -104,6 +104,7 @@ class Sigmoid(Elementwise):
 
     name: ClassVar[str] = "sigmoid"
     prefix: ClassVar[str] = "sigmoid"
+    autocast: ClassVar[Literal["low", "full", "same"]] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
     cost: ClassVar[int] = 4
     keeps: ClassVar[Saved] = SAVES_OUTPUT
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -50,7 +50,7 @@ class Op:
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
-    autocast: ClassVar[bool] = False  # mixed precision computes it in bf16 or fp16, whatever comes in
+    autocast: ClassVar[Literal["low", "full", "same"]] = "same"  # mixed precision: bf16 or fp16, fp32, as it comes
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
 
     @property

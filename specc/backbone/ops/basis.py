@@ -19,7 +19,7 @@ class PeriodicBasis(Op):
 
     name: ClassVar[str] = "periodic_basis"
     prefix: ClassVar[str] = "basis"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {"classes": "out", "waveform": "wave"}
 
     def output(self, *inputs: Shape) -> Shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -25,7 +25,7 @@ class Conv(Op):
 
     name: ClassVar[str] = "conv"
     prefix: ClassVar[str] = "conv"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "kernel": "k", "kernel_size": "k", "filters": "out", "out_channels": "out", "channels": "out", "width": "out",
         "padding": "pad", "strides": "stride", "use_bias": "bias", "group": "groups", "rate": "dilation",
@@ -65,7 +65,7 @@ class Linear(Op):
 
     name: ClassVar[str] = "linear"
     prefix: ClassVar[str] = "fc"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",
     }  # fmt: skip

@@ -46,7 +46,7 @@ class SqueezeExcite(Op):
 
     name: ClassVar[str] = "squeeze_excite"
     prefix: ClassVar[str] = "se"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "squeeze_channels": "squeeze", "reduced": "squeeze", "hidden": "squeeze", "rd_channels": "squeeze",
         "act": "activation", "scale_activation": "gate", "gate_activation": "gate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -21,7 +21,7 @@ class PatchEmbed(Op):
 
     name: ClassVar[str] = "patch_embed"
     prefix: ClassVar[str] = "patch_embed"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "patch_size": "k", "patch": "k", "kernel": "k", "kernel_size": "k", "dim": "out", "width": "out",
         "embed_dim": "out", "hidden_dim": "out", "use_bias": "bias",
@@ -108,7 +108,7 @@ class Attention(Op):
 
     name: ClassVar[str] = "attention"
     prefix: ClassVar[str] = "attention"
-    autocast: ClassVar[bool] = True
+    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "num_heads": "heads", "n_heads": "heads", "qkv_bias": "bias", "use_bias": "bias",
     }  # fmt: skip

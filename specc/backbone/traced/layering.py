@@ -89,25 +89,23 @@ def _gather(runs: Sequence[list[Node]], lists: Set[str]) -> list[_Group]:
 
 
 def _attach(groups: Sequence[_Group]) -> list[_Group]:
-    """Groups without weights join the one before; between the last two with weights, what is in no list joins the last."""
-    last = max((i for i, group in enumerate(groups) if any(map(_weighty, group.nodes))), default=0)
+    """Groups without weights join the one before; what leads from the features to the last layer joins that one."""
+    weighty = [any(map(_weighty, group.nodes)) for group in groups]
+    if not any(weighty):
+        return list(groups)
+    *_, previous, last = [-1, *(i for i, heavy in enumerate(weighty) if heavy)]
     found: list[_Group] = []
     waiting: list[Node] = []
-    tail = False  # behind the features: what is here leads to the last layer
-    previous = max((i for i, group in enumerate(groups[:last]) if any(map(_weighty, group.nodes))), default=-1)
     for i, group in enumerate(groups):
-        weighty = any(map(_weighty, group.nodes))
-        tail = tail or (previous < i < last and not (group.around and group.around == groups[previous].around))
-        if not weighty and found and not tail:
-            found[-1].nodes += group.nodes
-        elif not weighty and i < last:
-            waiting += group.nodes
-        elif not weighty and found:
-            found[-1].nodes += group.nodes
-        else:
+        beside = group.around and group.around == groups[previous].around and not waiting
+        if weighty[i]:
             found.append(_Group(group.name, group.module, [*waiting, *group.nodes]))
             waiting = []
-    return found or list(groups)
+        elif found and (beside or not previous < i < last):
+            found[-1].nodes += group.nodes
+        else:
+            waiting += group.nodes
+    return found
 
 
 def _named(groups: Sequence[_Group]) -> Iterator[Layer]:

@@ -1,0 +1,107 @@
+"""torch.fx's nodes as plain calls. It looks at torch's objects without importing torch."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .calls import Call, Kind, Ref
+
+PLAIN = (bool, int, float, str, tuple, types.NoneType)
+LISTS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
+
+
+def record(
+    node: Any, network: Any, scope: str, first: Any, second: Any, depends: bool, fills: Mapping[str, float]
+) -> Call:
+    """The node as a call; `first` and `second` are its values for two batches, one image larger than the other."""
+    path = str(node.target) if node.op in ("call_module", "get_attr") else ""
+    module = network.get_submodule(path) if node.op == "call_module" else None
+    kind = _kind(first, second, depends)
+    shape = tuple(first.shape) if is_tensor(first) else ()
+    return Call(
+        node.name, _what(node, module), path, scope, kind, shape[1:] if kind == "sample" else shape,
+        _plain(node.args), _plain(node.kwargs), {} if module is None else _options(module), fills.get(path),
+    )  # fmt: skip
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a torch tensor."""
+    return hasattr(value, "is_floating_point")
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether it is a tensor or has some."""
+    return is_tensor(value) or (isinstance(value, (tuple, list)) and any(map(is_tensor, value)))
+
+
+def _kind(first: Any, second: Any, depends: bool) -> Kind:
+    if not holds_tensors(first):
+        return "number"
+    if not is_tensor(first):
+        return "split"
+    if not depends:
+        return "constant"
+    batched = first.is_floating_point() and 2 <= first.dim() <= 4 and (first.shape[0], second.shape[0]) == (2, 3)
+    return "sample" if batched and first.shape[1:] == second.shape[1:] else "foreign"
+
+
+def _what(node: Any, module: Any) -> str:
+    if module is not None:
+        return type(module).__name__
+    if node.op == "call_function":
+        return str(getattr(node.target, "__name__", node.target))
+    return {"placeholder": "input", "get_attr": "get_attr"}.get(node.op, str(node.target))
+
+
+def _plain(value: Any) -> Any:
+    """Arguments without torch's classes."""
+    if hasattr(value, "all_input_nodes"):
+        return Ref(value.name)
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, slice):
+        return slice(_plain(value.start), _plain(value.stop), _plain(value.step))
+    return value
+
+
+def _options(module: Any) -> dict[str, Any]:
+    """A module's plain attributes, the classes of its children, and the names of its parameters as `tensors`."""
+    options = {name: value for name, value in vars(module).items() if isinstance(value, PLAIN)}
+    children = {name: type(child).__name__ for name, child in module.named_children()}
+    tensors = tuple(name for name, _ in module.named_parameters())
+    squeeze = module.fc1.out_channels if type(module).__name__ == "SqueezeExcitation" else 0
+    return options | children | {"tensors": tensors, "squeeze": squeeze}
+
+
+def is_squeeze_excitation(module: Any) -> bool:
+    """Whether the module is the op `squeeze_excite`."""
+    if type(module).__name__ != "SqueezeExcitation":
+        return False
+    known = type(module.activation).__name__ in ("ReLU", "SiLU")
+    gate = type(module.scale_activation).__name__ in ("Sigmoid", "Hardsigmoid")
+    pools = getattr(module.avgpool, "output_size", None) in (1, (1, 1))
+    return known and gate and pools and module.fc1.bias is not None and module.fc2.bias is not None
+
+
+def does_nothing(network: Any, node: Any) -> bool:
+    """Whether the value is the one that it reads."""
+    if node.op == "call_module":
+        return type(network.get_submodule(node.target)).__name__ == "Identity"
+    return getattr(node.target, "__name__", "") == "cat" and len(node.args[0]) == 1
+
+
+def drops_always(node: Any) -> bool:
+    """Whether a function drops numbers because the model was in training when it was traced."""
+    return bool(node.kwargs.get("training")) and any(node.kwargs.get(name) for name in ("p", "dropout"))
+
+
+def lists(network: Any) -> Iterator[str]:
+    """The modules that only hold others in order, some of which hold modules themselves."""
+    for name, module in network.named_modules():
+        listing = LISTS.intersection(kind.__name__ for kind in type(module).__mro__)
+        if listing and any(any(child.children()) for child in module.children()):
+            yield name
