@@ -54,7 +54,7 @@ def _source(site: Site, i: int, link: EmaLink) -> int | None:
         site.found.append(spec.error("SPC421", message, "ema_links", i, label="too many layers"))
         return None
     owner = {layer: block.index for block in site.draft.blocks for layer in block.layers}
-    blocks = {owner[layer.name] for layer in graph.layers[first : first + link.layers]}
+    blocks = {owner.get(layer.name) for layer in graph.layers[first : first + link.layers]}
     if len(blocks) > 1:
         message = f"the {link.layers} layers after `{site.name}` lie in more than one block"
         site.found.append(spec.error("SPC421", message, "ema_links", i, label="crosses a cut"))
@@ -78,7 +78,7 @@ def _link(site: Site, number: int, link: EmaLink, first: int) -> tuple[LinkPlan,
     sources = {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p in n.parameters}
     if link.average_buffers:  # the counters of batch norms are whole numbers and stay their own
         sources |= {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p, s in n.buffers.items() if s}
-    block = next(b.name for b in site.draft.blocks if graph.layers[first].name in b.layers)
+    block = next((b.name for b in site.draft.blocks if graph.layers[first].name in b.layers), "")
     return LinkPlan(ema, bias, link.bias, link.momentum, link.init, block, sources), copy
 
 

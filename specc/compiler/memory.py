@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..backbone.graph import Graph
-from ..backbone.ops import numel
+from ..backbone.ops import Shape, numel
 from ..diagnostics import Diagnostic, Severity
 from ..plan import (
     Instruction,
@@ -20,7 +20,7 @@ from ..plan import (
     tape,
 )
 from ..schema import show_bytes
-from ..spec.models import Optimizer, Sgd
+from ..spec.models import Optimizer, Sgd, SpecModel
 from . import tape as tapes
 from .allocator import Allocator, Storage
 from .draft import Draft
@@ -60,8 +60,10 @@ def _over_budget(draft: Draft, memory: Memory) -> list[Diagnostic]:
 class Simulation:
     """One training step, from the second on (momentum exists), under a pretend allocator."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, source: Shape | None = None) -> None:
         self.draft = draft
+        self.source = source  # shape of what the first block reads, where that is not the images
+        self.resident = 0  # bytes that live throughout
         config = draft.spec.config
         self.costs = tapes.Costs(config.data.batch_size, LOW_BYTES[config.train.precision])
         self.units = {unit.name: unit for unit in draft.units}
@@ -83,18 +85,19 @@ class Simulation:
 
     def _resident(self) -> None:
         """What lives through the whole step: parameters, their optimizer state, averages, buffers, the batch."""
+        config, batch = self.draft.spec.config, self.costs.batch
         for network in self.draft.networks.values():
-            count = network.graph.parameter_count
-            if network.group is None:
-                self.memory.new(4 * count, "EMA copies")
-            else:
-                self.memory.new(4 * count, "parameters")
-                self.memory.new(optimizer_bytes(self.draft.spec.config.train.optimizer, network.graph), "optimizer state")
-            self.memory.new(_buffer_bytes(network.graph), "buffers")
-        assert self.draft.info.shape is not None
-        batch = self.costs.batch
-        self.values[features(-1)] = self.memory.new(4 * numel(self.draft.info.shape) * batch, "inputs")
+            for category, size in resident(config, network).items():
+                self.memory.new(size, category)
         self.memory.new(8 * batch, "inputs")  # labels
+        assert self.draft.info.shape is not None
+        images = self.memory.new(4 * numel(self.draft.info.shape) * batch, "inputs")
+        self.resident = self.memory.total
+        self.values[features(-1)] = images if self.source is None else self._features(self.source)
+
+    def _features(self, shape: Shape) -> Storage:
+        width = self.costs.low
+        return self.memory.new(numel(shape) * self.costs.batch * width, "activations", width)
 
     def _forward(self, i: Instruction) -> None:
         network = self.draft.networks[f"block{i.block}"]
@@ -196,6 +199,20 @@ def ran(link: LinkPlan) -> tuple[str, ...]:
     if link.bias is None:
         return (link.ema,)
     return (link.bias,) if link.mode == "parameter" else (link.bias, link.ema)
+
+
+def resident(config: SpecModel, network: Network) -> dict[str, int]:
+    """Bytes of a network's state, by category."""
+    size = 4 * network.graph.parameter_count
+    found = {"buffers": _buffer_bytes(network.graph)}
+    if network.group is None:
+        return found | {"EMA copies": size}
+    return found | {"parameters": size, "optimizer state": optimizer_bytes(config.train.optimizer, network.graph)}
+
+
+def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
+    """Bytes of the networks' state."""
+    return sum(size for network in networks for size in resident(config, network).values())
 
 
 def optimizer_bytes(optimizer: Optimizer, graph: Graph) -> int:

@@ -12,8 +12,8 @@ from ..heads import Context, Head, HeadError, Ramp
 from ..plan import HeadPlan, PatchGrid, Unit
 from ..spec.models import Auxiliary, Level, merge
 from .draft import Draft
-from .partition import covered
 from .links import check_links, form_links
+from .partition import covered
 from .site import Site
 
 
@@ -21,9 +21,9 @@ def form_units(draft: Draft) -> Draft:
     """Build every level's units: heads and EMA links at the end of each window, the backbone's own head at the last."""
     found = list(_check_levels(draft))
     complete = not any(d.is_error for d in found)
-    networks, units, sites = dict(draft.networks), [], list(_sites(draft))
+    networks, units, sites = dict(draft.networks), [], list(sites_at(draft, len(draft.blocks)))
     for site in sites:
-        unit = _unit(site)
+        unit = build_unit(site)
         networks |= site.networks
         units.append(unit)
     found += _merged((site.name, diagnostic) for site in sites for diagnostic in site.found)
@@ -44,8 +44,8 @@ def _merged(found: Iterable[tuple[str, Diagnostic]]) -> Iterator[Diagnostic]:
         yield replace(first, help=(*help, *first.help))
 
 
-def _sites(draft: Draft) -> Iterator[Site]:
-    count = len(draft.blocks)
+def sites_at(draft: Draft, count: int) -> Iterator[Site]:
+    """The places of all units, where the backbone has `count` blocks (a search looks at some of them only)."""
     for number, level in enumerate(draft.spec.config.levels):
         for end in draft.blocks[level.first_end :]:
             if end.index not in level.skip:
@@ -77,7 +77,8 @@ def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -
     return draft.spec.error("SPC406", message, *at, label=label)
 
 
-def _unit(site: Site) -> Unit:
+def build_unit(site: Site) -> Unit:
+    """The unit of a place, its networks registered there."""
     if site.last:
         final = HeadPlan("final", "classification", "cross_entropy", "labels", site.weight)
         own = (final,) if site.weight or _keeps_dead(site) else ()

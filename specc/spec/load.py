@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -26,6 +26,10 @@ class Spec:
     def sources(self) -> Mapping[str, str]:
         """The texts that positions point into, by file name."""
         return self.tree.sources
+
+    def with_config(self, config: SpecModel) -> Spec:
+        """The same text, read as another configuration: what a search tries."""
+        return replace(self, config=config)
 
     def span(self, *path: str | int, key: bool = False) -> Span:
         """Where the spec says `path`; the nearest thing around it where it says nothing."""
@@ -62,9 +66,12 @@ class Reading:
 
 def read_spec(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Reading:
     """Read a spec file; `OSError` when that cannot be done."""
-    raw, name = read_bytes(source), os.fspath(source)
-    tree, found = parse_bytes(raw, name)
-    return _reading(tree, found, overrides, {name: decode(raw)})
+    return read_bytes_as_spec(read_bytes(source), os.fspath(source), overrides)
+
+
+def read_bytes_as_spec(raw: bytes, name: str, overrides: Sequence[str] = ()) -> Reading:
+    """Read a spec from the bytes of a file."""
+    return _reading(*parse_bytes(raw, name), overrides, {name: decode(raw)})
 
 
 def parse_spec(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Reading:
