@@ -88,7 +88,7 @@ def main() -> None:
     print(f"import torch                      {times['import_torch']:.3f} s")
     print(f"specc validate hpff_imagenet.yaml {times['hpff_imagenet']:.3f} s   ratio {ratio:.3f} (limit {RATIO_LIMIT})")
     print(f"validate 1,000 layers             {times['layers_1000']:.3f} s")
-    print(f"validate 5,000 layers             {times['layers_5000']:.3f} s   factor {growth:.2f} (limit {GROWTH_LIMIT})")
+    print(f"validate 5,000 layers             {times['layers_5000']:.3f} s   {growth:.2f} times (limit {GROWTH_LIMIT})")
     if arguments.json:
         limits = {"ratio": RATIO_LIMIT, "growth": GROWTH_LIMIT}
         document = {"format_version": 1, "seconds": times, "ratio": ratio, "growth": growth, "limits": limits}

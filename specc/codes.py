@@ -86,7 +86,10 @@ CODES: dict[str, Code] = {
     "SPC304": Code("no number a class at the end", _SHAPES),
     "SPC305": Code("loose end", ("backbone",)),
     "SPC306": Code("layer read before it is made", ("backbone",)),
-    "SPC307": Code("nothing left to shrink", _SHAPES),
+    "SPC307": Code("unknown torchvision model", _SHAPES),
+    "SPC308": Code("torchvision model cannot be traced", _SHAPES),
+    "SPC309": Code("torchvision model not traced yet", _SHAPES),
+    "SPC310": Code("nothing left to shrink", _SHAPES),
     # local learning
     "SPC401": Code("not a legal cut", ("backbone",)),
     "SPC402": Code("too many blocks", _BLOCKS),

@@ -99,7 +99,7 @@ def quoted_number(spec: Spec) -> Damage:
 
 
 def collection_to_number(spec: Spec) -> Damage:
-    collections = [p for p, v in walk(spec.tree.data) if isinstance(v, (dict, list)) and v and p and str in map(type, p)]
+    collections = [p for p, v in walk(spec.tree.data) if isinstance(v, (dict, list)) and v and p]
     inner = [p for p in collections if kinds_at(p, spec.tree.data) and float not in kinds_at(p, spec.tree.data)]
     flow = [p for p in inner if spec.tree.values[p].line == spec.tree.values[p].end_line]
     path = spec.choose([p for p in flow if not any(isinstance(part, int) for part in p)])
@@ -253,7 +253,7 @@ def empty_value(spec: Spec) -> Damage:
 
 
 def other_value(spec: Spec) -> Damage:
-    values = ("0", "-1", "1e400", "null", "[]", "{}", "''", "next", "9" * 30, "true", ".nan", "{a: {b: [1]}}", "[1, [2]]")
+    values = ("0", "-1", "1e400", "null", "[]", "{}", "''", "next", "9" * 30, "true", ".nan", "{a: {b: [1]}}", "[[2]]")
     return spec.put(spec.choose([p for p in spec.tree.values if p]), lambda _: spec.random.choice(values))[0], None
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from .ops import Op, Shape, numel
+from .ops import Op, Saved, Shape, numel
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 INPUT = "input"  # the name of a graph's one input
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
-    """One op at its place: what it reads and what shapes pass through it (without the batch)."""
+    """One op at its place: what it reads and what shapes pass through it (without the batch).
+
+    What the op says of these shapes is asked once and kept: a search over cuts asks thousands of times.
+    """
 
     name: str
     op: Op
@@ -26,20 +29,35 @@ class Node:
     in_shapes: tuple[Shape, ...]
     shape: Shape
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, Shape]:
         """Trainable tensors by torch name."""
         return self.op.parameters(*self.in_shapes)
 
-    @property
+    @cached_property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(map(numel, self.parameters.values()))
+
+    @cached_property
     def buffers(self) -> dict[str, Shape]:
         """State tensors by torch name."""
         return self.op.buffers(*self.in_shapes)
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """FLOPs of one sample's forward."""
         return self.op.flops(self.in_shapes, self.shape)
+
+    @cached_property
+    def saved(self) -> Saved:
+        """What autograd keeps for the backward."""
+        return self.op.saved(self.in_shapes, self.shape)
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers of one sample's result."""
+        return numel(self.shape)
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class Graph:
     @property
     def parameter_count(self) -> int:
         """Trainable numbers."""
-        return sum(numel(s) for s in self.parameters.values())
+        return sum(node.parameter_count for node in self.nodes)
 
     @property
     def flops(self) -> int:
@@ -96,7 +114,7 @@ def _spare(producer: Node | None) -> bool:
     return (
         producer is not None
         and not producer.op.view
-        and not producer.op.saved(producer.in_shapes, producer.shape).output
+        and not producer.saved.output
     )
 
 
@@ -186,4 +204,6 @@ class BackboneGraph:
 
 def rewire(node: Node, names: dict[str, str]) -> Node:
     """The node with its inputs renamed."""
+    if names.keys().isdisjoint(node.inputs):
+        return node
     return replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))

@@ -38,10 +38,10 @@ def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tupl
         for node in layer.nodes:
             if node.in_shapes[0][1:] == (1, 1) and getattr(node.op, "stride", 1) not in (1, (1, 1)):
                 height, width = data.image_size
-                message = f"`{layer.name}` shrinks features that are 1×1 already: the images have {height}×{width} pixels"
+                message = f"`{layer.name}` shrinks features that are 1×1 already: images of {height}×{width} are small"
                 help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
                 beside = _image_size(draft, data)
-                return (spec.warning("SPC307", message, *layer.path, label="nothing left to shrink", help=help,
+                return (spec.warning("SPC310", message, *layer.path, label="nothing left to shrink", help=help,
                                      secondary=beside, key=len(layer.path) == 1),)  # fmt: skip
     return ()
 

@@ -72,11 +72,11 @@ class Simulation:
         self.tapes: dict[str, tapes.Tape] = {}
         self.grads: dict[str, dict[str, Storage]] = {}
 
-    def run(self) -> Memory:
-        """The timeline of the whole step."""
+    def run(self, until: int | None = None) -> Memory:
+        """The timeline of the whole step, or of its first `until` instructions."""
         self._resident()
         moments = []
-        for i, instruction in enumerate(self.draft.instructions):
+        for i, instruction in enumerate(self.draft.instructions[:until]):
             self.memory.begin()
             getattr(self, f"_{instruction.kind}")(instruction)
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
@@ -111,6 +111,8 @@ class Simulation:
             self.tapes[tape(i.block)] = recorded
         if i.input_grad:
             self.values[f"{tape(i.block)}.input"] = self.memory.hold(source)  # a leaf lives as long as the graph
+        if i.block == 0 and self.source is not None:
+            self.memory.drop(self.values.pop(features(-1)))
 
     def _branch(self, i: Instruction) -> None:
         unit = self.units[i.unit]

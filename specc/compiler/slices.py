@@ -64,8 +64,8 @@ class Slices:
         draft = mini_draft(self.draft, config, self.graph, ends, only)
         draft = schedule(draft.having(tasks=hazards(list(tasks(draft)))))
         simulation = Simulation(draft, source=draft.blocks[0].input if ends[0] != START else None)
-        moments = simulation.run().timeline
         first, last = _span(draft.instructions, target)
+        moments = simulation.run(last).timeline
         local = max(m.bytes for m in moments[first:last]) - simulation.resident
         own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{target}.")]
         return Slice(local, resident_bytes(self.config, own), _flops(draft, target))

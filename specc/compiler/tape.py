@@ -93,12 +93,12 @@ def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], 
     if node.op.view or inplace:
         return memory.hold(inputs[0])
     width = max((s.width for s in inputs), default=4) if node.op.autocast == "same" else costs.width(node)
-    return memory.new(numel(node.shape) * costs.batch * width, "activations", width)
+    return memory.new(node.size * costs.batch * width, "activations", width)
 
 
 def _keep(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], copies: dict[int | str, Storage],
           out: Storage, trainable: bool) -> list[Storage]:  # fmt: skip
-    saved = node.op.saved(node.in_shapes, node.shape)
+    saved = node.saved
     kept = [memory.hold(copies.get(i, inputs[i])) for i in saved.inputs if trainable or not saved.if_trained]
     kept += [memory.hold(copy) for name, copy in copies.items() if isinstance(name, str)]
     if saved.output:

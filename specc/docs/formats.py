@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specc.check import check_text
 from specc.codes import CODES
-from specc.render import render
+from specc.render import FORMATS, render
 
 EXAMPLE = """specc: 1
 name: example
@@ -23,7 +23,7 @@ follow from other errors are left out. `--format` chooses how:
 
 | format | for | goes to |
 |---|---|---|
-| `human` (default) | people: the text, marks under it, help. Colour on a terminal only, and not where `NO_COLOR` is set | stderr |
+| `human` (default) | people: the text, marks under it, help; colour on a terminal without `NO_COLOR` | stderr |
 | `concise` | grep and editors: `file:line:column: severity[CODE]: message` | stdout |
 | `json` | programs: one document, see below | stdout |
 | `github` | GitHub Actions: workflow commands that annotate the lines of a pull request | stdout |
@@ -57,7 +57,8 @@ def formats() -> str:
     """The page as Markdown."""
     report = check_text(EXAMPLE, "example.yaml")
     parts = [HEAD, "The examples all show what is wrong with this spec:", f"```yaml\n{EXAMPLE}```\n"]
-    for name, language in {"human": "text", "concise": "text", "json": "json", "github": "text", "sarif": "json"}.items():
+    for name in FORMATS:
+        language = "json" if name in ("json", "sarif") else "text"
         parts.append(f"## `--format {name}`\n")
         if name == "json":
             parts.append(JSON_FIELDS)
