@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from specc.backbone.graph import INPUT
+from specc.backbone.graph import INPUT, Graph
 from specc.backbone.ops import Op
 from specc.plan import Network
 
@@ -24,25 +26,21 @@ class GraphModule(nn.Module):
         self.network = network
         graph = network.graph
         self.parts = nn.ModuleList(BUILDERS[node.op.name](node.op, node.in_shapes) for node in graph.nodes)
-        for node, part in zip(graph.nodes, self.parts, strict=True):
-            if node.name in graph.overwriting:
-                part.inplace = True  # type: ignore[assignment]
-        self._dying = _last_uses(network)
+        self._runs: list[Run] = []
+        first = 0
+        for piece in graph.pieces(network.pieces or (len(graph.nodes),)) if graph.nodes else ():
+            self._runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)]))
+            first += len(piece.nodes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the graph on one batch."""
-        values = {INPUT: x}
-        del x  # the caller decides how long the input lives
-        graph = self.network.graph
-        for node, part, dying in zip(graph.nodes, self.parts, self._dying, strict=True):
-            inputs = [values[name] for name in node.inputs]
-            if node.op.name == "sigmoid" and node.name == graph.output:
-                inputs = [at_least_fp32(value) for value in inputs]  # bf16 rounds 0.998 to 1, whose loss has no bound
-            values[node.name] = part(*inputs)
-            del inputs
-            for name in dying:
-                del values[name]
-        return values[graph.output]
+        """Run the graph on one batch; the caller decides how long `x` lives."""
+        if not (self.network.pieces and torch.is_grad_enabled()):
+            for run in self._runs:
+                x = run(x)
+            return x
+        for run in self._runs:
+            x = checkpoint(run, x, use_reentrant=False, context_fn=run.contexts)
+        return x
 
     def canonical_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters by canonical name."""
@@ -58,19 +56,65 @@ class GraphModule(nn.Module):
 
     def track(self, on: bool) -> None:
         """Whether training forwards update the running statistics."""
-        for part in self.parts:
-            if isinstance(part, BatchNorm):
-                part.tracking = on
+        for run in self._runs:
+            run.track(on)
+
+
+class Run:
+    """A piece of a network: nodes in order, every value dies with its last reader."""
+
+    def __init__(self, graph: Graph, parts: list[nn.Module]) -> None:
+        self.graph, self.parts = graph, parts
+        for node, part in zip(graph.nodes, parts, strict=True):
+            if node.name in graph.overwriting:
+                part.inplace = True  # type: ignore[assignment]
+        self._dying = _last_uses(graph)
+        self._norms = [part for part in parts if isinstance(part, BatchNorm)]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The piece's output."""
+        values = {INPUT: x}
+        del x
+        for node, part, dying in zip(self.graph.nodes, self.parts, self._dying, strict=True):
+            inputs = [values[name] for name in node.inputs]
+            if node.op.autocast == "full":
+                inputs = [at_least_fp32(value) for value in inputs]
+            values[node.name] = part(*inputs)
+            del inputs
+            for name in dying:
+                del values[name]
+        return values[self.graph.output]
+
+    def track(self, on: bool) -> None:
+        """Whether training forwards update the running statistics."""
+        for norm in self._norms:
+            norm.tracking = on
+
+    def contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """What surrounds the forward, and what surrounds each recomputation."""
+        return nullcontext(), Untracked(self)
+
+
+class Untracked(AbstractContextManager[None]):
+    """A second pass over a batch, which must not count twice in the running statistics; may be entered again."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        self.run.track(False)
+
+    def __exit__(self, *_: object) -> None:
+        self.run.track(True)
 
 
 def at_least_fp32(x: Tensor) -> Tensor:
-    """Probabilities are close to one more often than half precision can say."""
+    """bf16 and fp16 widened, fp32 and fp64 as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _last_uses(network: Network) -> list[tuple[str, ...]]:
+def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
     """For every node, the values that nobody reads after it."""
-    graph = network.graph
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     dying: list[list[str]] = [[] for _ in graph.nodes]
     for name, i in last.items():

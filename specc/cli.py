@@ -124,7 +124,9 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
 @main.command()
 @click.argument("run_dir", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--format", "names", type=click.Choice(("torchvision", "canonical")),
+    "--format",
+    "names",
+    type=click.Choice(("torchvision", "canonical")),
     help="Names of the tensors; by default torchvision's where it has the model.",
 )
 @click.option(

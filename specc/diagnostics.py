@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from os.path import commonprefix
 from types import MappingProxyType
 
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 _LISTED = 12  # so many valid names are read at a glance; a longer list is cut
+_TIED = 20  # so many equally good guesses are looked at
 _COMPARED = 200  # difflib takes about 10 us a pair, and a spec may hold thousands of layer names
 
 
@@ -136,8 +138,15 @@ def _fold(name: str) -> str:
 
 def _nearest(name: str, names: list[str]) -> str | None:
     folded = {_fold(candidate): candidate for candidate in reversed(_comparable(name, names))}
-    matches = difflib.get_close_matches(_fold(name)[:80], folded, n=1)
-    return folded[matches[0]] if matches else None
+    wanted = _fold(name)[:80]
+    matches = difflib.get_close_matches(wanted, folded, n=_TIED)
+    best = max(matches, key=lambda match: _likeness(wanted, match), default=None)
+    return folded[best] if best else None
+
+
+def _likeness(wanted: str, match: str) -> tuple[float, int]:
+    """How alike two names are; of equally alike ones, that which begins alike (`stage2.9`: `stage2.0`)."""
+    return difflib.SequenceMatcher(None, match, wanted).ratio(), len(commonprefix((wanted, match)))
 
 
 def _comparable(name: str, names: list[str]) -> list[str]:

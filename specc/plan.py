@@ -57,6 +57,7 @@ class Network:
     prefix: str
     graph: Graph
     group: str | None
+    pieces: tuple[int, ...] = ()  # nodes that are recomputed together in the backward; empty: all is kept
 
     @property
     def parameters(self) -> dict[str, Shape]:

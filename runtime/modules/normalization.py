@@ -26,7 +26,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C) or (N, C, H, W)."""
-        mean, var = (self.running_mean, self.running_var) if self.tracking or not self.training else (None, None)
+        mean, var = self.running_mean, self.running_var
+        if self.training and not self.tracking and mean is not None and var is not None:
+            mean, var = mean.clone(), var.clone()  # passed, not left out: a recomputation must save as many tensors
         if self.training and self.tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(self.updates)
         return F.batch_norm(input, mean, var, self.weight, self.bias, self.training, self.factor, self.eps)

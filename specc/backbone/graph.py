@@ -92,6 +92,15 @@ class Graph:
         """FLOPs of one sample's forward."""
         return sum(n.flops for n in self.nodes)
 
+    def pieces(self, sizes: tuple[int, ...]) -> tuple[Graph, ...]:
+        """The graph in successive pieces of so many nodes, each reading only what the one before hands on."""
+        found, first, shape, outer = [], 0, self.input, INPUT
+        for size in sizes:
+            nodes = self.nodes[first : first + size]
+            found.append(Graph(shape, tuple(rewire(node, {outer: INPUT}) for node in nodes)))
+            first, shape, outer = first + size, nodes[-1].shape, nodes[-1].name
+        return tuple(found)
+
     def uses(self) -> dict[str, int]:
         """How many inputs read each value."""
         counts = {INPUT: 0} | {node.name: 0 for node in self.nodes}
@@ -111,11 +120,7 @@ class Graph:
 
 def _spare(producer: Node | None) -> bool:
     """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
-    return (
-        producer is not None
-        and not producer.op.view
-        and not producer.saved.output
-    )
+    return producer is not None and not producer.op.view and not producer.saved.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,16 @@ class BackboneGraph:
         shape, outer = (before.shape, before.nodes[-1].name) if before else (self.input, INPUT)
         nodes = (node for layer in self.layers[first : last + 1] for node in layer.nodes)
         return Graph(shape, tuple(rewire(node, {outer: INPUT}) for node in nodes))
+
+    def piece_sizes(self, first: int, last: int) -> tuple[int, ...]:
+        """Numbers of nodes between the legal cuts inside layers first..last: what recomputation takes at a time."""
+        legal, sizes, open_nodes = set(self.cuts), [], 0
+        for i in range(first, last + 1):
+            open_nodes += len(self.layers[i].nodes)
+            if open_nodes and (i == last or self.layers[i].name in legal):
+                sizes.append(open_nodes)
+                open_nodes = 0
+        return tuple(sizes)
 
     def copy_of(self, first: int, count: int) -> Graph:
         """Layers first..first+count-1 under names of their own, as an EMA link copies them."""

@@ -121,7 +121,7 @@ class Bottleneck(Macro):
 
 @dataclass(frozen=True, slots=True)
 class Mlp(Macro):
-    """Linear, GELU, linear back to the input's width, with dropout after each (Dosovitskiy et al. 2021, section 3.1)."""
+    """Linear, GELU, linear back to the input's width, dropout after each (Dosovitskiy et al. 2021, section 3.1)."""
 
     hidden: int
     dropout: float = 0.0

@@ -102,8 +102,8 @@ class Simulation:
     def _forward(self, i: Instruction) -> None:
         network = self.draft.networks[f"block{i.block}"]
         source = self.values[features(i.block - 1)]
-        out, recorded = tapes.forward(
-            self.memory, self.costs, network.graph, source, record=i.needs_grad, input_grad=i.input_grad
+        out, recorded = tapes.forward_in_pieces(
+            self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad
         )
         self.values[features(i.block)] = out
         if i.needs_grad:

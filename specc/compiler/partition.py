@@ -31,7 +31,9 @@ def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
         beside = (Label(draft.spec.span("backbone", key=True), f"can be cut in {places} places"),)
         at, help = ("split", "blocks"), ("fewer blocks, or a deeper backbone",)
-        return [], [draft.spec.error("SPC402", message, *at, label=f"at most {places + 1}", help=help, secondary=beside)]
+        return [], [
+            draft.spec.error("SPC402", message, *at, label=f"at most {places + 1}", help=help, secondary=beside)
+        ]
     return place_cuts(graph, count, split.by), []
 
 
@@ -113,7 +115,8 @@ def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict
         name = f"block{i}"
         layers = tuple(layer.name for layer in graph.layers[first : last + 1])
         blocks.append(Block(i, name, layers, part.input, part.shape))
-        networks[name] = Network(name, "", part, group=name)
+        pieces = graph.piece_sizes(first, last) if draft.spec.config.train.recompute else ()
+        networks[name] = Network(name, "", part, name, pieces)
     return tuple(blocks), networks
 
 

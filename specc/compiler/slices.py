@@ -97,7 +97,8 @@ def mini_draft(draft: Draft, config: SpecModel, graph: BackboneGraph, ends: list
         part = graph.part(before + 1, last)
         names = tuple(layer.name for layer in graph.layers[before + 1 : last + 1])
         blocks.append(Block(i, f"block{i}", names, part.input, part.shape))
-        networks[f"block{i}"] = Network(f"block{i}", "", part, f"block{i}")
+        pieces = graph.piece_sizes(before + 1, last) if config.train.recompute else ()
+        networks[f"block{i}"] = Network(f"block{i}", "", part, f"block{i}", pieces)
     count = len(blocks) if ends[-1] == len(graph.layers) - 1 else len(blocks) + 1
     spec = draft.spec.with_config(config)
     mini = Draft(spec, (), draft.data, graph, tuple(blocks), networks)

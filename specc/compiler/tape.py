@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..backbone.graph import INPUT, Graph, Node
 from ..backbone.ops import numel
+from ..plan import Network
 from .allocator import Allocator, Storage
 
 GRADIENT = "gradients of activations"
@@ -46,6 +47,23 @@ class Tape:
     graph: Graph
     trainable: bool
     entries: list[Kept] = field(default_factory=list)
+    pieces: list[tuple[Graph, Storage]] = field(default_factory=list)  # to be recomputed, with what enters each
+    input_grad: bool = False
+
+
+def forward_in_pieces(memory: Allocator, costs: Costs, network: Network, source: Storage, *, record: bool,
+                      input_grad: bool = False) -> tuple[Storage, Tape]:  # fmt: skip
+    """Run a network of which only what enters each piece is kept; see `Network.pieces`."""
+    if not network.pieces or not record:
+        return forward(memory, costs, network.graph, source, record=record, input_grad=input_grad)
+    tape = Tape(network.graph, trainable=True, input_grad=input_grad)
+    value = memory.hold(source)
+    for graph in network.graph.pieces(network.pieces):
+        out, _ = forward(memory, costs, graph, value, record=False)
+        tape.pieces.append((graph, value))  # the tape holds it from here on
+        value = memory.hold(out)
+        memory.drop(out)
+    return value, tape
 
 
 def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, record: bool, trainable: bool = True,
@@ -116,6 +134,8 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
     The caller holds `gradient` throughout, as Python does in `torch.autograd.backward`, unless it is `owned` by the
     engine alone, as below a loss.
     """
+    if tape.pieces:
+        return _backward_in_pieces(memory, costs, tape, gradient, grads, prefix, retain=retain, input_grad=input_grad)
     flowing = {tape.graph.output: gradient if owned else memory.hold(gradient)}
     for kept in reversed(tape.entries):
         incoming = flowing.pop(kept.node.name)
@@ -133,6 +153,23 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
     found = flowing.pop(INPUT, None)
     memory.drop(*flowing.values())
     return found
+
+
+def _backward_in_pieces(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage],
+                        prefix: str, *, retain: bool, input_grad: bool) -> Storage | None:  # fmt: skip
+    """Recompute each piece, the last first, and go back through it; the input's gradient is returned."""
+    incoming: Storage | None = memory.hold(gradient)
+    for i, (graph, source) in reversed(list(enumerate(tape.pieces))):
+        assert incoming is not None
+        wanted = i > 0 or tape.input_grad
+        out, again = forward(memory, costs, graph, source, record=True, input_grad=wanted)
+        memory.drop(out)
+        incoming = backward(memory, costs, again, incoming, grads, prefix, input_grad=i > 0 or input_grad, owned=True)
+        if not retain:
+            memory.drop(source)
+    if not retain:
+        tape.pieces.clear()
+    return incoming
 
 
 def _input_gradient(

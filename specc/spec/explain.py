@@ -177,7 +177,7 @@ def _kind_help(detail: ErrorDetails, path: Path, tree: Tree) -> tuple[str, ...]:
     if isinstance(value, str) and kind in ("a number", "a whole number"):
         return ("take the quotes away: the text is a number",) if _is_number(value) else ()
     if kind == "text":
-        return (f"put it into quotes if it is meant as text: `\"{value}\"`",) if isinstance(value, (int, float)) else ()
+        return (f'put it into quotes if it is meant as text: `"{value}"`',) if isinstance(value, (int, float)) else ()
     if kind == "a list":
         return ("put `- ` in front of each item, or write `[a, b]`",)
     model = model_at(path, tree.data)
@@ -191,7 +191,7 @@ def _nothing_help(path: Path, kind: str, tree: Tree) -> tuple[str, ...]:
 
 
 def strays_of(path: Path, tree: Tree) -> list[str]:
-    """Keys at the top of the spec that belong into the section at `path`, which is empty: the indentation is missing."""
+    """Keys at the top of the spec that belong under the empty section at `path`: they were not indented."""
     model = model_at(path, None) if len(path) == 1 and tree.data.get(path[0]) is None else None
     outer = keys_of(ROOT)
     return [str(k) for k in tree.data if str(k) in keys_of(model) and str(k) not in outer] if model else []
@@ -224,7 +224,7 @@ def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
     where, value = place(path), show(detail["input"])
     if kind in _COMPARISONS:
         rule = _COMPARISONS[kind].format(**context)
-        return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"not {rule}")
+        return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"expected {rule}")
     if kind == "finite_number":
         return Diagnostic("SPC106", f"{where} is {value}, which is not a finite number", tree.span(path), "not finite")
     if kind in ("too_short", "too_long"):

@@ -100,7 +100,9 @@ class Auxiliary(Config):
     classifier: Classifier | None = Field(None, description="a local classifier")
     pointwise: Pointwise | None = Field(None, description="DGL's classifier: pointwise convolutions and an MLP")
     pooled_linear: PooledLinear | None = Field(None, description="PredSim's classifier: pooling and one linear layer")
-    augmented: Augmented | None = Field(None, description="AugLocal's classifier: layers shaped like the backbone's rest")
+    augmented: Augmented | None = Field(
+        None, description="AugLocal's classifier: layers shaped like the backbone's rest"
+    )
     periodic: Periodic | None = Field(None, description="LLS: fixed periodic vectors instead of a trained classifier")
     similarity: Similarity | None = Field(None, description="PredSim's similarity matching")
     reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
@@ -161,7 +163,9 @@ class EmaLink(Config):
         description="`branch`: a trainable copy beside the average, outputs added (MAN's released code); `scaled`: "
         "s branch + (2 - s) average with one trained s (MAN++); `parameter`: a trained tensor added to each averaged one",
     )
-    average_buffers: Bool = Field(False, description="average running statistics too; by default the copy keeps its own")
+    average_buffers: Bool = Field(
+        False, description="average running statistics too; by default the copy keeps its own"
+    )
     init: Literal["independent", "copy"] = Field(
         "independent", description="both copies drawn anew (MAN's released code) or started at the source's values"
     )
@@ -243,6 +247,9 @@ class Train(Config):
     optimizer: Optimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
+    recompute: Bool = Field(
+        False, description="activation checkpointing: keep what enters each layer, compute the rest again"
+    )
     seed: Index = Field(0, description="every random draw derives from it")
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
