@@ -55,9 +55,13 @@ class Model:
             tensor: Tensor
             for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
                 for name, tensor in part.named_parameters():
-                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op, seed)
+                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.initial(name), seed)
+                fixed: dict[str, Tensor] = getattr(part, "fixed_buffers", {})
                 for name, tensor in part.named_buffers():
-                    tensor.fill_(1 if name == "running_var" else 0)
+                    if name in fixed:
+                        tensor.copy_(fixed[name])
+                    else:
+                        tensor.fill_(1 if name == "running_var" else 0)
         for link in self.links:
             start_link(self, link)
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from specc.backbone.graph import INPUT, Graph
-from specc.backbone.ops import Op
 from specc.plan import Network
 
 from .modules import BUILDERS, BatchNorm
@@ -123,13 +122,13 @@ def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
 
 
 @torch.no_grad()
-def initialise(name: str, tensor: Tensor, op: Op, seed: int) -> None:
+def initialise(name: str, tensor: Tensor, constant: float | None, seed: int) -> None:
     """Draw one parameter from (seed, name) alone, so that a network starts the same in every method.
 
     Convolutions: normal with variance 2 / (k² · out) (He et al. 2015, fan-out). Matrices: uniform within 1/√in, torch's
-    default. Embeddings: normal with standard deviation 0.02 (Dosovitskiy et al. 2021). The rest starts as its op says.
+    default. Embeddings: normal with standard deviation 0.02 (Dosovitskiy et al. 2021). The rest is filled with the
+    constant that its op gives.
     """
-    constant = op.initial(name.rpartition(".")[2])
     if constant is not None:
         tensor.fill_(constant)
         return

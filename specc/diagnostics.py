@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from os.path import commonprefix
+from itertools import takewhile
 from types import MappingProxyType
 
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
@@ -146,7 +146,8 @@ def _nearest(name: str, names: list[str]) -> str | None:
 
 def _likeness(wanted: str, match: str) -> tuple[float, int]:
     """How alike two names are; of equally alike ones, that which begins alike (`stage2.9`: `stage2.0`)."""
-    return difflib.SequenceMatcher(None, match, wanted).ratio(), len(commonprefix((wanted, match)))
+    common = takewhile(lambda pair: pair[0] == pair[1], zip(wanted, match, strict=False))
+    return difflib.SequenceMatcher(None, match, wanted).ratio(), sum(1 for _ in common)
 
 
 def _comparable(name: str, names: list[str]) -> list[str]:

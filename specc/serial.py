@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
-from .backbone.ops import OPS, Op
+from .backbone.ops import BY_NAME, Op
 from .backbone.ops.entry import make, plain
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def _read_tuple(arms: tuple[Any, ...], value: list[Any]) -> tuple[Any, ...]:
 
 def _read_class(kind: type, value: Any) -> Any:
     if issubclass(kind, Op):
-        return make(OPS[value["op"]], {k: v for k, v in value.items() if k != "op"})
+        return make(BY_NAME[value["op"]], {k: v for k, v in value.items() if k != "op"})
     if issubclass(kind, BaseModel):
         return kind.model_validate(value)
     if is_dataclass(kind):

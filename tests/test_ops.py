@@ -162,7 +162,8 @@ def storage(x: Tensor) -> int:
 
 
 def test_every_op_has_a_builder_and_a_case_and_nothing_else_has() -> None:
-    assert set(OPS) == set(BUILDERS) == set(CASES)
+    assert {*OPS, "opaque"} == set(BUILDERS)
+    assert set(OPS) == set(CASES)
 
 
 @each_op

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, basis, convolution, merging, pooling, scaling, shaping, tokens  # noqa: F401
+from . import activation, basis, convolution, merging, opaque, pooling, scaling, shaping, tokens  # noqa: F401
 from .normalization import BatchNorm
 from .registry import BUILDERS, Builder, Call, builder
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from unittest.mock import patch
 
 from ..diagnostics import did_you_mean
 from .graph import BackboneGraph
@@ -152,8 +153,12 @@ def _build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float
         options["input_size"] = image[1:]
     if model in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}
+    def skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Instead of `trunc_normal_`, which draws again until all numbers are near."""
+        return tensor.normal_()
+
     try:
-        with Undrawn():
+        with Undrawn(), patch.object(torch.nn.init, "trunc_normal_", skip):
             network = models.get_model(model, **options)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise _misfit(model, image, error) from None
@@ -174,6 +179,8 @@ def _trace(model: str, network: Any) -> tuple[Any, dict[str, str]]:
     import torch.fx
 
     class Tracer(torch.fx.Tracer):
+        proxy_buffer_attributes = True  # otherwise what is computed from them becomes a constant
+
         def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
             leaf = type(m).__name__ in LEAVES or is_squeeze_excitation(m)
             return leaf or super().is_leaf_module(m, module_qualified_name)

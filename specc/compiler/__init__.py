@@ -9,6 +9,7 @@ from ..diagnostics import Diagnostic, SpecError
 from ..plan import Plan
 from ..spec.load import Spec, doubtful
 from ..spec.source import Path
+from .budget import hold
 from .dependencies import depend
 from .doubts import genuine
 from .draft import Draft
@@ -23,7 +24,8 @@ from .units import form_units
 Pass = Callable[[Draft], Draft]
 
 CHECKS: tuple[Pass, ...] = (check_names, check_options, expand, partition, form_units)  # what a spec can be wrong about
-PASSES: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
+PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
+PASSES: tuple[Pass, ...] = (*PREDICTING, hold)
 
 
 def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[Path] = frozenset()) -> Draft:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from ..backbone.graph import Graph
 from ..backbone.ops import Shape, numel
-from ..diagnostics import Diagnostic, Severity
 from ..plan import (
     Instruction,
     LinkPlan,
@@ -19,7 +18,6 @@ from ..plan import (
     features,
     tape,
 )
-from ..schema import show_bytes
 from ..spec.models import Optimizer, Sgd, SpecModel
 from . import tape as tapes
 from .allocator import Allocator, Storage
@@ -30,31 +28,8 @@ LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 def measure(draft: Draft) -> Draft:
-    """Predict the timeline and hold its peak against the budget."""
-    memory = Simulation(draft).run()
-    return draft.having(*_over_budget(draft, memory), memory=memory)
-
-
-def _over_budget(draft: Draft, memory: Memory) -> list[Diagnostic]:
-    spec, budget = draft.spec, draft.spec.config.budget
-    if budget is None or memory.peak_bytes <= budget.memory:
-        return []
-    where = draft.instructions[memory.peak_instruction]
-    severity = Severity.ERROR if budget.on_exceed == "error" else Severity.WARNING
-    most = max(memory.categories, key=lambda name: memory.categories[name])
-    return [
-        Diagnostic(
-            "SPC501",
-            f"the predicted peak of {show_bytes(memory.peak_bytes)} is over the budget of {show_bytes(budget.memory)}",
-            spec.span("budget", "memory"),
-            f"{show_bytes(memory.peak_bytes - budget.memory)} too little",
-            severity,
-            help=(
-                f"the peak is at `{where}`; {show_bytes(memory.categories[most])} of it are {most}",
-                "more blocks (`split`), a smaller `data.batch_size` or a larger budget would help",
-            ),
-        )
-    ]
+    """Predict the timeline of one step."""
+    return draft.having(memory=Simulation(draft).run())
 
 
 class Simulation:

@@ -13,6 +13,7 @@ from .mobilenet_v3 import MobileNetV3
 from .resnet import ResNet
 from .resnet_cifar import ResNetCifar
 from .resnext import ResNeXt
+from .torchvision_model import TorchvisionModel
 from .vgg import Vgg
 from .vit import Vit
 from .wide_resnet import WideResNet
@@ -21,9 +22,10 @@ from .wide_resnet import WideResNet
 def family(value: Any) -> str | None:
     """Which kind of backbone a mapping describes: its `family`, or the one key that says the same."""
     if not isinstance(value, dict):
-        return getattr(value, "family", "layers") if isinstance(value, FAMILIES) else None
+        untagged = "torchvision" if isinstance(value, TorchvisionModel) else "layers"
+        return getattr(value, "family", untagged) if isinstance(value, FAMILIES) else None
     named = value.get("family")
-    return named if isinstance(named, str) else "layers" if "layers" in value else None
+    return named if isinstance(named, str) else next((key for key in ("layers", "torchvision") if key in value), None)
 
 
 Backbone = Annotated[
@@ -35,6 +37,7 @@ Backbone = Annotated[
     | Annotated[Vit, Tag("vit")]
     | Annotated[MobileNetV3, Tag("mobilenet_v3")]
     | Annotated[ConvNext, Tag("convnext")]
+    | Annotated[TorchvisionModel, Tag("torchvision")]
     | Annotated[Layers, Tag("layers")],
     Discriminator(family),
 ]
@@ -42,6 +45,6 @@ Backbone = Annotated[
 FAMILIES: tuple[type, ...] = tuple(get_args(arm)[0] for arm in get_args(get_args(Backbone)[0]))
 
 __all__ = [
-    "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar", "Vgg",
-    "Vit", "WideResNet",
+    "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar",
+    "TorchvisionModel", "Vgg", "Vit", "WideResNet",
 ]  # fmt: skip

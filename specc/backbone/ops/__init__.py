@@ -8,6 +8,7 @@ from .basis import PeriodicBasis
 from .convolution import Conv, Linear
 from .merging import Add, Concat, Mul
 from .normalization import BatchNorm, GroupNorm, LayerNorm
+from .opaque import Opaque
 from .pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
 from .scaling import Dropout, DropPath, LayerScale, SqueezeExcite
 from .shaping import Flatten, Resize, ToMap, ToTokens
@@ -28,10 +29,12 @@ OPS: dict[str, type[Op]] = {
     )
 }  # fmt: skip
 
+BY_NAME: dict[str, type[Op]] = {**OPS, Opaque.name: Opaque}  # what a plan may hold; nobody writes an opaque op
+
 __all__ = [
-    "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm", "ClassToken", "Concat", "Conv",
+    "BY_NAME", "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm", "ClassToken", "Concat", "Conv",
     "DropPath", "Dropout", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish", "LayerNorm",
-    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "PatchEmbed", "PeriodicBasis", "PositionEmbedding", "Relu", "Relu6",
+    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "Opaque", "PatchEmbed", "PeriodicBasis", "PositionEmbedding", "Relu", "Relu6",
     "Resize", "Saved", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Softmax", "SqueezeExcite", "Tanh",
     "ToMap", "ToTokens", "channels", "numel", "show",
 ]  # fmt: skip
