@@ -264,3 +264,6 @@ def console(*, stderr: bool) -> Console:
 
     made = Console(stderr=stderr, highlight=False)
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+from . import cli_budget  # noqa: E402, F401 - registers `fit` and `compare`

@@ -35,8 +35,11 @@ def backbone(model: str, image: Shape, classes: int) -> BackboneGraph:
 
 def extract(op: Opaque) -> Any:
     """The opaque op as a module on meta; `fixed_buffers` are the values of buffers that no training changes."""
+    from torch.utils._python_dispatch import _disable_current_modes
+
     part = op.part
-    return load(part.model, part.classes, part.image).module(part)
+    with _disable_current_modes():  # fake tensors must not get into the traced model
+        return load(part.model, part.classes, part.image).module(part)
 
 
 def _check_name(model: str) -> None:

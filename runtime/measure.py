@@ -1,0 +1,50 @@
+"""Measures a plan's step on random images: peak memory and time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from specc.plan import Plan
+
+from .meter import Meter
+from .session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one training step takes on a device."""
+
+    device: str
+    peak_bytes: int
+    seconds: float  # median
+
+
+def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
+    """Two metered steps, then `steps` timed ones."""
+    assert plan.data.shape is not None
+    assert plan.data.classes is not None
+    session = Session(plan, device)
+    generator = torch.Generator().manual_seed(0)
+    batch = plan.config.data.batch_size
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
+    images = ((torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std).to(device)
+    labels = torch.randint(plan.data.classes, (batch,), generator=generator).to(device)
+    meter = Meter(device, session.resident)
+    for _ in range(2):
+        meter.measure(lambda: session.train_step(images, labels), (images, labels))
+    return Measured(str(device), meter.peak_bytes, statistics.median(_timed(session, images, labels, steps)))
+
+
+def _timed(session: Session, images: torch.Tensor, labels: torch.Tensor, steps: int) -> list[float]:
+    seconds = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        session.train_step(images, labels)
+        if session.device.type == "cuda":
+            torch.cuda.synchronize(session.device)
+        seconds.append(time.perf_counter() - began)
+    return seconds

@@ -1,0 +1,122 @@
+"""The commands about memory: `fit` and `compare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli import compile_shown, console, errors_shown, fail, failures_shown, load, main
+from .diagnostics import SpecError
+
+if TYPE_CHECKING:
+    from .compiler.search import Result
+    from .plan import Plan
+
+ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
+
+
+class Memory(click.ParamType):
+    """A memory size such as ``4GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        from .schema import parse_bytes
+
+        try:
+            return int(parse_bytes(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@main.command()
+@click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--budget", type=Memory(), help="The most memory a step may take; by default the spec's own.")
+@click.option("--allow", default="split", show_default=True, help=f"What may change, of: {','.join(ALLOWED)}.")
+@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen spec to this file.")
+@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, write: Path | None, form: str) -> None:
+    """Find the fewest blocks whose predicted peak fits a budget, and where to cut."""
+    names = [name.strip() for name in allow.split(",")]
+    unknown = [name for name in names if name not in ALLOWED]
+    if unknown:
+        raise click.UsageError(f"--allow takes {', '.join(ALLOWED)}, not {', '.join(unknown)}")
+    with errors_shown(form):
+        loaded = load(spec, list(overrides))
+        result = _search(loaded, budget, names)
+    _show_fit(result, form)
+    if result.chosen is None:
+        from .compiler.search import shortfall
+
+        fail(1, shortfall(result), "allow more with --allow patches,recompute,precision,batch_size", "or raise --budget")
+    if write is not None:
+        from .compiler.search import written
+        from .spec.dump import dump
+
+        write.write_text(dump(written(result.chosen)), encoding="utf-8")
+        click.echo(f"wrote {write}", err=True)
+
+
+def _search(loaded: Any, budget: int | None, names: list[str]) -> Result:
+    from .compiler import CHECKS, run_passes
+    from .compiler.search import search
+
+    own = loaded.config.budget
+    limit = budget if budget is not None else own.memory if own else None
+    if limit is None:
+        raise click.UsageError("no budget: give --budget, or `budget.memory` in the spec")
+    if any(level.window == "all" for level in loaded.config.levels):
+        raise click.UsageError("fit needs levels with a number as their window; `all` keeps every block alive")
+    draft = run_passes(loaded, CHECKS)
+    if draft.failed:
+        raise SpecError(draft.diagnostics, loaded.sources)
+    return search(draft, limit, names)
+
+
+def _show_fit(result: Result, form: str) -> None:
+    from .view_budget import fit_document, fit_table
+
+    if form == "json":
+        click.echo(json.dumps(fit_document(result), indent=2))
+        return
+    console(stderr=False).print(fit_table(result))
+    if result.considered < result.legal:
+        click.echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
+    if result.chosen is not None:
+        row = result.chosen.row
+        after = f"after: [{', '.join(row.after)}]" if row.after else "blocks: 1"
+        click.echo("\n".join([f"split: {{{after}}}", *result.chosen.knobs]))
+
+
+@main.command()
+@click.argument("specs", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="SPEC...")
+@click.option("--run", "steps", type=click.IntRange(min=0), default=0, help="Also measure so many steps of each.")
+@click.option("--device", help="Where to measure: `cpu`, `cuda`, ...")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An override for every spec.")
+@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
+    """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
+    plans: list[Plan] = []
+    with errors_shown(form):
+        plans = [compile_shown(load(path, [*overrides, "budget=null"])) for path in specs]
+    measured: list[Any] = [None] * len(plans)
+    if steps:
+        with failures_shown():
+            from runtime import device as devices
+            from runtime.measure import measure
+
+            chosen = devices.choose(device, None)
+            measured = [measure(plan, chosen, steps) for plan in plans]
+    from .view_budget import compare_document, compare_table
+
+    if form == "json":
+        click.echo(json.dumps(compare_document(plans, measured), indent=2))
+    else:
+        console(stderr=False).print(compare_table(plans, measured))
+    sys.exit(0)

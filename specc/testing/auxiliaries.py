@@ -1,0 +1,215 @@
+"""Random levels, EMA links and heads for a given backbone and its cuts: legality is asked of the library beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ..backbone.graph import INPUT, BackboneGraph
+from ..backbone.ops import Shape, ShapeError
+from ..heads import Context
+from ..spec.models import Auxiliary
+from .entries import Document
+
+Weight = float | dict[str, float]
+
+LINK_MODES = ("branch", "none", "scaled", "parameter")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a unit with an auxiliary network ends: block, place in its level, units with heads in the level."""
+
+    block: int
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """A backbone that is cut: what levels, links and heads are drawn for."""
+
+    graph: BackboneGraph
+    cuts: tuple[int, ...]  # positions of the layers that end a block, the last block's left out
+    classes: int
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return len(self.cuts) + 1
+
+    def block_of(self, layer: int) -> int:
+        """The block that a layer belongs to."""
+        return sum(cut < layer for cut in self.cuts)
+
+
+# -- levels ---------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
+    """One to three levels; a unit may be skipped where another one trains its blocks."""
+    windows = [draw(st.integers(1, blocks))]
+    windows += draw(st.lists(st.integers(1, blocks), max_size=2))
+    units = [(level, end) for level, window in enumerate(windows) for end in range(window - 1, blocks)]
+    skipped: list[tuple[int, int]] = []
+    for unit in units:
+        rest = [(windows[level], end) for level, end in units if (level, end) not in (*skipped, unit)]
+        if _trains_all(rest, blocks) and draw(st.booleans()):
+            skipped.append(unit)
+    found = []
+    for level, window in enumerate(windows):
+        document: Document = {"name": f"level{level}", "window": "all" if blocks == window == 1 and level else window}
+        weights = (1.0, 0.5, 0.0) if zero_weights and level else (1.0, 0.5)
+        document |= _maybe("weight", draw(st.sampled_from(weights)), 1.0)
+        document |= _maybe("skip", [end for i, end in skipped if i == level], [])
+        kept = [end for end in range(window - 1, blocks) if (level, end) not in skipped]
+        if kept and draw(st.booleans()):
+            document["units"] = [{"unit": draw(st.sampled_from(kept)), "weight": 0.25}]
+        found.append(document)
+    return found
+
+
+def _trains_all(units: Iterable[tuple[int, int]], blocks: int) -> bool:
+    """Whether the windows of the units (size, last block) cover every block."""
+    return {block for window, end in units for block in range(end - window + 1, end + 1)} == set(range(blocks))
+
+
+def _maybe(key: str, value: Any, default: Any) -> Document:
+    return {} if value == default else {key: value}
+
+
+def places(blocks: int, level: Document) -> list[Place]:
+    """The units of a level that have auxiliary networks: all but the one that ends with the last block."""
+    first = 0 if level["window"] == "all" else level["window"] - 1
+    ends = (end for end in range(first, blocks - 1) if end not in level.get("skip", ()))
+    return [Place(end, end - first, blocks - 1 - first) for end in ends]
+
+
+# -- links ----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Document]:
+    """Up to two EMA links that every unit can have and whose outputs can be added."""
+    serving = [level["name"] for level in drawn if places(site.blocks, level)]
+    ends = {place.block for level in drawn for place in places(site.blocks, level)}
+    possible = [link for link in _candidates(site) if _possible(site, ends, *link)]
+    if not possible or not draw(st.booleans()):
+        return []
+    source, count = draw(st.sampled_from(possible))
+    found = []
+    for _ in range(draw(st.integers(1, 2))):
+        link: Document = {"from": source, "bias": draw(st.sampled_from(LINK_MODES))}
+        link |= _maybe("layers", count, 1)
+        link |= draw(st.sampled_from(({}, {"momentum": 0.5}, {"init": "copy"}, {"average_buffers": True})))
+        if draw(st.booleans()):
+            link["levels"] = draw(st.lists(st.sampled_from(serving), min_size=1, unique=True))
+        found.append(link)
+    return found
+
+
+def _candidates(site: Site) -> list[tuple[str, int]]:
+    names = [layer.name for layer in site.graph.layers[1:-1]]
+    return [(source, count) for source in ("next", *names) for count in (1, 2)]
+
+
+def _possible(site: Site, ends: set[int], source: str, count: int) -> bool:
+    """Whether the link can be built for every unit that it serves, and serves one."""
+    served = [(end, first) for end in sorted(ends) if (first := _first(site, end, source)) > site.cuts[end]]
+    return bool(served) and all(_copies(site, end, first, count) for end, first in served)
+
+
+def _first(site: Site, end: int, source: str) -> int:
+    return site.cuts[end] + 1 if source == "next" else site.graph.index[source]
+
+
+def _copies(site: Site, end: int, first: int, count: int) -> bool:
+    """Whether layers first.. can be copied after block `end`: in one block, before the head, fed by one like value."""
+    graph, last = site.graph, first + count - 1
+    if last >= len(graph.layers) - 1 or site.block_of(first) != site.block_of(last):
+        return False
+    own = {node.name for layer in graph.layers[first : last + 1] for node in layer.nodes}
+    outside = {name for layer in graph.layers[first : last + 1] for node in layer.nodes for name in node.inputs} - own
+    before = graph.layers[first - 1]
+    return outside <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
+
+
+def features(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Shape:
+    """What the heads of a unit read: its block's output, or what comes out of its links."""
+    for link in drawn:
+        first = _first(site, place.block, link["from"])
+        if level["name"] in link.get("levels", [level["name"]]) and first > site.cuts[place.block]:
+            return site.graph.layers[first + link.get("layers", 1) - 1].shape
+    return site.graph.layers[site.cuts[place.block]].shape
+
+
+# -- heads ----------------------------------------------------------------------------------------------------------
+
+
+def contexts(site: Site, drawn: Sequence[Document], linked: Sequence[Document]) -> list[Context]:
+    """Every place where a head would stand."""
+    return [
+        Context(features(site, place, level, linked), site.graph.input, site.classes, site.graph,
+                site.cuts[place.block], place.index, place.count)
+        for level in drawn for place in places(site.blocks, level)
+    ]  # fmt: skip
+
+
+def standing(key: str, options: Iterable[Document], where: Sequence[Context]) -> list[Document]:
+    """Those of a head's options that can be built at all the places."""
+    return [option for option in options if _stands(key, option, where)]
+
+
+def _stands(key: str, option: Document, where: Sequence[Context]) -> bool:
+    head = Auxiliary.model_validate({key: option}).heads()[key]
+    try:
+        for context in where:
+            head.graph(context)
+    except (ShapeError, IndexError):
+        return False
+    return True
+
+
+def _patched(base: Document) -> list[Document]:
+    """A head on a grid of patches, in every way."""
+    ways = product(([2, 2], [1, 2], [1, 1]), ("separate", "shared"), ("losses", "outputs"), ("joint", "sequential"))
+    return [
+        {**base, "patches": {"grid": grid, "weights": weights, "fuse": fuse, "execution": execution}}
+        for grid, weights, fuse, execution in ways
+    ]
+
+
+OPTIONS: dict[str, list[Document]] = {
+    "classifier": [
+        {"layers": "0c1f"},
+        {"layers": "1c2f", "hidden": 4},
+        {"layers": "1c1f", "hidden": 4, "loss": "contrastive"},
+        {"layers": [{"op": "relu"}, {"op": "layer_norm"}], "linears": 2, "hidden": 4},
+        *_patched({"layers": "0c1f"}),
+    ],
+    "pooled_linear": [{"features": 16}],
+    "periodic": [{}, {"pool": 1, "wave": "square"}],
+    "similarity": [{}],
+    "reconstruction": [{"channels": 3}, {"channels": 2, "loss": "mse"}, *_patched({"channels": 2})],
+    "pointwise": [{"convolutions": 1, "linears": 1}, *_patched({"convolutions": 1, "linears": 1})],
+    "augmented": [{"depth": 1}, {"depth": 2, "pyramid": 0.0}],
+}
+
+
+@st.composite
+def auxiliary(draw: st.DrawFn, where: Sequence[Context], zero_weights: bool) -> Document:
+    """One head everywhere, and perhaps more of them; the first trains always."""
+    possible = {key: found for key, options in OPTIONS.items() if (found := standing(key, options, where))}
+    keys = draw(st.lists(st.sampled_from(sorted(possible, key=list(OPTIONS).index)), min_size=1, max_size=3, unique=True))
+    weights: list[Weight] = [1.0, 0.5, {"first": 1.0, "last": 0.5}]
+    found: Document = {}
+    for key in keys:
+        zeros: list[Weight] = [0.0, {"first": 1.0, "last": 0.0}] if zero_weights and found else []
+        weight = draw(st.sampled_from([*weights, *zeros]))
+        found[key] = {**draw(st.sampled_from(possible[key])), **_maybe("weight", weight, 1.0)}
+    return found

@@ -1,0 +1,127 @@
+"""Random backbones: a fold over the current shape, drawing only what applies to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ..backbone.ops import OPS, Shape, channels, numel
+from .entries import LARGEST, Document, entries, read, result
+
+MERGES: tuple[Document, ...] = ({"op": "add"}, {"op": "mul"}, {"op": "concat"}, {"op": "concat", "axis": 1})
+
+
+@dataclass
+class Draft:
+    """The layers so far, and the values that another layer may read."""
+
+    shape: Shape
+    layers: list[Document] = field(default_factory=list)
+    values: list[tuple[str, Shape]] = field(default_factory=list)  # the last one is what the next layer reads
+    products: int = 0  # a product of products soon leaves the floating-point range
+
+    def __post_init__(self) -> None:
+        self.values.append(("input", self.shape))
+
+    @property
+    def last(self) -> str:
+        """The name of the last layer."""
+        return self.values[-1][0]
+
+    def append(self, entry: Document, shape: Shape, sources: tuple[str, ...] = (), **own: Any) -> str:
+        """One more layer, reading the last one unless `sources` says otherwise."""
+        name = f"l{len(self.layers)}"
+        origin = {} if sources in ((), (self.last,)) else {"from": sources[0] if len(sources) == 1 else list(sources)}
+        self.layers.append({"name": name, **origin, **own, **entry})
+        self.values.append((name, shape))
+        self.products += entry["op"] == "mul"
+        self.shape = shape
+        return name
+
+
+@st.composite
+def layers(draw: st.DrawFn, image: Shape, classes: int, most: int = 6) -> Document:
+    """A `layers:` backbone of chains, skips and branches, that ends in one number a class."""
+    draft = Draft(image)
+    for _ in range(draw(st.integers(0, most))):
+        draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, draft)
+    if len(draft.shape) > 1:
+        pools = ("global_avg_pool", "flatten") if numel(draft.shape) <= LARGEST else ("global_avg_pool",)
+        pool = {"op": draw(st.sampled_from(pools))}
+        draft.append(pool, _shape(pool, draft.shape))
+    draft.append({"op": "linear", "out": classes}, (classes,))
+    return {"layers": draft.layers}
+
+
+def _shape(entry: Document, shape: Shape) -> Shape:
+    given = result(entry, shape)
+    assert given is not None
+    return given
+
+
+def _chain(draw: st.DrawFn, draft: Draft) -> None:
+    """One op or macro on the last value, perhaps repeated, perhaps with its shape asserted."""
+    entry = draw(st.sampled_from(entries(draft.shape)))
+    shape = _shape(entry, draft.shape)
+    own: Document = {}
+    again = {**entry, "stride": 1} if "stride" in entry else entry
+    if result(again, shape) == shape and draw(st.booleans()):
+        own["repeat"] = draw(st.integers(1, 3))
+    if draw(st.booleans()):
+        own["expect"] = list(shape)
+    draft.append(entry, shape, **own)
+
+
+def _skip(draw: st.DrawFn, draft: Draft) -> None:
+    """One or two ops that keep the shape, and a shortcut around them."""
+    source, shape = draft.values[-1]
+    for _ in range(draw(st.integers(1, 2))):
+        keeping = [entry for entry in entries(shape) if result(entry, shape) == shape]
+        draft.append(draw(st.sampled_from(keeping)), shape)
+    _join(draw, draft, (draft.last, shape), (source, shape))
+
+
+def _branch(draw: st.DrawFn, draft: Draft) -> None:
+    """Two ops that read the same value, and are merged."""
+    source, shape = draft.values[-1]
+    left = draw(st.sampled_from(entries(shape)))
+    left_shape = _shape(left, shape)
+    one = draft.append(left, left_shape)
+    mergeable = [entry for entry in entries(shape) if _merges(draft, left_shape, _shape(entry, shape))]
+    right = draw(st.sampled_from(mergeable))
+    other = draft.append(right, _shape(right, shape), (source,))
+    _join(draw, draft, (one, left_shape), (other, draft.shape))
+
+
+def _merge_old(draw: st.DrawFn, draft: Draft) -> None:
+    """The last value with one of those before it (or itself), which may cross other shortcuts."""
+    own = draft.values[-1]
+    older = [value for value in reversed(draft.values) if _merges(draft, own[1], value[1])]
+    _join(draw, draft, own, draw(st.sampled_from(older)))
+
+
+def _merges(draft: Draft, *shapes: Shape) -> list[tuple[Document, Shape]]:
+    """The ways to make one value of two, with what they give."""
+    found = []
+    for entry in MERGES:
+        kind = OPS[entry["op"]]
+        op = read(entry).args
+        assert isinstance(op, kind)
+        try:
+            shape = op.output(*shapes)
+        except (ValueError, IndexError):
+            continue
+        grows = entry["op"] == "concat" and (numel(shape) > LARGEST or channels(shape) > 24)
+        if not grows and not (entry["op"] == "mul" and draft.products >= 2):
+            found.append((entry, shape))
+    return found
+
+
+def _join(draw: st.DrawFn, draft: Draft, *values: tuple[str, Shape]) -> None:
+    ways = _merges(draft, *(shape for _, shape in values))
+    order = draw(st.permutations(values))
+    chosen = draw(st.sampled_from(ways))
+    entry, shape = chosen
+    draft.append(entry, shape, tuple(name for name, _ in order))

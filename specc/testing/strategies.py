@@ -1,0 +1,132 @@
+"""Random valid specs as plain documents, for hypothesis.
+
+    from hypothesis import given
+    from specc.testing.strategies import specs
+
+    @given(specs())
+    def test_my_op(document):
+        plan = specc.compile(loads(json.dumps(document)))   # JSON is YAML
+
+A spec is valid by construction: every choice is among what the ops, heads and cuts say applies, so nothing is drawn and
+thrown away, and failures shrink to the smallest spec that still fails. An op that is registered in `OPS` takes part by
+itself if it needs no arguments. Nothing random (dropout) is drawn, so that two runs can be compared.
+
+Needs hypothesis, which is no dependency of specc: `pip install hypothesis` (it is in the `dev` group).
+"""
+
+from __future__ import annotations
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:  # pragma: no cover
+    raise ImportError("specc.testing.strategies needs hypothesis: pip install hypothesis") from error
+
+from pydantic import TypeAdapter
+
+from ..backbone.families import Backbone
+from ..backbone.graph import BackboneGraph
+from ..backbone.ops import Shape
+from .auxiliaries import Site, auxiliary, contexts, levels, links
+from .backbones import layers
+from .entries import Document
+
+__all__ = ["Document", "backbones", "graph_of", "shapes", "specs"]
+
+_BACKBONE: TypeAdapter[Backbone] = TypeAdapter(Backbone)
+
+
+def shapes() -> st.SearchStrategy[Shape]:
+    """Small images (C, H, W), square as the data set `synthetic` has them."""
+    return st.builds(lambda channels, side: (channels, side, side), st.integers(1, 3), st.integers(4, 12))
+
+
+def backbones(image: Shape = (1, 8, 8), classes: int = 2) -> st.SearchStrategy[Document]:
+    """`backbone:` documents for such images: graphs of the user's own, sometimes a family."""
+    own = layers(image, classes)
+    return st.one_of(own, own, own, own, own, st.sampled_from(_families(image)))
+
+
+def _families(image: Shape) -> list[Document]:
+    """Families with a few channels that fit the image."""
+    vit = {"family": "vit", "width": 4, "heads": 2, "depth": 2, "mlp": 4}
+    return [
+        {"family": "resnet_cifar", "depth": 8, "widths": [2, 2, 3, 4]},
+        {"family": "resnet_cifar", "depth": 14, "widths": [4, 4, 4, 4]},
+        *({**vit, "patch": patch} for patch in (4, 3, 2) if image[1] % patch == 0),
+    ]
+
+
+def graph_of(backbone: Document, image: Shape, classes: int) -> BackboneGraph:
+    """The graph of a `backbone:` document."""
+    return _BACKBONE.validate_python(backbone).expand(image, classes)
+
+
+@st.composite
+def specs(draw: st.DrawFn, zero_weights: bool = True) -> Document:
+    """Documents of valid specs; without `zero_weights` they compile without a single warning."""
+    image, classes = draw(shapes()), draw(st.integers(2, 5))
+    backbone = draw(backbones(image, classes))
+    graph = graph_of(backbone, image, classes)
+    split, cuts = draw(_splits(graph))
+    site = Site(graph, cuts, classes)
+    document: Document = {
+        "specc": 1,
+        "name": "generated",
+        "data": _data(image, classes, draw(st.sampled_from((4, 6, 8)))),
+        "backbone": backbone,
+        "split": split,
+    }
+    drawn = draw(levels(site.blocks, zero_weights))
+    linked = draw(links(site, drawn))
+    document |= {"levels": drawn} | ({"ema_links": linked} if linked else {})
+    if where := contexts(site, drawn, linked):
+        document["auxiliary"] = draw(auxiliary(where, zero_weights))
+    return document | {"train": draw(_training())} | draw(st.sampled_from(({}, {"budget": {"memory": "8 GiB"}})))
+
+
+def _data(image: Shape, classes: int, batch: int) -> Document:
+    size = {"image_size": image[1], "channels": image[0], "classes": classes}
+    return {"dataset": "synthetic", "samples": 4 * batch, "batch_size": batch, **size}
+
+
+@st.composite
+def _splits(draw: st.DrawFn, graph: BackboneGraph) -> tuple[Document, tuple[int, ...]]:
+    """A `split:` and the positions where it cuts."""
+    from ..compiler.cuts import place_cuts
+
+    if draw(st.booleans()):
+        count = min(len(graph.cuts), 3)
+        names = draw(st.lists(st.sampled_from(graph.cuts), max_size=count, unique=True)) if count else []
+        cuts = tuple(sorted(graph.index[name] for name in names))
+        return ({"after": [graph.layers[cut].name for cut in cuts]} if cuts else {"blocks": 1}), cuts
+    count = draw(st.integers(1, min(len(graph.cuts), 3) + 1))
+    by = draw(st.sampled_from(("layers", "flops", "parameters", "memory")))
+    return {"blocks": count, "by": by}, tuple(place_cuts(graph, count, by))
+
+
+OPTIMIZERS: tuple[Document, ...] = (
+    {"name": "sgd"},
+    {"name": "sgd", "lr": 0.01, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
+    {"name": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False},
+    {"name": "adamw"},
+    {"name": "adamw", "lr": 0.01, "betas": [0.8, 0.9], "weight_decay": 0.0},
+)
+SCHEDULES: tuple[Document, ...] = (
+    {"name": "constant"},
+    {"name": "cosine", "warmup_epochs": 1},
+    {"name": "step", "milestones": [1, 2], "gamma": 0.5},
+)
+
+
+def _training() -> st.SearchStrategy[Document]:
+    """`train:` sections of three epochs."""
+    return st.fixed_dictionaries(
+        {"epochs": st.just(3), "optimizer": st.sampled_from(OPTIMIZERS)},
+        optional={
+            "schedule": st.sampled_from(SCHEDULES),
+            "recompute": st.booleans(),
+            "seed": st.integers(0, 3),
+            "zero_weight_heads": st.sampled_from(("remove", "keep")),
+            "batch_norm_updates": st.sampled_from(({}, {"default": 2}, {"default": "per_unit"})),
+        },
+    )

@@ -1,0 +1,102 @@
+"""Tables and documents of `specc fit` and `specc compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .compiler.flops import step_flops
+from .schema import show_bytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from .compiler.search import Option, Result
+    from .plan import Plan
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def fit_table(result: Result) -> Table:
+    """One row a number of blocks and combination of knobs; * marks the Pareto front of peak and FLOPs."""
+    title = f"best splits for a budget of {show_bytes(result.budget)} (* no other has both less memory and fewer FLOPs)"
+    table = _table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""))
+    for option in result.options:
+        row = option.row
+        chosen = " <" if option is result.chosen else ""
+        table.add_row(
+            ", ".join(option.knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
+            f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", ("*" if option.pareto else "") + chosen,
+        )  # fmt: skip
+    return table
+
+
+def _short(after: Sequence[str]) -> str:
+    return ", ".join(after) if len(after) <= 6 else f"{', '.join(after[:3])}, … {after[-1]}"
+
+
+def fit_document(result: Result) -> dict[str, Any]:
+    """The table for machines."""
+    chosen = result.chosen
+    return {
+        "format_version": 1,
+        "budget_bytes": result.budget,
+        "legal_cuts": result.legal,
+        "considered_cuts": result.considered,
+        "rows": [_option(option) for option in result.options],
+        "chosen": _option(chosen) if chosen else None,
+    }
+
+
+def _option(option: Option) -> dict[str, Any]:
+    row = option.row
+    return {
+        "blocks": row.blocks, "after": list(row.after), "predicted_peak_bytes": row.predicted_peak_bytes,
+        "relative_flops": row.relative_flops, "fits": option.fits, "pareto": option.pareto, "knobs": list(option.knobs),
+    }  # fmt: skip
+
+
+def compare_table(plans: Sequence[Plan], measured: Sequence[Any]) -> Table:
+    """One row a spec; ratios are to the first."""
+    title = "one training step" + (", measured on " + measured[0].device if measured[0] else "")
+    names = ("blocks", "units", "predicted", "ratio", "GFLOPs an image", "ratio")
+    table = _table(title, ("spec",), (*names, "measured", "step", "ratio") if measured[0] else names)
+    for plan, found in zip(plans, measured, strict=True):
+        table.add_row(*_compared(plan, plans[0], found, measured[0]))
+    return table
+
+
+def _compared(plan: Plan, first: Plan, found: Any, yardstick: Any) -> list[str]:
+    peak, flops = plan.memory.peak_bytes, step_flops(plan)
+    cells = [
+        plan.name, str(len(plan.blocks)), str(len(plan.units)), show_bytes(peak),
+        f"{peak / first.memory.peak_bytes:.2f}", f"{flops / 1e9:.3g}", f"{flops / step_flops(first):.2f}",
+    ]  # fmt: skip
+    if found is not None:
+        ratio = found.seconds / yardstick.seconds
+        cells += [show_bytes(found.peak_bytes), f"{found.seconds * 1e3:.1f} ms", f"{ratio:.2f}"]
+    return cells
+
+
+def compare_document(plans: Sequence[Plan], measured: Sequence[Any]) -> dict[str, Any]:
+    """The comparison for machines."""
+    rows = []
+    for plan, found in zip(plans, measured, strict=True):
+        row: dict[str, Any] = {
+            "name": plan.name, "blocks": len(plan.blocks), "units": len(plan.units),
+            "predicted_peak_bytes": plan.memory.peak_bytes, "flops_per_image": step_flops(plan),
+        }  # fmt: skip
+        if found is not None:
+            row |= {"device": found.device, "measured_peak_bytes": found.peak_bytes, "step_seconds": found.seconds}
+        rows.append(row)
+    return {"format_version": 1, "rows": rows}
