@@ -53,7 +53,8 @@ def _cosines(x: Tensor) -> Tensor:
     """Cosine similarity of all pairs of centred rows."""
     centred = x - x.mean(1, keepdim=True)
     rows = centred / (1e-8 + centred.norm(dim=1, keepdim=True))
-    return (rows @ rows.T).clamp(-1, 1)
+    products: Tensor = rows @ rows.T
+    return products.clamp(-1, 1)
 
 
 def _at_least_fp32(x: Tensor) -> torch.dtype:

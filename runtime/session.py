@@ -44,7 +44,10 @@ class Session:
         self.model = Model(plan, self.device, dtype)
         if initialise:
             self.model.reset(plan.config.train.seed)
-        self.optimizers = {group: make_optimizer(plan.config.train.optimizer, self.model.group(group)) for group in self._stepped_groups()}
+        self.optimizers = {
+            group: make_optimizer(plan.config.train.optimizer, self.model.group(group))
+            for group in self._stepped_groups()
+        }
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.config.train.precision == "fp16")
         self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)
 

@@ -1,4 +1,4 @@
-"""The memory of a plan's real step without its arithmetic: modules and executor under fake tensors, storages counted."""
+"""The memory of a plan's real step without its arithmetic: modules and executor on fake tensors, storages counted."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
 
 
-class Memory(click.ParamType):
+class Memory(click.ParamType):  # type: ignore[type-arg]
     """A memory size such as ``4GiB``."""
 
     name = "size"
@@ -54,7 +54,8 @@ def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, 
     if result.chosen is None:
         from .compiler.search import shortfall
 
-        fail(1, shortfall(result), "allow more with --allow patches,recompute,precision,batch_size", "or raise --budget")
+        more = "allow more with --allow split,patches,recompute,precision,batch_size"
+        fail(1, shortfall(result), more, "or raise --budget")
     if write is not None:
         from .compiler.search import written
         from .spec.dump import dump

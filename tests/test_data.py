@@ -233,7 +233,11 @@ def test_idx_errors_name_the_file(tmp_path: Path) -> None:
         read_idx(path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"not idx"), gzip.compress(b"x" * 99)[:-20]])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"not gzip", gzip.compress(b"not idx"), gzip.compress(b"x" * 99)[:-20]],
+    ids=["empty", "not gzip", "not idx", "cut off"],
+)
 def test_damaged_files_are_data_errors(tmp_path: Path, damage: bytes) -> None:
     write_mnist(tmp_path, ".gz")
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(damage)

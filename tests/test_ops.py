@@ -19,7 +19,8 @@ from torchvision.ops import StochasticDepth
 
 from runtime.modules import BUILDERS, BatchNorm
 from specc.backbone import ops
-from specc.backbone.graph import INPUT, Builder, Graph
+from specc.backbone.builder import Builder
+from specc.backbone.graph import INPUT, Graph
 from specc.backbone.ops import OPS, Op, Shape, ShapeError
 from specc.backbone.ops.entry import arguments, make, plain
 
@@ -107,6 +108,9 @@ def on(op: Op | st.SearchStrategy[Op], shapes: st.SearchStrategy[Shape], count: 
 
 GATING = (["relu", "silu"], ["sigmoid", "hardsigmoid"])
 CASES: dict[str, st.SearchStrategy[Case]] = {
+    "periodic_basis": st.tuples(
+        st.builds(ops.PeriodicBasis, small, st.sampled_from(["cosine", "square"])), small.map(lambda d: ((d,),))
+    ),
     "conv": convs(),
     "linear": on(st.builds(ops.Linear, small, either), st.one_of(vectors, tokens)),
     "batch_norm": on(ops.BatchNorm(), st.one_of(vectors, maps)),
@@ -401,7 +405,7 @@ def forward(graph: Graph, state: dict[str, Tensor], x: Tensor) -> Tensor:
 def test_a_block_of_torchvision_in_ops(theirs: Callable[[], nn.Module], shape: Shape, steps: list[Step]) -> None:
     builder = Builder(shape)
     for op, name, sources in steps:
-        builder.add(op, name, sources or None)
+        builder.add(op, name, sources or ())
     x, reference = torch.randn(BATCH, *shape), theirs()
     state = {name: tensor.clone() for name, tensor in reference.state_dict().items()}
     torch.testing.assert_close(forward(builder.graph(), state, x), reference(x))

@@ -109,8 +109,16 @@ LayerItem = Annotated[
             "name": {"type": "string", "description": "unique; `from:`, `split.after` and `ema_links` refer to it"},
             "op": {"enum": [*OPS, *MACROS], "description": "an op or a macro; its arguments stand beside it"},
             "from": {"description": "the layer or layers it reads; by default the one before"},
-            "repeat": {"type": "integer", "minimum": 1, "description": "makes name.0, name.1, ...; a stride applies to the first"},
-            "expect": {"type": "array", "items": {"type": "integer"}, "description": "asserted output shape, without the batch"},
+            "repeat": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "makes name.0, name.1, ...; a stride applies to the first",
+            },
+            "expect": {
+                "type": "array",
+                "items": {"type": "integer"},
+                "description": "asserted output shape, without the batch",
+            },
         },
     }),
 ]  # fmt: skip
@@ -141,7 +149,8 @@ class _Expansion:
     def run(self) -> BackboneGraph:
         builder = LayerBuilder(self.input)
         self.outputs[INPUT] = INPUT
-        all_names = {name: i for i, entry in reversed(list(enumerate(self.entries))) for name in (*entry.names, entry.name)}
+        numbered = reversed(list(enumerate(self.entries)))
+        all_names = {name: i for i, entry in numbered for name in (*entry.names, entry.name)}
         previous = INPUT
         for i, entry in enumerate(self.entries):
             sources = list(self._sources(i, entry, all_names)) if entry.sources else [previous]
@@ -170,7 +179,9 @@ class _Expansion:
                 continue
             path = at(i, "from")
             if name in all_names:
-                text = f"`{entry.name}` reads `{name}`, which comes later: a graph has no cycles and is written in order"
+                text = (
+                    f"`{entry.name}` reads `{name}`, which comes later: layers stand in order, without cycles"
+                )
                 related = ((at(all_names[name], "name"), "defined here"),)
                 self.problems.append(Problem("SPC306", text, path, "not made yet", related=related))
             else:
@@ -179,7 +190,8 @@ class _Expansion:
             self.unknown.update(entry.names)
 
     def _last_of(self, name: str) -> str:
-        return self.entries[self.places[name]].names[-1] if name not in self.outputs and name not in self.unknown else name
+        known = name in self.outputs or name in self.unknown
+        return name if known else self.entries[self.places[name]].names[-1]
 
     def _add(self, b: LayerBuilder, i: int, entry: LayerEntry, sources: list[str]) -> None:
         if any(source in self.unknown for source in sources) or self.unknown.intersection(entry.names):
@@ -219,7 +231,7 @@ def _repeated(entry: Entry, n: int) -> Entry:
     """The n-th repetition: a stride applies to the first."""
     if n == 0 or getattr(entry.args, "stride", None) is None:
         return entry
-    return Entry(entry.op, replace(entry.args, stride=1))  # type: ignore[call-arg]
+    return Entry(entry.op, replace(entry.args, stride=1))  # type: ignore[type-var]
 
 
 def _expand(b: LayerBuilder, entry: Entry, nodes: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a backbone, with the places in the spec: plain values that the compiler turns into diagnostics."""
+"""What can be wrong with a backbone: plain values with places in the spec, for the compiler to turn into diagnostics."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diagnostics import Diagnostic, Severity
+from ..heads import Patches
 from ..plan import Memory
 from ..schema import show_bytes
-from ..heads import Patches
 from ..spec.models import Auxiliary, SpecModel, Split
 from .draft import Draft
 

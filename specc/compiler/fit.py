@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,11 +106,11 @@ class _Paths:
                 break
             limit = float(higher.min())
         path = best[1]
-        flops = sum(float(self.flops[a, b]) for a, b in zip(path, path[1:], strict=False))
+        flops = sum(float(self.flops[a, b]) for a, b in pairwise(path))
         return int(self.base + best[0]), [self.nodes[i][-1] for i in path[1:-1]], flops
 
     def _highest(self, path: list[int]) -> float:
-        return max(float(self.local[a, b]) for a, b in zip(path, path[1:], strict=False))
+        return max(float(self.local[a, b]) for a, b in pairwise(path))
 
     def _smallest_limit(self, blocks: int) -> float | None:
         """The smallest possible highest slice: a bottleneck shortest path with exactly `blocks` edges."""

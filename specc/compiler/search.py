@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ..schema import show_bytes
-from ..spec.models import SpecModel, Split
+from ..spec.models import Auxiliary, SpecModel, Split
 from .budget import having, with_sequential_patches
 from .draft import Draft
 from .fit import Row, best_splits
@@ -81,11 +81,11 @@ def with_all_heads(config: SpecModel) -> SpecModel:
     )
 
 
-def _one_weight(auxiliary):  # type: ignore[no-untyped-def]
+def _one_weight(auxiliary: Auxiliary | None) -> Auxiliary | None:
     if auxiliary is None:
-        return None
-    heads = {n: h.model_copy(update={"weight": 1.0}) for n, h in auxiliary.heads().items() if isinstance(h.weight, list)}
-    return auxiliary.model_copy(update=heads)
+        return auxiliary
+    listed = {name: head for name, head in auxiliary.heads().items() if isinstance(head.weight, list)}
+    return auxiliary.model_copy(update={n: head.model_copy(update={"weight": 1.0}) for n, head in listed.items()})
 
 
 def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[tuple[tuple[str, ...], SpecModel]]:
@@ -108,8 +108,8 @@ def _marked(options: list[Option]) -> Iterator[Option]:
     """The options with the Pareto front marked, an image at a time."""
     best = float("inf")
     front: set[int] = set()
-    order = sorted(range(len(options)), key=lambda i: (options[i].row.relative_flops, options[i].row.predicted_peak_bytes))
-    for i in order:
+    rows = [option.row for option in options]
+    for i in sorted(range(len(rows)), key=lambda i: (rows[i].relative_flops, rows[i].predicted_peak_bytes)):
         if options[i].row.predicted_peak_bytes < best:
             best = options[i].row.predicted_peak_bytes
             front.add(i)

@@ -99,7 +99,9 @@ def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -
         return {}
     width = costs.width(node)
     copies: dict[int | str, Storage] = {
-        i: memory.new(s.bytes * width // s.width, "activations", width) for i, s in enumerate(inputs) if s.width != width
+        i: memory.new(s.bytes * width // s.width, "activations", width)
+        for i, s in enumerate(inputs)
+        if s.width != width
     }
     for name, shape in node.parameters.items():
         if width < 4:
@@ -145,9 +147,9 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
         memory.drop(incoming)
         if not retain:
             memory.drop(*kept.storages)
-        for name, storage in zip(kept.node.inputs, outgoing, strict=True):
+        for name, storage, shape in zip(kept.node.inputs, outgoing, kept.node.in_shapes, strict=True):
             if storage is not None:
-                _accumulate(memory, flowing, name, storage)
+                _accumulate(memory, flowing, name, storage, numel(shape) * costs.batch)
     if not retain:
         tape.entries.clear()
     found = flowing.pop(INPUT, None)
@@ -200,13 +202,13 @@ def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dic
             memory.drop(wide)  # added to the one that is there
 
 
-def _accumulate(memory: Allocator, flowing: dict[str, Storage], name: str, storage: Storage) -> None:
-    """Sum at a fan-out. A gradient that nobody else holds is added to in place."""
+def _accumulate(memory: Allocator, flowing: dict[str, Storage], name: str, storage: Storage, count: int) -> None:
+    """Sum at a fan-out, of `count` numbers. A gradient that nobody else holds is added to in place."""
     if name not in flowing:
         flowing[name] = storage
         return
     old = flowing[name]
     if old.holders > 1:
-        flowing[name] = memory.new(old.bytes, old.category, old.width)
+        flowing[name] = memory.new(count * old.width, old.category, old.width)  # the old one may be a slice of it all
         memory.drop(old)
     memory.drop(storage)

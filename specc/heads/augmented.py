@@ -1,4 +1,4 @@
-"""AugLocal's auxiliary network: layers sampled evenly from the rest of the backbone (Ma et al., 2402.17318, section 3)."""
+"""AugLocal's auxiliary network: layers sampled evenly from the backbone's rest (Ma et al., 2402.17318, section 3)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .base import Context, Head, Target, builder
 
 
 class Pointwise(Head):
-    """Pool to a quarter of the size, 1×1 convolutions, pool to 2×2, linear layers with batch norm, a linear classifier."""
+    """Pool to a quarter of the size, 1×1 convolutions, pool to 2×2, linear layers with batch norm, a classifier."""
 
     convolutions: Count = Field(3, description="1×1 convolutions of the features' width")
     linears: Count = Field(2, description="hidden linear layers of four times the features' width")

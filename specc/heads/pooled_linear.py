@@ -1,4 +1,4 @@
-"""PredSim's classifier: average pooling to a bounded number of features, one linear layer (Nøkland & Eidnes, 1901.06656)."""
+"""PredSim's classifier: average pooling to a bounded size, one linear layer (Nøkland & Eidnes, 1901.06656)."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def man_imagenet(config: dict[str, Any]) -> dict[str, Any]:
 def hpff_imagenet(config: dict[str, Any]) -> dict[str, Any]:
     """The sum over four quarters of the decoder's output is four times the loss of the whole image."""
     summed = [4 * w for w in weights(config, "reconstruction_weight_on_sum_of_4_patch_bce")]
-    again = {layer: 2 for layer in first_block(config)}  # the first block runs once more, for nothing
+    again = dict.fromkeys(first_block(config), 2)  # the first block runs once more, for nothing
     return {
         "auxiliary": imagenet_heads(config, summed),
         "levels": [{"name": "cascade", "window": 2}],

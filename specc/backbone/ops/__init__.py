@@ -34,7 +34,8 @@ BY_NAME: dict[str, type[Op]] = {**OPS, Opaque.name: Opaque}  # what a plan may h
 __all__ = [
     "BY_NAME", "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm", "ClassToken", "Concat", "Conv",
     "DropPath", "Dropout", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish", "LayerNorm",
-    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "Opaque", "PatchEmbed", "PeriodicBasis", "PositionEmbedding", "Relu", "Relu6",
+    "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "Opaque", "PatchEmbed", "PeriodicBasis",
+    "PositionEmbedding", "Relu", "Relu6",
     "Resize", "Saved", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Softmax", "SqueezeExcite", "Tanh",
     "ToMap", "ToTokens", "channels", "numel", "show",
 ]  # fmt: skip
