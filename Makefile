@@ -45,5 +45,12 @@ lint: $(READY)  ## format and fix what can be fixed
 types: $(READY)  ## check the types
 	$(BIN)/mypy
 
+fuzz: $(READY)  ## random valid specs; EXAMPLES=... (default 2000)
+	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py -n $(JOBS) -s
+
+bench: $(READY)  ## compile and validation times
+	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/validate.py
+
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .backbone.graph import BackboneGraph
 from .backbone.ops import show
-from .plan import HeadPlan, Instruction, LinkPlan, Plan, Unit
+from .plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
 from .schema import show_bytes
 
 if TYPE_CHECKING:
@@ -101,7 +103,42 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; batch {plan.config.data.batch_size}"
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
+    """The traced peak beside the predicted one, and where they first part by more than 1 %."""
+    if peaks is None:
+        return
+    error = plan.memory.peak_bytes / max(peaks) - 1
+    yield f"traced peak {show_bytes(max(peaks))}: the prediction is off by {error:+.2%}"
+    for moment, found in zip(plan.memory.timeline, peaks, strict=True):
+        if abs(moment.bytes - found) > 0.01 * found:
+            where = plan.instructions[moment.instruction]
+            yield f"first over 1 %: `{where}`, predicted {show_bytes(moment.bytes)}, traced {show_bytes(found)}"
+            return
+
+
+def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:
+    """One row a layer."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    owner = {layer: block.index for block in blocks for layer in block.layers}
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("block", "layer", "ops", "output"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MFLOPs", "cut after"):
+        table.add_column(name, justify="right")
+    for layer in graph.layers:
+        ops = ", ".join(
+            f"{n}× {op}" if n > 1 else op for op, n in Counter(node.op.name for node in layer.nodes).items()
+        )
+        parameters, flops = (sum(getattr(n, what) for n in layer.nodes) for what in ("parameter_count", "flops"))
+        legal = "yes" if layer.name in graph.cuts else "–"
+        cells = (str(owner[layer.name]), layer.name, ops, show(layer.shape))
+        table.add_row(*cells, f"{parameters:,}", f"{flops / 1e6:,.1f}", legal)
+    return table
+
+
+def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str, Any]:
     """The plan for machines."""
     budget = plan.config.budget
     return {
@@ -112,6 +149,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "predicted_peak_bytes": plan.memory.peak_bytes,
+            "traced_peak_bytes": max(peaks) if peaks else None,
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
         },

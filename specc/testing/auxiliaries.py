@@ -55,17 +55,18 @@ def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
     """One to three levels; a unit may be skipped where another one trains its blocks."""
     windows = [draw(st.integers(1, blocks))]
     windows += draw(st.lists(st.integers(1, blocks), max_size=2))
+    later = (1.0, 0.5, 0.0) if zero_weights else (1.0, 0.5)
+    weights = [draw(st.sampled_from(later if level else (1.0, 0.5))) for level in range(len(windows))]
     units = [(level, end) for level, window in enumerate(windows) for end in range(window - 1, blocks)]
     skipped: list[tuple[int, int]] = []
     for unit in units:
-        rest = [(windows[level], end) for level, end in units if (level, end) not in (*skipped, unit)]
+        rest = [(windows[level], end) for level, end in units if weights[level] and (level, end) not in (*skipped, unit)]
         if _trains_all(rest, blocks) and draw(st.booleans()):
             skipped.append(unit)
     found = []
     for level, window in enumerate(windows):
         document: Document = {"name": f"level{level}", "window": "all" if blocks == window == 1 and level else window}
-        weights = (1.0, 0.5, 0.0) if zero_weights and level else (1.0, 0.5)
-        document |= _maybe("weight", draw(st.sampled_from(weights)), 1.0)
+        document |= _maybe("weight", weights[level], 1.0)
         document |= _maybe("skip", [end for i, end in skipped if i == level], [])
         kept = [end for end in range(window - 1, blocks) if (level, end) not in skipped]
         if kept and draw(st.booleans()):
@@ -136,7 +137,8 @@ def _copies(site: Site, end: int, first: int, count: int) -> bool:
     own = {node.name for layer in graph.layers[first : last + 1] for node in layer.nodes}
     outside = {name for layer in graph.layers[first : last + 1] for node in layer.nodes for name in node.inputs} - own
     before = graph.layers[first - 1]
-    return outside <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
+    trained = any(node.parameters for layer in graph.layers[first : last + 1] for node in layer.nodes)
+    return trained and outside <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
 
 
 def features(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Shape:

@@ -16,6 +16,8 @@ Needs hypothesis, which is no dependency of specc: `pip install hypothesis` (it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover
@@ -95,13 +97,23 @@ def _splits(draw: st.DrawFn, graph: BackboneGraph) -> tuple[Document, tuple[int,
     from ..compiler.cuts import place_cuts
 
     if draw(st.booleans()):
-        count = min(len(graph.cuts), 3)
-        names = draw(st.lists(st.sampled_from(graph.cuts), max_size=count, unique=True)) if count else []
-        cuts = tuple(sorted(graph.index[name] for name in names))
+        names = draw(st.lists(st.sampled_from(graph.cuts), max_size=3, unique=True)) if graph.cuts else []
+        cuts = _trainable(graph, sorted(graph.index[name] for name in names))
         return ({"after": [graph.layers[cut].name for cut in cuts]} if cuts else {"blocks": 1}), cuts
-    count = draw(st.integers(1, min(len(graph.cuts), 3) + 1))
     by = draw(st.sampled_from(("layers", "flops", "parameters", "memory")))
-    return {"blocks": count, "by": by}, tuple(place_cuts(graph, count, by))
+    placed = [tuple(place_cuts(graph, count, by)) for count in range(1, min(len(graph.cuts), 3) + 2)]
+    cuts = draw(st.sampled_from([cuts for cuts in placed if _trainable(graph, cuts) == cuts]))
+    return {"blocks": len(cuts) + 1, "by": by}, cuts
+
+
+def _trainable(graph: BackboneGraph, cuts: Sequence[int]) -> tuple[int, ...]:
+    """The cuts without those that would end a block that has no parameters; the last layer always has some."""
+    found: list[int] = []
+    for cut in cuts:
+        first = found[-1] + 1 if found else 0
+        if any(node.parameters for layer in graph.layers[first : cut + 1] for node in layer.nodes):
+            found.append(cut)
+    return tuple(found)
 
 
 OPTIMIZERS: tuple[Document, ...] = (

@@ -1,4 +1,4 @@
-"""The commands about memory: `fit` and `compare`."""
+"""Commands about plans: plan, graph, fit, compare."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli import compile_shown, console, errors_shown, fail, failures_shown, load, main
-from .diagnostics import SpecError
+from ..diagnostics import SpecError
+from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, main, spec_argument
 
 if TYPE_CHECKING:
-    from .compiler.search import Result
-    from .plan import Plan
+    from ..compiler.search import Result
+    from ..plan import Plan
 
 ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
 
@@ -26,12 +26,68 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes."""
-        from .schema import parse_bytes
+        from ..schema import parse_bytes
 
         try:
             return int(parse_bytes(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+@main.command()
+@spec_argument
+@click.option(
+    "--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes."
+)
+@click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
+@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, form: str) -> None:
+    """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
+    with errors_shown(form):
+        compiled = compile_shown(load(spec, list(overrides)))
+    from .. import view
+
+    peaks = _trace(compiled) if traced else None
+    if form == "json":
+        click.echo(json.dumps(view.plan_document(compiled, peaks), indent=2))
+    else:
+        console(stderr=False).print(view.plan_table(compiled))
+        click.echo("\n".join((*view.memory_lines(compiled), *view.trace_lines(compiled, peaks))))
+    if verified:
+        _verify(compiled)
+
+
+def _trace(compiled: Plan) -> tuple[int, ...]:
+    """Traced bytes of every instruction."""
+    with failures_shown():
+        from runtime.trace import trace
+
+        return trace(compiled).timeline
+
+
+def _verify(compiled: Plan) -> None:
+    from ..compiler.verify import verify
+
+    broken = verify(compiled)
+    if broken:
+        fail(3, "the plan breaks an invariant, which is a bug in specc", *broken)
+    click.echo("every invariant of the plan holds", err=True)
+
+
+@main.command()
+@spec_argument
+def graph(spec: Path, overrides: tuple[str, ...]) -> None:
+    """Show the backbone layer by layer: shapes, parameters, FLOPs, and where it may be cut."""
+    from ..compiler import CHECKS, run_passes
+
+    with errors_shown():
+        loaded = load(spec, list(overrides))
+        draft = run_passes(loaded, CHECKS)
+        if draft.failed:
+            raise SpecError(draft.diagnostics, loaded.sources)
+    from ..view import graph_table
+
+    console(stderr=False).print(graph_table(draft.graph, draft.blocks))
 
 
 @main.command()
@@ -52,21 +108,21 @@ def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, 
         result = _search(loaded, budget, names)
     _show_fit(result, form)
     if result.chosen is None:
-        from .compiler.search import shortfall
+        from ..compiler.search import shortfall
 
         more = "allow more with --allow split,patches,recompute,precision,batch_size"
         fail(1, shortfall(result), more, "or raise --budget")
     if write is not None:
-        from .compiler.search import written
-        from .spec.dump import dump
+        from ..compiler.search import written
+        from ..spec.dump import dump
 
         write.write_text(dump(written(result.chosen)), encoding="utf-8")
         click.echo(f"wrote {write}", err=True)
 
 
 def _search(loaded: Any, budget: int | None, names: list[str]) -> Result:
-    from .compiler import CHECKS, run_passes
-    from .compiler.search import search
+    from ..compiler import CHECKS, run_passes
+    from ..compiler.search import search
 
     own = loaded.config.budget
     limit = budget if budget is not None else own.memory if own else None
@@ -81,7 +137,7 @@ def _search(loaded: Any, budget: int | None, names: list[str]) -> Result:
 
 
 def _show_fit(result: Result, form: str) -> None:
-    from .view_budget import fit_document, fit_table
+    from ..view_budget import fit_document, fit_table
 
     if form == "json":
         click.echo(json.dumps(fit_document(result), indent=2))
@@ -114,7 +170,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
 
             chosen = devices.choose(device, None)
             measured = [measure(plan, chosen, steps) for plan in plans]
-    from .view_budget import compare_document, compare_table
+    from ..view_budget import compare_document, compare_table
 
     if form == "json":
         click.echo(json.dumps(compare_document(plans, measured), indent=2))

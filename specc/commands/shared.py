@@ -1,0 +1,114 @@
+"""The command group, and what its commands share: loading, compiling, printing and ending."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from .. import __version__
+from ..diagnostics import SpecError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..plan import Plan
+    from ..spec.load import Spec
+
+Command = Callable[..., Any]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="specc")
+def main() -> None:
+    """Compile and run supervised local learning described in YAML."""
+
+
+def spec_argument(command: Command) -> Command:
+    """One spec file and any number of overrides."""
+    command = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(command)
+    return click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))(command)
+
+
+def device_options(command: Command) -> Command:
+    """Where to run."""
+    command = click.option("--device", help="`cpu`, `cuda`, `cuda:1`; by default the first GPU, or else the CPU.")(
+        command
+    )
+    return click.option("--gpu", type=click.IntRange(min=0), help="Number of the CUDA device.")(command)
+
+
+def one_device(gpu: int | None, device: str | None) -> None:
+    """Refuse two answers to one question."""
+    if gpu is not None and device is not None:
+        raise click.UsageError("give either --gpu or --device")
+
+
+def load(path: Path, overrides: list[str]) -> Spec:
+    """Load a spec; a file that cannot be read ends the command with exit code 2."""
+    from ..check import load as load_spec
+
+    try:
+        return load_spec(path, overrides)
+    except OSError as error:
+        fail(2, f"cannot read {path}: {error.strerror}")
+
+
+def compile_shown(spec: Spec) -> Plan:
+    """Compile and print the warnings."""
+    from ..compiler import compile_spec
+
+    compiled, warnings = compile_spec(spec)
+    if warnings:
+        show(warnings, spec.sources, "human")
+    return compiled
+
+
+@contextmanager
+def errors_shown(form: str = "human") -> Iterator[None]:
+    """Diagnostics of a wrong spec, then exit code 1."""
+    try:
+        yield
+    except SpecError as error:
+        show(error.diagnostics, error.sources, form, to_stdout=form == "json")
+        sys.exit(1)
+
+
+@contextmanager
+def failures_shown() -> Iterator[None]:
+    """What ended a run, and what to type next."""
+    from runtime.errors import RunError
+
+    try:
+        yield
+    except RunError as error:
+        fail(error.exit_code, str(error), *error.help)
+
+
+def fail(code: int, message: str, *help: str) -> NoReturn:
+    """Say what is wrong and end the command."""
+    click.echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
+    sys.exit(code)
+
+
+def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) -> None:
+    """Print diagnostics in file order."""
+    from ..diagnostics import sort
+    from ..render import render
+
+    stream = sys.stdout if to_stdout else sys.stderr
+    text = render(sort(diagnostics), sources, form, color=stream.isatty() and not os.environ.get("NO_COLOR"))
+    click.echo(text.rstrip("\n"), err=not to_stdout)
+
+
+def console(*, stderr: bool) -> Console:
+    """A rich console; away from a terminal tables are as wide as they need to be."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)

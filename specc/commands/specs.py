@@ -1,0 +1,92 @@
+"""Commands about specs as texts: validate, schema, explain, init."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ..diagnostics import Diagnostic
+from .shared import fail, main, show
+
+FORMATS = ("human", "concise", "json", "github", "sarif")
+
+
+@main.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC... [KEY=VALUE]...")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="human", help="How diagnostics are printed.")
+def validate(specs: tuple[str, ...], form: str) -> None:
+    """Check specs and report everything that is wrong with them."""
+    files, overrides = [s for s in specs if not _is_override(s)], [s for s in specs if _is_override(s)]
+    if not files:
+        raise click.UsageError("no spec file given")
+    found: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    for file in files:
+        diagnostics, texts = _check(Path(file), overrides)
+        found += diagnostics
+        sources |= texts
+        if form == "human" and not any(d.is_error for d in diagnostics):
+            click.echo(f"{file}: ok")
+    if found or form in ("json", "sarif"):
+        show(found, sources, form, to_stdout=form != "human")
+    sys.exit(any(d.is_error for d in found))
+
+
+def _is_override(word: str) -> bool:
+    """Whether a word of the command line is ``key.path=value`` and not a file."""
+    return "=" in word and not Path(word).exists()
+
+
+def _check(path: Path, overrides: list[str]) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
+    from ..check import check
+
+    try:
+        report = check(path, overrides)
+    except OSError as error:
+        fail(2, f"cannot read {path}: {error.strerror}")
+    return report.diagnostics, dict(report.sources)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the language, for editors."""
+    from ..spec.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Explain a code such as SPC204; without one, list all of them."""
+    from .. import explain as pages
+    from ..codes import CODES
+
+    if code is None:
+        click.echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))
+        return
+    found = pages.find(code)
+    if found is None:
+        near = "; ".join(f"{name}: {CODES[name].title}" for name in pages.nearest(code))
+        fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
+    click.echo(pages.page(found).rstrip())
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("spec.yaml"))
+def init(file: Path) -> None:
+    """Write a commented spec to start from, by default `spec.yaml`."""
+    from importlib.resources import files
+
+    text = files("specc").joinpath("templates/starter.yaml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        fail(2, f"{file} exists already", "give another name: `specc init OTHER.yaml`")
+    except OSError as error:
+        fail(2, f"cannot write {file}: {error.strerror}")
+    click.echo(f"wrote {file}; next: specc validate {file}")
