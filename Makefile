@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: help setup demo test golden lint types docs fuzz bench clean
+.PHONY: help setup demo test golden lint types docs fuzz bench zoo clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ fuzz: $(READY)  ## random valid specs; EXAMPLES=... (default 2000)
 bench: $(READY)  ## compile and validation times
 	$(BIN)/python benchmarks/compile.py
 	$(BIN)/python benchmarks/validate.py
+
+zoo: $(READY)  ## one step of every torchvision model, about ten minutes
+	$(BIN)/python benchmarks/zoo.py
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

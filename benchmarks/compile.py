@@ -90,7 +90,13 @@ def main() -> None:
     print(f"compile ResNet-152, MAN+HPFF {times['resnet152_man_hpff']:8.3f} s")
     print(f"import torch                 {times['import_torch']:8.3f} s   ratio {ratio:.2f} (limit 1)")
     if arguments.json:
-        document = {"format_version": 1, "seconds": times, "growth": growth, "growth_limit": GROWTH_LIMIT, "ratio": ratio}
+        document = {
+            "format_version": 1,
+            "seconds": times,
+            "growth": growth,
+            "growth_limit": GROWTH_LIMIT,
+            "ratio": ratio,
+        }
         arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     sys.exit(growth > GROWTH_LIMIT or ratio > 1)
 

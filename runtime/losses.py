@@ -1,4 +1,8 @@
-"""The losses, by the name that a plan gives them. Each takes (output, target) and returns a scalar mean."""
+"""The losses, by the name that a plan gives them. Each takes (output, target) and returns a scalar mean.
+
+The mean is taken after the loss, not by it: torch's fused reductions return a scalar in a storage of the full size,
+which whoever keeps the loss keeps alive.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,12 @@ def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.07) -> 
 
 def bce(image: Tensor, target: Tensor) -> Tensor:
     """Mean binary cross-entropy of a restored image in (0, 1)."""
-    return F.binary_cross_entropy(image.to(target.dtype), target)
+    return F.binary_cross_entropy(image.to(target.dtype), target, reduction="none").mean()
 
 
 def mse(image: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of a restored image."""
-    return F.mse_loss(image.to(target.dtype), target)
+    return F.mse_loss(image.to(target.dtype), target, reduction="none").mean()
 
 
 def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
@@ -46,7 +50,8 @@ def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
     (N, C, H, W) features enter as each channel's standard deviation over the image, (N, D) ones as they are.
     """
     x = features.to(_at_least_fp32(features))
-    return F.mse_loss(_cosines(x.flatten(2).std(2) if x.dim() == 4 else x.flatten(1)), _cosines(one_hot))
+    rows = x.flatten(2).std(2) if x.dim() == 4 else x.flatten(1)
+    return F.mse_loss(_cosines(rows), _cosines(one_hot), reduction="none").mean()
 
 
 def _cosines(x: Tensor) -> Tensor:

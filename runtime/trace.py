@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -65,23 +65,3 @@ def _observed(session: Session, live: LiveTensors) -> Iterator[list[int]]:
         session.executor.observer = None
         if peaks:
             peaks[-1] = live.peak
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Where the prediction and the trace part."""
-
-    instruction: int
-    predicted: int
-    traced: int
-
-
-def compare(plan: Plan, traced: Trace, tolerance: float = 0.01) -> Difference | None:
-    """The first instruction whose prediction is off by more than `tolerance`."""
-    return next(_differences(plan, traced.timeline, tolerance), None)
-
-
-def _differences(plan: Plan, timeline: Iterable[int], tolerance: float) -> Iterator[Difference]:
-    for moment, found in zip(plan.memory.timeline, timeline, strict=True):
-        if abs(moment.bytes - found) > tolerance * found:
-            yield Difference(moment.instruction, moment.bytes, found)

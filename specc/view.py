@@ -107,13 +107,15 @@ def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
     """The traced peak beside the predicted one, and where they first part by more than 1 %."""
     if peaks is None:
         return
-    error = plan.memory.peak_bytes / max(peaks) - 1
-    yield f"traced peak {show_bytes(max(peaks))}: the prediction is off by {error:+.2%}"
-    for moment, found in zip(plan.memory.timeline, peaks, strict=True):
-        if abs(moment.bytes - found) > 0.01 * found:
-            where = plan.instructions[moment.instruction]
-            yield f"first over 1 %: `{where}`, predicted {show_bytes(moment.bytes)}, traced {show_bytes(found)}"
-            return
+    from .compiler.memory import as_traced, first_difference
+
+    predicted = as_traced(plan)
+    error = predicted.peak_bytes / max(peaks) - 1
+    yield f"traced peak {show_bytes(max(peaks))}: under the rules of a trace the prediction is off by {error:+.2%}"
+    apart = first_difference(predicted, peaks)
+    if apart is not None:
+        where, found = plan.instructions[apart.instruction], peaks[apart.instruction]
+        yield f"first over 1 %: `{where}`, predicted {show_bytes(apart.bytes)}, traced {show_bytes(found)}"
 
 
 def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:

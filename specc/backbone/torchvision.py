@@ -104,11 +104,12 @@ class Laboratory:
     def opaque(self, part: Part, takes: tuple[Shape, ...]) -> Op:
         """The part as an op, measured with two batches."""
         module = self.module(part)
-        weights = tuple(
-            Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}".lstrip("."))) for n, p in module.named_parameters()
-        )
+        tensors = list(module.named_parameters())
+        weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}")) for n, p in tensors)
         if weights and not part.root:
-            text = f"`{weights[0].name}` is a parameter of the model itself, used by `{part.output}`, which is no known op"
+            text = (
+                f"`{weights[0].name}` belongs to the model itself, and `{part.output}`, which uses it, is no known op"
+            )
             raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
         gives, keeps, shares, hands_back, work = _measure(module, takes)
@@ -127,7 +128,7 @@ class Laboratory:
             return ToTokens() if torch.equal(y, x.flatten(2).transpose(1, 2)) else None
         if len(takes) == 2 and y.dim() == 4 and y.shape[1] == takes[1]:
             size = tuple(y.shape[2:])
-            return ToMap(size) if torch.equal(y, x.transpose(1, 2).unflatten(2, size)) else None
+            return ToMap(size) if torch.equal(y, x.transpose(1, 2).reshape(2, takes[1], *size)) else None
         return None
 
 
@@ -135,19 +136,6 @@ def _build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float
     """The model with nothing drawn at random, and the parameters that begin with one number everywhere."""
     import torch
     import torchvision.models as models
-    from torch.overrides import TorchFunctionMode
-
-    drawn: set[int] = set()
-
-    class Undrawn(TorchFunctionMode):
-        """Leaves tensors as they are where they would be drawn at random."""
-
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
-                target = args[0] if args else kwargs["tensor"]
-                drawn.add(target.untyped_storage().data_ptr())
-                return target
-            return func(*args, **(kwargs or {}))
 
     options: dict[str, Any] = {"weights": None, "num_classes": classes}
     if model.startswith("vit_"):
@@ -156,21 +144,45 @@ def _build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float
         options["input_size"] = image[1:]
     if model in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}
-    def skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Instead of `trunc_normal_`, which draws again until all numbers are near."""
-        return tensor.normal_()
-
+    mode = _undrawn()
     try:
-        with Undrawn(), patch.object(torch.nn.init, "trunc_normal_", skip):
+        with mode, patch.object(torch.nn.init, "trunc_normal_", _skip):
             network = models.get_model(model, **options)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise _misfit(model, image, error) from None
     fills = {
-        name: float(p.flatten()[0])
-        for name, p in network.state_dict().items()
-        if p.untyped_storage().data_ptr() not in drawn and bool((p == p.flatten()[0]).all())
+        name: float(tensor.flatten()[0])
+        for name, tensor in network.state_dict().items()
+        if tensor.untyped_storage().data_ptr() not in mode.drawn and bool((tensor == tensor.flatten()[0]).all())
     }
     return network.train(), fills
+
+
+def _skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+    """Instead of `trunc_normal_`, which draws again until all numbers are near."""
+    return tensor.normal_()
+
+
+def _undrawn() -> Any:
+    """A mode in which drawing at random leaves tensors as they are and notes their storages in `drawn`."""
+    from torch.overrides import TorchFunctionMode
+
+    class Undrawn(TorchFunctionMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drawn: set[int] = set()
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            name = getattr(func, "__name__", "")
+            target: Any = args[0] if args else (kwargs or {}).get("tensor")
+            if name.endswith(("normal_", "uniform_")):
+                self.drawn.add(target.untyped_storage().data_ptr())
+                return target
+            if name in ("zero_", "fill_"):
+                self.drawn.discard(target.untyped_storage().data_ptr())
+            return func(*args, **(kwargs or {}))
+
+    return Undrawn()
 
 
 def _misfit(model: str, image: Shape, error: BaseException) -> ShapeError:
@@ -256,7 +268,7 @@ class _Extraction:
         self.graph.output(self.graph.call_method("flatten", (out, 1, 2)) if self.part.folds else out)
         if not self.batch.users:
             self.graph.erase_node(self.batch)
-        module = torch.fx.GraphModule(self.owned, self.graph, "Opaque")
+        module: Any = torch.fx.GraphModule(self.owned, self.graph, "Opaque")
         root = self.part.root + "." if self.part.root else ""
         fixed = self.laboratory.fixed
         module.fixed_buffers = {n: fixed[root + n] for n, _ in module.named_buffers() if root + n in fixed}

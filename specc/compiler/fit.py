@@ -88,6 +88,8 @@ class _Paths:
             return  # a single block is end-to-end training, which no wider window describes
         i, j = index[node], index[path[-self.slices.window :]]
         found = self.slices.measure(path)
+        if found is None:
+            return
         self.local[i, j], self.auxiliary[i, j], self.flops[i, j] = found.local, found.auxiliary, found.flops
 
     def best(self, blocks: int) -> tuple[int, list[int], float] | None:

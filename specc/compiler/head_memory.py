@@ -120,6 +120,7 @@ class HeadSimulation:
             return [logp]
         if self.head.loss == "contrastive":
             return [held, self._full(output), *self._pairs()]
+        self.memory.drop(self._full(output))  # the loss of every number, of which only the mean stays
         return [held]  # the restored image; its target is held by the head anyway
 
     def _pairs(self) -> list[Storage]:
@@ -132,7 +133,7 @@ class HeadSimulation:
 
     def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
         gradient = self._full(output, GRADIENT)
-        if self.head.loss in ("cross_entropy", "contrastive"):
+        if self.head.loss in ("cross_entropy", "contrastive", "similarity"):
             second = self._full(output, GRADIENT)
             self.memory.drop(gradient)
             gradient = second

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..backbone.graph import Graph
 from ..backbone.ops import Shape, numel
+from ..datasets import DatasetInfo
 from ..plan import (
     Instruction,
     LinkPlan,
@@ -29,19 +31,47 @@ LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 def measure(draft: Draft) -> Draft:
     """Predict the timeline of one step."""
-    return draft.having(memory=Simulation(draft).run())
+    return draft.having(memory=Simulation(step_of(draft)).run())
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a simulation looks at, of a plan in the making or of a finished one."""
+
+    config: SpecModel
+    data: DatasetInfo
+    networks: Mapping[str, Network]
+    units: tuple[Unit, ...]
+    instructions: tuple[Instruction, ...]
+
+
+def step_of(draft: Draft) -> Step:
+    """The step of a scheduled draft."""
+    return Step(draft.spec.config, draft.info, draft.networks, draft.units, draft.instructions)
+
+
+def as_traced(plan: Plan) -> Memory:
+    """The plan's memory as a trace sees it: under torch's dispatch modes gradients are never added to in place."""
+    step = Step(plan.config, plan.data, plan.networks, plan.units, plan.instructions)
+    return Simulation(step, traced=True).run()
+
+
+def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float = 0.01) -> Moment | None:
+    """The first instruction whose prediction is off by more than `tolerance` of the trace."""
+    pairs = zip(predicted.timeline, traced, strict=True)
+    return next((moment for moment, found in pairs if abs(moment.bytes - found) > tolerance * found), None)
 
 
 class Simulation:
     """One training step, from the second on (momentum exists), under a pretend allocator."""
 
-    def __init__(self, draft: Draft, source: Shape | None = None) -> None:
-        self.draft = draft
+    def __init__(self, step: Step, source: Shape | None = None, *, traced: bool = False) -> None:
+        self.step = step
         self.source = source  # shape of what the first block reads, where that is not the images
         self.resident = 0  # bytes that live throughout
-        config = draft.spec.config
-        self.costs = tapes.Costs(config.data.batch_size, LOW_BYTES[config.train.precision])
-        self.units = {unit.name: unit for unit in draft.units}
+        config = step.config
+        self.costs = tapes.Costs(config.data.batch_size, LOW_BYTES[config.train.precision], traced)
+        self.units = {unit.name: unit for unit in step.units}
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}
         self.tapes: dict[str, tapes.Tape] = {}
@@ -51,7 +81,7 @@ class Simulation:
         """The timeline of the whole step, or of its first `until` instructions."""
         self._resident()
         moments = []
-        for i, instruction in enumerate(self.draft.instructions[:until]):
+        for i, instruction in enumerate(self.step.instructions[:until]):
             self.memory.begin()
             getattr(self, f"_{instruction.kind}")(instruction)
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
@@ -60,13 +90,13 @@ class Simulation:
 
     def _resident(self) -> None:
         """What lives through the whole step: parameters, their optimizer state, averages, buffers, the batch."""
-        config, batch = self.draft.spec.config, self.costs.batch
-        for network in self.draft.networks.values():
+        config, batch = self.step.config, self.costs.batch
+        for network in self.step.networks.values():
             for category, size in resident(config, network).items():
                 self.memory.new(size, category)
         self.memory.new(8 * batch, "inputs")  # labels
-        assert self.draft.info.shape is not None
-        images = self.memory.new(4 * numel(self.draft.info.shape) * batch, "inputs")
+        assert self.step.data.shape is not None
+        images = self.memory.new(4 * numel(self.step.data.shape) * batch, "inputs")
         self.resident = self.memory.total
         self.values[features(-1)] = images if self.source is None else self._features(self.source)
 
@@ -75,7 +105,7 @@ class Simulation:
         return self.memory.new(numel(shape) * self.costs.batch * width, "activations", width)
 
     def _forward(self, i: Instruction) -> None:
-        network = self.draft.networks[f"block{i.block}"]
+        network = self.step.networks[f"block{i.block}"]
         source = self.values[features(i.block - 1)]
         out, recorded = tapes.forward_in_pieces(
             self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad
@@ -100,10 +130,10 @@ class Simulation:
     def _link(self, link: LinkPlan, source: Storage) -> Iterator[Storage]:
         """The outputs that a link adds up; a `parameter` link runs once, on sums of averages and offsets."""
         if link.mode == "parameter":
-            count = self.draft.networks[link.ema].graph.parameter_count
+            count = self.step.networks[link.ema].graph.parameter_count
             self.values[f"{link.ema}.sums"] = self.memory.new(4 * count, "parameters")
         for name in ran(link):
-            network = self.draft.networks[name]
+            network = self.step.networks[name]
             out, self.tapes[name] = tapes.forward(
                 self.memory, self.costs, network.graph, source,
                 record=True, trainable=network.group is not None, input_grad=True,
@@ -115,7 +145,7 @@ class Simulation:
         incoming = self.values[branch_cotangent(unit.name)]
         for link in reversed(unit.links):
             for name in reversed(ran(link)):
-                network = self.draft.networks[name]
+                network = self.step.networks[name]
                 found = tapes.backward(
                     self.memory, self.costs, self.tapes.pop(name), incoming, self._grads(network), network.prefix,
                     input_grad=True,
@@ -127,16 +157,16 @@ class Simulation:
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         head = next(h for h in unit.heads if h.name == i.head)
-        networks = [self.draft.networks[name] for name in head.networks]
+        networks = [self.step.networks[name] for name in head.networks]
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
-        assert self.draft.info.shape is not None
+        assert self.step.data.shape is not None
         grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
-        sizes = numel(unit.feature), numel(self.draft.info.shape)
+        sizes = numel(unit.feature), numel(self.step.data.shape)
         gradient = HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads).run()
         self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
 
     def _backward(self, i: Instruction) -> None:
-        network = self.draft.networks[f"block{i.block}"]
+        network = self.step.networks[f"block{i.block}"]
         incoming = self.values[cotangent(i.block, i.start)]
         found = tapes.backward(
             self.memory, self.costs, self.tapes[tape(i.block)], incoming, self._grads(network), "",

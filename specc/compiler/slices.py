@@ -16,7 +16,7 @@ from ..plan import Block, Instruction, Network, Unit
 from ..spec.models import SpecModel
 from .dependencies import hazards, tasks
 from .draft import Draft
-from .memory import Simulation, resident_bytes
+from .memory import Simulation, resident_bytes, step_of
 from .schedule import schedule
 from .units import build_unit, sites_at
 
@@ -40,7 +40,7 @@ class Slices:
         self.later = without_skips(config)
         self.window = max(int(level.window) for level in config.levels)
         self.end = len(self.graph.layers) - 1
-        self._cache: dict[tuple[int, ...], Slice] = {}
+        self._cache: dict[tuple[int, ...], Slice | None] = {}
 
     def base(self) -> int:
         """Bytes that live throughout whatever the cuts: the backbone's state and the batch."""
@@ -49,21 +49,23 @@ class Slices:
         batch = self.config.data.batch_size
         return resident_bytes(self.config, [whole]) + batch * (4 * numel(self.draft.info.shape) + 8)
 
-    def measure(self, boundaries: tuple[int, ...]) -> Slice:
+    def measure(self, boundaries: tuple[int, ...]) -> Slice | None:
         """The slice of the last of the blocks between successive boundaries (positions of layers, `START` first)."""
         boundaries = boundaries[-self.window - 1 :]
         if boundaries not in self._cache:
             self._cache[boundaries] = self._measure(boundaries)
         return self._cache[boundaries]
 
-    def _measure(self, boundaries: tuple[int, ...]) -> Slice:
+    def _measure(self, boundaries: tuple[int, ...]) -> Slice | None:
         ends = [*self._lead(boundaries[0]), *boundaries, *self._trail(boundaries[-1])]
         target = len(ends) - 2 - len(self._trail(boundaries[-1]))
         config = self.config if ends[0] == START else self.later
         only = {target} if self.window == 1 else set(range(len(ends)))
         draft = mini_draft(self.draft, config, self.graph, ends, only)
+        if draft is None:
+            return None
         draft = schedule(draft.having(tasks=hazards(list(tasks(draft)))))
-        simulation = Simulation(draft, source=draft.blocks[0].input if ends[0] != START else None)
+        simulation = Simulation(step_of(draft), source=draft.blocks[0].input if ends[0] != START else None)
         first, last = _span(draft.instructions, target)
         moments = simulation.run(last).timeline
         local = max(m.bytes for m in moments[first:last]) - simulation.resident
@@ -90,8 +92,11 @@ def without_skips(config: SpecModel) -> SpecModel:
     return config.model_copy(update={"levels": levels})
 
 
-def mini_draft(draft: Draft, config: SpecModel, graph: BackboneGraph, ends: list[int], only: set[int]) -> Draft:
-    """A draft of the blocks between successive boundaries, with the units that end with one of the blocks `only`."""
+def mini_draft(draft: Draft, config: SpecModel, graph: BackboneGraph, ends: list[int], only: set[int]) -> Draft | None:
+    """A draft of the blocks between successive boundaries, with the units that end with one of the blocks `only`.
+
+    None where such a unit cannot stand, for example because an EMA link finds nothing to copy.
+    """
     blocks, networks = [], {}
     for i, (before, last) in enumerate(pairwise(ends)):
         part = graph.part(before + 1, last)
@@ -108,6 +113,8 @@ def mini_draft(draft: Draft, config: SpecModel, graph: BackboneGraph, ends: list
             continue
         units.append(build_unit(site))
         networks |= site.networks
+        if any(found.is_error for found in site.found):
+            return None
     return Draft(spec, (), draft.data, graph, tuple(blocks), networks, tuple(u for u in units if u.heads))
 
 

@@ -18,6 +18,7 @@ class Costs:
 
     batch: int
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
+    traced: bool = False  # as under a dispatch mode, where gradients are never added to in place
 
     @property
     def casts(self) -> bool:
@@ -149,7 +150,7 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
             memory.drop(*kept.storages)
         for name, storage, shape in zip(kept.node.inputs, outgoing, kept.node.in_shapes, strict=True):
             if storage is not None:
-                _accumulate(memory, flowing, name, storage, numel(shape) * costs.batch)
+                _accumulate(memory, costs, flowing, name, storage, numel(shape) * costs.batch)
     if not retain:
         tape.entries.clear()
     found = flowing.pop(INPUT, None)
@@ -202,13 +203,13 @@ def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dic
             memory.drop(wide)  # added to the one that is there
 
 
-def _accumulate(memory: Allocator, flowing: dict[str, Storage], name: str, storage: Storage, count: int) -> None:
+def _accumulate(memory: Allocator, costs: Costs, flowing: dict[str, Storage], name: str, storage: Storage, count: int) -> None:
     """Sum at a fan-out, of `count` numbers. A gradient that nobody else holds is added to in place."""
     if name not in flowing:
         flowing[name] = storage
         return
     old = flowing[name]
-    if old.holders > 1:
+    if old.holders > 1 or costs.traced:
         flowing[name] = memory.new(count * old.width, old.category, old.width)  # the old one may be a slice of it all
         memory.drop(old)
     memory.drop(storage)

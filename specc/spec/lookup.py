@@ -98,7 +98,12 @@ def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]
 def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
     if not isinstance(data, Mapping):
         return kinds
-    return [kind for kind in kinds if not is_config(kind) or _tag_fits(kind, data)] or kinds
+    fitting = [kind for kind in kinds if not is_config(kind) or _tag_fits(kind, data)] or kinds
+    return sorted(fitting, key=lambda kind: is_config(kind) and not _required(kind) <= data.keys())
+
+
+def _required(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
 
 
 def _tag_fits(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:

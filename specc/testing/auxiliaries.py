@@ -9,13 +9,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..backbone.graph import INPUT, BackboneGraph
+from ..backbone.graph import BackboneGraph
 from ..backbone.ops import Shape, ShapeError
 from ..heads import Context
 from ..spec.models import Auxiliary
 from .entries import Document
 
 Weight = float | dict[str, float]
+
+FLAG: st.SearchStrategy[bool] = st.booleans()
 
 LINK_MODES = ("branch", "none", "scaled", "parameter")
 
@@ -54,14 +56,17 @@ class Site:
 def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
     """One to three levels; a unit may be skipped where another one trains its blocks."""
     windows = [draw(st.integers(1, blocks))]
-    windows += draw(st.lists(st.integers(1, blocks), max_size=2))
+    more: list[int] = draw(st.lists(st.integers(1, blocks), max_size=2))
+    windows += more
     later = (1.0, 0.5, 0.0) if zero_weights else (1.0, 0.5)
     weights = [draw(st.sampled_from(later if level else (1.0, 0.5))) for level in range(len(windows))]
     units = [(level, end) for level, window in enumerate(windows) for end in range(window - 1, blocks)]
     skipped: list[tuple[int, int]] = []
     for unit in units:
-        rest = [(windows[level], end) for level, end in units if weights[level] and (level, end) not in (*skipped, unit)]
-        if _trains_all(rest, blocks) and draw(st.booleans()):
+        rest = [
+            (windows[level], end) for level, end in units if weights[level] and (level, end) not in (*skipped, unit)
+        ]
+        if _trains_all(rest, blocks) and draw(FLAG):
             skipped.append(unit)
     found = []
     for level, window in enumerate(windows):
@@ -69,7 +74,7 @@ def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
         document |= _maybe("weight", weights[level], 1.0)
         document |= _maybe("skip", [end for i, end in skipped if i == level], [])
         kept = [end for end in range(window - 1, blocks) if (level, end) not in skipped]
-        if kept and draw(st.booleans()):
+        if bool(kept) and draw(FLAG):
             document["units"] = [{"unit": draw(st.sampled_from(kept)), "weight": 0.25}]
         found.append(document)
     return found
@@ -134,11 +139,11 @@ def _copies(site: Site, end: int, first: int, count: int) -> bool:
     graph, last = site.graph, first + count - 1
     if last >= len(graph.layers) - 1 or site.block_of(first) != site.block_of(last):
         return False
-    own = {node.name for layer in graph.layers[first : last + 1] for node in layer.nodes}
-    outside = {name for layer in graph.layers[first : last + 1] for node in layer.nodes for name in node.inputs} - own
-    before = graph.layers[first - 1]
-    trained = any(node.parameters for layer in graph.layers[first : last + 1] for node in layer.nodes)
-    return trained and outside <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
+    before, nodes = graph.layers[first - 1], [node for layer in graph.layers[first : last + 1] for node in layer.nodes]
+    read, own = {name for node in nodes for name in node.inputs}, {node.name for node in nodes}
+    if not any(node.parameters for node in nodes) or not own <= {*read, nodes[-1].name}:
+        return False
+    return read - own <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
 
 
 def features(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Shape:
@@ -146,7 +151,8 @@ def features(site: Site, place: Place, level: Document, drawn: Sequence[Document
     for link in drawn:
         first = _first(site, place.block, link["from"])
         if level["name"] in link.get("levels", [level["name"]]) and first > site.cuts[place.block]:
-            return site.graph.layers[first + link.get("layers", 1) - 1].shape
+            count: int = link.get("layers", 1)
+            return site.graph.layers[first + count - 1].shape
     return site.graph.layers[site.cuts[place.block]].shape
 
 
@@ -207,11 +213,13 @@ OPTIONS: dict[str, list[Document]] = {
 def auxiliary(draw: st.DrawFn, where: Sequence[Context], zero_weights: bool) -> Document:
     """One head everywhere, and perhaps more of them; the first trains always."""
     possible = {key: found for key, options in OPTIONS.items() if (found := standing(key, options, where))}
-    keys = draw(st.lists(st.sampled_from(sorted(possible, key=list(OPTIONS).index)), min_size=1, max_size=3, unique=True))
+    keys = draw(
+        st.lists(st.sampled_from(sorted(possible, key=list(OPTIONS).index)), min_size=1, max_size=3, unique=True)
+    )
     weights: list[Weight] = [1.0, 0.5, {"first": 1.0, "last": 0.5}]
-    found: Document = {}
+    chosen: Document = {}
     for key in keys:
-        zeros: list[Weight] = [0.0, {"first": 1.0, "last": 0.0}] if zero_weights and found else []
+        zeros: list[Weight] = [0.0, {"first": 1.0, "last": 0.0}] if zero_weights and chosen else []
         weight = draw(st.sampled_from([*weights, *zeros]))
-        found[key] = {**draw(st.sampled_from(possible[key])), **_maybe("weight", weight, 1.0)}
-    return found
+        chosen[key] = {**draw(st.sampled_from(possible[key])), **_maybe("weight", weight, 1.0)}
+    return chosen

@@ -94,13 +94,14 @@ def _data(image: Shape, classes: int, batch: int) -> Document:
 @st.composite
 def _splits(draw: st.DrawFn, graph: BackboneGraph) -> tuple[Document, tuple[int, ...]]:
     """A `split:` and the positions where it cuts."""
-    from ..compiler.cuts import place_cuts
+    from ..compiler.cuts import Measure, place_cuts
 
     if draw(st.booleans()):
         names = draw(st.lists(st.sampled_from(graph.cuts), max_size=3, unique=True)) if graph.cuts else []
         cuts = _trainable(graph, sorted(graph.index[name] for name in names))
         return ({"after": [graph.layers[cut].name for cut in cuts]} if cuts else {"blocks": 1}), cuts
-    by = draw(st.sampled_from(("layers", "flops", "parameters", "memory")))
+    measures: tuple[Measure, ...] = ("layers", "flops", "parameters", "memory")
+    by = draw(st.sampled_from(measures))
     placed = [tuple(place_cuts(graph, count, by)) for count in range(1, min(len(graph.cuts), 3) + 2)]
     cuts = draw(st.sampled_from([cuts for cuts in placed if _trainable(graph, cuts) == cuts]))
     return {"blocks": len(cuts) + 1, "by": by}, cuts

@@ -22,11 +22,13 @@ from .wide_resnet import WideResNet
 def family(value: Any) -> str | None:
     """Which kind of backbone a mapping describes: its `family`, or the one key that says the same."""
     if not isinstance(value, dict):
-        untagged = "torchvision" if isinstance(value, TorchvisionModel) else "layers"
+        untagged = "torchvision_model" if isinstance(value, TorchvisionModel) else "own_layers"
         return getattr(value, "family", untagged) if isinstance(value, FAMILIES) else None
     named = value.get("family")
-    return named if isinstance(named, str) else next((key for key in ("layers", "torchvision") if key in value), None)
+    return named if isinstance(named, str) else next((tag for key, tag in UNNAMED.items() if key in value), None)
 
+
+UNNAMED = {"layers": "own_layers", "torchvision": "torchvision_model"}  # the key that tells, and the arm of the union
 
 Backbone = Annotated[
     Annotated[ResNetCifar, Tag("resnet_cifar")]
@@ -37,8 +39,8 @@ Backbone = Annotated[
     | Annotated[Vit, Tag("vit")]
     | Annotated[MobileNetV3, Tag("mobilenet_v3")]
     | Annotated[ConvNext, Tag("convnext")]
-    | Annotated[TorchvisionModel, Tag("torchvision")]
-    | Annotated[Layers, Tag("layers")],
+    | Annotated[TorchvisionModel, Tag("torchvision_model")]
+    | Annotated[Layers, Tag("own_layers")],
     Discriminator(family),
 ]
 

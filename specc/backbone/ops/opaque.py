@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Op, Saved, Shape, ShapeError, show
+from .base import NOTHING, Op, Saved, Shape, ShapeError, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Opaque(Op):
     weights: tuple[Tensor, ...] = ()
     state: tuple[Tensor, ...] = ()
     work: int = 0  # FLOPs of one sample
-    keeps: Saved = Saved()
+    keeps: Saved = NOTHING
     shares: bool = False  # the result is a view of the first input
     hands_back: bool = False  # the inputs' gradients are views of the result's
 

@@ -1,4 +1,4 @@
-"""Traced graphs in the user's cache directory, so that a model is traced once and validated without torch ever after."""
+"""Traced graphs in the user's cache directory, so that a model is traced once and planned without torch ever after."""
 
 from __future__ import annotations
 

@@ -111,6 +111,7 @@ def _attach(groups: Sequence[_Group]) -> list[_Group]:
 def _named(groups: Sequence[_Group]) -> Iterator[Layer]:
     taken: set[str] = set()
     for group in groups:
-        name = next(n for n in (group.name, *(f"{group.name}_{i}" for i in range(1, len(groups) + 1))) if n not in taken)
+        others = (f"{group.name}_{i}" for i in range(1, len(groups) + 1))
+        name = next(name for name in (group.name, *others) if name not in taken)
         taken.add(name)
         yield Layer(name, tuple(group.nodes), ("backbone", "torchvision"))

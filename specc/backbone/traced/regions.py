@@ -72,7 +72,7 @@ def region(calls: Mapping[str, Call], output: str, ends: Set[str]) -> Region:
 def _used(calls: Mapping[str, Call], output: str) -> set[str]:
     """Everything that the output needs."""
     found = {output}
-    for call in reversed(calls.values()):
+    for call in reversed(list(calls.values())):
         if call.name in found:
             found.update(call.reads)
     return found

@@ -254,6 +254,5 @@ def _composite(site: Site) -> Op | None:
     call, o = modules[0], modules[0].options
     plain = o["batch_first"] and o["dropout"] == 0 and not o["add_zero_attn"] and o["_qkv_same_embed_dim"]
     alone = len(set(call.reads)) == 1 and len(call.args) == 3 and set(call.kwargs) <= {"need_weights"}
-    if not (plain and alone and set(o["tensors"]) <= {"in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"}):
-        return None
-    return ops.Attention(o["num_heads"], "in_proj_bias" in o["tensors"])
+    op = ops.Attention(o["num_heads"], "in_proj_bias" in o["tensors"])
+    return op if plain and alone and set(o["tensors"]) == set(op.parameters(site.shape)) else None

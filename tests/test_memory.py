@@ -1,0 +1,166 @@
+"""The predicted memory against the traced one, the traced one against real tensors, and the search for splits."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+
+import specc
+from runtime import Session
+from runtime.trace import fake_batch, trace, watch
+from specc.compiler import CHECKS, run_passes
+from specc.compiler.budget import predicted_peak, remedies
+from specc.compiler.fit import best_splits
+from specc.compiler.flops import step_flops
+from specc.compiler.memory import as_traced, first_difference
+from specc.compiler.search import KNOBS, search, with_all_heads, written
+from specc.plan import Plan
+from specc.spec.load import Spec, loads
+
+BASE: dict[str, Any] = {
+    "specc": 1,
+    "name": "memory",
+    "data": {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 10, "samples": 64, "batch_size": 8},
+    "backbone": {"family": "resnet_cifar", "depth": 14, "widths": [8, 8, 16, 32]},
+    "split": {"blocks": 3},
+    "auxiliary": {"classifier": {"hidden": 16}, "reconstruction": {}},
+}
+LEVELS = [{"name": "independent"}, {"name": "cascade", "window": 2}]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "end to end": {"split": {"blocks": 1}},
+    "two levels": {"levels": LEVELS},
+    "nothing cut": {"levels": [{"name": "all", "window": "all"}]},
+    "EMA branch": {"ema_links": [{"from": "next"}]},
+    "EMA scaled": {"ema_links": [{"from": "next", "bias": "scaled"}]},
+    "EMA parameter": {"ema_links": [{"from": "next", "bias": "parameter"}]},
+    "joint patches": {"auxiliary": {"reconstruction": {"patches": {"grid": [2, 2]}}}},
+    "sequential patches": {"auxiliary": {"reconstruction": {"patches": {"execution": "sequential"}}}},
+    "fused patches": {"auxiliary": {"classifier": {"patches": {"fuse": "outputs"}}}},
+    "fused, sequential": {"auxiliary": {"classifier": {"patches": {"fuse": "outputs", "execution": "sequential"}}}},
+    "contrastive": {"auxiliary": {"classifier": {"loss": "contrastive"}}},
+    "other heads": {"auxiliary": {"pointwise": {}, "pooled_linear": {}, "similarity": {}, "augmented": {}, "periodic": {}}},
+    "recompute": {"levels": LEVELS, "train": {"recompute": True}},
+    "adamw": {"train": {"optimizer": {"name": "adamw"}}},
+    "bf16": {"levels": LEVELS, "ema_links": [{"from": "next"}], "train": {"precision": "bf16"}},
+}  # fmt: skip
+
+
+def spec_of(**changes: Any) -> Spec:
+    return loads(json.dumps(BASE | changes), "memory")
+
+
+def plan_of(**changes: Any) -> Plan:
+    return specc.compile(spec_of(**changes))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_prediction_is_the_trace(name: str) -> None:
+    """Within 0.5 % at the peak (scalars, details of low precision), and no instruction off by more than 2 %."""
+    plan = plan_of(**VARIANTS[name])
+    predicted, traced = as_traced(plan), trace(plan)
+    assert predicted.peak_bytes == pytest.approx(traced.peak_bytes, rel=5e-3)
+    assert first_difference(predicted, traced.timeline, 0.02) is None
+    assert plan.memory.peak_bytes <= predicted.peak_bytes  # on a device fan-ins are added up in place
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_trace_is_what_real_tensors_take(name: str) -> None:
+    """Byte for byte, in every instruction; real batch norms keep fp32 statistics of bf16 values, fake ones do not."""
+    plan = plan_of(**VARIANTS[name])
+    images, labels = fake_batch(plan)
+    real = watch(Session(plan), images, labels + torch.arange(len(labels)) % 10)
+    exact = plan.config.train.precision == "fp32"
+    assert trace(plan).timeline == (real.timeline if exact else pytest.approx(real.timeline, rel=1e-3))
+
+
+def test_recomputation_changes_memory_and_nothing_else() -> None:
+    plans = [plan_of(levels=LEVELS, train={"recompute": on}) for on in (False, True)]
+    assert plans[1].memory.peak_bytes < 0.8 * plans[0].memory.peak_bytes
+    sessions = [Session(plan, dtype=torch.float64) for plan in plans]
+    images = torch.rand(8, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for _ in range(2):
+        for session in sessions:
+            session.train_step(images, torch.arange(8) % 10)
+    tensors = [session.model.tensors() for session in sessions]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"levels": LEVELS}, {"ema_links": [{"from": "next"}]}, {"levels": LEVELS, "train": {"recompute": True}},
+    {"levels": [{"name": "wide", "window": 3}]},
+], ids=["independent", "two levels", "links", "recompute", "three blocks"])  # fmt: skip
+def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
+    """Against every combination of the legal cuts, each compiled as a whole."""
+    spec = spec_of(**changes)
+    draft = run_passes(spec, CHECKS)
+    table = best_splits(draft, with_all_heads(spec.config))
+    window = max(level.window for level in spec.config.levels)
+    assert table.considered == table.legal == 7
+    for row in table.rows:
+        if 1 < row.blocks < window:
+            continue
+        splits = [list(cuts) for cuts in combinations(draft.graph.cuts, row.blocks - 1)]
+        if row.blocks < window:
+            continue
+        peaks = {tuple(after): peak for after in splits if (peak := peak_of(changes, after)) is not None}
+        assert row.predicted_peak_bytes == pytest.approx(peaks[row.after], rel=1e-4)
+        assert row.predicted_peak_bytes <= min(peaks.values()) * (1 + 1e-4)
+
+
+def peak_of(changes: dict[str, Any], after: list[str]) -> int | None:
+    """The peak of a whole plan; None where an EMA link finds nothing to copy before the head."""
+    try:
+        return plan_of(**changes, split={"after": after}).memory.peak_bytes
+    except specc.SpecError as error:
+        assert {d.code for d in error.diagnostics} <= {"SPC421"}
+        return None
+
+
+def test_relative_flops_are_those_of_the_plan() -> None:
+    spec = spec_of(levels=LEVELS)
+    table = best_splits(run_passes(spec, CHECKS), with_all_heads(spec.config))
+    whole = step_flops(plan_of(split={"blocks": 1}))
+    for row in table.rows[:4]:
+        plan = plan_of(levels=LEVELS, split={"after": list(row.after)})
+        assert row.relative_flops == pytest.approx(step_flops(plan) / whole)
+
+
+def test_the_chosen_option_fits_when_written() -> None:
+    draft = run_passes(spec_of(), CHECKS)
+    floor = search(draft, 1, ("split", *KNOBS))
+    assert floor.chosen is None
+    budget = int(floor.floor.row.predicted_peak_bytes * 1.2)
+    chosen = search(draft, budget, ("split", *KNOBS)).chosen
+    assert chosen is not None
+    found = predicted_peak(draft, written(chosen))
+    assert found is not None
+    assert found <= budget
+
+
+def test_every_remedy_does_what_it_says() -> None:
+    spec = spec_of(levels=LEVELS, auxiliary={"reconstruction": {"patches": {}}})
+    draft = run_passes(spec)
+    assert draft.memory is not None
+    found = list(remedies(draft, int(0.9 * draft.memory.peak_bytes)))
+    assert len(found) >= 3
+    for remedy in found:
+        assert remedy.peak <= 0.9 * draft.memory.peak_bytes
+    batch = next(r for r in found if r.change.startswith("data.batch_size"))
+    size = int(batch.change.split()[-1])
+    data = BASE["data"] | {"batch_size": size}
+    smaller = plan_of(levels=LEVELS, auxiliary={"reconstruction": {"patches": {}}}, data=data)
+    assert smaller.memory.peak_bytes == batch.peak
+
+
+def test_over_budget_names_the_unit_and_the_changes() -> None:
+    with pytest.raises(specc.SpecError) as caught:
+        plan_of(budget={"memory": "1 MB"})
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SPC501"
+    assert "unit" in diagnostic.help[0] or "block" in diagnostic.help[0]
+    assert "peaks at" in diagnostic.help[1] or "no single change" in diagnostic.help[1]
