@@ -38,6 +38,9 @@ test: $(READY)  ## lint, types and all tests
 golden: $(READY)  ## compare with the authors' code; DIR=... for other traces
 	$(BIN)/pytest tests/golden $(if $(DIR),--golden-dir $(DIR))
 
+docs: $(READY)  ## write the generated pages of docs/ anew
+	$(BIN)/python -m specc.docs
+
 lint: $(READY)  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

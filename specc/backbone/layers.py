@@ -179,9 +179,7 @@ class _Expansion:
                 continue
             path = at(i, "from")
             if name in all_names:
-                text = (
-                    f"`{entry.name}` reads `{name}`, which comes later: layers stand in order, without cycles"
-                )
+                text = f"`{entry.name}` reads `{name}`, which comes later: layers stand in order, without cycles"
                 related = ((at(all_names[name], "name"), "defined here"),)
                 self.problems.append(Problem("SPC306", text, path, "not made yet", related=related))
             else:

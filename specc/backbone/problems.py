@@ -1,4 +1,4 @@
-"""What can be wrong with a backbone: plain values with places in the spec, for the compiler to turn into diagnostics."""
+"""What can be wrong with a backbone: plain values with places in the spec, which the compiler makes diagnostics of."""
 
 from __future__ import annotations
 

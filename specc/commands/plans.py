@@ -36,9 +36,7 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 
 @main.command()
 @spec_argument
-@click.option(
-    "--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes."
-)
+@click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
 def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, form: str) -> None:

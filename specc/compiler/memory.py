@@ -14,6 +14,8 @@ from ..plan import (
     Memory,
     Moment,
     Network,
+    Plan,
+    Unit,
     branch_cotangent,
     branch_output,
     cotangent,

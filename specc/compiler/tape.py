@@ -203,7 +203,9 @@ def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dic
             memory.drop(wide)  # added to the one that is there
 
 
-def _accumulate(memory: Allocator, costs: Costs, flowing: dict[str, Storage], name: str, storage: Storage, count: int) -> None:
+def _accumulate(
+    memory: Allocator, costs: Costs, flowing: dict[str, Storage], name: str, storage: Storage, count: int
+) -> None:
     """Sum at a fan-out, of `count` numbers. A gradient that nobody else holds is added to in place."""
     if name not in flowing:
         flowing[name] = storage

@@ -161,7 +161,7 @@ class EmaLink(Config):
     bias: Literal["branch", "scaled", "parameter", "none"] = Field(
         "branch",
         description="`branch`: a trainable copy beside the average, outputs added (MAN's released code); `scaled`: "
-        "s branch + (2 - s) average with one trained s (MAN++); `parameter`: a trained tensor added to each averaged one",
+        "s branch + (2 - s) average with one trained s (MAN++); `parameter`: a trained tensor added to each average",
     )
     average_buffers: Bool = Field(
         False, description="average running statistics too; by default the copy keeps its own"
