@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import HealthCheck, find, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
@@ -56,9 +56,16 @@ def generated(
 
     def decorate(test: Callable[[Document], None]) -> Callable[[], None]:
         rules = settings(
-            max_examples=max(1, int(EXAMPLES * share)), derandomize=not FUZZING, deadline=None, database=None,
-            print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )  # fmt: skip
+            max_examples=max(1, int(EXAMPLES * share)),
+            derandomize=not FUZZING,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            phases=list(Phase)
+            if FUZZING
+            else [Phase.explicit, Phase.generate],  # a test fails fast; `make fuzz` shrinks
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        )
         return rules(given(strategy)(test))
 
     return decorate
