@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, Phase, find, given, settings
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
@@ -108,7 +108,7 @@ def test_no_warning_where_no_weight_is_zero(document: Document) -> None:
     assert run_passes(spec_of(document)).diagnostics == ()
 
 
-@generated(specs())
+@generated(specs(), 0.5)
 def test_dump_and_load_is_a_fixed_point(document: Document) -> None:
     spec = spec_of(document)
     text = dump(spec.config)
@@ -117,7 +117,7 @@ def test_dump_and_load_is_a_fixed_point(document: Document) -> None:
     assert specc.compile(again).fingerprint == specc.compile(spec).fingerprint
 
 
-@generated(specs())
+@generated(specs(), 0.5)
 def test_key_order_and_style_do_not_matter(document: Document) -> None:
     fingerprint = plan_of(document).fingerprint
     for flow in (False, True):
@@ -153,7 +153,7 @@ def test_plans_are_sound_and_survive_json(document: Document) -> None:
 # -------------------------------------------------------------------------------------------------- the network
 
 
-@generated(specs())
+@generated(specs(), 0.5)
 def test_shapes_and_parameters_are_those_of_the_modules(document: Document) -> None:
     plan = plan_of(document)
     for network in plan.networks.values():
@@ -222,7 +222,7 @@ def test_a_step_runs_and_is_finite(document: Document) -> None:
     assert all(p.grad is None for _, p in session.named_parameters())
 
 
-@generated(specs())
+@generated(specs(), 0.5)
 def test_no_gradient_leaves_its_unit(document: Document) -> None:
     """Other weights at one unit change only the gradients of its own window and networks."""
     plan = plan_of(document)
@@ -279,8 +279,8 @@ def test_predicted_peaks_are_those_measured() -> None:
     low = sum(error < 0 for error in errors) / count
     figures = f"mean error {sum(size) / count:.2%}, worst {max(size):.1%}, under-estimates {low:.1%}"
     print(f"\npredicted peaks of {count} generated specs: {figures}, exact {sum(exact) / count:.1%}")
-    assert sum(size) / count <= 0.06, figures
-    assert sum(exact) / count >= 0.6, figures
+    assert sum(size) / count <= 0.03, figures
+    assert sum(exact) / count >= 0.9, figures
 
 
 # ------------------------------------------------------------------------------------------------- the generator

@@ -18,6 +18,7 @@ from specc.compiler.fit import best_splits
 from specc.compiler.flops import step_flops
 from specc.compiler.memory import as_traced, first_difference
 from specc.compiler.search import KNOBS, search, with_all_heads, written
+from specc.compiler.verify import verify
 from specc.plan import Plan
 from specc.spec.load import Spec, loads
 
@@ -117,7 +118,7 @@ def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
 def peak_of(changes: dict[str, Any], after: list[str]) -> int | None:
     """The peak of a whole plan; None where an EMA link finds nothing to copy before the head."""
     draft = run_passes(spec_of(**changes, split={"after": after}))
-    assert {d.code for d in draft.diagnostics} <= {"SPC421"}
+    assert {d.code for d in draft.diagnostics} <= {"SPC421", "SPC425"}
     return None if draft.memory is None else draft.memory.peak_bytes
 
 
@@ -164,3 +165,23 @@ def test_over_budget_names_the_unit_and_the_changes() -> None:
     assert diagnostic.code == "SPC501"
     assert "unit" in diagnostic.help[0] or "block" in diagnostic.help[0]
     assert "peaks at" in diagnostic.help[1] or "no single change" in diagnostic.help[1]
+
+
+@pytest.mark.parametrize("levels", [[{"name": "a"}], LEVELS, [{"name": "a", "window": "all"}]], ids=["1", "2", "all"])
+def test_a_block_with_nothing_to_train(levels: list[dict[str, Any]]) -> None:
+    """A block of pooling alone gets no backward of its own, and no step."""
+    layers = [
+        {"name": "a", "op": "conv_bn_relu", "out": 8}, {"name": "pool", "op": "max_pool"},
+        {"name": "b", "op": "conv_bn_relu", "out": 8}, {"name": "mean", "op": "global_avg_pool"},
+        {"name": "head", "op": "linear", "out": 10},
+    ]  # fmt: skip
+    plan = plan_of(backbone={"layers": layers}, split={"after": ["a", "pool", "b"]}, levels=levels)
+    assert not any(i.kind == "step" and i.group == "block1" for i in plan.instructions)
+    assert not any(i.kind == "backward" and i.block == i.start == 1 for i in plan.instructions)
+    session = Session(plan)
+    images, labels = torch.rand(8, 3, 16, 16), torch.arange(8)
+    before = {name: p.clone() for name, p in session.named_parameters() if not name.startswith("unit")}
+    session.train_step(images, labels)
+    moved = {n for n, p in session.named_parameters() if not n.startswith("unit") and not torch.equal(p, before[n])}
+    assert moved == set(before)
+    assert verify(plan) == []

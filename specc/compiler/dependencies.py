@@ -53,23 +53,34 @@ def tasks(draft: Draft) -> Iterator[Task]:
     ends: dict[int, list[Unit]] = {}
     for unit in draft.units:
         ends.setdefault(unit.end, []).append(unit)
-    last_end = {unit.start: max(u.end for u in draft.units if u.start == unit.start) for unit in draft.units}
-    starts = {block.index: _starts(draft, block.index, last_end) for block in draft.blocks}
+    last_end: dict[int, int] = {}
+    for unit in draft.units:
+        last_end[unit.start] = max(unit.end, last_end.get(unit.start, 0))
+    starts = _windows(draft, last_end)
     for block in draft.blocks:
         yield _forward(block, starts[block.index])
         for unit in ends.get(block.index, ()):
             yield from _losses(unit)
         for start in sorted(s for s, end in last_end.items() if end == block.index):
-            yield from (_backward(b, start) for b in range(block.index, start - 1, -1))
+            yield from (_backward(b, start) for b in range(block.index, start - 1, -1) if start in starts[b])
         for unit in ends.get(block.index, ()):
             if unit.links:
                 yield _ema_update(unit)
     yield from _steps(draft, starts)
 
 
-def _starts(draft: Draft, block: int, last_end: dict[int, int]) -> list[int]:
-    """The windows whose gradient passes through a block, by their first block."""
-    return sorted(s for s, end in last_end.items() if s <= block <= end)
+def _windows(draft: Draft, last_end: dict[int, int]) -> dict[int, list[int]]:
+    """The windows whose gradient passes through each block, by their first block.
+
+    A gradient ends at the first block of its window that has something to train: below it nobody would use it.
+    """
+    trains = [bool(draft.networks[block.name].graph.parameter_count) for block in draft.blocks]
+    starts: dict[int, list[int]] = {block.index: [] for block in draft.blocks}
+    for start, end in sorted(last_end.items()):
+        first = next((b for b in range(start, end + 1) if trains[b]), end + 1)
+        for block in range(first, end + 1):
+            starts[block].append(start)
+    return starts
 
 
 def _forward(block: Block, starts: list[int]) -> Task:

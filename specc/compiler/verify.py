@@ -252,7 +252,13 @@ def _head_of(unit: Unit, head: HeadPlan) -> Source:
 
 def _starts(plan: Plan, block: int) -> set[int]:
     """The first blocks of all windows that hold `block`: gradient passes through it once for each."""
-    return {unit.start for unit in plan.units if unit.start <= block <= unit.end}
+    windows = {unit.start for unit in plan.units if unit.start <= block <= unit.end}
+    return {start for start in windows if any(_trains(plan, b) for b in range(start, block + 1))}
+
+
+def _trains(plan: Plan, block: int) -> bool:
+    """Whether a block has parameters: a gradient that would reach only blocks without any is not sent."""
+    return bool(plan.networks[f"block{block}"].parameters)
 
 
 def _heads_through(plan: Plan, block: int, start: int) -> Iterator[Source]:

@@ -102,12 +102,12 @@ def places(blocks: int, level: Document) -> list[Place]:
 @st.composite
 def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Document]:
     """Up to two EMA links that every unit can have and whose outputs can be added."""
-    serving = [level["name"] for level in drawn if places(site.blocks, level)]
     ends = {place.block for level in drawn for place in places(site.blocks, level)}
     possible = [link for link in _candidates(site) if _possible(site, ends, *link)]
     if not possible or not draw(st.booleans()):
         return []
     source, count = draw(st.sampled_from(possible))
+    serving = [level["name"] for level in drawn if _serves(site, level, source)]
     found = []
     for _ in range(draw(st.integers(1, 2))):
         link: Document = {"from": source, "bias": draw(st.sampled_from(LINK_MODES))}
@@ -122,6 +122,12 @@ def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Docume
 def _candidates(site: Site) -> list[tuple[str, int]]:
     names = [layer.name for layer in site.graph.layers[1:-1]]
     return [(source, count) for source in ("next", *names) for count in (1, 2)]
+
+
+def _serves(site: Site, level: Document, source: str) -> bool:
+    """Whether a unit of the level ends before what is copied."""
+    ends = [place.block for place in places(site.blocks, level)]
+    return any(_first(site, end, source) > site.cuts[end] for end in ends)
 
 
 def _possible(site: Site, ends: set[int], source: str, count: int) -> bool:
@@ -174,6 +180,8 @@ def standing(key: str, options: Iterable[Document], where: Sequence[Context]) ->
 
 
 def _stands(key: str, option: Document, where: Sequence[Context]) -> bool:
+    if key == "similarity" and any(context.feature[1:] == (1, 1) for context in where):
+        return False  # the deviation over a single pixel is not a number
     head = Auxiliary.model_validate({key: option}).heads()[key]
     try:
         for context in where:

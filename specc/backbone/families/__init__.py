@@ -39,8 +39,8 @@ Backbone = Annotated[
     | Annotated[Vit, Tag("vit")]
     | Annotated[MobileNetV3, Tag("mobilenet_v3")]
     | Annotated[ConvNext, Tag("convnext")]
-    | Annotated[TorchvisionModel, Tag("torchvision_model")]
-    | Annotated[Layers, Tag("own_layers")],
+    | Annotated[Layers, Tag("own_layers")]
+    | Annotated[TorchvisionModel, Tag("torchvision_model")],
     Discriminator(family),
 ]
 
