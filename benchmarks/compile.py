@@ -27,9 +27,9 @@ GROWTH_LIMIT = 20.0
 RESNET152: dict[str, Any] = {
     "specc": 1,
     "name": "resnet152",
-    "data": {"dataset": "imagenet", "batch_size": 64},
+    "data": {"dataset": "imagenet", "image_size": 256, "batch_size": 64},
     "backbone": {"family": "resnet", "depth": 152},
-    "split": {"blocks": 4},
+    "split": {"blocks": 16},
     "levels": [{"name": "independent", "weight": 0.25}, {"name": "cascade", "window": 2, "weight": 0.75}],
     "auxiliary": {"classifier": {}, "reconstruction": {"patches": {"grid": [2, 2]}}},
     "ema_links": [{"from": "next"}],
@@ -69,7 +69,7 @@ def measure(runs: int) -> dict[str, float]:
     times = {}
     for count in SIZES:
         spec = read(chain(count))
-        times[f"layers_{count}"] = median(lambda spec=spec: specc.compile(spec), 1 if count > 1_000 else runs)
+        times[f"layers_{count}"] = median(lambda spec=spec: specc.compile(spec), runs)
     import_torch()
     times["import_torch"] = median(import_torch, runs)
     times["resnet152_man_hpff"] = median(lambda: specc.compile(read(RESNET152)), runs)

@@ -71,7 +71,8 @@ class Model:
         tensors = self.tensors()
         copies = [tensors[name] for name in link.sources]
         sources = [tensors[name] for name in link.sources.values()]
-        torch._foreach_lerp_(copies, sources, 1 - link.momentum)
+        if copies:  # a copied ReLU has nothing to average
+            torch._foreach_lerp_(copies, sources, 1 - link.momentum)
 
     def train(self, mode: bool) -> None:
         """Batch statistics (training) or running statistics (evaluation)."""

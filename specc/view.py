@@ -47,8 +47,8 @@ def _row(plan: Plan, unit: Unit) -> Iterator[str]:
 
 
 def _source(plan: Plan, link: LinkPlan) -> str:
-    first = next(iter(link.sources.values()))
     block = next(b for b in plan.blocks if b.name == link.source_block)
+    first = next(iter(link.sources.values()), block.layers[0] + ".")  # a copied ReLU has no parameters
     return next(layer for layer in block.layers if first.startswith(layer + "."))
 
 

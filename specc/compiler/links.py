@@ -59,6 +59,13 @@ def _source(site: Site, i: int, link: EmaLink) -> int | None:
         message = f"the {link.layers} layers after `{site.name}` lie in more than one block"
         site.found.append(spec.error("SPC421", message, "ema_links", i, label="crosses a cut"))
         return None
+    copied = graph.layers[first : first + link.layers]
+    read = {name for layer in copied for node in layer.nodes for name in node.inputs}
+    loose = [layer.name for layer in copied[:-1] if layer.nodes[-1].name not in read]
+    if loose:
+        message = f"the {link.layers} layers after `{site.name}` are not one piece: nobody in them reads `{loose[0]}`"
+        site.found.append(spec.error("SPC421", message, "ema_links", i, label="a loose end"))
+        return None
     want, have = graph.part(first, first).input, site.end.output
     if want != have:
         message = f"`{graph.layers[first].name}` takes {show(want)}, but `{site.name}` has features of {show(have)}"

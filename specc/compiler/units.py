@@ -193,7 +193,8 @@ def _negative(site: Site, key: str, factor: float) -> Diagnostic:
 def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
-    supervised = [site for site in sites if site.last or auxiliary_of(site).heads()]
+    weighted = [site for site in sites if site.weight or _keeps_dead(site)]
+    supervised = [site for site in weighted if site.last or auxiliary_of(site).heads()]
     counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
     alone = [block for block in draft.blocks if not counts[block.index]]
     if alone:

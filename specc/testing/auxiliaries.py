@@ -104,7 +104,7 @@ def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Docume
     """Up to two EMA links that every unit can have and whose outputs can be added."""
     ends = {place.block for level in drawn for place in places(site.blocks, level)}
     possible = [link for link in _candidates(site) if _possible(site, ends, *link)]
-    if not possible or not draw(st.booleans()):
+    if not possible or draw(st.integers(0, 3)) == 0:
         return []
     source, count = draw(st.sampled_from(possible))
     serving = [level["name"] for level in drawn if _serves(site, level, source)]

@@ -67,7 +67,8 @@ def _chain(draw: st.DrawFn, draft: Draft) -> None:
     shape = _shape(entry, draft.shape)
     own: Document = {}
     again = {**entry, "stride": 1} if "stride" in entry else entry
-    if result(again, shape) == shape and draw(st.booleans()):
+    strides = entry["op"] in ("max_pool", "avg_pool") and "stride" not in entry  # by its size, every time
+    if not strides and result(again, shape) == shape and draw(st.booleans()):
         own["repeat"] = draw(st.integers(1, 3))
     if draw(st.booleans()):
         own["expect"] = list(shape)

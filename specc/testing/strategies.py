@@ -16,8 +16,6 @@ Needs hypothesis, which is no dependency of specc: `pip install hypothesis` (it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover
@@ -96,25 +94,15 @@ def _splits(draw: st.DrawFn, graph: BackboneGraph) -> tuple[Document, tuple[int,
     """A `split:` and the positions where it cuts."""
     from ..compiler.cuts import Measure, place_cuts
 
-    if draw(st.booleans()):
-        names = draw(st.lists(st.sampled_from(graph.cuts), max_size=3, unique=True)) if graph.cuts else []
-        cuts = _trainable(graph, sorted(graph.index[name] for name in names))
-        return ({"after": [graph.layers[cut].name for cut in cuts]} if cuts else {"blocks": 1}), cuts
+    most = min(len(graph.cuts), 3)
+    wanted = draw(st.integers(0, most))
+    if wanted and draw(st.booleans()):
+        names = draw(st.lists(st.sampled_from(graph.cuts), min_size=wanted, max_size=wanted, unique=True))
+        cuts = tuple(sorted(graph.index[name] for name in names))
+        return {"after": [graph.layers[cut].name for cut in cuts]}, cuts
     measures: tuple[Measure, ...] = ("layers", "flops", "parameters", "memory")
     by = draw(st.sampled_from(measures))
-    placed = [tuple(place_cuts(graph, count, by)) for count in range(1, min(len(graph.cuts), 3) + 2)]
-    cuts = draw(st.sampled_from([cuts for cuts in placed if _trainable(graph, cuts) == cuts]))
-    return {"blocks": len(cuts) + 1, "by": by}, cuts
-
-
-def _trainable(graph: BackboneGraph, cuts: Sequence[int]) -> tuple[int, ...]:
-    """The cuts without those that would end a block that has no parameters; the last layer always has some."""
-    found: list[int] = []
-    for cut in cuts:
-        first = found[-1] + 1 if found else 0
-        if any(node.parameters for layer in graph.layers[first : cut + 1] for node in layer.nodes):
-            found.append(cut)
-    return tuple(found)
+    return {"blocks": wanted + 1, "by": by}, tuple(place_cuts(graph, wanted + 1, by))
 
 
 OPTIMIZERS: tuple[Document, ...] = (
