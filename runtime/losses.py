@@ -47,8 +47,8 @@ def mse(image: Tensor, target: Tensor) -> Tensor:
 def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
     """Mean squared difference of the samples' and the labels' similarity matrices (1901.06656, equation 2).
 
-    (N, C, H, W) features enter as each channel's standard deviation over the image, (N, D) ones and maps of one pixel as
-    they are.
+    (N, C, H, W) features enter as each channel's standard deviation over the image; (N, D) ones, and maps of one pixel,
+    as they are.
     """
     x = features.to(_at_least_fp32(features))
     rows = x.flatten(2).std(2) if x.dim() == 4 and x[0, 0].numel() > 1 else x.flatten(1)
