@@ -50,14 +50,12 @@ MEMORY_TOLERANCE, SMALL = 0.01, 1024  # relative, and bytes: scalars and roundin
 ZEROS = {"SPC413"}  # all weights of a unit are zero, as drawn
 
 
-def generated(
-    strategy: st.SearchStrategy[Document], share: float = 1.0
-) -> Callable[[Callable[[Document], None]], Callable[[], None]]:
-    """A property of generated specs; expensive ones take a share of the examples."""
+def generated(strategy: st.SearchStrategy[Document]) -> Callable[[Callable[[Document], None]], Callable[[], None]]:
+    """A property of generated specs."""
 
     def decorate(test: Callable[[Document], None]) -> Callable[[], None]:
         rules = settings(
-            max_examples=max(1, int(EXAMPLES * share)),
+            max_examples=EXAMPLES,
             derandomize=not FUZZING,
             deadline=None,
             database=None,
@@ -104,12 +102,12 @@ def test_valid_without_diagnostics(document: Document) -> None:
     assert {d.code for d in found} <= ZEROS, [str(d) for d in found]
 
 
-@generated(specs(zero_weights=False), 0.5)
+@generated(specs(zero_weights=False))
 def test_no_warning_where_no_weight_is_zero(document: Document) -> None:
     assert run_passes(spec_of(document)).diagnostics == ()
 
 
-@generated(specs(), 0.5)
+@generated(specs())
 def test_dump_and_load_is_a_fixed_point(document: Document) -> None:
     spec = spec_of(document)
     text = dump(spec.config)
@@ -118,7 +116,7 @@ def test_dump_and_load_is_a_fixed_point(document: Document) -> None:
     assert specc.compile(again).fingerprint == specc.compile(spec).fingerprint
 
 
-@generated(specs(), 0.5)
+@generated(specs())
 def test_key_order_and_style_do_not_matter(document: Document) -> None:
     fingerprint = plan_of(document).fingerprint
     for flow in (False, True):
@@ -154,7 +152,7 @@ def test_plans_are_sound_and_survive_json(document: Document) -> None:
 # -------------------------------------------------------------------------------------------------- the network
 
 
-@generated(specs(), 0.5)
+@generated(specs())
 def test_shapes_and_parameters_are_those_of_the_modules(document: Document) -> None:
     plan = plan_of(document)
     for network in plan.networks.values():
@@ -223,7 +221,7 @@ def test_a_step_runs_and_is_finite(document: Document) -> None:
     assert all(p.grad is None for _, p in session.named_parameters())
 
 
-@generated(specs(), 0.5)
+@generated(specs())
 def test_no_gradient_leaves_its_unit(document: Document) -> None:
     """Other weights at one unit change only the gradients of its own window and networks."""
     plan = plan_of(document)
