@@ -55,7 +55,7 @@ bench: $(READY)  ## compile and validation times
 	$(BIN)/python benchmarks/compile.py
 	$(BIN)/python benchmarks/validate.py
 
-zoo: $(READY)  ## one step of every torchvision model, about ten minutes
+zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two cores
 	$(BIN)/python benchmarks/zoo.py
 
 clean:  ## remove .venv and caches
