@@ -10,8 +10,10 @@ from torch import nn
 from specc.spec.models import Optimizer, Sgd
 
 
-def make_optimizer(config: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of one group of parameters."""
+def make_optimizer(
+    config: Optimizer, parameters: Sequence[nn.Parameter], *, fused: bool = True
+) -> torch.optim.Optimizer:
+    """The optimizer of one group of parameters; fp16 takes the unfused one, whose steps a gradient scaler can skip."""
     if isinstance(config, Sgd):
         return torch.optim.SGD(
             parameters,
@@ -19,9 +21,9 @@ def make_optimizer(config: Optimizer, parameters: Sequence[nn.Parameter]) -> tor
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
-            fused=True,
+            fused=fused,
         )
     first, second = config.betas
     return torch.optim.AdamW(
-        parameters, lr=config.lr, betas=(first, second), eps=config.eps, weight_decay=config.weight_decay, fused=True
+        parameters, lr=config.lr, betas=(first, second), eps=config.eps, weight_decay=config.weight_decay, fused=fused
     )

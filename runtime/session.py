@@ -44,11 +44,12 @@ class Session:
         self.model = Model(plan, self.device, dtype)
         if initialise:
             self.model.reset(plan.config.train.seed)
+        scaled = plan.config.train.precision == "fp16"
         self.optimizers = {
-            group: make_optimizer(plan.config.train.optimizer, self.model.group(group))
+            group: make_optimizer(plan.config.train.optimizer, self.model.group(group), fused=not scaled)
             for group in self._stepped_groups()
         }
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.config.train.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
         self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)
 
     def _stepped_groups(self) -> Iterator[str]:
