@@ -92,4 +92,6 @@ def _load_optimizer(session: Session, tensors: dict[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         name, _, slot = key.rpartition("/")
         parameter = parameters[name]
+        if slot != "step":  # lies in memory as its parameter does, which fused steps rely on
+            tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         owner[id(parameter)].state[parameter][slot] = tensor.to(parameter.device)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specc.plan import Plan
+
 
 class RunError(Exception):
     """The run failed: `str(error)` says what happened, `help` what to do about it."""
@@ -14,9 +21,17 @@ class RunError(Exception):
 
 
 class BudgetExceeded(RunError):
-    """The measured peak is over the budget."""
+    """The measured peak is over the budget.
+
+    With the plan, and what came on top of its prediction, the command line can say which changes would fit.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, help: tuple[str, ...] = (), plan: Plan | None = None, excess: int = 0,
+                 folder: Path | None = None) -> None:  # fmt: skip
+        super().__init__(message, help)
+        self.plan, self.excess, self.folder = plan, excess, folder
 
 
 class Interrupted(RunError):

@@ -12,6 +12,7 @@ from torch import Tensor
 from specc.plan import HeadPlan, Instruction, Plan, Unit, branch_cotangent, branch_output, cotangent, features, tape
 
 from .heads import run_head
+from .label_views import label_views, without_label
 from .links import run_link
 from .model import Model
 
@@ -26,6 +27,7 @@ class Executor:
     ) -> None:
         self.plan, self.model, self.step_group, self.scale = plan, model, step, scale
         self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
+        self.running: Instruction | None = None
         self.values: dict[str, Tensor] = {}
         self.losses: dict[str, dict[str, Tensor]] = {}
         self.heads = {(u.name, h.name): h for u in plan.units for h in u.heads}
@@ -35,22 +37,41 @@ class Executor:
             torch.tensor(v, dtype=tensor.dtype, device=tensor.device).view(1, -1, 1, 1)
             for v in (plan.data.mean, plan.data.std)
         )
+        assert plan.data.classes is not None
+        self.classes = plan.data.classes
+        self.labelled = plan.config.views > 1
         self._dispatch = {kind: getattr(self, f"_{kind}") for kind in {i.kind for i in plan.instructions}}
 
     def run(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Tensor:
         """Execute the plan; returns the logits. With `update` off no parameter is stepped and gradients stay."""
-        self.values = {features(-1): images, "labels": labels}
+        self.values = {features(-1): self.views(images, labels), "labels": labels}
         self.losses = {unit.name: {} for unit in self.plan.units}
         self.model.train(True)
         try:
             for instruction in self.plan.instructions:
+                self.running = instruction
                 if self.observer is not None:
                     self.observer(instruction)
                 if update or instruction.kind != "step":
                     self._dispatch[instruction.kind](instruction)
-            return self.values[features(len(self.plan.blocks) - 1)]
+            self.running = None  # after an error it stays
+            return self.values[features(len(self.plan.blocks) - 1)][: len(labels)]
         finally:
             self.values = {}
+
+    def views(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What goes through the network: the images, or their views with labels written in."""
+        if not self.labelled:
+            return images
+        return label_views(images, labels, self.classes, self.mean, self.std)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits of the backbone alone, in whatever mode the model is."""
+        values = without_label(images, self.classes, self.mean, self.std) if self.labelled else images
+        with self.cast():
+            for block in self.model.blocks:
+                values = block(values)
+        return values
 
     def cast(self) -> AbstractContextManager[None]:
         """The precision's autocast; weights are cast anew in every forward, so no stale copy outlives an early step."""
@@ -104,8 +125,7 @@ class Executor:
             return self._images()
         labels = self.values["labels"]
         if head.target == "one_hot":
-            assert self.plan.data.classes is not None
-            return F.one_hot(labels, self.plan.data.classes).to(self.mean.dtype)
+            return F.one_hot(labels, self.classes).to(self.mean.dtype)
         return labels
 
     def _images(self) -> Tensor:

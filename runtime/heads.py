@@ -10,6 +10,7 @@ from torch import Tensor
 
 from specc.plan import HeadPlan
 
+from .label_views import select
 from .losses import LOSSES
 from .network import GraphModule
 
@@ -41,7 +42,10 @@ class _Run:
         self, head: HeadPlan, networks: Sequence[GraphModule], target: Tensor, cast: Cast, scale: Scale
     ) -> None:
         self.head, self.networks, self.target, self.cast, self.scale = head, networks, target, cast, scale
-        self.loss = LOSSES[head.loss]
+
+    def loss(self, out: Tensor, target: Tensor) -> Tensor:
+        """The unweighted loss, on those rows of the output that there is a target for."""
+        return LOSSES[self.head.loss](select(out, self.head.target, len(target)), target)
 
     def whole(self, features: Tensor) -> tuple[Tensor, Tensor]:
         leaf = _leaf(features)

@@ -55,6 +55,27 @@ def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
     return F.mse_loss(_cosines(rows), _cosines(one_hot), reduction="none").mean()
 
 
+def goodness(activity: Tensor, labels: Tensor) -> Tensor:
+    """The right class's goodness against the soft maximum of all (2501.03176): cross-entropy of the goodness.
+
+    The goodness of a class is the mean square of its channel: (N, classes, H, W), tokens (N, T, classes), vectors
+    (N, classes).
+    """
+    squares = activity.to(_at_least_fp32(activity)).square()
+    if activity.dim() > 2:
+        squares = squares.mean((2, 3) if activity.dim() == 4 else 1)
+    return F.cross_entropy(squares, labels)
+
+
+def goodness_pairs(activity: Tensor, labels: Tensor) -> Tensor:
+    """softplus(wrong - right) of the mean squares of (2N, D) activities: first of right labels, then of wrong ones.
+
+    The difference within a pair needs no threshold (Lee & Song, SymBa, 2303.08418, without its factor).
+    """
+    right, wrong = activity.to(_at_least_fp32(activity)).square().mean(1).view(2, len(labels))
+    return F.softplus(wrong - right).mean()
+
+
 def _cosines(x: Tensor) -> Tensor:
     """Cosine similarity of all pairs of centred rows."""
     centred = x - x.mean(1, keepdim=True)
@@ -67,4 +88,6 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (cross_entropy, contrastive, similarity, bce, mse)}
+LOSSES: dict[str, Loss] = {
+    loss.__name__: loss for loss in (cross_entropy, contrastive, similarity, goodness, goodness_pairs, bce, mse)
+}

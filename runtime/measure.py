@@ -11,6 +11,7 @@ import torch
 from specc.plan import Plan
 
 from .meter import Meter
+from .model import MEMORY_FORMATS
 from .session import Session
 
 
@@ -25,18 +26,24 @@ class Measured:
 
 def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
     """Two metered steps, then `steps` timed ones."""
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
     session = Session(plan, device)
-    generator = torch.Generator().manual_seed(0)
-    batch = plan.config.data.batch_size
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
-    images = ((torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std).to(device)
-    labels = torch.randint(plan.data.classes, (batch,), generator=generator).to(device)
+    images, labels = random_batch(plan, device)
     meter = Meter(device, session.resident)
     for _ in range(2):
         meter.measure(lambda: session.train_step(images, labels), (images, labels))
     return Measured(str(device), meter.peak_bytes, statistics.median(_timed(session, images, labels, steps)))
+
+
+def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised images of noise and labels, on the device, as a loader gives them."""
+    assert plan.data.shape is not None
+    assert plan.data.classes is not None
+    generator = torch.Generator().manual_seed(0)
+    batch = plan.config.data.batch_size
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
+    images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
+    images = images.to(device, memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
+    return images, torch.randint(plan.data.classes, (batch,), generator=generator).to(device)
 
 
 def _timed(session: Session, images: torch.Tensor, labels: torch.Tensor, steps: int) -> list[float]:

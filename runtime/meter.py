@@ -51,22 +51,43 @@ class LiveTensors(TorchDispatchMode):
 
 
 class Meter:
-    """The peak memory of the steps run under it, in bytes; 0 before the first."""
+    """The peak memory of the steps run under it, in bytes; 0 before the first.
+
+    On CUDA the allocator has three answers: what was asked of it, the blocks that it gave (rounded up; the budget is
+    held against these), and what it keeps of the device. The CUDA context is in none of them.
+    """
 
     def __init__(self, device: torch.device, resident: Callable[[], Iterable[Tensor]]) -> None:
         self.device = device
         self.resident = resident
         self.peak_bytes = 0
+        self.requested_bytes = 0  # CUDA only; the asynchronous allocator (cudaMallocAsync) does not know it
+        self.reserved_bytes = 0  # CUDA only
+        self._live = LiveTensors()  # CPU only
 
     def measure(self, step: Callable[[], Any], inputs: Iterable[Tensor]) -> Any:
         """Run one step and keep its peak if it is the highest so far."""
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+            return self._on_cuda(step)
+        with LiveTensors([*self.resident(), *inputs]) as self._live:
             result = step()
-            torch.cuda.synchronize(self.device)
-            self.peak_bytes = max(self.peak_bytes, torch.cuda.max_memory_allocated(self.device))
-            return result
-        with LiveTensors([*self.resident(), *inputs]) as live:
-            result = step()
-        self.peak_bytes = max(self.peak_bytes, live.peak)
+        self.peak_bytes = max(self.peak_bytes, self._live.peak)
+        return result
+
+    def reading(self) -> int:
+        """The peak of the step that is being measured, so far."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return self._live.peak
+
+    def _on_cuda(self, step: Callable[[], Any]) -> Any:
+        # The allocator counts in the order of the host's calls, so nothing has to be waited for before. To wait after
+        # the step changes no peak; it brings the step's errors to light here.
+        torch.cuda.reset_peak_memory_stats(self.device)
+        result = step()
+        torch.cuda.synchronize(self.device)
+        found = torch.cuda.memory_stats(self.device)
+        self.peak_bytes = max(self.peak_bytes, found.get("allocated_bytes.all.peak", 0))
+        self.requested_bytes = max(self.requested_bytes, found.get("requested_bytes.all.peak", 0))
+        self.reserved_bytes = max(self.reserved_bytes, found.get("reserved_bytes.all.peak", 0))
         return result

@@ -13,6 +13,9 @@ from .links import start_link
 from .network import GraphModule, initialise
 
 
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
 class Model:
     """The networks of a plan on one device."""
 
@@ -20,8 +23,9 @@ class Model:
         self.plan = plan
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
+        self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]
         for name, module in self.networks.items():
-            _materialise(module, device, dtype, trainable=plan.networks[name].group is not None)
+            _materialise(module, device, dtype, self.memory_format, trainable=plan.networks[name].group is not None)
         self.blocks = [self.networks[block.name] for block in plan.blocks]
         self.links = [link for unit in plan.units for link in unit.links]
         self.scales = {
@@ -80,11 +84,15 @@ class Model:
             module.train(mode)
 
 
-def _materialise(module: nn.Module, device: torch.device, dtype: torch.dtype, *, trainable: bool) -> None:
+def _materialise(
+    module: nn.Module, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format, *, trainable: bool
+) -> None:
     """Give the tensors of a module built on `meta` a place on the device; works for fake tensors too."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
-            part._parameters[name] = nn.Parameter(torch.empty(parameter.shape, dtype=dtype, device=device), trainable)
+            order = memory_format if parameter.dim() == 4 else torch.contiguous_format
+            tensor = torch.empty(parameter.shape, dtype=dtype, device=device, memory_format=order)
+            part._parameters[name] = nn.Parameter(tensor, trainable)
         for name, buffer in part.named_buffers(recurse=False):
             kind = dtype if buffer.is_floating_point() else buffer.dtype
             part._buffers[name] = torch.empty(buffer.shape, dtype=kind, device=device)

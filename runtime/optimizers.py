@@ -10,10 +10,16 @@ from torch import nn
 from specc.spec.models import Optimizer, Sgd
 
 
-def make_optimizer(
-    config: Optimizer, parameters: Sequence[nn.Parameter], *, fused: bool = True
-) -> torch.optim.Optimizer:
-    """The optimizer of one group of parameters; fp16 takes the unfused one, whose steps a gradient scaler can skip."""
+def make_optimizer(config: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of one group of parameters."""
+    made = _make(config, parameters)
+    # Or fp16's gradient scaler would leave it to the fused kernel to skip a step, which on a first step leaves momentum
+    # without a value. This way the scaler itself looks whether gradients are finite, and calls `step` or does not.
+    made._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return made
+
+
+def _make(config: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     if isinstance(config, Sgd):
         return torch.optim.SGD(
             parameters,
@@ -21,9 +27,9 @@ def make_optimizer(
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
-            fused=fused,
+            fused=True,
         )
     first, second = config.betas
     return torch.optim.AdamW(
-        parameters, lr=config.lr, betas=(first, second), eps=config.eps, weight_decay=config.weight_decay, fused=fused
+        parameters, lr=config.lr, betas=(first, second), eps=config.eps, weight_decay=config.weight_decay, fused=True
     )

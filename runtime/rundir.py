@@ -87,7 +87,7 @@ def _fresh(path: Path) -> Path:
 
 
 def spec_hash(text: str) -> str:
-    """SHA-256 of the spec as written."""
+    """SHA-256 of the resolved spec: what it extends and the overrides are in it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -46,7 +46,7 @@ class Session:
             self.model.reset(plan.config.train.seed)
         scaled = plan.config.train.precision == "fp16"
         self.optimizers = {
-            group: make_optimizer(plan.config.train.optimizer, self.model.group(group), fused=not scaled)
+            group: make_optimizer(plan.config.train.optimizer, self.model.group(group))
             for group in self._stepped_groups()
         }
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
@@ -76,7 +76,7 @@ class Session:
 
     def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
         """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind."""
-        logits = self.executor.run(images.to(self.device, self.dtype), labels.to(self.device), update=update)
+        logits = self.executor.run(self._placed(images), labels.to(self.device), update=update)
         if update:
             self.scaler.update()
         losses = self.executor.losses
@@ -87,11 +87,11 @@ class Session:
     def predict(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of the backbone in evaluation mode."""
         self.model.train(False)
-        values = images.to(self.device, self.dtype)
-        with self.executor.cast():
-            for block in self.model.blocks:
-                values = block(values)
-        return values
+        return self.executor.predict(self._placed(images))
+
+    def _placed(self, images: Tensor) -> Tensor:
+        """The images where and how the model takes them; no copy where they are so already."""
+        return images.to(self.device, self.dtype, memory_format=self.model.memory_format)
 
     def resident(self) -> list[Tensor]:
         """Tensors that live through a step: parameters, buffers and optimizer state."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from specc.plan import Instruction, Plan
 
 from .meter import LiveTensors
+from .model import MEMORY_FORMATS
 from .session import Session
 
 
@@ -26,17 +29,34 @@ class Trace:
 
 def trace(plan: Plan) -> Trace:
     """Count the storages of the second step (momentum exists) under fake CPU tensors; nothing is computed."""
-    with FakeTensorMode():
+    with FakeTensorMode(), FullStatistics():
         session = Session(plan, "cpu", initialise=False)
+        # Fakes cannot be asked whether their gradients are finite, which fp16's scaler does: every step is taken.
+        session.scaler = torch.amp.GradScaler("cpu", enabled=False)
         images, labels = fake_batch(plan)
         return watch(session, images, labels)
+
+
+class FullStatistics(TorchDispatchMode):
+    """Batch norm's statistics in fp32 whatever its input is in, as real kernels keep them and fake ones do not."""
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the op and widen what it kept."""
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.native_batch_norm.default:
+            out, *statistics = result
+            return (out, *(torch.empty_like(s, dtype=torch.promote_types(s.dtype, torch.float32)) for s in statistics))
+        return result
 
 
 def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
     """A batch of the plan's shape; its values are never looked at."""
     assert plan.data.shape is not None
     batch = plan.config.data.batch_size
-    return torch.zeros(batch, *plan.data.shape), torch.zeros(batch, dtype=torch.int64)
+    images = torch.zeros(batch, *plan.data.shape).to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
+    return images, torch.zeros(batch, dtype=torch.int64)
 
 
 def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:

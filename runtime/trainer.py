@@ -6,19 +6,25 @@ import math
 import statistics
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from specc.environment import expand_path
-from specc.plan import Plan
-from specc.schema import show_bytes
+from specc.plan import Instruction, Plan
 
 from . import checkpoint
+from .calibration import calibration_of
+from .clock import StepClock
 from .data import DataConfig, DataError, Loader, Splits, open_dataset
-from .errors import BudgetExceeded, Interrupted, RunError
+from .data.draws import Draws
+from .device import obtainable, ran_out
+from .errors import Interrupted, RunError
+from .exceed import Whereabouts, did_not_fit, over_budget
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .meter import Meter
@@ -68,16 +74,26 @@ class Trainer:
         self.plan, self.device, self.run_dir, self.progress = plan, device, run, progress
         self.spec_text = spec_text
         self.config = plan.config.train
+        self.epoch = self.step = self.taken = 0
+        self.fits = True  # in the device, under the budget
         self._cap()
         self.splits = open_data(plan)
-        self.session = Session(plan, device)
-        self.meter = Meter(device, self.session.resident)
+        self.session = self._session()
+        self.meter, self.peak = Meter(device, self.session.resident), Whereabouts()
         batch, seed = plan.config.data.batch_size, self.config.seed
-        self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device)
-        self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device)
+        order = self.session.model.memory_format
+        self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device, memory_format=order)
+        self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device, memory_format=order)
         self.interruption = Interruption()
-        self.epoch = self.step = self.taken = 0
-        self.step_seconds: list[float] = []
+        self.clock = StepClock(device)
+
+    def _session(self) -> Session:
+        try:
+            return Session(self.plan, self.device)
+        except RuntimeError as error:  # another process may hold the GPU's memory
+            if not ran_out(error):
+                raise
+            raise self._out_of_memory(error) from None
 
     def _cap(self) -> None:
         """On CUDA the budget is a hard limit for the whole process."""
@@ -101,18 +117,24 @@ class Trainer:
             raise self._interrupted("checkpoint saved") from None
         except KeyboardInterrupt:  # in the middle of a step, so its parameters are not worth keeping
             raise self._interrupted("the last checkpoint stands") from None
-        except torch.OutOfMemoryError as error:
-            self._summary("failed", {})
-            raise self._out_of_memory(error) from None
         except RunError:
             self._summary("failed", {})
             raise
         except RuntimeError as error:
-            if not any(sign in str(error) for sign in NOT_FINITE):
+            told = self._told(error)
+            if told is None:
                 raise
             self._summary("failed", {})
-            raise self._diverged("the loss of a reconstruction is not finite") from None
+            raise told from None
         return self._summary("completed", test)
+
+    def _told(self, error: RuntimeError) -> RunError | None:
+        """What a person is told in place of torch's error; None where it has no known cause."""
+        if ran_out(error):
+            return self._out_of_memory(error, self.session.executor.running)
+        if any(sign in str(error) for sign in NOT_FINITE):
+            return self._diverged("the loss of a reconstruction is not finite")
+        return None
 
     def _interrupted(self, what: str) -> Interrupted:
         self._summary("interrupted", {})
@@ -141,14 +163,15 @@ class Trainer:
         averages = Averages()
         for images, labels in self.train_data.epoch(self.epoch, self.step):
             self.interruption.grant()
-            began = time.perf_counter()
-            result = self._step(images, labels)
-            self.step_seconds.append(time.perf_counter() - began)
+            torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
+            result = self.clock.time(partial(self._step, images, labels))
             averages.add(_figures(result, labels), len(labels))
             loss = self._check(result) if self._looks(self.step) else None
+            del result, images, labels  # or they would be there beside the next batch and count in the next step's peak
             self.step += 1
             self.taken += 1
             self.progress.step_done(self.step, loss)
+        self.clock.collect()
         return averages.means()
 
     def _looks(self, step: int) -> bool:
@@ -158,9 +181,10 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> Step:
         if self.taken >= METERED_STEPS:
             return self.session.train_step(images, labels)
-        result: Step = self.meter.measure(lambda: self.session.train_step(images, labels), (images, labels))
+        with self.peak.watching(self.session.executor, self.meter.reading):
+            result: Step = self.meter.measure(lambda: self.session.train_step(images, labels), (images, labels))
         if self.taken == METERED_STEPS - 1:
-            self._check_budget()
+            self.check_budget()
         return result
 
     def _check(self, result: Step) -> float:
@@ -173,23 +197,27 @@ class Trainer:
         help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps",)
         return RunError(f"{what} in epoch {self.epoch + 1}, step {self.step + 1}", help)
 
-    def _check_budget(self) -> None:
+    def check_budget(self) -> None:
+        """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""
         budget = self.plan.config.budget
-        if budget is None or self.meter.peak_bytes <= budget.memory or budget.on_exceed == "warn":
-            return
-        predicted = self.plan.memory.peak_bytes
-        raise BudgetExceeded(
-            f"one step takes {show_bytes(self.meter.peak_bytes)} (predicted {show_bytes(predicted)}), "
-            f"over the budget of {show_bytes(budget.memory)}",
-            ("raise `budget.memory`, lower `data.batch_size`, or cut the backbone into more blocks",),
-        )
+        if budget is not None and self.meter.peak_bytes > budget.memory and budget.on_exceed == "error":
+            where = self.peak.instruction
+            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, self._saved())
 
-    def _out_of_memory(self, error: Exception) -> RunError:
+    def _saved(self) -> str:
+        """What is left of the training."""
+        if not (self.run_dir.checkpoint / "state.json").exists():
+            return f"stopped in step {self.taken + 1}, no checkpoint was saved yet"
+        return f"the checkpoint of epoch {self.epoch} stands" if self.epoch else "the last checkpoint stands"
+
+    def _out_of_memory(self, error: Exception, where: Instruction | None = None) -> RunError:
         budget = self.plan.config.budget
-        first = str(error).split(". ")[0]
+        first = ". ".join(str(error).split(". ")[:2])  # what it is, and how much was asked for
         help = ("lower `data.batch_size`, or cut the backbone into more blocks (`split`)",)
-        if self.device.type == "cuda" and budget is not None and budget.on_exceed == "error":
-            return BudgetExceeded(f"the step did not fit into the budget of {show_bytes(budget.memory)}: {first}", help)
+        capped = self.device.type == "cuda" and budget is not None and budget.on_exceed == "error"
+        if budget is not None and capped and obtainable(self.device) >= budget.memory:  # else other processes are why
+            self.fits = False
+            return did_not_fit(self.plan, first, where, self.run_dir.path, self._saved())
         return RunError(f"out of memory: {first}", help)
 
     @torch.no_grad()
@@ -210,7 +238,8 @@ class Trainer:
 
     def _summary(self, status: str, test: dict[str, float]) -> dict[str, Any]:
         budget = self.plan.config.budget
-        seconds = statistics.median(self.step_seconds[METERED_STEPS:] or self.step_seconds or [0.0])
+        self.clock.collect()
+        seconds = statistics.median(self.clock.seconds[METERED_STEPS:] or self.clock.seconds or [0.0])
         peak = self.meter.peak_bytes
         summary = {
             "format_version": 1,
@@ -226,13 +255,30 @@ class Trainer:
                 "budget_bytes": budget.memory if budget else None,
                 "predicted_peak_bytes": self.plan.memory.peak_bytes,
                 "measured_peak_bytes": peak,
-                "within_budget": budget is None or peak <= budget.memory,
+                "within_budget": self.fits and (budget is None or peak <= budget.memory),
+                **self._on_device(),
             },
             "step_seconds_median": seconds,
             "images_per_second": self.plan.config.data.batch_size / seconds if seconds else 0.0,
         }
         self.run_dir.write_json("summary.json", summary)
         return summary
+
+    def _on_device(self) -> dict[str, int | None]:
+        """What only a GPU has to say of its memory."""
+        if self.device.type != "cuda":
+            return {}
+        calibration = calibration_of(self.device)
+        return {
+            "requested_peak_bytes": self.meter.requested_bytes,
+            "allocated_peak_bytes": self.meter.peak_bytes,
+            "margin_bytes": calibration.margin(self.plan.memory.peak_bytes) if calibration else None,
+        }
+
+
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """Seed of all that is drawn in one step (dropout), so that a resumed run draws what it would have drawn."""
+    return int(Draws(seed, epoch).bits(np.array([step]), "step")[0])
 
 
 def _figures(result: Step, labels: Tensor) -> dict[str, Tensor]:

@@ -37,12 +37,15 @@ def check_text(text: str, name: str = "<string>", overrides: Sequence[str] = ())
 
 
 def examine(reading: Reading) -> Report:
-    """What was found while reading, and what the compiler's checks find in the parts that could be read."""
+    """What was found while reading, and what the compiler's checks find in the parts that could be read.
+
+    Where there is a budget, the memory is predicted as well.
+    """
     if reading.spec is None:
         return Report(sort(reading.diagnostics), reading.sources)
-    from .compiler import CHECKS, run_passes
+    from .compiler import CHECKS, PASSES, run_passes
 
-    draft = run_passes(reading.spec, CHECKS, reading.doubts)
+    draft = run_passes(reading.spec, PASSES if reading.spec.config.budget else CHECKS, reading.doubts)
     found = sort((*reading.diagnostics, *draft.diagnostics))
     return Report(found, reading.sources, None if any(d.is_error for d in found) else reading.spec)
 

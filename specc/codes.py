@@ -58,6 +58,10 @@ CODES: dict[str, Code] = {
     "SPC023": Code("override outside of a list"),
     "SPC024": Code("override inside of a plain value"),
     "SPC025": Code("integer too long"),
+    "SPC026": Code("no such parent"),
+    "SPC027": Code("specs extend one another"),
+    "SPC028": Code("the parent is no spec"),
+    "SPC029": Code("`extends` outside of a file"),
     # keys and values
     "SPC101": Code("unknown key"),
     "SPC102": Code("missing key"),
@@ -115,6 +119,9 @@ CODES: dict[str, Code] = {
     "SPC501": Code("predicted peak over the budget"),
     "SPC502": Code("not a memory size"),
     "SPC503": Code("memory size not positive"),
+    "SPC504": Code("`fit` needs a budget", ("budget",)),
+    "SPC505": Code("no split fits the budget"),
+    "SPC506": Code("units by number, with their number left to the budget", ("split", "levels", "auxiliary")),
     # data and training
     "SPC601": Code("the data set needs a key", _IMAGES),
     "SPC602": Code("contradicts the data set", _IMAGES),

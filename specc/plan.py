@@ -92,7 +92,7 @@ class HeadPlan:
     name: str
     term: str
     loss: str
-    target: Literal["labels", "one_hot", "images"]
+    target: Literal["labels", "one_hot", "images", "pairs"]
     weight: float
     networks: tuple[str, ...] = ()
     patches: PatchGrid | None = None

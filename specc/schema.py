@@ -38,6 +38,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=False, protected_namespaces=())
 
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for a key, for "did you mean"
+    alternatives: ClassVar[tuple[str, ...]] = ()  # keys that tell which of several things excluding one another it is
 
 
 def problem(

@@ -10,6 +10,7 @@ from .backbone.graph import BackboneGraph
 from .backbone.ops import show
 from .plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
 from .schema import show_bytes
+from .view_margin import margin_documents
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -147,11 +148,13 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str,
         "format_version": FORMAT_VERSION,
         "name": plan.name,
         "plan_fingerprint": plan.fingerprint,
+        "after": [block.layers[-1] for block in plan.blocks[:-1]],
         "units": [_unit_document(plan, unit) for unit in plan.units],
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "predicted_peak_bytes": plan.memory.peak_bytes,
             "traced_peak_bytes": max(peaks) if peaks else None,
+            "margins": margin_documents(plan),
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
         },

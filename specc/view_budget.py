@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .compiler.flops import step_flops
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .compiler.search import Option, Result
     from .plan import Plan
+    from .spec.models import SpecModel
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
@@ -43,6 +44,27 @@ def fit_table(result: Result) -> Table:
 
 def _short(after: Sequence[str]) -> str:
     return ", ".join(after) if len(after) <= 6 else f"{', '.join(after[:3])}, … {after[-1]}"
+
+
+def split_line(after: Sequence[str]) -> str:
+    """Cuts as a spec says them."""
+    return f"split: {{after: [{', '.join(after)}]}}" if after else "split: {blocks: 1}"
+
+
+def decided(before: SpecModel, plan: Plan) -> Iterator[str]:
+    """What the budget decided, where the spec left the split to it: the cuts, and the knobs that had to be turned."""
+    if before.split.fit is None:
+        return
+    cuts = [block.layers[-1] for block in plan.blocks[:-1]]
+    yield f"the budget decided: {split_line(cuts)}"
+    after = plan.config
+    turned = [f"data.batch_size: {after.data.batch_size}"] if after.data != before.data else []
+    turned += [f"train.{key}: {str(new).lower()}" for key in ("recompute", "precision")
+               if (new := getattr(after.train, key)) != getattr(before.train, key)]  # fmt: skip
+    others = after.auxiliary, after.levels
+    turned += ["patches.execution: sequential"] if others != (before.auxiliary, before.levels) else []
+    if turned:
+        yield f"  and {', '.join(turned)}"
 
 
 def fit_document(result: Result) -> dict[str, Any]:

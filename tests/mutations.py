@@ -175,7 +175,8 @@ def control_character(spec: Spec) -> Damage:
 def tab(spec: Spec) -> Damage:
     rows = spec.lines()
     first = {span.line for p, span in spec.tree.keys.items() if len(p) == 2 and rows[span.line - 1][:2] == "  "}
-    starts = [n for n in first if rows[n - 1].lstrip()[:1] != "-" and rows[n - 2].strip().endswith(":")]
+    before = {n: rows[n - 2].strip() for n in first if rows[n - 1].lstrip()[:1] != "-"}
+    starts = [n for n, row in before.items() if row.endswith(":") and "{" not in row]  # inside of braces tabs are legal
     line = spec.choose(sorted(starts))
     if line is None:
         return None

@@ -113,6 +113,18 @@ def assert_naive(plan: Plan, steps: int) -> None:
         assert_close(dict(session.named_parameters()), naive.parameters)
 
 
+@pytest.mark.parametrize("parts", METHODS.values(), ids=METHODS)
+def test_the_order_in_memory_changes_no_number(parts: Document) -> None:
+    plans = [compiled(**parts, train={"memory_format": order}) for order in ("contiguous", "channels_last")]
+    plain, other = (trained(plan) for plan in plans)
+    maps = [p for p in other.model.parameters.values() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert maps
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in maps)
+    assert_close(tensors(other), tensors(plain))
+    images, _ = next(batches(plans[0]))
+    assert_close({"logits": other.predict(images)}, {"logits": plain.predict(images)})
+
+
 def test_one_block_is_ordinary_backprop() -> None:
     plan = compiled(split={"blocks": 1})
     session, other = session_of(plan), session_of(plan)
@@ -328,9 +340,15 @@ def interrupt(trainer: Trainer, epoch: int, step: int, times: int = 1) -> None:
     trainer.session.executor.observer = watch
 
 
-@pytest.mark.parametrize("step", [1, 4], ids=["in mid-epoch", "before an evaluation"])
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(step: int, tmp_path: Path) -> None:
-    plan = digits(train={"epochs": 2, "schedule": {"name": "cosine"}})
+@pytest.mark.parametrize(
+    ("step", "memory_format"),
+    [(1, "contiguous"), (4, "contiguous"), (1, "channels_last")],
+    ids=["in mid-epoch", "before an evaluation", "pixel by pixel"],
+)
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
+    step: int, memory_format: str, tmp_path: Path
+) -> None:
+    plan = digits(train={"epochs": 2, "schedule": {"name": "cosine"}, "memory_format": memory_format})
     whole = trainer_of(plan, tmp_path / "whole")
     assert len(whole.train_data) == 5
     summary = whole.train()

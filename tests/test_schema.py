@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft7Validator
 
 from specc import docs
 from specc.check import check, check_text
 from specc.cli import main
 from specc.docs.gallery import MISTAKES
 from specc.spec.json_schema import json_schema
+from specc.spec.load import read_spec
 from specc.spec.lookup import keys_of, places
+from specc.spec.source import read
+
+from .shipped import SHIPPED
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json_schema()
@@ -80,20 +85,46 @@ def test_every_key_is_in_the_reference() -> None:
             assert f"| `{key}` |" in text, f"{where}.{key}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_specs_fit_the_schema(path: Path) -> None:
-    import jsonschema
+VALIDATOR = Draft7Validator(SCHEMA)
 
-    from specc.spec.load import read_spec
 
-    reading = read_spec(path)
+def test_it_is_a_schema() -> None:
+    Draft7Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_specs_fit_the_schema_as_they_are_written_and_as_a_whole(path: Path) -> None:
+    reading, (tree, _) = read_spec(path), read(path)
     assert reading.spec is not None
-    jsonschema.Draft7Validator.check_schema(SCHEMA)
-    jsonschema.Draft7Validator(SCHEMA).validate(reading.spec.tree.data)
+    assert tree is not None
+    VALIDATOR.validate(reading.spec.tree.data)
+    VALIDATOR.validate(tree.data)
+
+
+CHILD: dict[str, Any] = {"extends": "parent.yaml"}
+WHOLE = {"specc": 1, "name": "x", "backbone": {"family": "resnet_cifar"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "child", "whole"),
+    [
+        ({}, True, True),
+        ({"train": {"optimizer": {"lr": 0.1}}}, True, False),  # `name` is the parent's to say
+        ({"backbone": {"depth": 20}}, True, False),
+        ({"budget": {"on_exceed": "warn"}}, True, False),
+        ({"train": {"optimizer": {"rate": 0.1}}}, False, False),
+        ({"backbone": {"dept": 20}}, False, False),
+        ({"levels": [{"window": 2}]}, False, False),  # lists replace: their items are whole
+        ({"trian": {}}, False, False),
+    ],
+)
+def test_what_extends_may_leave_out_what_its_parent_says(part: dict[str, Any], child: bool, whole: bool) -> None:
+    assert VALIDATOR.is_valid(CHILD | part) == child
+    assert VALIDATOR.is_valid(WHOLE | part) == whole
 
 
 def test_the_gallery_shows_ten_mistakes_each_with_its_code() -> None:
-    text = (ROOT / "specs" / "man_svhn.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "specs" / "quickstart.yaml").read_text(encoding="utf-8")
     assert len(MISTAKES) == 10
     for mistake in MISTAKES:
         report = check_text(mistake.apply(text))

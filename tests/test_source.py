@@ -89,7 +89,8 @@ def test_every_override_code_points_at_its_text(code: str) -> None:
 
 
 def test_every_code_has_a_case() -> None:
-    assert set(CODES) == set(WRONG) | set(OVERRIDES) | {"SPC001", "SPC002"}
+    several_files = {"SPC026", "SPC027", "SPC028", "SPC029"}  # test_extends.py
+    assert set(CODES) == set(WRONG) | set(OVERRIDES) | several_files | {"SPC001", "SPC002"}
 
 
 def test_bytes_that_are_not_utf8() -> None:

@@ -19,8 +19,7 @@ from specc.plan import Instruction, Plan
 from specc.spec.load import Spec
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
-
-SHIPPED = sorted(Path(__file__).parents[1].glob("specs/*.yaml"))
+from .shipped import SHIPPED
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)

@@ -20,13 +20,15 @@ class Loader:
     """
 
     def __init__(
-        self, split: Split, batch_size: int, *, seed: int, train: bool, device: torch.device | str = "cpu"
-    ) -> None:
+        self, split: Split, batch_size: int, *, seed: int, train: bool, device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:  # fmt: skip
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.train = train
         self.device = torch.device(device)
+        self.memory_format = memory_format
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (split.info.mean, split.info.std)
         )
@@ -53,5 +55,5 @@ class Loader:
 
     def _normalised(self, images: Tensor) -> Tensor:
         # Bytes cross to the device, a quarter of the traffic; then the operations of ToTensor and Normalize.
-        pixels = images.to(self.device, non_blocking=True).to(torch.float32)
+        pixels = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.memory_format)
         return pixels.div_(self.split.peak).sub_(self._mean).div_(self._std)

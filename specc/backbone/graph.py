@@ -8,12 +8,11 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from .ops import INPUT as INPUT
 from .ops import Op, Saved, Shape, numel
 
 if TYPE_CHECKING:
     import networkx as nx
-
-INPUT = "input"  # the name of a graph's one input
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,12 @@ class Graph:
         """Trainable tensors by ``node.tensor``."""
         return {f"{n.name}.{p}": s for n in self.nodes for p, s in n.parameters.items()}
 
-    @property
+    @cached_property
     def parameter_count(self) -> int:
         """Trainable numbers."""
         return sum(node.parameter_count for node in self.nodes)
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """FLOPs of one sample's forward."""
         return sum(n.flops for n in self.nodes)
@@ -110,6 +109,26 @@ class Graph:
         return counts
 
     @cached_property
+    def simple(self) -> tuple[Node, ...]:
+        """The nodes as torch sees them: parts in place of what has parts, the last one under its name; none is idle."""
+        same = self._same
+        return tuple(part for node in self.nodes if not node.op.idle for part in _parts(rewire(node, same)))
+
+    @cached_property
+    def result(self) -> str:
+        """The name of the value that leaves the graph among the simple nodes."""
+        return self._same.get(self.output, self.output)
+
+    @cached_property
+    def _same(self) -> dict[str, str]:
+        """For every idle node the value that it hands on."""
+        same: dict[str, str] = {}
+        for node in self.nodes:
+            if node.op.idle:
+                same[node.name] = same.get(node.inputs[0], node.inputs[0])
+        return same
+
+    @cached_property
     def overwriting(self) -> frozenset[str]:
         """Nodes that may work in place: nobody else reads their input, and no backward needs what it was."""
         uses, made = self.uses(), {node.name: node for node in self.nodes}
@@ -120,7 +139,21 @@ class Graph:
 
 def _spare(producer: Node | None) -> bool:
     """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
-    return producer is not None and not producer.op.view and not producer.saved.output
+    return producer is not None and producer.op.fresh(*producer.in_shapes) and not producer.saved.output
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    """The simple nodes that a node is made of."""
+    parts = node.op.parts(*node.in_shapes)
+    if not parts:
+        yield node
+        return
+    names, shapes = {INPUT: node.inputs[0]}, {INPUT: node.in_shapes[0]}
+    for i, (name, op, inputs) in enumerate(parts):
+        names[name] = node.name if i == len(parts) - 1 else f"{node.name}.{name}"
+        taken = tuple(shapes[source] for source in inputs)
+        shapes[name] = op.output(*taken)
+        yield Node(names[name], op, tuple(names[source] for source in inputs), taken, shapes[name])
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Layers(Config):
     layers: list[LayerItem] = Field(min_length=1, description="ops and macros by name, see the op reference")
 
     aliases: ClassVar[dict[str, str]] = {"graph": "layers", "nodes": "layers"}
+    alternatives: ClassVar[tuple[str, ...]] = ("layers",)
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input`; raises `BackboneError` with all that is wrong."""

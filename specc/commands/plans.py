@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
-from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, main, spec_argument
+from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, main, show, spec_argument
 
 if TYPE_CHECKING:
-    from ..compiler.search import Result
+    from ..compiler.search import Option, Result
     from ..plan import Plan
+    from ..spec.load import Spec
+    from ..spec.models import SpecModel
 
 ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
 
@@ -42,15 +44,24 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, form: str) -> None:
     """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
     with errors_shown(form):
-        compiled = compile_shown(load(spec, list(overrides)))
+        loaded = load(spec, list(overrides))
+        compiled = compile_shown(loaded)
     from .. import view
+    from ..view_budget import decided
+    from ..view_margin import margin_lines
 
     peaks = _trace(compiled) if traced else None
     if form == "json":
         click.echo(json.dumps(view.plan_document(compiled, peaks), indent=2))
     else:
         console(stderr=False).print(view.plan_table(compiled))
-        click.echo("\n".join((*view.memory_lines(compiled), *view.trace_lines(compiled, peaks))))
+        lines = (
+            *decided(loaded.config, compiled),
+            *view.memory_lines(compiled),
+            *margin_lines(compiled),
+            *view.trace_lines(compiled, peaks),
+        )
+        click.echo("\n".join(lines))
     if verified:
         _verify(compiled)
 
@@ -110,43 +121,69 @@ def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, 
 
         more = "allow more with --allow split,patches,recompute,precision,batch_size"
         fail(1, shortfall(result), more, "or raise --budget")
+    chosen = _checked(loaded, result, result.chosen)
     if write is not None:
-        from ..compiler.search import written
         from ..spec.dump import dump
 
-        write.write_text(dump(written(result.chosen)), encoding="utf-8")
+        write.write_text(dump(chosen), encoding="utf-8")
         click.echo(f"wrote {write}", err=True)
 
 
-def _search(loaded: Any, budget: int | None, names: list[str]) -> Result:
+def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
     from ..compiler import CHECKS, run_passes
-    from ..compiler.search import search
+    from ..compiler.search import ANY, search
+    from ..compiler.settle import undecided
 
-    own = loaded.config.budget
+    own, fit = loaded.config.budget, loaded.config.split.fit
     limit = budget if budget is not None else own.memory if own else None
     if limit is None:
         raise click.UsageError("no budget: give --budget, or `budget.memory` in the spec")
     if any(level.window == "all" for level in loaded.config.levels):
         raise click.UsageError("fit needs levels with a number as their window; `all` keeps every block alive")
-    draft = run_passes(loaded, CHECKS)
+    draft = undecided(loaded) if fit else run_passes(loaded, CHECKS)
     if draft.failed:
         raise SpecError(draft.diagnostics, loaded.sources)
-    return search(draft, limit, names)
+    return search(draft, limit, [*names, *(fit.allow if fit else ())], fit or ANY)
+
+
+def _checked(loaded: Spec, result: Result, option: Option) -> SpecModel:
+    """The chosen spec under the budget that it was chosen for; what is wrong with it ends the command.
+
+    That is rare: where weights are listed unit by unit, for another number of units.
+    """
+    from ..compiler import PASSES, run_passes
+    from ..compiler.search import written
+    from ..spec.models import Budget
+
+    config = written(option)
+    budget = (config.budget or Budget(memory=result.budget)).model_copy(update={"memory": result.budget})
+    config = config.model_copy(update={"budget": budget})
+    draft = run_passes(loaded.with_config(config), PASSES)
+    if draft.failed:
+        show(draft.diagnostics, loaded.sources, "human")
+        fail(1, f"the spec does not go with {option.row.blocks} blocks", "give weights as one number, or as "
+             "`{first: ..., last: ...}`, and name no units that there may not be")  # fmt: skip
+    return config
 
 
 def _show_fit(result: Result, form: str) -> None:
-    from ..view_budget import fit_document, fit_table
+    from ..view_budget import fit_document, fit_table, split_line
 
     if form == "json":
         click.echo(json.dumps(fit_document(result), indent=2))
         return
-    console(stderr=False).print(fit_table(result))
+    if result.options:
+        console(stderr=False).print(fit_table(result))
     if result.considered < result.legal:
         click.echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
     if result.chosen is not None:
-        row = result.chosen.row
-        after = f"after: [{', '.join(row.after)}]" if row.after else "blocks: 1"
-        click.echo("\n".join([f"split: {{{after}}}", *result.chosen.knobs]))
+        click.echo("\n".join([split_line(result.chosen.row.after), *result.chosen.knobs]))
+
+
+def _unlimited(loaded: Spec) -> Spec:
+    """The spec without its budget, unless that decides about the split."""
+    keep = loaded.config.split.fit is not None
+    return loaded if keep else loaded.with_config(loaded.config.model_copy(update={"budget": None}))
 
 
 @main.command()
@@ -159,7 +196,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
     plans: list[Plan] = []
     with errors_shown(form):
-        plans = [compile_shown(load(path, [*overrides, "budget=null"])) for path in specs]
+        plans = [compile_shown(_unlimited(load(path, list(overrides)))) for path in specs]
     measured: list[Any] = [None] * len(plans)
     if steps:
         with failures_shown():

@@ -12,6 +12,7 @@ from .shared import (
     compile_shown,
     device_options,
     errors_shown,
+    fail,
     failures_shown,
     load,
     main,
@@ -70,9 +71,19 @@ def export(run_dir: Path, names: Any, output: Path | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--calibrate", is_flag=True, help="Measure what cuDNN and cuBLAS take beyond predictions; a minute or two."
+)
+@device_options
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Lines or JSON document.")
-def doctor(form: str) -> None:
-    """Show what specc finds on this machine."""
+def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> None:
+    """Show what specc finds on this machine, or with --calibrate measure the margin beyond predictions."""
+    one_device(gpu, device)
+    if calibrate:
+        _calibrate(gpu, device, form)
+        return
+    if gpu is not None or device is not None:
+        raise click.UsageError("--gpu and --device go with --calibrate")
     with failures_shown():
         from runtime import doctor as examine
 
@@ -81,3 +92,32 @@ def doctor(form: str) -> None:
         click.echo(json.dumps({"format_version": 1, **facts}, indent=2))
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
+
+
+def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
+    """Measure, show and remember. A CPU is calibrated only where it is named."""
+    with failures_shown():
+        from runtime import calibration
+        from runtime.device import choose
+
+        chosen = choose(device, gpu)
+        if chosen.type == "cpu" and device is None:
+            click.echo(
+                "no GPU here, so nothing to calibrate: on a CPU tensors are counted one by one, as predicted", err=True
+            )
+            if form == "json":
+                click.echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}))
+            return
+        found = calibration.calibrate(chosen, lambda line: click.echo(line, err=True))
+    from ..margins import save
+    from ..view_margin import calibration_document, calibration_lines
+
+    if form == "json":
+        click.echo(json.dumps(calibration_document(found), indent=2))
+    else:
+        click.echo("\n".join(calibration_lines(found)))
+    try:
+        path = save(found)
+    except OSError as error:
+        fail(3, f"the margin cannot be kept: {error.strerror} ({error.filename})", "set SPECC_CACHE to another folder")
+    click.echo(f"wrote {path}", err=True)

@@ -82,10 +82,14 @@ def errors_shown(form: str = "human") -> Iterator[None]:
 @contextmanager
 def failures_shown() -> Iterator[None]:
     """What ended a run, and what to type next."""
-    from runtime.errors import RunError
+    from runtime.errors import BudgetExceeded, RunError
 
     try:
         yield
+    except BudgetExceeded as error:
+        from .remedies import what_fits
+
+        fail(error.exit_code, str(error), *what_fits(error), *error.help)
     except RunError as error:
         fail(error.exit_code, str(error), *error.help)
 

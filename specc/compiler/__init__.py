@@ -19,11 +19,13 @@ from .names import check_names
 from .options import check_options
 from .partition import partition
 from .schedule import schedule
+from .settle import settle
 from .units import form_units
 
 Pass = Callable[[Draft], Draft]
 
-CHECKS: tuple[Pass, ...] = (check_names, check_options, expand, partition, form_units)  # what a spec can be wrong about
+BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
+CHECKS: tuple[Pass, ...] = (*BEFORE_SPLIT, settle, partition, form_units)  # what a spec can be wrong about
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
 PASSES: tuple[Pass, ...] = (*PREDICTING, hold)
 
@@ -49,7 +51,9 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[
 
 def step_possible(step: Pass, draft: Draft) -> bool:
     """Whether what a check looks at was made."""
-    needs: dict[Pass, bool] = {partition: draft.backbone is not None, form_units: bool(draft.blocks)}
+    known = draft.backbone is not None
+    settled = known and draft.spec.config.split.fit is None
+    needs: dict[Pass, bool] = {settle: known, partition: settled, form_units: bool(draft.blocks)}
     return needs.get(step, True)
 
 
@@ -59,5 +63,6 @@ def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:
     if draft.failed:
         raise SpecError(draft.diagnostics, spec.sources)
     assert draft.memory is not None
-    plan = Plan(spec.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
+    config = draft.spec.config  # the spec's own, with the split and the knobs that it left to the budget
+    plan = Plan(config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
     return plan, draft.diagnostics

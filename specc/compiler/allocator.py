@@ -14,6 +14,11 @@ class Storage:
     width: int = 4  # bytes of one of its numbers
     holders: int = 1
 
+    @property
+    def numbers(self) -> int:
+        """How many there are."""
+        return self.bytes // self.width
+
 
 @dataclass
 class Allocator:

@@ -2,25 +2,23 @@
 
 A path from the start of the backbone to its end, one block a step, costs what lives throughout (a sum over its cuts)
 plus its highest slice (a maximum). For each number of blocks the smallest sum is found under every limit on the
-maximum that can still win, which makes the optimum exact for any window; see `slices` for why slices are independent.
+maximum that can still win, which makes the optimum exact; a state of the search is as many last cuts as a window sees.
+See `slices` for why slices are independent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..spec.models import SpecModel
 from .draft import Draft
 from .slices import START, Slices
+from .tables import Array, Tables
 
-Matrix = NDArray[np.float64]
-
-EXACT_CUTS = {1: 400, 2: 16}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 8
+EXACT_CUTS = {1: 160, 2: 72}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +41,16 @@ class Table:
 
 
 def best_splits(draft: Draft, config: SpecModel) -> Table:
-    """The split with the smallest predicted peak, for one block and for every number that the legal cuts allow."""
+    """The split with the smallest predicted peak, for every number of blocks that windows and legal cuts allow."""
     slices = Slices(draft, config)
-    graph = draft.graph
-    legal = [graph.index[name] for name in graph.cuts]
-    cuts = thinned(legal, EXACT_CUTS.get(slices.window, 8))
-    network = _Paths(slices, cuts)
-    whole = 3 * sum(node.flops for node in graph.nodes)
+    graph, legal = draft.graph, slices.legal
+    cuts = thinned(legal, EXACT_CUTS.get(slices.window, 12))
+    paths = Paths(Tables(slices, (START, *cuts, slices.end)))
+    base, whole = slices.base(), 3 * sum(node.flops for node in graph.nodes)
     rows = []
-    for blocks in range(1, len(cuts) + 2):
-        if 1 < blocks < slices.window:
-            continue
-        found = network.best(blocks)
-        if found is not None:
-            peak, path, flops = found
-            rows.append(Row(blocks, tuple(graph.layers[c].name for c in path), peak, flops / whole))
+    for best in paths.best(len(cuts) + 1):
+        after = tuple(graph.layers[cuts[i - 1]].name for i in best.path[1:-1])
+        rows.append(Row(len(after) + 1, after, base + int(best.bytes), best.flops / whole))
     return Table(tuple(rows), len(cuts), len(legal))
 
 
@@ -68,91 +61,84 @@ def thinned(legal: list[int], most: int) -> list[int]:
     return [legal[round(i * (len(legal) - 1) / (most - 1))] for i in range(most)]
 
 
-class _Paths:
-    """The graph of all splits: a node is the last cuts of a path, as many as a window sees; an edge is one block."""
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A split: indices of its boundaries, the bytes that it adds, its highest slice and its FLOPs an image."""
 
-    def __init__(self, slices: Slices, cuts: list[int]) -> None:
-        self.slices, self.base = slices, slices.base()
-        self.nodes = list(_nodes(cuts, slices.end, slices.window))
-        index = {node: i for i, node in enumerate(self.nodes)}
-        n = len(self.nodes)
-        self.local, self.auxiliary, self.flops = (np.full((n, n), np.inf) for _ in range(3))
-        for node in self.nodes:
-            for cut in (c for c in (*cuts, slices.end) if c > node[-1]):
-                self._edge(index, node, cut)
-        self.ends = [i for i, node in enumerate(self.nodes) if node[-1] == slices.end]
+    path: tuple[int, ...]
+    bytes: float
+    highest: float
+    flops: float
 
-    def _edge(self, index: dict[tuple[int, ...], int], node: tuple[int, ...], cut: int) -> None:
-        path = (*node, cut)
-        if cut == self.slices.end and node == (START,) and self.slices.window > 1:
-            return  # a single block is end-to-end training, which no wider window describes
-        i, j = index[node], index[path[-self.slices.window :]]
-        found = self.slices.measure(path)
-        if found is None:
-            return
-        self.local[i, j], self.auxiliary[i, j], self.flops[i, j] = found.local, found.auxiliary, found.flops
 
-    def best(self, blocks: int) -> tuple[int, list[int], float] | None:
-        """The smallest peak of `blocks` blocks, its cuts, and its FLOPs an image."""
-        limit = self._smallest_limit(blocks)
-        least = self._cheapest(blocks, np.inf)
-        if limit is None or least is None:
-            return None
-        best: tuple[float, list[int]] | None = None
-        while best is None or limit + least[0] < best[0]:
-            total, path = self._cheapest(blocks, limit) or (np.inf, [])
-            if best is None or total + self._highest(path) < best[0]:
-                best = total + self._highest(path), path
-            higher = self.local[(self.local > limit) & np.isfinite(self.local)]
-            if not higher.size:
-                break
-            limit = float(higher.min())
-        path = best[1]
-        flops = sum(float(self.flops[a, b]) for a, b in pairwise(path))
-        return int(self.base + best[0]), [self.nodes[i][-1] for i in path[1:-1]], flops
+class Paths:
+    """All splits: a state is the last boundaries, as many as a window has blocks; an edge is one block."""
 
-    def _highest(self, path: list[int]) -> float:
-        return max(float(self.local[a, b]) for a, b in pairwise(path))
+    def __init__(self, tables: Tables) -> None:
+        self.tables, self.window = tables, tables.slices.window
+        self.end = len(tables.places) - 1
 
-    def _smallest_limit(self, blocks: int) -> float | None:
-        """The smallest possible highest slice: a bottleneck shortest path with exactly `blocks` edges."""
-        reach = np.full(len(self.nodes), np.inf)
-        reach[0] = 0
+    def best(self, most: int) -> Iterator[Path]:
+        """The cheapest path of one block, of two, and so on, where there is one."""
+        lowest, free = self._lowest_limits(most), self._sums(np.inf, most)
+        for blocks in range(1, most + 1):
+            if np.isfinite(self._last(free[blocks])):
+                yield self._best(blocks, lowest[blocks], free[: blocks + 1])
+
+    def _best(self, blocks: int, lowest: float, sums: list[Array]) -> Path:
+        """Lower the limit until the sum alone is too large.
+
+        With the limit lowered the sum can only grow, so a better path than the best has its highest slice below that
+        of the last one found, and below what the best costs beyond the last sum.
+        """
+        best = self._path(sums, np.inf)
+        limit = np.nextafter(best.highest, 0)
+        while limit >= lowest:
+            sums = self._sums(limit, blocks)
+            found = self._path(sums, limit)
+            if found.bytes < best.bytes:
+                best = found
+            limit = np.nextafter(min(found.highest, best.bytes - self._last(sums[-1])), 0)
+        return best
+
+    def _lowest_limits(self, most: int) -> list[float]:
+        """For each number of blocks the smallest possible highest slice: a bottleneck shortest path."""
+        reach, found = self._start(), []
+        for _ in range(most + 1):
+            found.append(self._last(reach))
+            reach = np.maximum(reach[..., None], self.tables.local).min(axis=0)
+        return found
+
+    def _sums(self, limit: float, blocks: int) -> list[Array]:
+        """After each block, by state, the smallest sum of resident bytes with no slice above the limit."""
+        weights = self._weights(limit)
+        sums = [self._start()]
         for _ in range(blocks):
-            reach = np.minimum.reduce(np.maximum(reach[:, None], self.local), axis=0)
-        found = float(min(reach[i] for i in self.ends))
-        return found if np.isfinite(found) else None
+            sums.append((sums[-1][..., None] + weights).min(axis=0))
+        return sums
 
-    def _cheapest(self, blocks: int, limit: float) -> tuple[float, list[int]] | None:
-        """The path of `blocks` edges, no slice above `limit`, with the smallest sum of resident bytes."""
-        weights: Matrix = np.where(self.local <= limit, self.auxiliary, np.inf)
-        cost = np.full(len(self.nodes), np.inf)
-        cost[0] = 0
-        came: list[NDArray[np.int64]] = []
-        for _ in range(blocks):
-            through = cost[:, None] + weights
-            came.append(through.argmin(axis=0))
-            cost = through.min(axis=0)
-        end = min(self.ends, key=lambda i: cost[i])
-        if not np.isfinite(cost[end]):
-            return None
-        path = [end]
-        for back in reversed(came):
-            path.append(int(back[path[-1]]))
-        return float(cost[end]), path[::-1]
+    def _weights(self, limit: float) -> Array:
+        return np.where(self.tables.local <= limit, self.tables.auxiliary, np.inf)
 
+    def _start(self) -> Array:
+        state = np.full((self.end + 1,) * self.window, np.inf)
+        state[(0,) * self.window] = 0
+        return state
 
-def _nodes(cuts: list[int], end: int, window: int) -> Iterator[tuple[int, ...]]:
-    """All states, the start first: up to `window` last positions of a path."""
-    yield (START,)
-    states: set[tuple[int, ...]] = {(START,)}
-    frontier = states
-    for _ in range(window):
-        frontier = {(*s, c)[-window:] for s in frontier for c in (*cuts, end) if s[-1] < c}
-        states = states | frontier
-    if window > 1:  # states that begin after the start
-        grown = frontier
-        while grown:
-            grown = {(*s, c)[-window:] for s in grown for c in (*cuts, end) if s[-1] < c} - states
-            states = states | grown
-    yield from sorted(states - {(START,)})
+    def _last(self, state: Array) -> float:
+        """The best of the states at the end."""
+        return float(state[..., self.end].min())
+
+    def _path(self, sums: list[Array], limit: float) -> Path:
+        """The path that the sums belong to, read backwards."""
+        last = sums[-1][..., self.end]
+        state = (*(int(i) for i in np.unravel_index(last.argmin(), last.shape)), self.end)
+        total, highest, flops, path = float(last.min()), 0.0, 0.0, [self.end]
+        for before in reversed(sums[:-1]):
+            local, auxiliary = (np.moveaxis(a, 0, -1)[state] for a in (self.tables.local, self.tables.auxiliary))
+            costs = np.where(local <= limit, np.moveaxis(before, 0, -1)[state[:-1]] + auxiliary, np.inf)
+            state = (int(costs.argmin()), *state[:-1])
+            edge = (*state, path[-1])
+            highest, flops = max(highest, float(self.tables.local[edge])), flops + float(self.tables.flops[edge])
+            path.append(state[-1])
+        return Path(tuple(reversed(path)), total + highest, highest, flops)

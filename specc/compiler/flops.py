@@ -11,7 +11,7 @@ Networks = Mapping[str, Network]
 
 def step_flops(plan: Plan) -> int:
     """FLOPs of one step for one image, the optimizer's left out."""
-    return sum(instruction_flops(i, plan.networks, plan.units) for i in plan.instructions)
+    return plan.config.views * sum(instruction_flops(i, plan.networks, plan.units) for i in plan.instructions)
 
 
 def instruction_flops(i: Instruction, networks: Networks, units: Iterable[Unit]) -> int:

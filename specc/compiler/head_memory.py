@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..backbone.ops import numel
+from ..backbone.ops import Order, numel
 from ..plan import HeadPlan, Network
 from . import tape as tapes
 from .allocator import Allocator, Storage
+from .loss_memory import Loss
 from .tape import GRADIENT, Costs, Tape
 
 SCALAR = 4  # bytes of a loss
+SCALARS = 8  # bytes of further numbers: its weighted self, and where its backward starts
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Output:
     numbers: int
     network: Network | None = None
     tape: Tape | None = None
+    channels: int = 0  # of a map
 
 
 @dataclass
@@ -39,12 +42,25 @@ class HeadSimulation:
     feature: int  # numbers of one sample's features
     image: int  # numbers of one image
     grads: dict[str, Storage]
+    classes: int
+    order: Order = "plain"  # in which the features lie in memory
+    lasting: Sequence[Storage] = ()
+
+    @property
+    def rows(self) -> int:
+        """Images that the loss looks at; of views with labels written in those that it has targets for."""
+        samples = self.costs.batch // self.costs.views
+        views = {"images": self.costs.views, "pairs": 2}.get(self.head.target, 1)
+        return samples * views
 
     def run(self) -> Storage:
         """The gradient at the features, held by the caller."""
         target = None
         if self.head.target == "images":
             target = self.memory.new(4 * self.image * self.costs.batch, "inputs")
+        if self.head.target == "one_hot":
+            target = self.memory.new(4 * self.classes * self.costs.batch, "inputs")
+        scalars = self.memory.new(SCALARS, "losses")
         patches = self.head.patches
         if patches is None:
             gradient = self._whole()
@@ -52,6 +68,7 @@ class HeadSimulation:
             gradient = self._losses(sequential=patches.execution == "sequential")
         else:
             gradient = self._outputs(sequential=patches.execution == "sequential")
+        self.memory.drop(scalars)
         if target is not None:
             self.memory.drop(target)
         return gradient
@@ -70,7 +87,7 @@ class HeadSimulation:
     def _outputs(self, *, sequential: bool) -> Storage:
         parts = self._sequential_outputs() if sequential else self._joint_outputs()
         whole = self._whole_gradient()
-        self.memory.drop(*parts)
+        self.memory.drop(*parts, *self.lasting)
         return whole
 
     def _whole_gradient(self) -> Storage:
@@ -89,9 +106,15 @@ class HeadSimulation:
         if network is None:  # the backbone's own head: the logits are the features
             return Output(self.memory.hold(self.source), self.feature)
         storage, tape = tapes.forward(
-            self.memory, self.costs, network.graph, self.source, record=record, input_grad=record
+            self.memory, self.costs, network.graph, self.source, record=record, input_grad=record, order=self._order()
         )
-        return Output(storage, numel(network.graph.shape), network, tape)
+        shape = network.graph.shape
+        return Output(storage, numel(shape), network, tape, shape[0] if len(shape) == 3 else 0)
+
+    def _order(self) -> Order:
+        """How the network's input lies in memory: a patch is cut out of the features."""
+        patches = self.head.patches
+        return self.order if patches is None or patches.grid == (1, 1) else "slice"
 
     def _backward(self, output: Output, gradient: Storage) -> Storage:
         if output.network is None or output.tape is None:
@@ -112,41 +135,25 @@ class HeadSimulation:
     def _loss(self, output: Output) -> list[Storage]:
         """What the loss keeps for its backward. Losses are computed in fp32."""
         self.memory.new(SCALAR, "losses")
-        copy = self._full(output) if output.storage.width < 4 else None
-        held = copy or self.memory.hold(output.storage)
-        if self.head.loss == "cross_entropy":
-            logp = self._full(output)
-            self.memory.drop(held)
-            return [logp]
-        if self.head.loss == "contrastive":
-            return [held, self._full(output), *self._pairs()]
-        self.memory.drop(self._full(output))  # the loss of every number, of which only the mean stays
-        return [held]  # the restored image; its target is held by the head anyway
+        copy = self.memory.new(self._sizes(output).full, "activations") if output.storage.width < 4 else None
+        return self._sizes(output).forward(copy or self.memory.hold(output.storage))
 
-    def _pairs(self) -> list[Storage]:
-        """The N×N matrices of a contrastive loss: exponentials (fp32) and two masks (bool), and what passes."""
-        pairs = self.costs.batch**2
-        passing = [self.memory.new(4 * pairs, "activations") for _ in range(2)]
-        kept = [self.memory.new(4 * pairs, "activations"), self.memory.new(2 * pairs, "activations")]
-        self.memory.drop(*passing)
-        return kept
+    def _sizes(self, output: Output) -> Loss:
+        classes = self.classes if self.head.target == "one_hot" else 0
+        return Loss(self.memory, self.head.loss, self.rows, output.numbers, output.channels or output.numbers, classes)
 
     def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
-        gradient = self._full(output, GRADIENT)
-        if self.head.loss in ("cross_entropy", "contrastive", "similarity"):
-            second = self._full(output, GRADIENT)
-            self.memory.drop(gradient)
-            gradient = second
-        self.memory.drop(*kept)
+        gradient = self._sizes(output).backward(kept)
         width = output.storage.width
         if width < 4:
-            rounded = self.memory.new(output.numbers * self.costs.batch * width, GRADIENT, width)
+            rounded = self.memory.new(output.numbers * self.rows * width, GRADIENT, width)
             self.memory.drop(gradient)
             gradient = rounded
+        if self.rows < self.costs.batch:  # zero for the views that the loss does not look at
+            spread = self.memory.new(output.numbers * self.costs.batch * width, GRADIENT, width)
+            self.memory.drop(gradient)
+            gradient = spread
         return gradient
-
-    def _full(self, output: Output, category: str = "activations") -> Storage:
-        return self.memory.new(4 * output.numbers * self.costs.batch, category)
 
     def _joint_outputs(self) -> list[Storage]:
         """All patches, the mean of their outputs, one loss on it."""
@@ -159,9 +166,10 @@ class HeadSimulation:
         kept = self._loss(mean)
         gradient = self._loss_backward(mean, kept)
         spread = self.memory.new(stacked.bytes, GRADIENT, first.width)
-        self.memory.drop(gradient, mean.storage)
+        self.memory.drop(gradient)
         views = [self.memory.hold(spread) for _ in outputs]
         self.memory.drop(spread)
+        self.lasting = [mean.storage]  # Python has a name for it
         return [self._backward(output, view) for output, view in zip(reversed(outputs), views, strict=True)]
 
     def _sequential_outputs(self) -> list[Storage]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..backbone.graph import Graph
-from ..backbone.ops import Shape, numel
+from ..backbone.ops import Order, Shape, numel
 from ..datasets import DatasetInfo
 from ..plan import (
     Instruction,
@@ -72,11 +72,12 @@ class Simulation:
         self.source = source  # shape of what the first block reads, where that is not the images
         self.resident = 0  # bytes that live throughout
         config = step.config
-        self.costs = tapes.Costs(config.data.batch_size, LOW_BYTES[config.train.precision], traced)
+        self.costs = tapes.Costs(config.rows, LOW_BYTES[config.train.precision], traced, config.views)
         self.units = {unit.name: unit for unit in step.units}
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}
         self.tapes: dict[str, tapes.Tape] = {}
+        self.orders: dict[str, Order] = {}  # in which features lie in memory
         self.grads: dict[str, dict[str, Storage]] = {}
 
     def run(self, until: int | None = None) -> Memory:
@@ -92,14 +93,15 @@ class Simulation:
 
     def _resident(self) -> None:
         """What lives through the whole step: parameters, their optimizer state, averages, buffers, the batch."""
-        config, batch = self.step.config, self.costs.batch
+        config = self.step.config
         for network in self.step.networks.values():
             for category, size in resident(config, network).items():
                 self.memory.new(size, category)
-        self.memory.new(8 * batch, "inputs")  # labels
         assert self.step.data.shape is not None
-        images = self.memory.new(4 * numel(self.step.data.shape) * batch, "inputs")
+        images = self.memory.new(batch_bytes(config, self.step.data.shape), "inputs")
         self.resident = self.memory.total
+        if config.views > 1:  # the batch stays with whoever made it; the step works on its views
+            images = self.memory.new(4 * numel(self.step.data.shape) * self.costs.batch, "inputs")
         self.values[features(-1)] = images if self.source is None else self._features(self.source)
 
     def _features(self, shape: Shape) -> Storage:
@@ -110,8 +112,10 @@ class Simulation:
         network = self.step.networks[f"block{i.block}"]
         source = self.values[features(i.block - 1)]
         out, recorded = tapes.forward_in_pieces(
-            self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad
-        )
+            self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad,
+            order=self.orders.get(features(i.block - 1), "plain"),
+        )  # fmt: skip
+        self.orders[features(i.block)] = recorded.order
         self.values[features(i.block)] = out
         if i.needs_grad:
             self.values[tape(i.block)] = self.memory.hold(out)  # the graph hangs on the output
@@ -124,37 +128,65 @@ class Simulation:
     def _branch(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         source = self.values[features(unit.end)]
-        outputs = [out for link in unit.links for out in self._link(link, source)]
-        total = outputs[0] if len(outputs) == 1 else self.memory.new(outputs[0].bytes, "activations", outputs[0].width)
-        self.memory.drop(*(out for out in outputs if out is not total))
+        total: Storage | None = None
+        for link in unit.links:
+            total = self._plus(total, self._link(unit, link, source))
+        assert total is not None
         self.values[branch_output(unit.name)] = total
 
-    def _link(self, link: LinkPlan, source: Storage) -> Iterator[Storage]:
-        """The outputs that a link adds up; a `parameter` link runs once, on sums of averages and offsets."""
+    def _link(self, unit: Unit, link: LinkPlan, source: Storage) -> Storage:
+        """What a link gives; a `parameter` link runs once, on sums of averages and offsets."""
         if link.mode == "parameter":
             count = self.step.networks[link.ema].graph.parameter_count
             self.values[f"{link.ema}.sums"] = self.memory.new(4 * count, "parameters")
+        total: Storage | None = None
         for name in ran(link):
             network = self.step.networks[name]
             out, self.tapes[name] = tapes.forward(
                 self.memory, self.costs, network.graph, source,
                 record=True, trainable=network.group is not None, input_grad=True,
+                order=self.orders[features(unit.end)],
             )  # fmt: skip
-            yield out
+            self.orders.setdefault(branch_output(unit.name), self.tapes[name].order)
+            if link.scale is not None:
+                self.values[f"{name}.out"] = out  # a factor of the scaled one
+                out = self.memory.new(out.bytes, out.category, out.width)
+            total = self._plus(total, out)
+        assert total is not None
+        return total
+
+    def _plus(self, total: Storage | None, storage: Storage) -> Storage:
+        """The sum of what is there and one more, in a storage of its own."""
+        if total is None:
+            return storage
+        result = self.memory.new(total.bytes, total.category, total.width)
+        self.memory.drop(total, storage)
+        return result
 
     def _branch_backward(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         incoming = self.values[branch_cotangent(unit.name)]
+        total: Storage | None = None
         for link in reversed(unit.links):
             for name in reversed(ran(link)):
-                network = self.step.networks[name]
+                network, gradient = self.step.networks[name], self.memory.hold(incoming)
+                if link.scale is not None:
+                    gradient = self._scaled_backward(name, gradient)
                 found = tapes.backward(
-                    self.memory, self.costs, self.tapes.pop(name), incoming, self._grads(network), network.prefix,
-                    input_grad=True,
+                    self.memory, self.costs, self.tapes.pop(name), gradient, self._grads(network), network.prefix,
+                    input_grad=True, owned=True,
                 )  # fmt: skip
-                self._accumulate(cotangent(unit.end, unit.start), found)
+                if found is not None:
+                    total = self._plus(total, found)
             if link.mode == "parameter":
                 self.memory.drop(self.values.pop(f"{link.ema}.sums"))
+        self._accumulate(cotangent(unit.end, unit.start), total)
+
+    def _scaled_backward(self, name: str, incoming: Storage) -> Storage:
+        """Through the product with the learnt scale, whose own gradient is a sum over as many numbers."""
+        scale, gradient = (self.memory.new(incoming.bytes, incoming.category, incoming.width) for _ in range(2))
+        self.memory.drop(scale, incoming, self.values.pop(f"{name}.out"))
+        return gradient
 
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
@@ -164,7 +196,9 @@ class Simulation:
         assert self.step.data.shape is not None
         grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
         sizes = numel(unit.feature), numel(self.step.data.shape)
-        gradient = HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads).run()
+        order = self.orders[branch_output(unit.name) if unit.links else features(unit.end)]
+        classes = self.step.data.classes or 0
+        gradient = HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads, classes, order).run()
         self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
 
     def _backward(self, i: Instruction) -> None:
@@ -188,6 +222,8 @@ class Simulation:
             for value in (name, f"{name}.input"):
                 if value in self.values:
                     self.memory.drop(self.values.pop(value))
+            if name in self.tapes:
+                tapes.release(self.memory, self.tapes.pop(name))
 
     def _grads(self, network: Network) -> dict[str, Storage]:
         assert network.group is not None or not network.graph.parameters or network.prefix
@@ -222,6 +258,11 @@ def resident(config: SpecModel, network: Network) -> dict[str, int]:
 def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
     """Bytes of the networks' state."""
     return sum(size for network in networks for size in resident(config, network).values())
+
+
+def batch_bytes(config: SpecModel, image: Shape) -> int:
+    """The batch as the step is given it: fp32 images and int64 labels."""
+    return config.data.batch_size * (4 * numel(image) + 8)
 
 
 def optimizer_bytes(optimizer: Optimizer, graph: Graph) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..backbone.graph import INPUT, Graph, Node
-from ..backbone.ops import numel
+from ..backbone.ops import Order, Shape, numel
 from ..plan import Network
 from .allocator import Allocator, Storage
 
@@ -18,7 +18,8 @@ class Costs:
 
     batch: int
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
-    traced: bool = False  # as under a dispatch mode, where gradients are never added to in place
+    traced: bool = False  # as under a dispatch mode on a CPU: gradients are never added to in place, masks are floats
+    views: int = 1  # of every image in the batch
 
     @property
     def casts(self) -> bool:
@@ -38,7 +39,11 @@ class Kept:
     storages: list[Storage]
     needs: tuple[bool, ...]  # which inputs get a gradient
     widths: tuple[int, ...]  # bytes of one number of each input, before any cast
+    taken: tuple[int, ...]  # and as the op takes it
     computed: int  # bytes of one number of the op's own arithmetic
+    saves: bool  # whether it keeps anything, weights included
+    finishes: bool  # whether it keeps something that it makes itself
+    orders: tuple[Order, ...]  # of its inputs in memory
 
 
 @dataclass
@@ -48,50 +53,127 @@ class Tape:
     graph: Graph
     trainable: bool
     entries: list[Kept] = field(default_factory=list)
-    pieces: list[tuple[Graph, Storage]] = field(default_factory=list)  # to be recomputed, with what enters each
-    input_grad: bool = False
+    pieces: list[Piece] = field(default_factory=list)
+    order: Order = "plain"  # of the result
+    source: Order = "plain"  # of what it starts from
+
+
+@dataclass
+class Flowing:
+    """Gradients on their way back, by the value that they belong to, and how they lie in memory."""
+
+    storages: dict[str, Storage]
+    orders: dict[str, Order] = field(default_factory=dict)
+
+
+@dataclass
+class Piece:
+    """Part of a network whose values are computed again in the backward."""
+
+    graph: Graph
+    order: Order
+    source: Storage | None  # what enters it; None where nothing in it is kept for a backward
+    entries: list[Kept]
+    input_grad: bool
+
+    @property
+    def last(self) -> Kept | None:
+        """Where torch stops computing again: the last entry that keeps something."""
+        return next((entry for entry in reversed(self.entries) if entry.saves), None)
 
 
 def forward_in_pieces(memory: Allocator, costs: Costs, network: Network, source: Storage, *, record: bool,
-                      input_grad: bool = False) -> tuple[Storage, Tape]:  # fmt: skip
+                      input_grad: bool = False, order: Order = "plain") -> tuple[Storage, Tape]:  # fmt: skip
     """Run a network of which only what enters each piece is kept; see `Network.pieces`."""
     if not network.pieces or not record:
-        return forward(memory, costs, network.graph, source, record=record, input_grad=input_grad)
-    tape = Tape(network.graph, trainable=True, input_grad=input_grad)
+        return forward(memory, costs, network.graph, source, record=record, input_grad=input_grad, order=order)
+    tape = Tape(network.graph, trainable=True, source=dense(order, network.graph.input))
     value = memory.hold(source)
     for graph in network.graph.pieces(network.pieces):
-        out, _ = forward(memory, costs, graph, value, record=False)
-        tape.pieces.append((graph, value))  # the tape holds it from here on
-        value = memory.hold(out)
-        memory.drop(out)
+        out, part = forward(
+            memory, costs, graph, value, record=True, input_grad=input_grad, order=order, forgetful=True
+        )
+        piece = Piece(graph, order, value, part.entries, input_grad)
+        if piece.last is None:
+            memory.drop(value)
+            piece.source = None
+        tape.pieces.append(piece)
+        value, order = out, part.order
+        input_grad = input_grad or bool(part.entries)
+    tape.order = order
     return value, tape
 
 
 def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, record: bool, trainable: bool = True,
-            input_grad: bool = False) -> tuple[Storage, Tape]:  # fmt: skip
-    """Run a graph on `source` (held by the caller); the result has one holder, the caller."""
-    tape = Tape(graph, trainable)
+            input_grad: bool = False, order: Order = "plain", forgetful: bool = False,
+            until: str = "") -> tuple[Storage, Tape]:  # fmt: skip
+    """Run a graph on `source` (held by the caller); the result has one holder, the caller.
+
+    A forgetful forward records what would be kept, and keeps nothing. It ends after the node `until`, or before its
+    result is made where it keeps nothing of its own.
+    """
+    tape = Tape(graph, trainable, source=dense(order, graph.input))
     values = {INPUT: memory.hold(source)}
+    orders: dict[str, Order] = {INPUT: dense(order, graph.input)}
     needs = {INPUT: input_grad and record}
-    uses = graph.uses()
-    for node in graph.nodes:
+    uses = _uses(graph)
+    for node in graph.simple:
         inputs = [values[name] for name in node.inputs]
+        gathers = node.op.gathers(orders[node.inputs[0]], node.in_shapes[0])
+        orders[node.name] = dense(node.op.order(tuple(orders[name] for name in node.inputs), node.shape), node.shape)
         copies = _casts(memory, costs, node, inputs)
-        out = _result(memory, costs, node, inputs, node.name in graph.overwriting)
+        taken = tuple(copies.get(i, s).width for i, s in enumerate(inputs))
         needs[node.name] = record and (any(needs[i] for i in node.inputs) or (trainable and bool(node.parameters)))
+        entry = Kept(node, [], tuple(needs[i] for i in node.inputs), tuple(s.width for s in inputs), taken, 0,
+                     *_keeps(node, [needs[i] for i in node.inputs], trainable),
+                     tuple(orders[name] for name in node.inputs))  # fmt: skip
+        stops = node.name == until and not entry.finishes
+        gathered = _gathered(memory, inputs, copies) if gathers else None
+        if stops:
+            out = memory.hold(gathered or inputs[0])
+        elif gathered and not node.parameters:
+            out = memory.hold(gathered)
+        else:
+            out = _result(memory, costs, node, inputs, taken, node.name in graph.overwriting)
+            if gathered and "bias" in node.parameters:  # the product and then the sum
+                kept = needs[node.name] and not forgetful
+                memory.drop(memory.new(max(out.bytes - (0 if kept else gathered.bytes), 0), "activations", out.width))
+        entry.computed = out.width
+        made = None if stops else _made(memory, costs, node, out, again=bool(until))
         if needs[node.name]:
-            entry = Kept(node, [], tuple(needs[i] for i in node.inputs), tuple(s.width for s in inputs), out.width)
-            entry.storages = _keep(memory, costs, node, inputs, copies, out, trainable)
+            if not forgetful:
+                held = copies | ({0: gathered} if gathered and node.parameters else {})
+                entry.storages = _keep(memory, entry, inputs, held, out, made, trainable)
             tape.entries.append(entry)
-        memory.drop(*copies.values())
+        memory.drop(*copies.values(), *([made] if made else []), *([gathered] if gathered else []))
         values[node.name] = out
         for name in node.inputs:
             uses[name] -= 1
             if uses[name] == 0:
                 memory.drop(values.pop(name))
-    result = memory.hold(values[graph.output])
+        if node.name == until:
+            break
+    result = memory.hold(values[until or graph.result])
     memory.drop(*values.values())
+    tape.order = orders[until or graph.result]
     return result, tape
+
+
+def _uses(graph: Graph) -> dict[str, int]:
+    """How many inputs of simple nodes read each value."""
+    counts = {INPUT: 0} | {node.name: 0 for node in graph.simple}
+    for node in graph.simple:
+        for name in node.inputs:
+            counts[name] += 1
+    return counts
+
+
+def dense(order: Order, shape: Shape) -> Order:
+    """The order with regard to a shape: a single channel or a single position lies the same in every order."""
+    many = (shape[0] > 1, numel(shape[1:]) > 1) if len(shape) > 1 else (False, False)
+    if order == "slice":
+        return order if len(shape) == 3 and many[1] else "plain"
+    return order if all(many) else "plain"
 
 
 def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -> dict[int | str, Storage]:
@@ -99,8 +181,10 @@ def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -
     if not costs.casts or node.op.autocast == "same":
         return {}
     width = costs.width(node)
+    if node.op.autocast == "widest" and not node.parameters:
+        width = max(s.width for s in inputs)
     copies: dict[int | str, Storage] = {
-        i: memory.new(s.bytes * width // s.width, "activations", width)
+        i: memory.new(numel(node.in_shapes[i]) * costs.batch * width, "activations", width)
         for i, s in enumerate(inputs)
         if s.width != width
     }
@@ -110,24 +194,56 @@ def _casts(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage]) -
     return copies
 
 
-def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], inplace: bool) -> Storage:
+def _gathered(memory: Allocator, inputs: list[Storage], copies: dict[int | str, Storage]) -> Storage:
+    """The copy of the first input whose numbers lie one after the other."""
+    source = copies.get(0, inputs[0])
+    return memory.new(source.bytes, "activations", source.width)
+
+
+def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], taken: tuple[int, ...],
+            inplace: bool) -> Storage:  # fmt: skip
     if node.op.view or inplace:
         return memory.hold(inputs[0])
-    width = max((s.width for s in inputs), default=4) if node.op.autocast == "same" else costs.width(node)
+    if node.op.autocast == "low":
+        width = costs.low
+    else:  # parameters that no cast touches are fp32, and make the sum or product so
+        width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else max(taken)
     return memory.new(node.size * costs.batch * width, "activations", width)
 
 
-def _keep(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], copies: dict[int | str, Storage],
-          out: Storage, trainable: bool) -> list[Storage]:  # fmt: skip
+def _made(memory: Allocator, costs: Costs, node: Node, out: Storage, *, again: bool) -> Storage | None:
+    """What the op makes beside its result, whether that is kept or not."""
     saved = node.saved
-    kept = [memory.hold(copies.get(i, inputs[i])) for i in saved.inputs if trainable or not saved.if_trained]
-    kept += [memory.hold(copy) for name, copy in copies.items() if isinstance(name, str)]
+    elements, others = saved.elements, saved.bytes
+    if costs.traced and saved.cpu_elements is not None:
+        elements, others = elements + saved.cpu_elements, 0
+    extra = costs.batch * (elements * out.width + others) + 4 * (saved.floats + saved.again * again)
+    return memory.new(extra, "activations") if extra else None
+
+
+def _keeps(node: Node, needs: list[bool], trainable: bool) -> tuple[bool, bool]:
+    """Whether the op keeps anything for its backward, and whether it keeps something that it makes."""
+    saved = node.saved
+    finishes = saved.output or any((saved.elements, saved.bytes, saved.floats))
+    factor = saved.if_trained and not trainable and not any(needs)
+    return finishes or (bool(saved.inputs) and not factor), finishes
+
+
+def _keep(memory: Allocator, entry: Kept, inputs: list[Storage], copies: dict[int | str, Storage], out: Storage,
+          made: Storage | None, trainable: bool) -> list[Storage]:  # fmt: skip
+    saved = entry.node.saved
+    kept = [
+        copies.get(i, inputs[i])
+        for i in saved.inputs
+        if (trainable or not saved.if_trained) and (not saved.factors or entry.needs[1 - i])
+    ]
+    if not saved.if_trained or any(entry.needs):
+        kept += [copy for name, copy in copies.items() if isinstance(name, str) and not name.endswith("bias")]
     if saved.output:
-        kept.append(memory.hold(out))
-    extra = costs.batch * (saved.elements * out.width + saved.bytes) + 4 * saved.floats
-    if extra:
-        kept.append(memory.new(extra, "activations"))
-    return kept
+        kept.append(out)
+    if made:
+        kept.append(made)
+    return [memory.hold(storage) for storage in kept]
 
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
@@ -135,83 +251,176 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
     """Send `gradient` back; parameters' gradients go to `grads`, the input's is returned.
 
     The caller holds `gradient` throughout, as Python does in `torch.autograd.backward`, unless it is `owned` by the
-    engine alone, as below a loss.
+    engine alone, as below a loss. What no gradient passes through stays on the tape until it is released.
     """
     if tape.pieces:
         return _backward_in_pieces(memory, costs, tape, gradient, grads, prefix, retain=retain, input_grad=input_grad)
-    flowing = {tape.graph.output: gradient if owned else memory.hold(gradient)}
+    flowing = Flowing({tape.graph.result: gradient if owned else memory.hold(gradient)})
+    flowing.orders[tape.graph.result] = "plain" if owned else tape.order
+    executed = _executed(tape.entries, tape.trainable, input_grad)
     for kept in reversed(tape.entries):
-        incoming = flowing.pop(kept.node.name)
-        outgoing = [_input_gradient(memory, costs, kept, incoming, i, input_grad) for i in range(len(kept.node.inputs))]
-        if tape.trainable:
-            _parameter_gradients(memory, costs, kept.node, grads, prefix)
-        memory.drop(incoming)
-        if not retain:
-            memory.drop(*kept.storages)
-        for name, storage, shape in zip(kept.node.inputs, outgoing, kept.node.in_shapes, strict=True):
-            if storage is not None:
-                _accumulate(memory, costs, flowing, name, storage, numel(shape) * costs.batch)
-    if not retain:
-        tape.entries.clear()
-    found = flowing.pop(INPUT, None)
-    memory.drop(*flowing.values())
+        if kept.node.name in executed:
+            own = grads if tape.trainable else None
+            _step_back(memory, costs, kept, executed, flowing, own, prefix, None if retain else kept)
+    return _arrived(memory, costs, tape.graph, flowing, leaf="plain" if tape.source == "slice" else tape.source)
+
+
+def release(memory: Allocator, tape: Tape) -> None:
+    """Let go of everything that no backward has let go of."""
+    for kept in tape.entries:
+        _release(memory, kept)
+    for piece in tape.pieces:
+        for kept in piece.entries:
+            _release(memory, kept)
+        if piece.source is not None:
+            memory.drop(piece.source)
+            piece.source = None
+
+
+def _release(memory: Allocator, kept: Kept) -> None:
+    memory.drop(*kept.storages)
+    kept.storages = []
+
+
+def _executed(entries: list[Kept], trainable: bool, input_grad: bool) -> set[str]:
+    """The values whose gradients lead to a parameter or, where it is wanted, to the input."""
+    found = {INPUT} if input_grad else set()
+    for kept in entries:
+        if (trainable and kept.node.parameters) or not found.isdisjoint(kept.node.inputs):
+            found.add(kept.node.name)
+    return found
+
+
+def _arrived(memory: Allocator, costs: Costs, graph: Graph, flowing: Flowing, leaf: Order | None) -> Storage | None:
+    """The input's gradient; that of a leaf of the graph is copied unless it lies in memory as the leaf does."""
+    found, order = flowing.storages.pop(INPUT, None), flowing.orders.get(INPUT, "plain")
+    memory.drop(*flowing.storages.values())
+    if found is not None and leaf is not None:
+        size = numel(graph.input) * costs.batch
+        if found.numbers != size or dense(order, graph.input) != leaf:
+            return _replaced(memory, found, size, found.width)
     return found
 
 
 def _backward_in_pieces(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage],
                         prefix: str, *, retain: bool, input_grad: bool) -> Storage | None:  # fmt: skip
-    """Recompute each piece, the last first, and go back through it; the input's gradient is returned."""
+    """Go back piece by piece, the last first; each is computed again when the first of its kept values is needed."""
     incoming: Storage | None = memory.hold(gradient)
-    for i, (graph, source) in reversed(list(enumerate(tape.pieces))):
-        assert incoming is not None
-        wanted = i > 0 or tape.input_grad
-        out, again = forward(memory, costs, graph, source, record=True, input_grad=wanted)
-        memory.drop(out)
-        incoming = backward(memory, costs, again, incoming, grads, prefix, input_grad=i > 0 or input_grad, owned=True)
-        if not retain:
-            memory.drop(source)
-    if not retain:
-        tape.pieces.clear()
+    reached = [input_grad]  # which pieces' inputs want a gradient
+    for piece in tape.pieces:
+        reached.append(piece.graph.result in _executed(piece.entries, True, reached[-1]))
+    for piece, wanted in zip(reversed(tape.pieces), reversed(reached[:-1]), strict=True):
+        if incoming is None:
+            break
+        incoming = _backward_of_piece(memory, costs, piece, incoming, grads, prefix, retain=retain, wanted=wanted)
     return incoming
 
 
-def _input_gradient(
-    memory: Allocator, costs: Costs, kept: Kept, incoming: Storage, i: int, input_grad: bool
-) -> Storage | None:
-    if not kept.needs[i] or (kept.node.inputs[i] == INPUT and not input_grad):
-        return None
-    if kept.node.op.passes_gradient:
-        return memory.hold(incoming)
-    width = kept.widths[i] if kept.node.op.autocast == "same" else kept.computed
-    gradient = memory.new(numel(kept.node.in_shapes[i]) * costs.batch * width, GRADIENT, width)
-    return gradient if width == kept.widths[i] else _recast(memory, gradient, kept.widths[i])
+def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, incoming: Storage, grads: dict[str, Storage],
+                       prefix: str, *, retain: bool, wanted: bool) -> Storage | None:  # fmt: skip
+    flowing = Flowing({piece.graph.result: incoming})
+    executed = _executed(piece.entries, True, wanted)
+    again: dict[str, Kept] = {}
+    computed = False
+    waiting = sum(kept.saves for kept in piece.entries)
+    for kept in reversed(piece.entries):
+        if kept.node.name not in executed:
+            continue
+        if kept.saves and not computed and piece.last is not None and piece.source is not None:
+            out, tape = forward(memory, costs, piece.graph, piece.source, record=True, input_grad=piece.input_grad,
+                                order=piece.order, until=piece.last.node.name)  # fmt: skip
+            memory.drop(out)
+            again, computed = {entry.node.name: entry for entry in tape.entries}, True
+        held, waiting = again.pop(kept.node.name, None), waiting - kept.saves
+        if held is not None and not retain and waiting == 0 and piece.source is not None:
+            held.storages.append(piece.source)
+            piece.source = None
+        _step_back(memory, costs, kept, executed, flowing, grads, prefix, held)
+    for entry in again.values():  # what no gradient passed through
+        _release(memory, entry)
+    return _arrived(memory, costs, piece.graph, flowing, leaf=None)
 
 
-def _recast(memory: Allocator, gradient: Storage, width: int) -> Storage:
-    """The gradient of a cast: as wide as the value was before it."""
-    recast = memory.new(gradient.bytes * width // gradient.width, gradient.category, width)
-    memory.drop(gradient)
-    return recast
+def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], flowing: Flowing,
+               grads: dict[str, Storage] | None, prefix: str, held: Kept | None) -> None:  # fmt: skip
+    """The backward of one op: its gradients, made to fit its operands; then those of the casts before it.
 
-
-def _parameter_gradients(memory: Allocator, costs: Costs, node: Node, grads: dict[str, Storage], prefix: str) -> None:
-    width = costs.width(node)
-    fresh = [memory.new(numel(shape) * width, "gradients", width) for shape in node.parameters.values()]
-    for name, gradient in zip(node.parameters, fresh, strict=True):
-        wide = gradient if width == 4 else _recast(memory, gradient, 4)
+    `held` is what lets go of its storages in between; None: they are needed again.
+    """
+    node, incoming, width = kept.node, flowing.storages.pop(kept.node.name), costs.width(kept.node)
+    lies = flowing.orders.get(node.name, "plain")
+    if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
+        incoming = _replaced(memory, incoming, node.size * costs.batch, incoming.width)
+    wanted = [i for i, name in enumerate(node.inputs) if kept.needs[i] and name in executed]
+    sizes = {i: numel(node.in_shapes[i]) * costs.batch for i in wanted}
+    own = {} if grads is None else {name: numel(shape) for name, shape in node.parameters.items()}
+    outgoing = {i: _gradient(memory, costs, kept, incoming, sizes[i], GRADIENT, kept.computed) for i in wanted}
+    fresh = {name: _gradient(memory, costs, kept, incoming, size, "gradients", width) for name, size in own.items()}
+    size = numel(node.in_shapes[0]) * costs.batch
+    surplus = [] if wanted or not node.op.answers_all else [memory.new(size * kept.computed, GRADIENT, kept.computed)]
+    if node.op.spreads:
+        fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
+    for i in wanted:
+        view = sizes[i] if not node.op.passes_gradient else outgoing[i].numbers
+        outgoing[i] = _cast(memory, _fitted(memory, outgoing[i], view, kept.computed), sizes[i], kept.taken[i])
+    fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
+    memory.drop(incoming, *surplus)
+    if held is not None:
+        _release(memory, held)
+    for i in wanted:
+        outgoing[i] = _cast(memory, outgoing[i], sizes[i], kept.widths[i])
+    for i in wanted:
+        order = node.op.gradient_order(kept.orders[i], lies)
+        _accumulate(memory, costs, flowing, node.inputs[i], outgoing[i], sizes[i], order)
+    for name, size in own.items():
+        assert grads is not None
+        wide = _cast(memory, fresh[name], size, 4)
+        shape = node.parameters[name]
+        if (
+            len(shape) == 4
+            and dense(kept.orders[0], shape[1:]) == "swapped"
+            and f"{prefix}{node.name}.{name}" not in grads
+        ):
+            wide = _replaced(memory, wide, size, 4)  # it lay as the input does, and is to lie as the weights do
         if grads.setdefault(f"{prefix}{node.name}.{name}", wide) is not wide:
             memory.drop(wide)  # added to the one that is there
 
 
+def _gradient(memory: Allocator, costs: Costs, kept: Kept, incoming: Storage, size: int, category: str,
+              width: int) -> Storage:  # fmt: skip
+    """An operand's gradient as the op computes it: the incoming one, or as large as the result or the operand."""
+    if kept.node.op.passes_gradient:
+        return memory.hold(incoming)
+    numbers = kept.node.size * costs.batch if kept.node.op.spreads else size
+    return memory.new(numbers * width, category, width)
+
+
+def _fitted(memory: Allocator, gradient: Storage, size: int, width: int) -> Storage:
+    """The gradient summed up where the operand was repeated."""
+    return gradient if gradient.numbers == size else _replaced(memory, gradient, size, width)
+
+
+def _cast(memory: Allocator, gradient: Storage, size: int, width: int) -> Storage:
+    """The gradient in the precision that its operand has."""
+    return gradient if gradient.width == width else _replaced(memory, gradient, size, width)
+
+
+def _replaced(memory: Allocator, gradient: Storage, size: int, width: int) -> Storage:
+    new = memory.new(size * width, gradient.category, width)
+    memory.drop(gradient)
+    return new
+
+
 def _accumulate(
-    memory: Allocator, costs: Costs, flowing: dict[str, Storage], name: str, storage: Storage, count: int
+    memory: Allocator, costs: Costs, flowing: Flowing, name: str, storage: Storage, count: int, order: Order
 ) -> None:
     """Sum at a fan-out, of `count` numbers. A gradient that nobody else holds is added to in place."""
-    if name not in flowing:
-        flowing[name] = storage
+    if name not in flowing.storages:
+        flowing.storages[name] = storage
+        flowing.orders[name] = order
         return
-    old = flowing[name]
-    if old.holders > 1 or costs.traced:
-        flowing[name] = memory.new(count * old.width, old.category, old.width)  # the old one may be a slice of it all
+    old = flowing.storages[name]
+    if old.holders > 1 or costs.traced or old.numbers != count:
+        flowing.storages[name] = memory.new(count * old.width, old.category, old.width)
         memory.drop(old)
     memory.drop(storage)

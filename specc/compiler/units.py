@@ -124,14 +124,14 @@ def _head(site: Site, term: str, head: Head, graph: Graph, weight: float) -> Hea
     patches, group = head.patches, f"{site.name}.{head.key}"
     if patches is None:
         names = [site.add_network(head.key, graph, group)]
-        return HeadPlan(head.key, term, head.loss_name(), head.target, weight, tuple(names))
+        return HeadPlan(head.key, term, head.loss_name(), head.loss_target(), weight, tuple(names))
     count = patches.grid[0] * patches.grid[1]
     if patches.weights == "shared":
         names = [site.add_network(head.key, graph, group)] * count
     else:
         names = [site.add_network(f"{head.key}.patch{p}", graph, group) for p in range(count)]
     grid = PatchGrid((patches.grid[0], patches.grid[1]), patches.fuse, patches.execution)
-    return HeadPlan(head.key, term, head.loss_name(), head.target, weight, tuple(names), grid)
+    return HeadPlan(head.key, term, head.loss_name(), head.loss_target(), weight, tuple(names), grid)
 
 
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:

@@ -24,7 +24,7 @@ def _reference() -> str:
 def _errors() -> str:
     from specc.docs.gallery import gallery
 
-    return gallery(ROOT / "specs" / "man_svhn.yaml")
+    return gallery(ROOT / "specs" / "quickstart.yaml")
 
 
 def _diagnostics() -> str:

@@ -34,7 +34,7 @@ MISTAKES = (
     Mistake("a colon in a value", r"^name: (.*)$", "name: MAN: \\1", "SPC006"),
     Mistake("a boolean of YAML 1.1", r"nesterov: true", "nesterov: yes", "SPC016"),
     Mistake("a memory size that is none", r"memory: .*$", "memory: 6 gigs", "SPC502"),
-    Mistake("a data set that is nearly right", r"dataset: svhn", "dataset: svnh", "SPC105"),
+    Mistake("a data set that is nearly right", r"dataset: digits", "dataset: digit", "SPC105"),
     Mistake("a depth that no such network has", r"depth: \d+", "depth: 100", "SPC104"),
     Mistake("more blocks than there are places to cut", r"blocks: \d+", "blocks: 96", "SPC402"),
     Mistake("a window that does not fit", r"window: 1", "window: 60", "SPC405"),

@@ -10,7 +10,7 @@ from specc.backbone.macros import MACROS
 from specc.backbone.ops import OPS
 from specc.schema import Config
 from specc.spec.json_schema import json_schema, summary
-from specc.spec.lookup import keys_of, places
+from specc.spec.lookup import is_config, keys_of, kinds_at, places
 
 Schema = dict[str, Any]
 
@@ -23,6 +23,20 @@ default, it must be given. "Also asked for as" lists other names that are not ac
 
 `${NAME:-default}` reads the environment, in `data.root` only. Every key can be set on the command line as well:
 `specc run SPEC train.epochs=2 levels.0.weight=0.5`.
+
+## One spec over another
+
+`extends: base/cifar10.yaml` names one other spec, relative to the file it is written in, which may extend a third. Then
+only the differences have to be written:
+
+- mappings are merged key by key; a list or a plain value replaces what the parent says, a list as a whole;
+- a mapping that says it is of another kind replaces the parent's as a whole, so that nothing is left of what the two
+  kinds do not share: `split: {blocks: 4}` over `split: {after: [...]}`, `backbone: {torchvision: densenet121}` over
+  `backbone: {family: resnet, depth: 50}`. Where a mapping has kinds, its section says which keys tell them apart;
+- `null` takes away what may be absent: a head, a head's `patches`, the `budget`.
+
+Overrides come last. Messages point at the file that the value is written in. The run directory holds the spec as
+written and, in `spec.resolved.yaml`, all of it in one file.
 """
 OPS_HEAD = """## Ops and macros
 
@@ -41,13 +55,24 @@ def reference() -> str:
 
 def section(where: str, model: type[Config], schema: Schema) -> str:
     """One mapping of the language: what it is for, and a table of its keys."""
-    described = schema if not where else _definition(model, schema)
+    described = _definition(model, schema)
     title = f"`{where}`" if where else "The spec"
     kind = next((f" with {key} `{'`, `'.join(map(str, v))}`" for key, v in _tags(described)), "")
     lines = [f"## {title}{kind}", "", *(summary_lines(model.__doc__)), "", *table(described, schema)]
+    if told := kinds(where, model):
+        lines += ["", told]
     if other := _other_names(model):
         lines += ["", f"Also asked for as: {other}."]
     return "\n".join(lines) + "\n"
+
+
+def kinds(where: str, model: type[Config]) -> str:
+    """By which keys a spec says that it replaces its parent's mapping instead of adding to it; said once a place."""
+    alike = [kind for kind in kinds_at(tuple(where.split(".")), None) if is_config(kind)]
+    if not model.alternatives or "[]" in where or alike[0] is not model:  # a list is replaced anyway
+        return ""
+    keys = dict.fromkeys(key for kind in alike for key in kind.alternatives)
+    return f"Kinds of `{where}` are told apart by {' or '.join(f'`{key}`' for key in keys)}."
 
 
 def op_section(name: str, schema: Schema) -> str:

@@ -6,12 +6,13 @@ from .augmented import Augmented
 from .base import Context, Head, HeadError, Patches, Ramp, Weight
 from .classifier import Classifier
 from .decoder import Decoder
+from .goodness import Goodness
 from .periodic import Periodic
 from .pointwise import Pointwise
 from .pooled_linear import PooledLinear
 from .similarity import Similarity
 
 __all__ = [
-    "Augmented", "Classifier", "Context", "Decoder", "Head", "HeadError", "Patches", "Periodic", "Pointwise",
-    "PooledLinear", "Ramp", "Similarity", "Weight",
+    "Augmented", "Classifier", "Context", "Decoder", "Goodness", "Head", "HeadError", "Patches", "Periodic",
+    "Pointwise", "PooledLinear", "Ramp", "Similarity", "Weight",
 ]  # fmt: skip

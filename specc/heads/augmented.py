@@ -63,6 +63,8 @@ def sampled(layers: tuple[Layer, ...], end: int, depth: int) -> Iterator[Layer]:
 def _append(b: Builder, layer: Layer) -> None:
     """One block in the shape of `layer`; a map that is still too large is halved by each block until it is not."""
     if len(b.shape) == 3 and len(layer.shape) == 3:
-        BasicBlock(layer.shape[0], stride=2 if b.shape[1] >= 2 * layer.shape[1] else 1).expand(b)
+        size, goal = b.shape[1], layer.shape[1]
+        halve = size > goal and -(-size // 2) >= goal  # a stride rounds up: 15 -> 8
+        BasicBlock(layer.shape[0], stride=2 if halve else 1).expand(b)
     else:
         b.chain((Linear(channels(layer.shape)), LayerNorm(), Gelu()))

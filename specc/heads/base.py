@@ -14,7 +14,7 @@ from ..backbone.ops import Shape, ShapeError, show
 from ..backbone.ops.entry import Entry
 from ..schema import Config, Grid, Real
 
-Target = Literal["labels", "one_hot", "images"]  # what a loss compares with
+Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with
 
 
 class HeadError(ShapeError):
@@ -117,6 +117,10 @@ class Head(Config):
     def loss_name(self) -> str:
         """The loss's name in `runtime.losses`."""
         raise NotImplementedError
+
+    def loss_target(self) -> Target:
+        """What the loss compares with."""
+        return self.target
 
     def graph(self, context: Context) -> Graph:
         """The graph of the head, or of one of its patches."""

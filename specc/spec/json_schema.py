@@ -11,6 +11,7 @@ from specc.backbone.ops import OPS
 from specc.spec.models import SpecModel
 
 Schema = dict[str, Any]
+SPEC, PART = "SpecModel", "_part"
 _DROPPED = ("title", "discriminator", "environment", "only_with")
 
 
@@ -20,11 +21,55 @@ def json_schema() -> Schema:
     definitions = {name: _draft7(model) for name, model in raw.pop("$defs", {}).items()}
     definitions |= {f"op_{name}": op_schema(kind) for name, kind in {**OPS, **MACROS}.items()}
     definitions["op_arguments"] = _arguments()
-    root = _draft7(raw)
-    for model in (root, *definitions.values()):
+    definitions[SPEC] = _draft7(raw)
+    for model in definitions.values():
         _describe(model)
+    definitions |= _parts(definitions, SPEC)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "specc"}
-    return {**head, **root, "definitions": dict(sorted(definitions.items()))}
+    choice = {
+        "if": {"required": ["extends"]},
+        "then": {"$ref": _reference(SPEC + PART)},
+        "else": {"$ref": _reference(SPEC)},
+    }
+    return {**head, "type": "object", **choice, "definitions": dict(sorted(definitions.items()))}
+
+
+def _parts(definitions: Schema, name: str) -> Schema:
+    """A mapping as a spec that extends another may write it, and all that stand in it: nothing is required any more.
+
+    Lists replace what they are merged over, so their items are whole.
+    """
+    found: Schema = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name + PART not in found:
+            found[name + PART] = _part(definitions[name], waiting)
+    return found
+
+
+def _part(schema: Any, waiting: list[str]) -> Any:
+    """A schema without requirements; the names of the definitions that it refers to are added to those waiting."""
+    if isinstance(schema, list):
+        return [_part(item, waiting) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result: Schema = {}
+    for key, value in schema.items():
+        if key == "$ref":
+            waiting.append(value.rsplit("/", 1)[1])
+            result[key] = value + PART
+        elif key == "items":
+            result[key] = value
+        elif key == "oneOf":  # what does not say which one it is may be several of them
+            result["anyOf"] = _part(value, waiting)
+        elif key != "required" or not isinstance(value, list):
+            result[key] = _part(value, waiting)
+    return result
+
+
+def _reference(name: str) -> str:
+    return f"#/definitions/{name}"
 
 
 def op_schema(kind: Any) -> Schema:

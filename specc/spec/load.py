@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
@@ -54,6 +54,9 @@ class Spec:
         return (Label(self.span(*path), text),) if path in self.tree.values else ()
 
 
+_OF_PARENTS = ("SPC102", "SPC107")  # something is missing, or does not go together with what is there
+
+
 @dataclass(frozen=True)
 class Reading:
     """What became of a text: the spec, as far as it is valid, what is wrong, and which paths cannot be relied on."""
@@ -100,13 +103,28 @@ def _reading(
 ) -> Reading:
     if tree is None:
         return Reading(None, tuple(found), sources)
-    tree, more = tree.with_overrides(overrides)
-    written = (*found, *more)
+    from .extend import extend
+
+    extended = extend(tree)
+    tree, more = extended.tree.with_overrides(overrides)
+    written = (*found, *extended.diagnostics, *more)
+    if not extended.whole:
+        return Reading(None, (*written, *_of_the_rest(tree, written)), tree.sources)
     try:
         config = SpecModel.model_validate(tree.data)
     except ValidationError as error:
         return _partial(tree, written, error)
     return Reading(Spec(config, tree, written), written, tree.sources, doubtful(written, tree))
+
+
+def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
+    """What is wrong with a spec whose parent is missing, but for what the parent may well have said."""
+    from .explain import explain
+
+    try:
+        SpecModel.model_validate(tree.data)
+    except ValidationError as error:
+        yield from (d for _, d in explain(error, tree) if d.code not in _OF_PARENTS and not _judged(d, written))
 
 
 def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:

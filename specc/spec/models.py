@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..backbone.families import Backbone
-from ..heads import Augmented, Classifier, Decoder, Head, Periodic, Pointwise, PooledLinear, Similarity
+from ..heads import Augmented, Classifier, Decoder, Goodness, Head, Periodic, Pointwise, PooledLinear, Similarity
 from ..schema import (
     Bool,
     Bytes,
@@ -70,6 +71,27 @@ class Data(Config):
     }  # fmt: skip
 
 
+class Fit(Config):
+    """What the budget may decide: where to cut, into how many blocks, and what is allowed to change besides."""
+
+    min_blocks: Count = Field(1, description="no fewer blocks than these")
+    max_blocks: Count | None = Field(None, description="no more blocks than these; by default as many as can be cut")
+    allow: list[Literal["patches", "recompute", "precision", "batch_size"]] = Field(
+        [],
+        description="what may change where no split alone fits: `patches` one after the other, `recompute`, "
+        "`precision` bf16, half the `batch_size`; as little of it as is enough",
+    )
+
+    aliases: ClassVar[dict[str, str]] = {"min": "min_blocks", "max": "max_blocks", "knobs": "allow"}
+
+    @model_validator(mode="after")
+    def _some_number(self) -> Fit:
+        if self.max_blocks is not None and self.max_blocks < self.min_blocks:
+            message = f"no number of blocks is at least {self.min_blocks} and at most {self.max_blocks}"
+            raise problem("SPC104", message, key="max_blocks", beside="min_blocks", label="below `min_blocks`")
+        return self
+
+
 class Split(Config):
     """Where the backbone is cut into gradient-isolated blocks."""
 
@@ -78,19 +100,27 @@ class Split(Config):
         "layers", description="what is made equal; `memory`: what a block keeps for its backward"
     )
     after: list[Text] | None = Field(None, description="names of the layers after which to cut")
+    fit: Fit | None = Field(
+        None, description="let the budget decide: the fewest blocks whose predicted peak fits, cut for the lowest peak"
+    )
 
-    aliases: ClassVar[dict[str, str]] = {"k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after"}
+    aliases: ClassVar[dict[str, str]] = {
+        "k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after", "auto": "fit",
+    }  # fmt: skip
+    alternatives: ClassVar[tuple[str, ...]] = ("blocks", "after", "fit")
 
     @model_validator(mode="after")
     def _one_of(self) -> Split:
-        if self.blocks is not None and self.after is not None:
-            message = "`blocks` and `after` exclude each other"
-            raise problem("SPC107", message, key="after", beside="blocks", label="delete one of the two")
-        if self.blocks is None and self.after is None:
-            raise problem("SPC107", "give either `blocks` or `after`", label="has neither")
-        if self.by != "layers" and self.after is not None:
-            message = "`by` says how `blocks` are made, but `after` names the cuts"
-            raise problem("SPC107", message, key="by", beside="after", label="delete one of the two")
+        given = [key for key in self.alternatives if getattr(self, key) is not None]
+        if len(given) > 1:
+            message = f"`{given[0]}` and `{given[1]}` exclude each other"
+            raise problem("SPC107", message, key=given[1], beside=given[0], label="delete one of the two")
+        if not given:
+            message = "give `blocks`, `after` or `fit`"
+            raise problem("SPC107", message, label="has none of them", help="`fit: {}` lets the budget decide")
+        if self.by != "layers" and self.blocks is None:
+            message = f"`by` says how `blocks` are made, but `{given[0]}` decides where to cut"
+            raise problem("SPC107", message, key="by", beside=given[0], label="delete one of the two")
         return self
 
 
@@ -104,6 +134,7 @@ class Auxiliary(Config):
         None, description="AugLocal's classifier: layers shaped like the backbone's rest"
     )
     periodic: Periodic | None = Field(None, description="LLS: fixed periodic vectors instead of a trained classifier")
+    goodness: Goodness | None = Field(None, description="Forward-Forward: activity for what is right against the rest")
     similarity: Similarity | None = Field(None, description="PredSim's similarity matching")
     reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
 
@@ -184,6 +215,7 @@ class Sgd(Config):
     weight_decay: NonNegative = Field(1e-4, description="on every parameter, batch norm and biases too")
 
     aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "l2": "weight_decay"}
+    alternatives: ClassVar[tuple[str, ...]] = ("name",)
 
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
@@ -206,6 +238,7 @@ class AdamW(Config):
     weight_decay: NonNegative = Field(1e-2, description="on every parameter")
 
     aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "epsilon": "eps"}
+    alternatives: ClassVar[tuple[str, ...]] = ("name",)
 
 
 Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
@@ -228,6 +261,7 @@ class Schedule(Config):
     gamma: Positive = Field(0.1, description="factor at each milestone", json_schema_extra=only_with(name="step"))
 
     aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
+    alternatives: ClassVar[tuple[str, ...]] = ("name",)
 
     @model_validator(mode="after")
     def _consistent(self) -> Schedule:
@@ -247,6 +281,11 @@ class Train(Config):
     optimizer: Optimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        "contiguous",
+        description="how feature maps lie in memory: channel by channel, or pixel by pixel, which most convolutions "
+        "take less time over (not the numbers' values, only the rounding of sums depends on it)",
+    )
     recompute: Bool = Field(
         False, description="activation checkpointing: keep what enters each layer, compute the rest again"
     )
@@ -282,6 +321,9 @@ class SpecModel(Config):
 
     specc: Literal[1] = Field(description="version of the language")
     name: SpecName = Field(description="names the run directory")
+    extends: Text = Field(
+        "", exclude=True, description="the spec file, relative to this one, that this one is merged over"
+    )
     description: Text = Field("", description="for people")
     data: Data = Field(Data(), description="which images to train on")
     backbone: Backbone = Field(description="the network")
@@ -295,7 +337,31 @@ class SpecModel(Config):
     aliases: ClassVar[dict[str, str]] = {
         "model": "backbone", "network": "backbone", "dataset": "data", "splits": "split", "aux": "auxiliary",
         "ema": "ema_links", "links": "ema_links", "training": "train", "memory": "budget", "version": "specc",
+        "base": "extends", "parent": "extends", "inherits": "extends", "include": "extends",
     }  # fmt: skip
+
+    @field_validator("extends")
+    @classmethod
+    def _read_by_now(cls, value: str) -> str:
+        """Files are merged before they are validated; whatever says `extends` after that is no file."""
+        help = "write it into a file, and give that"
+        raise problem("SPC029", "only a file can extend another one", label="not in a file", help=help)
+
+    @property
+    def views(self) -> int:
+        """How often a step sees every image: three times where Forward-Forward writes labels into it, else once."""
+        return 3 if any(a.goodness and a.goodness.negatives == "images" for a in self._auxiliaries()) else 1
+
+    @property
+    def rows(self) -> int:
+        """Images that go through the network together."""
+        return self.data.batch_size * self.views
+
+    def _auxiliaries(self) -> Iterator[Auxiliary]:
+        """The auxiliary networks of the levels, and of units that have their own."""
+        for level in self.levels:
+            yield merge(self.auxiliary, level.auxiliary)
+            yield from (merge(self.auxiliary, level.auxiliary, own.auxiliary) for own in level.units if own.auxiliary)
 
 
 def merge(base: Auxiliary, *overrides: Auxiliary | None) -> Auxiliary:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Span
 from specc.spec.compose import MAX_DEPTH, Locator, Node, compose
-from specc.spec.source import CLI, Path, Tree, expand
+from specc.spec.source import CLI, Path, Tree, below, expand
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _HELP = "write `path.to.key=value`, like `train.epochs=2`"
@@ -93,7 +93,7 @@ class _Editor:
     def put(self, container: Any, key: _Key, path: Path, root: Node, value_at: Locator) -> None:
         data, values, keys = expand(root, value_at, path)
         old_data = container.get(key.name) if isinstance(container, dict) else container[key.name]
-        for old in _below(old_data, path):
+        for old in below(old_data, path):
             self.values.pop(old, None)
             self.keys.pop(old, None)
         container[key.name] = data
@@ -139,11 +139,3 @@ def _no_place(container: Any, key: _Key, path: Path) -> Diagnostic | None:
     return key.wrong(
         "SPC024", f"{where} has no keys", "it is a plain value", f"set the value itself: {where[1:-1]}=..."
     )
-
-
-def _below(data: Any, path: Path) -> Iterator[Path]:
-    """The paths of a value and of everything in it."""
-    yield path
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for part, child in items:
-        yield from _below(child, (*path, part))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -31,11 +31,12 @@ class Tree:
     values: Mapping[Path, Span]
     keys: Mapping[Path, Span]
     cli_text: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)  # the texts that it extends, by file name
 
     @property
     def sources(self) -> dict[str, str]:
         """The texts that spans of this tree point into."""
-        return {self.name: self.text} | ({CLI: self.cli_text} if self.cli_text else {})
+        return {self.name: self.text, **self.parents} | ({CLI: self.cli_text} if self.cli_text else {})
 
     def span(self, path: Path, *, key: bool = False) -> Span:
         """Where the value at `path` stands, or its key; for what was never written, the nearest thing around it."""
@@ -98,6 +99,14 @@ def expand(root: nodes.Node, locator: Locator, path: Path = ()) -> tuple[Any, di
     """The plain data of a node, with the spans of its values and keys; `path` is where it will stand."""
     expander = _Expander(locator)
     return expander.visit(root, path), expander.values, expander.keys
+
+
+def below(data: Any, path: Path) -> Iterator[Path]:
+    """The paths of a value and of everything in it."""
+    yield path
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for part, child in items:
+        yield from below(child, (*path, part))
 
 
 class _Expander:

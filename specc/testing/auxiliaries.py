@@ -214,6 +214,7 @@ OPTIONS: dict[str, list[Document]] = {
     "reconstruction": [{"channels": 3}, {"channels": 2, "loss": "mse"}, *_patched({"channels": 2})],
     "pointwise": [{"convolutions": 1, "linears": 1}, *_patched({"convolutions": 1, "linears": 1})],
     "augmented": [{"depth": 1}, {"depth": 2, "pyramid": 0.0}],
+    "goodness": [{}, {"negatives": "images"}, *_patched({})],
 }
 
 

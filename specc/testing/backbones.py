@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..backbone.ops import OPS, Shape, channels, numel
-from .entries import LARGEST, Document, entries, read, result
+from .entries import TINY, Document, Size, entries, read, result
 
 MERGES: tuple[Document, ...] = ({"op": "add"}, {"op": "mul"}, {"op": "concat"}, {"op": "concat", "axis": 1})
 
@@ -18,6 +18,7 @@ class Draft:
     """The layers so far, and the values that another layer may read."""
 
     shape: Shape
+    size: Size = TINY
     layers: list[Document] = field(default_factory=list)
     values: list[tuple[str, Shape]] = field(default_factory=list)  # the last one is what the next layer reads
     products: int = 0  # a product of products soon leaves the floating-point range
@@ -42,13 +43,13 @@ class Draft:
 
 
 @st.composite
-def layers(draw: st.DrawFn, image: Shape, classes: int, most: int = 6) -> Document:
+def layers(draw: st.DrawFn, image: Shape, classes: int, size: Size = TINY, most: int = 6) -> Document:
     """A `layers:` backbone of chains, skips and branches, that ends in one number a class."""
-    draft = Draft(image)
+    draft = Draft(image, size)
     for _ in range(draw(st.integers(0, most))):
         draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, draft)
     if len(draft.shape) > 1:
-        pools = ("global_avg_pool", "flatten") if numel(draft.shape) <= LARGEST else ("global_avg_pool",)
+        pools = ("global_avg_pool", "flatten") if numel(draft.shape) <= size.largest else ("global_avg_pool",)
         pool = {"op": draw(st.sampled_from(pools))}
         draft.append(pool, _shape(pool, draft.shape))
     draft.append({"op": "linear", "out": classes}, (classes,))
@@ -63,7 +64,7 @@ def _shape(entry: Document, shape: Shape) -> Shape:
 
 def _chain(draw: st.DrawFn, draft: Draft) -> None:
     """One op or macro on the last value, perhaps repeated, perhaps with its shape asserted."""
-    entry = draw(st.sampled_from(entries(draft.shape)))
+    entry = draw(st.sampled_from(entries(draft.shape, draft.size)))
     shape = _shape(entry, draft.shape)
     own: Document = {}
     again = {**entry, "stride": 1} if "stride" in entry else entry
@@ -79,7 +80,7 @@ def _skip(draw: st.DrawFn, draft: Draft) -> None:
     """One or two ops that keep the shape, and a shortcut around them."""
     source, shape = draft.values[-1]
     for _ in range(draw(st.integers(1, 2))):
-        keeping = [entry for entry in entries(shape) if result(entry, shape) == shape]
+        keeping = [entry for entry in entries(shape, draft.size) if result(entry, shape) == shape]
         draft.append(draw(st.sampled_from(keeping)), shape)
     _join(draw, draft, (draft.last, shape), (source, shape))
 
@@ -87,10 +88,11 @@ def _skip(draw: st.DrawFn, draft: Draft) -> None:
 def _branch(draw: st.DrawFn, draft: Draft) -> None:
     """Two ops that read the same value, and are merged."""
     source, shape = draft.values[-1]
-    left = draw(st.sampled_from(entries(shape)))
+    left = draw(st.sampled_from(entries(shape, draft.size)))
     left_shape = _shape(left, shape)
     one = draft.append(left, left_shape)
-    mergeable = [entry for entry in entries(shape) if _merges(draft, left_shape, _shape(entry, shape))]
+    offered = entries(shape, draft.size)
+    mergeable = [entry for entry in offered if _merges(draft, left_shape, _shape(entry, shape))]
     right = draw(st.sampled_from(mergeable))
     other = draft.append(right, _shape(right, shape), (source,))
     _join(draw, draft, (one, left_shape), (other, draft.shape))
@@ -114,7 +116,8 @@ def _merges(draft: Draft, *shapes: Shape) -> list[tuple[Document, Shape]]:
             shape = op.output(*shapes)
         except (ValueError, IndexError):
             continue
-        grows = entry["op"] == "concat" and (numel(shape) > LARGEST or channels(shape) > 24)
+        size = draft.size
+        grows = entry["op"] == "concat" and (numel(shape) > size.largest or channels(shape) > size.channels)
         if not grows and not (entry["op"] == "mul" and draft.products >= 2):
             found.append((entry, shape))
     return found

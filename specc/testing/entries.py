@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..backbone.builder import Builder
@@ -13,17 +14,44 @@ from ..backbone.ops.entry import Entry, adapter, arguments, kind_of, make
 Arguments = dict[str, Any]
 Document = dict[str, Any]
 
-LARGEST = 600  # numbers a sample that a generated layer may give
 WIDTHS = (4, 2, 6, 8)
+WIDENED = ("out", "hidden", "squeeze", "expand_to", "mlp")  # arguments that say how wide something is
 
 
-def entries(shape: Shape) -> list[Document]:
+@dataclass(frozen=True)
+class Size:
+    """How large generated specs are; the widths are `factor` times the tiny ones."""
+
+    sides: tuple[int, int] = (4, 12)  # of images, from and to
+    batches: tuple[int, ...] = (4, 6, 8)
+    largest: int = 600  # numbers a sample that a layer may give
+    factor: int = 1
+
+    @property
+    def channels(self) -> int:
+        """The most that a layer may give."""
+        return 24 * self.factor
+
+
+TINY = Size()
+REALISTIC = Size((32, 64), (16, 32, 64), 100_000, 8)
+
+
+def entries(shape: Shape, size: Size = TINY) -> list[Document]:
     """Every entry that can follow `shape`, the simplest first; a new op without required arguments appears by itself.
 
     >>> [entry["op"] for entry in entries((4,))][:3]
     ['relu', 'linear', 'linear']
     """
-    return [entry for name in ordered() for args in offers(name, shape) if fits(entry := {"op": name, **args}, shape)]
+    offered = ({"op": name, **widened(args, shape, size)} for name in ordered() for args in offers(name, shape))
+    return [entry for entry in offered if fits(entry, shape, size)]
+
+
+def widened(args: Arguments, shape: Shape, size: Size) -> Arguments:
+    """The arguments for a size; what follows from the shape stays."""
+    if size.factor == 1 or "groups" in args or (len(shape) == 3 and args.get("out") == shape[0] >= size.factor):
+        return args
+    return {key: value * size.factor if key in WIDENED else value for key, value in args.items()}
 
 
 def ordered() -> list[str]:
@@ -33,10 +61,10 @@ def ordered() -> list[str]:
     return [*first, *single, *MACROS]
 
 
-def fits(entry: Document, shape: Shape) -> bool:
+def fits(entry: Document, shape: Shape, size: Size = TINY) -> bool:
     """Whether the entry applies, and gives something of moderate size."""
     given = result(entry, shape)
-    return given is not None and numel(given) <= LARGEST and (len(given) == 1 or channels(given) <= 24)
+    return given is not None and numel(given) <= size.largest and (len(given) == 1 or channels(given) <= size.channels)
 
 
 def result(entry: Document, shape: Shape) -> Shape | None:

@@ -28,30 +28,30 @@ from ..backbone.graph import BackboneGraph
 from ..backbone.ops import Shape
 from .auxiliaries import Site, auxiliary, contexts, levels, links
 from .backbones import layers
-from .entries import Document
+from .entries import REALISTIC, TINY, Document, Size
 
-__all__ = ["Document", "backbones", "graph_of", "shapes", "specs"]
+__all__ = ["REALISTIC", "TINY", "Document", "Size", "backbones", "graph_of", "shapes", "specs"]
 
 _BACKBONE: TypeAdapter[Backbone] = TypeAdapter(Backbone)
 
 
-def shapes() -> st.SearchStrategy[Shape]:
-    """Small images (C, H, W), square as the data set `synthetic` has them."""
-    return st.builds(lambda channels, side: (channels, side, side), st.integers(1, 3), st.integers(4, 12))
+def shapes(size: Size = TINY) -> st.SearchStrategy[Shape]:
+    """Images (C, H, W), square as the data set `synthetic` has them."""
+    return st.builds(lambda channels, side: (channels, side, side), st.integers(1, 3), st.integers(*size.sides))
 
 
-def backbones(image: Shape = (1, 8, 8), classes: int = 2) -> st.SearchStrategy[Document]:
+def backbones(image: Shape = (1, 8, 8), classes: int = 2, size: Size = TINY) -> st.SearchStrategy[Document]:
     """`backbone:` documents for such images: graphs of the user's own, sometimes a family."""
-    own, families = layers(image, classes), st.sampled_from(_families(image))
+    own, families = layers(image, classes, size), st.sampled_from(_families(image, size.factor))
     return st.integers(0, 5).flatmap(lambda kind: families if kind == 5 else own)
 
 
-def _families(image: Shape) -> list[Document]:
+def _families(image: Shape, factor: int) -> list[Document]:
     """Families with a few channels that fit the image."""
-    vit = {"family": "vit", "width": 4, "heads": 2, "depth": 2, "mlp": 4}
+    vit = {"family": "vit", "width": 4 * factor, "heads": 2, "depth": 2, "mlp": 4 * factor}
     return [
-        {"family": "resnet_cifar", "depth": 8, "widths": [2, 2, 3, 4]},
-        {"family": "resnet_cifar", "depth": 14, "widths": [4, 4, 4, 4]},
+        {"family": "resnet_cifar", "depth": 8, "widths": [2 * factor, 2 * factor, 3 * factor, 4 * factor]},
+        {"family": "resnet_cifar", "depth": 14, "widths": [4 * factor] * 4},
         *({**vit, "patch": patch} for patch in (4, 3, 2) if image[1] % patch == 0),
     ]
 
@@ -62,17 +62,17 @@ def graph_of(backbone: Document, image: Shape, classes: int) -> BackboneGraph:
 
 
 @st.composite
-def specs(draw: st.DrawFn, zero_weights: bool = True) -> Document:
+def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Document:
     """Documents of valid specs; without `zero_weights` they compile without a single warning."""
-    image, classes = draw(shapes()), draw(st.integers(2, 5))
-    backbone = draw(backbones(image, classes))
+    image, classes = draw(shapes(size)), draw(st.integers(2, 5))
+    backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
     split, cuts = draw(_splits(graph))
     site = Site(graph, cuts, classes)
     document: Document = {
         "specc": 1,
         "name": "generated",
-        "data": _data(image, classes, draw(st.sampled_from((4, 6, 8)))),
+        "data": _data(image, classes, draw(st.sampled_from(size.batches))),
         "backbone": backbone,
         "split": split,
     }
@@ -81,7 +81,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True) -> Document:
     document |= {"levels": drawn} | ({"ema_links": linked} if linked else {})
     if where := contexts(site, drawn, linked):
         document["auxiliary"] = draw(auxiliary(where, zero_weights))
-    return document | {"train": draw(_training())} | draw(st.sampled_from(({}, {"budget": {"memory": "8 GiB"}})))
+    return document | {"train": draw(_training())} | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
 
 
 def _data(image: Shape, classes: int, batch: int) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class Trace:
 
 def spec_of(config: dict[str, Any]) -> dict[str, Any]:
     """A spec in the public language that computes what the trace's reference code computes."""
-    ends = [position_name(split) for split in config["splits"]]
-    last = f"stage{len(config['stage_blocks'])}.{config['stage_blocks'][-1] - 1}"
+    last = [len(config["stage_blocks"]), config["stage_blocks"][-1] - 1]
+    cuts = [position_name(split) for split in config["splits"] if split != last]  # some tables list the end too
     return {
         "specc": 1,
         "name": "golden",
@@ -49,13 +50,13 @@ def spec_of(config: dict[str, Any]) -> dict[str, Any]:
             "mean": config["dataset_mean"], "std": config["dataset_std"],
         },
         "backbone": backbone_of(config),
-        "split": {"after": [end for end in ends if end != last]},
+        "split": {"after": cuts},
         "train": {
             "optimizer": {key: config["optimizer"][key] for key in ("lr", "momentum", "nesterov", "weight_decay")}
             | {"name": "sgd"},
             "zero_weight_heads": "keep",
         },
-    } | method_of(config)(config)  # fmt: skip
+    } | (method_of(config)(config) if cuts else end_to_end(config))  # fmt: skip
 
 
 def position_name(split: list[int]) -> str:
@@ -64,16 +65,22 @@ def position_name(split: list[int]) -> str:
 
 
 def backbone_of(config: dict[str, Any]) -> dict[str, Any]:
-    if config["block"] == "bottleneck":
-        return {"family": "resnet", "depth": 3 * sum(config["stage_blocks"]) + 2}
-    return {"family": "resnet_cifar", "depth": 2 * sum(config["stage_blocks"]) + 2, "widths": config["widths"]}
+    blocks, arch = config["stage_blocks"], config["arch"]
+    depth = (3 if config["block"] == "bottleneck" else 2) * sum(blocks) + 2
+    if len(blocks) == 3:
+        return {"family": "resnet_cifar", "depth": depth, "widths": config["widths"]}
+    if "resnext" not in arch:
+        return {"family": "resnet", "depth": depth}
+    groups = re.search(r"(\d+)x(\d+)d", arch + (" 32x4d" if depth == 50 else " 32x8d"))  # where `arch` is silent
+    assert groups
+    return {"family": "resnext", "depth": depth, "groups": int(groups[1]), "width_per_group": int(groups[2])}
 
 
 def weights(config: dict[str, Any], key: str) -> list[float]:
     return [float(unit[key]) for unit in config["unit_weights"] if key in unit]
 
 
-def classifier_of(config: dict[str, Any], weight: list[float]) -> dict[str, Any]:
+def classifier_of(config: dict[str, Any], weight: list[float] | float) -> dict[str, Any]:
     loss = "contrastive" if config["local_loss_mode"] == "contrast" else "cross_entropy"
     aux = config["aux"]
     return {"layers": aux["classifier"], "hidden": aux["feature_dim"], "loss": loss, "weight": weight}
@@ -93,12 +100,16 @@ def infopro(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def man(config: dict[str, Any]) -> dict[str, Any]:
-    return infopro(config) | {"ema_links": [{"from": "next", "momentum": config["ema_momentum"], "bias": "branch"}]}
+    return infopro(config) | ema_links(config)
+
+
+def ema_links(config: dict[str, Any]) -> dict[str, Any]:
+    return {"ema_links": [{"from": "next", "momentum": config["ema_momentum"], "bias": "branch"}]}
 
 
 def hpff(config: dict[str, Any]) -> dict[str, Any]:
     return {
-        "auxiliary": {"classifier": classifier_of(config, [1.0] * len(config["unit_weights"]))},
+        "auxiliary": {"classifier": classifier_of(config, 1.0)},
         "levels": [
             {"name": "independent", "window": 1, "weight": config["independent_weight"], "skip": [0]},
             {
@@ -139,20 +150,23 @@ def auglocal(config: dict[str, Any]) -> dict[str, Any]:
     return {"auxiliary": {"augmented": {"depth": aux["depth"], "pyramid": pyramid, "weight": weight}}}
 
 
+def infopro_imagenet(config: dict[str, Any]) -> dict[str, Any]:
+    own = [imagenet_unit(config, unit, unit["reconstruction_weight"]) for unit in config["unit_weights"]]
+    return {"auxiliary": {}, "levels": [{"name": "independent", "window": 1, "units": own}]}
+
+
 def man_imagenet(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "auxiliary": imagenet_heads(config, weights(config, "reconstruction_weight")),
-        "ema_links": [{"from": "next", "momentum": config["ema_momentum"], "bias": "branch"}],
-    }
+    return infopro_imagenet(config) | ema_links(config)
 
 
 def hpff_imagenet(config: dict[str, Any]) -> dict[str, Any]:
     """The sum over four quarters of the decoder's output is four times the loss of the whole image."""
-    summed = [4 * w for w in weights(config, "reconstruction_weight_on_sum_of_4_patch_bce")]
+    key = "reconstruction_weight_on_sum_of_4_patch_bce"
+    own = [imagenet_unit(config, unit, 4 * unit[key]) for unit in config["unit_weights"] if key in unit]
     again = dict.fromkeys(first_block(config), 2)  # the first block runs once more, for nothing
     return {
-        "auxiliary": imagenet_heads(config, summed),
-        "levels": [{"name": "cascade", "window": 2}],
+        "auxiliary": {},
+        "levels": [{"name": "cascade", "window": 2, "units": own}],
         "batch_norm": {"default": "per_unit", "stem": 1, **again},
     }
 
@@ -163,40 +177,42 @@ def first_block(config: dict[str, Any]) -> list[str]:
     return whole + [f"stage{stage}.{b}" for b in range(last + 1)]
 
 
-def imagenet_heads(config: dict[str, Any], reconstruction: list[float]) -> dict[str, Any]:
-    """InfoPro's ImageNet heads, which are written down per feature width; the widths follow from the first split."""
-    stage = min(split[0] for split in config["splits"] if not is_end(split, config))
-    width = config["widths"][stage]
-    classifier = [
-        {"op": "conv_bn_relu", "out": width // 4, "k": 1},
-        {"op": "conv_bn_relu", "out": 256, "k": 3, "stride": 2},
-        {"op": "conv_bn_relu", "out": 512, "k": 3, "stride": 2},
-        {"op": "conv_bn_relu", "out": 2048, "k": 1},
-    ]
-    tail = [112, 64, 56, 32, 112, 16, 224, 3] if width == 1024 else [56, 32, 112, 12, 224, 3]
-    classification = weights(config, "classification_weight")
+# The decoders of the ImageNet code, by the width of the stage that the unit ends in: a 1×1 convolution to 128 channels,
+# then sizes (of images of 224) and channels in turn. Its tables of splits reach 512 and 1024 only. 256 and 2048 are
+# guesses: 512 without the first doubling, and 1024 as it is.
+DECODERS = {
+    256: [(112, 12), (224, 3)],
+    512: [(56, 32), (112, 12), (224, 3)],
+    1024: [(112, 64), (56, 32), (112, 16), (224, 3)],
+    2048: [(112, 64), (56, 32), (112, 16), (224, 3)],
+}
+
+
+def imagenet_unit(config: dict[str, Any], unit: dict[str, Any], reconstruction: float) -> dict[str, Any]:
+    """InfoPro's ImageNet heads for one unit."""
+    width = config["widths"][unit["split"][0]]
+    shapes = [(width // 4, 1, 1), (256, 3, 2), (512, 3, 2), (2048, 1, 1)]
+    classifier = [{"op": "conv_bn_relu", "out": out, "k": k, "stride": stride} for out, k, stride in shapes]
+    decoder: list[dict[str, Any]] = [{"op": "conv_bn_relu", "out": 128, "k": 1, "bias": True}]
+    for size, out in DECODERS[width]:
+        kind = "conv" if out == 3 else "conv_bn_relu"  # no batch norm before the sigmoid
+        decoder += [
+            {"op": "resize", "size": size * config["image_size"] // 224},
+            {"op": kind, "out": out, "bias": True},
+        ]
     return {
-        "classifier": {"layers": classifier, "weight": classification * (len(reconstruction) // len(classification))},
-        "reconstruction": {"layers": decoder_layers(tail), "weight": reconstruction},
+        "unit": unit["unit"],
+        "auxiliary": {
+            "classifier": {"layers": classifier, "weight": float(unit["classification_weight"])},
+            "reconstruction": {"layers": decoder, "weight": float(reconstruction)},
+        },
     }
-
-
-def decoder_layers(tail: list[int]) -> list[dict[str, Any]]:
-    """1×1 to 128 channels, then sizes and widths in turn; no batch norm after the last convolution."""
-    layers: list[dict[str, Any]] = [{"op": "conv_bn_relu", "out": 128, "k": 1, "bias": True}]
-    for size, out in zip(tail[::2], tail[1::2], strict=True):
-        kind = "conv" if out == 3 else "conv_bn_relu"
-        layers += [{"op": "resize", "size": size}, {"op": kind, "out": out, "bias": True}]
-    return layers
-
-
-def is_end(split: list[int], config: dict[str, Any]) -> bool:
-    return split == [len(config["stage_blocks"]), config["stage_blocks"][-1] - 1]
 
 
 METHODS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "end-to-end": end_to_end, "InfoPro": infopro, "MAN": man, "HPFF": hpff, "DGL": dgl, "PredSim": predsim,
-    "AugLocal": auglocal, "MAN bottleneck": man_imagenet, "HPFF bottleneck": hpff_imagenet,
+    "AugLocal": auglocal, "InfoPro bottleneck": infopro_imagenet, "MAN bottleneck": man_imagenet,
+    "HPFF bottleneck": hpff_imagenet,
 }  # fmt: skip
 
 
@@ -308,7 +324,8 @@ def compare_single_step(trace: Trace, report: Report) -> None:
     compare_losses(session, step, want["losses"], tol, report)
     report.check_all("logits", step.logits, want["logits"], tol)
     names = {canonical(name, config): parameter for name, parameter in session.named_parameters()}
-    assert set(names) == set(trace.content["parameter_shapes"])
+    shapes = {name: list(parameter.shape) for name, parameter in names.items()}
+    assert shapes == trace.content["parameter_shapes"]
     for name, expected in want["grads"].items():
         gradient = names[name].grad
         assert (gradient is None) == (expected is None), name

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from . import harness
 from .harness import Report, Trace
@@ -21,9 +23,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         folder = metafunc.config.getoption("golden_dir") or DATA
         traces = sorted(folder.glob("*.json"))
         assert traces, f"no golden traces in {folder}"
-        slow = {path: [pytest.mark.slow] for path in traces if "imagenet" in path.stem}
-        cases = [pytest.param(path, id=path.stem, marks=slow.get(path, [])) for path in traces]
-        metafunc.parametrize("trace", cases, indirect=True)
+        metafunc.parametrize("trace", [case_of(path) for path in traces], indirect=True)
+
+
+def case_of(path: Path) -> ParameterSet:
+    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config))
+
+
+def marks(config: dict[str, Any]) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if config["block"] == "bottleneck" else []
 
 
 @pytest.fixture

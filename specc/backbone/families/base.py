@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictFloat
 
@@ -18,6 +18,8 @@ Probability = Annotated[StrictFloat, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 class Family(Config):
     """A backbone that a few numbers describe; `family` names it in the spec."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("family",)
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W); raises `ShapeError` or `BackboneError`."""

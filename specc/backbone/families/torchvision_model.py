@@ -25,6 +25,7 @@ class TorchvisionModel(Family):
     torchvision: Text = Field(description="the model's name: `resnet50`, `swin_t`, `efficientnet_b0`, ...")
 
     aliases: ClassVar[dict[str, str]] = {"model": "torchvision", "name": "torchvision", "tv": "torchvision"}
+    alternatives: ClassVar[tuple[str, ...]] = ("torchvision",)
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
-from .base import NOTHING, Op, Saved, Shape, ShapeError, channels, numel, show
+from .base import INPUT, NOTHING, Op, Order, Saved, Shape, ShapeError, channels, numel, show
 from .basis import PeriodicBasis
 from .convolution import Conv, Linear
 from .merging import Add, Concat, Mul
@@ -33,6 +33,7 @@ BY_NAME: dict[str, type[Op]] = {**OPS, Opaque.name: Opaque}  # what a plan may h
 
 __all__ = [
     "BY_NAME",
+    "INPUT",
     "NOTHING",
     "OPS",
     "AdaptiveAvgPool",
@@ -59,6 +60,7 @@ __all__ = [
     "Mul",
     "Op",
     "Opaque",
+    "Order",
     "PatchEmbed",
     "PeriodicBasis",
     "PositionEmbedding",

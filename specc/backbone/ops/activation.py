@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import NonNegativeFloat
 
-from .base import SAVES_INPUT, SAVES_OUTPUT, Op, Saved, Shape, numel
+from .base import SAVES_INPUT, SAVES_OUTPUT, Autocast, Op, Saved, Shape, numel
 
 
 class Elementwise(Op):
@@ -104,7 +104,7 @@ class Sigmoid(Elementwise):
 
     name: ClassVar[str] = "sigmoid"
     prefix: ClassVar[str] = "sigmoid"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
+    autocast: ClassVar[Autocast] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
     cost: ClassVar[int] = 4
     keeps: ClassVar[Saved] = SAVES_OUTPUT
 
@@ -125,5 +125,6 @@ class Softmax(Elementwise):
 
     name: ClassVar[str] = "softmax"
     prefix: ClassVar[str] = "softmax"
+    autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     cost: ClassVar[int] = 5
     keeps: ClassVar[Saved] = SAVES_OUTPUT

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 Shape = tuple[int, ...]
+Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
+INPUT = "input"  # the name of a graph's one input, and of what an op with parts reads
 
 
 class ShapeError(ValueError):
@@ -26,15 +28,21 @@ class Saved:
     """
 
     inputs: tuple[int, ...] = ()  # indices of the inputs that stay alive
-    if_trained: bool = False  # the inputs are needed for the gradients of parameters alone: a frozen copy lets them go
+    if_trained: bool = False  # inputs serve the parameters' gradients alone, and parameters the inputs'
+    factors: bool = False  # an input serves the other inputs' gradients alone
     output: bool = False
-    elements: int = 0  # further numbers of the activation's dtype, a sample
+    elements: int = 0  # further numbers of the activation's dtype, a sample; made even where no gradient is needed
     bytes: int = 0  # further bytes, a sample (masks, int64 indices, fp32 statistics)
     floats: int = 0  # further fp32 numbers, independent of the batch (statistics)
+    again: int = 0  # further fp32 numbers where the op is computed again for the backward
     cpu_elements: int | None = None  # what a CPU keeps instead of `bytes`, in numbers of the activation's dtype
 
 
 NOTHING = Saved()
+Order = Literal["plain", "swapped", "slice"]  # of numbers in memory: channels before positions (in tokens after them),
+# the other way round, or with gaps between them. Where an op needs them one after the other torch makes a copy.
+Part = tuple[str, "Op", tuple[str, ...]]  # name, op, and which other parts (or "input") it reads
+
 SAVES_INPUT = Saved(inputs=(0,))
 SAVES_FACTOR = Saved(inputs=(0,), if_trained=True)
 SAVES_OUTPUT = Saved(output=True)
@@ -50,12 +58,19 @@ class Op:
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
-    autocast: ClassVar[Literal["low", "full", "same"]] = "same"  # mixed precision: bf16 or fp16, fp32, as it comes
+    autocast: ClassVar[Autocast] = "same"  # in mixed precision
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
+    answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not
+    spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
 
     @property
     def view(self) -> bool:
         """Whether the output shares the storage of its first input."""
+        return False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the result is the input itself."""
         return False
 
     @property
@@ -86,6 +101,26 @@ class Op:
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         """What autograd keeps for the backward when gradients are needed."""
         return NOTHING
+
+    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+        """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""
+        return ()
+
+    def fresh(self, *inputs: Shape) -> bool:
+        """Whether the result is no view of another tensor: torch copies what is overwritten through a view."""
+        return not self.view
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        """How the result lies in memory; torch follows the first operand."""
+        return "plain" if orders[0] == "slice" else orders[0]
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        """How the gradient of an input of some order lies in memory; by default as the incoming one."""
+        return incoming
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        """Whether an input of this order has to be copied first."""
+        return False
 
     def accepts(self, shape: Shape) -> bool:
         """Whether the op can follow a value of this shape (for generators and diagnostics)."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from .base import Op, Saved, Shape, ShapeError, show
+from .base import Autocast, Op, Saved, Shape, ShapeError, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class PeriodicBasis(Op):
 
     name: ClassVar[str] = "periodic_basis"
     prefix: ClassVar[str] = "basis"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {"classes": "out", "waveform": "wave"}
 
     def output(self, *inputs: Shape) -> Shape:

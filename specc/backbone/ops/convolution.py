@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import PositiveInt
 
-from .base import SAVES_FACTOR, SAVES_INPUT, Op, Saved, Shape, ShapeError, need_map, numel, show
+from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
 
@@ -25,7 +25,7 @@ class Conv(Op):
 
     name: ClassVar[str] = "conv"
     prefix: ClassVar[str] = "conv"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "kernel": "k", "kernel_size": "k", "filters": "out", "out_channels": "out", "channels": "out", "width": "out",
         "padding": "pad", "strides": "stride", "use_bias": "bias", "group": "groups", "rate": "dilation",
@@ -55,6 +55,9 @@ class Conv(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_INPUT
 
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
 
 @dataclass(frozen=True, slots=True)
 class Linear(Op):
@@ -65,7 +68,7 @@ class Linear(Op):
 
     name: ClassVar[str] = "linear"
     prefix: ClassVar[str] = "fc"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",
     }  # fmt: skip
@@ -84,3 +87,15 @@ class Linear(Op):
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_FACTOR
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) == 1  # tokens of all samples are the rows of one matrix
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return len(shape) == 2 and order != "plain"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import NonNegativeInt
 
-from .base import Op, Saved, Shape, ShapeError, numel, show
+from .base import Autocast, Op, Order, Saved, Shape, ShapeError, numel, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Mul(Op):
     name: ClassVar[str] = "mul"
     prefix: ClassVar[str] = "mul"
     arity: ClassVar[int | None] = 2
+    spreads: ClassVar[bool] = True
 
     def output(self, *inputs: Shape) -> Shape:
         gate, value = sorted(inputs, key=lambda shape: (len(shape), numel(shape)))
@@ -49,7 +50,7 @@ class Mul(Op):
         return numel(output)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(inputs=(0, 1))
+        return Saved(inputs=(0, 1), factors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Concat(Op):
     arity: ClassVar[int | None] = None
     aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
     passes_gradient: ClassVar[bool] = True  # every input's is a slice
+    autocast: ClassVar[Autocast] = "widest"
 
     def output(self, *inputs: Shape) -> Shape:
         if len({self._rest(shape) for shape in inputs}) != 1 or self.axis >= len(inputs[0]):
@@ -71,6 +73,9 @@ class Concat(Op):
             )
         total = sum(shape[self.axis] for shape in inputs)
         return (*inputs[0][: self.axis], total, *inputs[0][self.axis + 1 :])
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "swapped" if set(orders) == {"swapped"} and len(output) == 3 else "plain"
 
     def _rest(self, shape: Shape) -> Shape:
         return (len(shape), *shape[: self.axis], *shape[self.axis + 1 :])

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from .base import Op, Saved, Shape, ShapeError, channels, numel, show
+from .base import INPUT, Autocast, Op, Order, Part, Saved, Shape, ShapeError, channels, numel, show
+from .shaping import ToMap, ToTokens
 
 Momentum = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,6 +38,7 @@ class BatchNorm(Normalization):
 
     name: ClassVar[str] = "batch_norm"
     prefix: ClassVar[str] = "bn"
+    answers_all: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -46,7 +48,10 @@ class BatchNorm(Normalization):
         return {"running_mean": inputs[0][:1], "running_var": inputs[0][:1], "num_batches_tracked": ()}
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(inputs=(0,), floats=2 * inputs[0][0])
+        return Saved(inputs=(0,), floats=2 * inputs[0][0], again=2 * inputs[0][0])  # copies of the running statistics
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class GroupNorm(Normalization):
 
     name: ClassVar[str] = "group_norm"
     prefix: ClassVar[str] = "gn"
+    autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     aliases: ClassVar[dict[str, str]] = {"num_groups": "groups", "epsilon": "eps"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -77,11 +83,28 @@ class LayerNorm(Normalization):
 
     name: ClassVar[str] = "layer_norm"
     prefix: ClassVar[str] = "ln"
+    autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         positions = numel(inputs[0]) // channels(inputs[0])
         return Saved(inputs=(0,), bytes=2 * 4 * positions)  # mean and deviation in fp32
+
+    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+        if len(inputs[0]) != 3:
+            return ()
+        _, h, w = inputs[0]
+        back = ("map", ToMap((h, w)), ("norm",))
+        return ("tokens", ToTokens(), (INPUT,)), ("norm", self, ("tokens",)), back
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) != 3  # a map has its channels last in between
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
 
 
 def no_tokens(op: Op, shape: Shape) -> Shape:

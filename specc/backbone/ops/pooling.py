@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import NOTHING, SAVES_INPUT, Op, Saved, Shape, ShapeError, channels, need_map, numel, show
+from .base import NOTHING, SAVES_INPUT, Op, Order, Saved, Shape, ShapeError, channels, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
 ALIASES = {"kernel": "k", "kernel_size": "k", "padding": "pad", "strides": "stride", "ceil_mode": "ceil"}
@@ -37,6 +37,9 @@ class Pool(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(output) * numel(self.window.k)
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class AdaptiveAvgPool(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return NOTHING if pair(self.size) == (1, 1) else SAVES_INPUT  # torch takes the plain mean for a single cell
 
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if pair(self.size) == (1, 1) else order
+
 
 @dataclass(frozen=True, slots=True)
 class GlobalAvgPool(Op):
@@ -94,3 +100,6 @@ class GlobalAvgPool(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(inputs[0])
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"

@@ -7,7 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from .base import NOTHING, SAVES_FACTOR, Op, Saved, Shape, channels, need_map, numel
+from .activation import Hardsigmoid, Relu, Sigmoid, Silu
+from .base import INPUT, NOTHING, SAVES_FACTOR, Autocast, Op, Part, Saved, Shape, channels, need_map, numel
+from .convolution import Conv
+from .merging import Mul
+from .pooling import AdaptiveAvgPool
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -18,6 +22,7 @@ class LayerScale(Op):
 
     init: float = 1e-6
 
+    spreads: ClassVar[bool] = True
     name: ClassVar[str] = "layer_scale"
     prefix: ClassVar[str] = "layer_scale"
     aliases: ClassVar[dict[str, str]] = {"init_value": "init", "init_values": "init", "gamma": "init", "value": "init"}
@@ -46,7 +51,7 @@ class SqueezeExcite(Op):
 
     name: ClassVar[str] = "squeeze_excite"
     prefix: ClassVar[str] = "se"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "squeeze_channels": "squeeze", "reduced": "squeeze", "hidden": "squeeze", "rd_channels": "squeeze",
         "act": "activation", "scale_activation": "gate", "gate_activation": "gate",
@@ -69,6 +74,25 @@ class SqueezeExcite(Op):
         gate = 2 * c if self.gate == "hardsigmoid" else c  # sigmoid's output is the product's factor
         return Saved(inputs=(0,), elements=c + inner + gate)
 
+    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+        activation = Silu() if self.activation == "silu" else Relu()
+        gate = Hardsigmoid() if self.gate == "hardsigmoid" else Gate()
+        return (
+            ("mean", AdaptiveAvgPool(1), (INPUT,)),
+            ("fc1", Conv(self.squeeze, 1, bias=True), ("mean",)),
+            ("activation", activation, ("fc1",)),
+            ("fc2", Conv(inputs[0][0], 1, bias=True), ("activation",)),
+            ("gate", gate, ("fc2",)),
+            ("product", Mul(), ("gate", INPUT)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(Sigmoid):
+    """A sigmoid as precise as its input, inside of another op."""
+
+    autocast: ClassVar[Autocast] = "same"
+
 
 @dataclass(frozen=True, slots=True)
 class Dropping(Op):
@@ -80,6 +104,11 @@ class Dropping(Op):
 
     @property
     def view(self) -> bool:
+        """Nothing is dropped."""
+        return self.p == 0
+
+    @property
+    def idle(self) -> bool:
         """Nothing is dropped."""
         return self.p == 0
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import NonNegativeInt
 
-from .base import Op, Shape, ShapeError, need_map, need_tokens, numel, show
+from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
 from .sliding import Size, pair
 
 
@@ -30,6 +30,15 @@ class Flatten(View):
     def output(self, *inputs: Shape) -> Shape:
         return (numel(inputs[0]),)
 
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return order != "plain" and len(shape) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class ToTokens(View):
@@ -41,6 +50,15 @@ class ToTokens(View):
     def output(self, *inputs: Shape) -> Shape:
         c, h, w = need_map(self, inputs[0])
         return (h * w, c)
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" else "swapped"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return order == "slice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,12 @@ class ToMap(Op):
     def passes_gradient(self) -> bool:
         """A skipped token gets a gradient of zeros, which is a new tensor."""
         return self.skip == 0
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" and not self.skip else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" or self.skip else "swapped"
 
     def output(self, *inputs: Shape) -> Shape:
         tokens, d = (1, *inputs[0]) if len(inputs[0]) == 1 else need_tokens(self, inputs[0])
@@ -93,3 +117,6 @@ class Resize(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 7 * numel(output)
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from .base import SAVES_INPUT, Op, Saved, Shape, ShapeError, need_map, need_tokens, numel, show
+from .base import (
+    INPUT,
+    SAVES_INPUT,
+    Autocast,
+    Op,
+    Order,
+    Part,
+    Saved,
+    Shape,
+    ShapeError,
+    need_map,
+    need_tokens,
+    numel,
+    show,
+)
+from .convolution import Conv, Linear
+from .shaping import ToTokens
 from .sliding import Size, pair
 
 
@@ -21,7 +37,7 @@ class PatchEmbed(Op):
 
     name: ClassVar[str] = "patch_embed"
     prefix: ClassVar[str] = "patch_embed"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "patch_size": "k", "patch": "k", "kernel": "k", "kernel_size": "k", "dim": "out", "width": "out",
         "embed_dim": "out", "hidden_dim": "out", "use_bias": "bias",
@@ -43,14 +59,25 @@ class PatchEmbed(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_INPUT
 
+    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+        return ("map", Conv(self.out, self.k, self.k, 0, bias=self.bias), (INPUT,)), ("tokens", ToTokens(), ("map",))
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class ClassToken(Op):
     """One learnt token before all others."""
 
+    autocast: ClassVar[Autocast] = "widest"
+
     name: ClassVar[str] = "class_token"
     prefix: ClassVar[str] = "class_token"
     passes_gradient: ClassVar[bool] = True  # a slice
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
 
     def output(self, *inputs: Shape) -> Shape:
         tokens, d = need_tokens(self, inputs[0])
@@ -108,7 +135,7 @@ class Attention(Op):
 
     name: ClassVar[str] = "attention"
     prefix: ClassVar[str] = "attention"
-    autocast: ClassVar[Literal["low", "full", "same"]] = "low"
+    autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "num_heads": "heads", "n_heads": "heads", "qkv_bias": "bias", "use_bias": "bias",
     }  # fmt: skip
@@ -138,3 +165,41 @@ class Attention(Op):
         """
         tokens, d = output
         return Saved(inputs=(0,), if_trained=True, elements=4 * tokens * d, bytes=4 * self.heads * tokens)
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return False
+
+    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+        d = inputs[0][1]
+        return (
+            ("in_proj", Linear(3 * d, self.bias), (INPUT,)),
+            ("chunks", Chunks(), ("in_proj",)),
+            ("mixed", Mixing(self.heads), ("chunks",)),
+            ("out_proj", Linear(d, self.bias), ("mixed",)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks(Op):
+    """Queries, keys and values of one product, inside of attention; their gradients are put together."""
+
+    name: ClassVar[str] = "chunks"
+    prefix: ClassVar[str] = "chunks"
+    view: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing(Op):
+    """The fused part of attention: values weighted by how queries and keys match."""
+
+    heads: int
+
+    name: ClassVar[str] = "mixing"
+    prefix: ClassVar[str] = "mixing"
+    autocast: ClassVar[Autocast] = "low"
+
+    def output(self, *inputs: Shape) -> Shape:
+        return (inputs[0][0], inputs[0][1] // 3)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return Saved(inputs=(0,), output=True, bytes=4 * self.heads * output[0])

@@ -1,0 +1,285 @@
+"""The margin beyond predictions: its fit, its file, and how it is shown; measured for real on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime import calibration as calibrating
+from runtime.calibration import FEWEST, calibrate, calibration_of
+from runtime.device import identity
+from runtime.errors import RunError
+from runtime.sampling import Peaks
+from specc.cli import main
+from specc.margins import Calibration, Sample, current, fit, folder, matching, save, stored
+from specc.margins.samples import candidates
+
+ROOT = Path(__file__).parents[1]
+QUICKSTART = ROOT / "specs" / "quickstart.yaml"
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("SPECC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def made(**changes: Any) -> Calibration:
+    """What an RTX 4090 might have given under the torch that is installed."""
+    return replace(
+        Calibration(
+            format_version=1, kind="cuda", device="NVIDIA GeForce RTX 4090", torch=torch.__version__, cuda="12.8",
+            cudnn=91002, allocator="native", date="2026-01-31T12:00:00+00:00", fixed_bytes=20 * MIB, relative=0.05,
+            samples=(Sample("a", 100 * MIB, 120 * MIB, 125 * MIB),),
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+# ---------------------------------------------------------------------------------------------- the fit
+
+samples = st.builds(
+    lambda predicted, excess: Sample("", predicted, predicted, predicted + excess),
+    st.integers(2 * MIB, 2 << 34),
+    st.integers(-2 * MIB, 2 << 30),
+)
+
+
+@given(st.lists(samples, min_size=1, max_size=9))
+def test_the_margin_is_never_too_little_on_its_samples(found: list[Sample]) -> None:
+    calibration = made(fixed_bytes=fit(found)[0], relative=fit(found)[1])
+    spare = [calibration.margin(s.predicted_bytes) - s.excess for s in found]
+    assert min(spare) >= 0
+    if max(s.excess for s in found) > 0:
+        assert min(spare) <= 1, "touches one of them"
+
+
+def test_no_excess_needs_no_margin() -> None:
+    assert fit([Sample("", 100, 90, 95), Sample("", 1000, 1000, 1000)]) == (0, 0.0)
+
+
+def test_a_workspace_of_one_size_is_a_fixed_margin() -> None:
+    fixed, relative = fit([Sample("", size, size, size + 8 * MIB) for size in (50 * MIB, 400 * MIB, 3000 * MIB)])
+    assert (fixed, relative) == (8 * MIB, 0.0)
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+def test_a_calibration_is_kept(cache: Path) -> None:
+    path = save(made())
+    assert path.parent == folder() == cache / "margins"
+    assert path.name == f"nvidia-geforce-rtx-4090-torch-{torch.__version__}-cuda-12.8-cudnn-91002.json"
+    assert stored() == (made(),)
+    assert list(path.parent.iterdir()) == [path], "no temporary file stays"
+
+
+def test_a_new_calibration_takes_the_place_of_the_old_one() -> None:
+    save(made())
+    save(made(date="2026-02-01T00:00:00+00:00", fixed_bytes=1))
+    assert [c.fixed_bytes for c in stored()] == [1]
+
+
+def test_only_the_same_device_and_versions_match() -> None:
+    wanted = {key: getattr(made(), key) for key in ("kind", "device", "torch", "cuda", "cudnn")}
+    save(made())
+    assert matching(wanted) == made()
+    assert all(matching(wanted | {key: "other"}) is None for key in wanted)
+
+
+def test_a_build_of_torch_is_no_other_version() -> None:
+    public = torch.__version__.partition("+")[0]
+    save(made(torch=f"{public}+cu999"))
+    save(made(torch="2.0.0", device="older"))
+    save(made(kind="cpu", device="cpu"))
+    assert [c.torch for c in current()] == [f"{public}+cu999"]
+
+
+GOOD = json.dumps(asdict(made()))
+DAMAGED = {
+    "empty": b"",
+    "cut off": GOOD[: len(GOOD) // 2].encode(),
+    "not text": b"\xff\xfe\x00\x01" * 50,
+    "another document": b"[1, 2, 3]",
+    "null": b"null",
+    "another version": GOOD.replace('"format_version": 1', '"format_version": 2').encode(),
+    "a negative margin": GOOD.replace(f'"fixed_bytes": {20 * MIB}', '"fixed_bytes": -5').encode(),
+    "not a number": GOOD.replace('"relative": 0.05', '"relative": NaN').encode(),
+    "infinite": GOOD.replace('"relative": 0.05', '"relative": Infinity').encode(),
+    "a missing key": GOOD.replace('"device"', '"devise"').encode(),
+    "samples of nothing": GOOD.replace(f'"predicted_bytes": {100 * MIB}', '"predicted_bytes": 0').encode(),
+    "deep": b"[" * 100_000,
+    "endless": b" " * (3 << 20) + GOOD.encode(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_as_if_it_were_not_there(name: str) -> None:
+    folder().mkdir(parents=True)
+    (folder() / "damaged.json").write_bytes(DAMAGED[name])
+    assert stored() == ()
+    result = run("plan", QUICKSTART)
+    assert result.exit_code == 0
+    assert "not calibrated: specc doctor --calibrate" in result.output
+    save(made())
+    assert stored() == (made(),)
+
+
+@pytest.mark.parametrize("kind", ["file", "folders", "link"])
+def test_an_odd_cache_is_as_if_it_were_empty(kind: str, cache: Path) -> None:
+    if kind == "file":
+        cache.write_text("not a folder")
+    else:
+        (cache / "margins" / "folder.json").mkdir(parents=True)
+    if kind == "link":
+        (cache / "margins" / "link.json").symlink_to(cache / "nowhere")
+    assert stored() == ()
+
+
+# ---------------------------------------------------------------------------------------------- what is shown
+
+
+def test_a_plan_shows_the_margin_beside_its_prediction() -> None:
+    plain = json.loads(run("plan", QUICKSTART, "--format", "json").stdout)["memory"]
+    assert plain["margins"] == []
+    save(made())
+    shown = json.loads(run("plan", QUICKSTART, "--format", "json").stdout)["memory"]
+    (margin,) = shown.pop("margins")
+    del plain["margins"]
+    assert shown == plain, "never inside of it"
+    assert margin["margin_bytes"] == made().margin(plain["predicted_peak_bytes"])
+    lines = run("plan", QUICKSTART).stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("margin for cuDNN/cuBLAS workspaces")]
+    assert "on NVIDIA GeForce RTX 4090: 20.65 MiB (calibrated 2026-01-31); prediction and margin 33.7 MiB" in line
+    assert "OVER" not in line
+
+
+def test_a_plan_says_when_only_the_margin_is_over_the_budget() -> None:
+    save(made())
+    result = run("plan", QUICKSTART, "budget.memory=30 MiB")
+    assert result.exit_code == 0
+    assert "prediction and margin 33.7 MiB, OVER THE BUDGET" in result.stdout
+
+
+def test_a_calibration_of_another_torch_is_named() -> None:
+    save(made(torch="2.0.0+cu117"))
+    line = run("plan", QUICKSTART).stdout.splitlines()[-1]
+    assert "RTX 4090 was made with torch 2.0.0+cu117, CUDA 12.8, cuDNN 91002; anew: specc doctor --calibrate" in line
+
+
+def test_the_doctor_lists_what_is_calibrated() -> None:
+    save(made())
+    assert "NVIDIA GeForce RTX 4090: 20 MiB and 5.00%" in run("doctor").stdout
+    assert len(json.loads(run("doctor", "--format", "json").stdout)["margins"]) == 1
+
+
+# ---------------------------------------------------------------------------------------------- measuring
+
+
+def pretend(answers: Sequence[int | None]) -> Any:
+    """A measurement that gives so many bytes too many for each plan in turn; None: it fails."""
+    left = list(answers)
+    predicted = {c.plan.fingerprint: c.predicted_bytes for c in candidates("cpu")}
+
+    def measured(plan: Any, device: str, timeout: float = 0) -> Peaks:
+        excess = left.pop(0)
+        if excess is None:
+            raise RunError("out of memory: so it goes")
+        size = predicted[plan.fingerprint] + excess
+        return Peaks(identity(torch.device("cpu")), "live tensors", None, None, size, None)
+
+    return measured
+
+
+def test_a_plan_that_fails_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrating, "FEWEST", 2)
+    monkeypatch.setattr(calibrating, "apart", pretend([MIB, None, 2 * MIB]))
+    said: list[str] = []
+    found = calibrate(torch.device("cpu"), said.append)
+    assert len(found.samples) == 2
+    assert len(said) == 3
+    assert "not measured: out of memory: so it goes" in said[1]
+    assert all(found.margin(s.predicted_bytes) >= s.excess for s in found.samples)
+    assert all(s.requested_bytes == s.allocated_bytes for s in found.samples), "unknown to this allocator"
+    save(found)
+    assert calibration_of(torch.device("cpu")) == found
+
+
+def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(candidates("cpu")) >= FEWEST
+    assert len(candidates("cuda")) >= 2 * FEWEST
+    monkeypatch.setattr(calibrating, "apart", pretend([MIB, None, None]))
+    result = run("doctor", "--calibrate", "--device", "cpu")
+    assert result.exit_code == 3
+    assert "too few plans could be measured: 1; out of memory: so it goes" in result.output
+    assert stored() == ()
+
+
+def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    cache.write_text("not a folder")
+    monkeypatch.setattr(calibrating, "apart", pretend([MIB, MIB, MIB]))
+    result = run("doctor", "--calibrate", "--device", "cpu")
+    assert result.exit_code == 3
+    assert "margin on cpu: 1 MiB and 0.00% of the prediction" in result.output, "what was measured is not lost"
+    assert "the margin cannot be kept" in result.output
+    assert "SPECC_CACHE" in result.output
+
+
+def test_without_a_gpu_there_is_nothing_to_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = run("doctor", "--calibrate")
+    assert result.exit_code == 0
+    assert "nothing to calibrate" in result.output
+    assert json.loads(run("doctor", "--calibrate", "--format", "json").stdout)["samples"] == []
+    missing = run("doctor", "--calibrate", "--gpu", "0")
+    assert missing.exit_code == 3
+    assert "GPU 0 was asked for" in missing.output
+
+
+@pytest.mark.parametrize("words", [("--gpu", "0"), ("--device", "cpu")], ids=" ".join)
+def test_a_device_is_for_calibrating_only(words: tuple[str, str]) -> None:
+    result = run("doctor", *words)
+    assert result.exit_code == click.UsageError.exit_code
+    assert "--calibrate" in result.output
+
+
+@pytest.mark.slow
+def test_a_cpu_is_calibrated_for_real(cache: Path, tmp_path: Path) -> None:
+    """Processes and plans as on a GPU. What is predicted is what is counted here, so the margin is next to nothing."""
+    result = subprocess.run(
+        [sys.executable, "-m", "specc", "doctor", "--calibrate", "--device", "cpu", "--format", "json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    (file,) = (cache / "margins").iterdir()
+    assert json.loads(file.read_text()) == document
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == [
+        *(c.name for c in candidates("cpu")), f"wrote {file}"
+    ]  # fmt: skip
+    assert (document["device"], document["torch"]) == ("cpu", torch.__version__)
+    assert document["fixed_bytes"] + document["relative"] < 1e-3 * min(
+        s["predicted_bytes"] for s in document["samples"]
+    )
+    for sample in document["samples"]:
+        assert sample["allocated_bytes"] == pytest.approx(sample["predicted_bytes"], rel=5e-3)

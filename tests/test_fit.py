@@ -1,0 +1,263 @@
+"""The search for splits: against every split there is, in the spec itself, and on the command line."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import specc
+from specc.check import check_text
+from specc.cli import main
+from specc.compiler import CHECKS, run_passes
+from specc.compiler.fit import Row, best_splits
+from specc.compiler.search import with_all_heads
+from specc.compiler.slices import START, Slices
+from specc.diagnostics import Diagnostic
+from specc.plan import Plan
+from specc.spec.dump import dump
+from specc.spec.load import Spec, loads
+
+Document = dict[str, Any]
+
+DATA = {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 10, "samples": 64, "batch_size": 8}
+BASE: Document = {
+    "specc": 1,
+    "name": "fit",
+    "data": DATA,
+    "backbone": {"family": "resnet_cifar", "depth": 26, "widths": [8, 8, 16, 32]},
+    "split": {"blocks": 3},
+    "auxiliary": {"classifier": {"hidden": 16}, "reconstruction": {}},
+}
+LEVELS = [{"name": "independent"}, {"name": "cascade", "window": 2}]
+HPFF = [{"name": "independent", "skip": [0]}, {"name": "cascade", "window": 2}]
+LINKS = {"ema_links": [{"from": "next"}]}
+CONV = {"op": "conv_bn_relu", "out": 8}
+LAYERS: Document = {"backbone": {"layers": [
+    {"name": "a", **CONV}, {"name": "b", "op": "relu"}, {"name": "c", **CONV}, {"name": "d", "op": "max_pool"},
+    {"name": "f", "op": "conv", "out": 16}, {"name": "g", "op": "relu"},
+    {"name": "h", "op": "conv", "out": 16}, {"name": "i", "op": "batch_norm"}, {"name": "j", "op": "relu"},
+    {"name": "k", "op": "max_pool"}, {"name": "l", **CONV}, {"name": "m", "op": "sigmoid"}, {"name": "n", **CONV},
+    {"name": "mean", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 10},
+]}}  # fmt: skip
+CASES: dict[str, Document] = {
+    "independent": {},
+    "links": LINKS,
+    "links of two layers": {"ema_links": [{"from": "next", "layers": 2, "bias": "none"}]},
+    "recompute": {"train": {"recompute": True}},
+    "windows of two": {"levels": LEVELS[1:]},
+    "two levels": {"levels": LEVELS},
+    "two levels, one unit skipped": {"levels": HPFF},
+    "two levels and links": {"levels": LEVELS, **LINKS},
+    "two levels, links of two layers": {"levels": LEVELS, "ema_links": [{"from": "next", "layers": 2}]},
+    "two levels, recompute": {"levels": LEVELS, "train": {"recompute": True}},
+    "two levels, patches, bf16, adamw": {
+        "levels": LEVELS,
+        "auxiliary": {"classifier": {}, "reconstruction": {"patches": {"execution": "sequential"}}},
+        "train": {"precision": "bf16", "optimizer": {"name": "adamw"}},
+    },
+    "layers, independent": LAYERS,
+    "layers, two levels": LAYERS | {"levels": LEVELS},
+}
+
+
+def spec_of(**changes: Any) -> Spec:
+    return loads(json.dumps(BASE | changes), "fit")
+
+
+def rows_of(spec: Spec) -> tuple[Row, ...]:
+    return best_splits(run_passes(spec, CHECKS), with_all_heads(spec.config)).rows
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+def test_the_best_of_all_splits(changes: Document) -> None:
+    """Every subset of the legal cuts, by slices that are each simulated on their own."""
+    spec = spec_of(**changes)
+    draft = run_passes(spec, CHECKS)
+    config = with_all_heads(spec.config)
+    slices = Slices(draft, config)
+    assert 12 <= len(slices.legal) <= 14
+    rows = {row.blocks: row for row in best_splits(draft, config).rows}
+    for count in range(len(slices.legal) + 1):
+        peaks = [peak for cuts in combinations(slices.legal, count) if (peak := peak_of(slices, cuts)) is not None]
+        assert (count + 1 in rows) == bool(peaks)
+        if peaks:
+            row = rows[count + 1]
+            assert row.predicted_peak_bytes == pytest.approx(min(peaks), abs=64), row
+            cuts = tuple(draft.graph.index[name] for name in row.after)
+            assert row.predicted_peak_bytes == pytest.approx(peak_of(slices, cuts), abs=64), row
+
+
+def peak_of(slices: Slices, cuts: tuple[int, ...]) -> int | None:
+    """The peak of one split; a single block is no window of two."""
+    ends = (START, *cuts, slices.end)
+    if len(ends) <= slices.window:
+        return None
+    parts = [slices.measure(ends[max(0, i - slices.window) : i + 1]) for i in range(1, len(ends))]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return slices.base() + sum(part.auxiliary for part in known) + max(part.local for part in known)
+
+
+# ---------------------------------------------------------------------------------------------- in a spec
+
+FITTED = """specc: 1
+name: fitted
+data: {dataset: digits, batch_size: 256}
+backbone: {family: resnet_cifar, depth: 14}
+split: {fit: %s}
+levels: [{name: a}, {name: b, window: 2}]
+budget: {memory: %s}
+"""
+
+
+def fitted(budget: object, fit: str = "{}") -> Plan:
+    return specc.compile(loads(FITTED % (fit, budget), "fitted.yaml"))
+
+
+def wrong(budget: object, fit: str = "{}") -> Diagnostic:
+    (found,) = check_text(FITTED % (fit, budget), "fitted.yaml").diagnostics
+    return found
+
+
+def peaks() -> dict[int, int]:
+    """The lowest peak of every number of blocks."""
+    spec = loads(FITTED.replace("{fit: %s}", "{blocks: 2}") % "1 GiB")
+    return {row.blocks: row.predicted_peak_bytes for row in rows_of(spec)}
+
+
+def test_the_fewest_blocks_that_fit_are_taken() -> None:
+    lowest = peaks()
+    for blocks, peak in lowest.items():
+        plan = fitted(peak + 64)
+        assert len(plan.blocks) == min(n for n, other in lowest.items() if other <= peak)
+        assert plan.memory.peak_bytes <= peak + 64
+        assert len(fitted(1 << 30, f"{{min_blocks: {blocks}, max_blocks: {blocks}}}").blocks) == blocks
+
+
+def test_the_result_is_the_split_that_it_stands_for() -> None:
+    plan = fitted(min(peaks().values()) + 64)
+    split = plan.config.split
+    assert (split.fit, split.blocks) == (None, None)
+    assert split.after
+    again = specc.compile(loads((FITTED % ("{}", plan.config.budget.memory)).replace(  # type: ignore[union-attr]
+        "{fit: {}}", f"{{after: [{', '.join(split.after)}]}}")))  # fmt: skip
+    assert again.fingerprint == plan.fingerprint
+    assert loads(dump(plan.config)).config == plan.config
+
+
+def test_no_more_knobs_than_needed_are_turned() -> None:
+    floor = min(peaks().values())
+    assert fitted(floor + 64, "{allow: [recompute, precision]}").config.train.recompute is False
+    for knob, turned in ("recompute", {"recompute": True}), ("precision", {"precision": "bf16"}):
+        plan = fitted(floor - 4096, f"{{allow: [{knob}]}}")
+        assert turned.items() <= plan.config.train.model_dump().items()
+        assert plan.memory.peak_bytes <= floor - 4096
+    assert fitted(floor - 4096, "{allow: [batch_size]}").config.data.batch_size == 128
+
+
+def test_where_nothing_fits_the_floor_is_told() -> None:
+    floor = min(peaks().values())
+    found = wrong(floor - 4096)
+    assert found.code == "SPC505"
+    assert found.span is not None
+    assert found.span.line == 7
+    assert "the lowest peak has" in found.help[0]
+    assert "the peak is at `" in found.help[1]
+    assert "`train.recompute: true` peaks at" in found.help[2]
+
+
+def test_a_warning_takes_the_lowest_peak() -> None:
+    lowest = peaks()
+    text = FITTED % ("{}", "1 MiB, on_exceed: warn")
+    assert [d.code for d in check_text(text).diagnostics] == ["SPC501"]
+    plan = specc.compile(loads(text))
+    assert lowest[len(plan.blocks)] == min(lowest.values())
+
+
+def test_who_turns_the_budget_off_needs_another_split() -> None:
+    assert [d.code for d in check_text(FITTED % ("{}", "1 GiB"), "f", ["budget=null"]).diagnostics] == ["SPC504"]
+    assert check_text(FITTED % ("{}", "1 GiB"), "f", ["budget=null", "split={blocks: 3}"]).diagnostics == ()
+
+
+# ---------------------------------------------------------------------------------------------- the command line
+
+
+def invoke(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "fitted.yaml"
+    path.write_text(FITTED % ("{}", min(peaks().values()) + 64))
+    return path
+
+
+def test_every_command_takes_a_spec_with_fit(spec: Path) -> None:
+    assert invoke("validate", spec).exit_code == 0
+    document = json.loads(invoke("plan", spec, "--format", "json").stdout)
+    assert document["memory"]["predicted_peak_bytes"] <= document["memory"]["budget_bytes"]
+    assert "split: {after: [" in invoke("plan", spec).stdout
+    assert "stage3.1" in invoke("graph", spec).stdout
+    assert invoke("compare", spec, spec).exit_code == 0
+    assert invoke("fit", spec, "--format", "json").exit_code == 0
+
+
+def test_a_run_is_resumed_with_the_split_that_it_began_with(spec: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ran = invoke("run", spec, "--device", "cpu", "--run-dir", folder)
+    assert ran.exit_code == 0, ran.output
+    resolved = loads((folder / "spec.resolved.yaml").read_text()).config
+    plan = Plan.from_json((folder / "plan.json").read_text())
+    assert resolved == plan.config
+    assert resolved.split.after == [block.layers[-1] for block in plan.blocks[:-1]]
+    assert json.loads((folder / "summary.json").read_text())["plan_fingerprint"] == plan.fingerprint
+    assert specc.compile(folder / "spec.resolved.yaml").fingerprint == plan.fingerprint
+    before = (folder / "plan.json").read_bytes()
+    assert invoke("resume", folder, "--device", "cpu").exit_code == 0
+    assert (folder / "plan.json").read_bytes() == before
+
+
+def test_fit_lists_every_number_of_blocks(spec: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.yaml"
+    limit = 2 * min(peaks().values())
+    result = invoke("fit", spec, "--budget", limit, "--allow", "split,recompute", "--write", out, "--format", "json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    rows = document["rows"]
+    assert {(row["blocks"], *row["knobs"]) for row in rows} == {
+        (blocks, *knobs) for blocks in peaks() for knobs in ((), ("train.recompute: true",))
+    }
+    for row in rows:
+        better = [other for other in rows if other is not row
+                  and other["predicted_peak_bytes"] <= row["predicted_peak_bytes"]
+                  and other["relative_flops"] <= row["relative_flops"]]  # fmt: skip
+        assert row["pareto"] == (not better), row
+        assert row["fits"] == (row["predicted_peak_bytes"] <= limit)
+        assert row["relative_flops"] > 1
+    assert document["considered_cuts"] == document["legal_cuts"]
+    assert specc.compile(out).memory.peak_bytes == pytest.approx(document["chosen"]["predicted_peak_bytes"], abs=64)
+
+
+def test_fit_tells_the_floor(spec: Path) -> None:
+    result = invoke("fit", spec, "--budget", "1MiB")
+    assert result.exit_code == 1
+    assert "nothing fits into 1 MiB: the floor is " in result.output
+
+
+def test_fit_says_where_lists_of_weights_do_not_fit(spec: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.yaml"
+    lists = "auxiliary={classifier: {weight: [0.5, 0.4, 0.3]}}"
+    words = ("fit", spec, "split={blocks: 4}", "levels=[{name: a}]", lists)
+    rows = json.loads(invoke(*words, "--budget", "1GiB", "--format", "json").stdout)["rows"]
+    limits = {row["blocks"]: row["predicted_peak_bytes"] + 64 for row in rows}
+    result = invoke(*words, "--budget", limits[2], "--write", out)
+    assert result.exit_code == 1
+    assert "SPC411" in result.output
+    assert not out.exists()
