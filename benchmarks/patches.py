@@ -1,4 +1,4 @@
-"""What one decoder takes beyond its features, by patch grid and execution: live tensor bytes of its forward and backward.
+"""What one decoder takes beyond its features, by patch grid and execution: live tensor bytes, forward and backward.
 
     python benchmarks/patches.py [--json FILE]
 

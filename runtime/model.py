@@ -12,7 +12,6 @@ from specc.plan import LinkPlan, Plan
 from .links import start_link
 from .network import GraphModule, initialise
 
-
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 

@@ -50,7 +50,6 @@ CASES: dict[str, Document] = {
     "links of two layers": {"ema_links": [{"from": "next", "layers": 2, "bias": "none"}]},
     "recompute": {"train": {"recompute": True}},
     "windows of two": {"levels": LEVELS[1:]},
-    "two levels": {"levels": LEVELS},
     "two levels, one unit skipped": {"levels": HPFF},
     "two levels and links": {"levels": LEVELS, **LINKS},
     "two levels, links of two layers": {"levels": LEVELS, "ema_links": [{"from": "next", "layers": 2}]},

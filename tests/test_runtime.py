@@ -345,9 +345,7 @@ def interrupt(trainer: Trainer, epoch: int, step: int, times: int = 1) -> None:
     [(1, "contiguous"), (4, "contiguous"), (1, "channels_last")],
     ids=["in mid-epoch", "before an evaluation", "pixel by pixel"],
 )
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
-    step: int, memory_format: str, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(step: int, memory_format: str, tmp_path: Path) -> None:
     plan = digits(train={"epochs": 2, "schedule": {"name": "cosine"}, "memory_format": memory_format})
     whole = trainer_of(plan, tmp_path / "whole")
     assert len(whole.train_data) == 5

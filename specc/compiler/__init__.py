@@ -26,6 +26,7 @@ Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (*BEFORE_SPLIT, settle, partition, form_units)  # what a spec can be wrong about
+FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
 PASSES: tuple[Pass, ...] = (*PREDICTING, hold)
 

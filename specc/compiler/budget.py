@@ -121,11 +121,15 @@ def _with_other_weights(draft: Draft, budget: int) -> Iterator[str]:
 
 
 def predicted_peak(draft: Draft, config: SpecModel) -> int | None:
-    """The peak of the same spec under another configuration; None where that has errors."""
-    from . import PREDICTING, run_passes
+    """The peak of the same backbone on the same images under another configuration; None where that has errors."""
+    from . import FROM_SPLIT
 
-    result = run_passes(draft.spec.with_config(config), PREDICTING)
-    return None if result.failed or result.memory is None else result.memory.peak_bytes
+    result = Draft(draft.spec.with_config(config), (), draft.data, draft.backbone)
+    for step in FROM_SPLIT:
+        result = step(result)
+        if result.failed:
+            return None
+    return None if result.memory is None else result.memory.peak_bytes
 
 
 def having(config: SpecModel, section: str, **changes: Any) -> SpecModel:
@@ -189,14 +193,16 @@ def lists_of_weights(config: SpecModel) -> dict[Path, int]:
 
 
 def _more_blocks(draft: Draft, config: SpecModel, budget: int) -> Remedy | None:
-    """The next number of blocks that fits, by ever larger steps."""
+    """The next number of blocks that fits, by ever larger steps, until more of them no longer help."""
     most, current, step = len(draft.graph.cuts) + 1, len(draft.blocks), 1
-    while current + step <= most:
+    lowest, vain = draft.memory.peak_bytes if draft.memory else budget, 0
+    while current + step <= most and vain < 3:
         split = Split(blocks=current + step, by="memory")
-        change = f"split: {{blocks: {split.blocks}, by: memory}}", config.model_copy(update={"split": split})
-        if found := _tried(draft, change, budget):
-            return found
-        step *= 2
+        peak = predicted_peak(draft, config.model_copy(update={"split": split}))
+        if peak is not None and peak <= budget:
+            return Remedy(f"split: {{blocks: {split.blocks}, by: memory}}", peak)
+        vain = 0 if peak is not None and peak < lowest else vain + 1
+        lowest, step = min(lowest, peak or lowest), 2 * step
     return None
 
 

@@ -45,10 +45,15 @@ def best_splits(draft: Draft, config: SpecModel) -> Table:
     slices = Slices(draft, config)
     graph, legal = draft.graph, slices.legal
     cuts = thinned(legal, EXACT_CUTS.get(slices.window, 12))
-    paths = Paths(Tables(slices, (START, *cuts, slices.end)))
+    tables = Tables(slices, (START, *cuts, slices.end))
+    found = list(Paths(tables).best(len(cuts) + 1))
+    costs = {len(best.path) - 1: best.bytes for best in found}
+    if not all(tables.certain(blocks, costs.get(blocks, np.inf)) for blocks in range(1, len(cuts) + 2)):
+        tables.complete()
+        found = list(Paths(tables).best(len(cuts) + 1))
     base, whole = slices.base(), 3 * sum(node.flops for node in graph.nodes)
     rows = []
-    for best in paths.best(len(cuts) + 1):
+    for best in found:
         after = tuple(graph.layers[cuts[i - 1]].name for i in best.path[1:-1])
         rows.append(Row(len(after) + 1, after, base + int(best.bytes), best.flops / whole))
     return Table(tuple(rows), len(cuts), len(legal))

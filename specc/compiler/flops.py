@@ -19,7 +19,8 @@ def instruction_flops(i: Instruction, networks: Networks, units: Iterable[Unit])
     if i.kind == "forward":
         return networks[f"block{i.block}"].graph.flops
     if i.kind == "backward":
-        return 2 * networks[f"block{i.block}"].graph.flops
+        network = networks[f"block{i.block}"]
+        return (3 if network.pieces else 2) * network.graph.flops  # recomputation runs the forward again
     if i.kind not in ("head", "branch", "branch_backward"):
         return 0
     unit = next(unit for unit in units if unit.name == i.unit)

@@ -44,7 +44,8 @@ class HeadSimulation:
     grads: dict[str, Storage]
     classes: int
     order: Order = "plain"  # in which the features lie in memory
-    lasting: Sequence[Storage] = ()
+    lasting: Sequence[Storage] = ()  # what Python has a name for
+    scalars: Sequence[Storage] = ()
 
     @property
     def rows(self) -> int:
@@ -60,7 +61,6 @@ class HeadSimulation:
             target = self.memory.new(4 * self.image * self.costs.batch, "inputs")
         if self.head.target == "one_hot":
             target = self.memory.new(4 * self.classes * self.costs.batch, "inputs")
-        scalars = self.memory.new(SCALARS, "losses")
         patches = self.head.patches
         if patches is None:
             gradient = self._whole()
@@ -68,7 +68,7 @@ class HeadSimulation:
             gradient = self._losses(sequential=patches.execution == "sequential")
         else:
             gradient = self._outputs(sequential=patches.execution == "sequential")
-        self.memory.drop(scalars)
+        self.memory.drop(*self.scalars)
         if target is not None:
             self.memory.drop(target)
         return gradient
@@ -134,15 +134,18 @@ class HeadSimulation:
 
     def _loss(self, output: Output) -> list[Storage]:
         """What the loss keeps for its backward. Losses are computed in fp32."""
-        self.memory.new(SCALAR, "losses")
         copy = self.memory.new(self._sizes(output).full, "activations") if output.storage.width < 4 else None
-        return self._sizes(output).forward(copy or self.memory.hold(output.storage))
+        kept = self._sizes(output).forward(copy or self.memory.hold(output.storage))
+        self.memory.new(SCALAR, "losses")
+        return kept
 
     def _sizes(self, output: Output) -> Loss:
         classes = self.classes if self.head.target == "one_hot" else 0
         return Loss(self.memory, self.head.loss, self.rows, output.numbers, output.channels or output.numbers, classes)
 
     def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
+        if not self.scalars:
+            self.scalars = [self.memory.new(SCALARS, "losses")]
         gradient = self._sizes(output).backward(kept)
         width = output.storage.width
         if width < 4:
@@ -169,7 +172,7 @@ class HeadSimulation:
         self.memory.drop(gradient)
         views = [self.memory.hold(spread) for _ in outputs]
         self.memory.drop(spread)
-        self.lasting = [mean.storage]  # Python has a name for it
+        self.lasting = [mean.storage]
         return [self._backward(output, view) for output, view in zip(reversed(outputs), views, strict=True)]
 
     def _sequential_outputs(self) -> list[Storage]:

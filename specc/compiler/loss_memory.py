@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .allocator import Allocator, Storage
 from .tape import GRADIENT
 
-FP32, INT64, BOOL = 4, 8, 1
+FP32, BOOL = 4, 1  # bytes of one number
 
 
 @dataclass(frozen=True)
@@ -63,31 +63,29 @@ class Loss:
     def _contrasts(self) -> list[Storage]:
         """Rows of length one, then products of all pairs: exponentials and two masks stay."""
         pairs, row = self.rows**2, FP32 * self.rows
-        kept = [self._new(self.full + 2 * row), self._new((FP32 + 2 * BOOL) * pairs + 2 * row)]
+        kept = [self._new(0), self._new(self.full + 2 * row), self._new((FP32 + 2 * BOOL) * pairs + 2 * row)]
         self._pass(3 * FP32 * pairs)  # similarities, their logarithms of probabilities, those of positive pairs
         return kept
 
     def _cosines(self) -> list[Storage]:
         """Deviations over each map, centred rows, rows of length one, and cosines of all pairs before the clamp."""
         pairs, row, rows = FP32 * self.rows**2, FP32 * self.rows, FP32 * self.rows * self.channels
-        deviations = rows if self.channels < self.numbers else 0
-        kept = [self._new(deviations + rows + 2 * row), self._new(rows + 3 * pairs)]
-        self._pass(max(2 * FP32 * self.rows * self.classes + 2 * row, pairs) + pairs)
+        deviations = self._new(rows if self.channels < self.numbers else 0)
+        kept = [deviations, self._new(rows + 2 * row), self._new(rows + 3 * pairs)]
+        self._pass(max(2 * FP32 * self.rows * self.classes, pairs) + pairs)
         return kept
 
     def _backward_of_pairs(self, kept: list[Storage]) -> Storage:
         """Through the products of all pairs, then the division by the lengths, then (of maps) the deviations."""
         rows = FP32 * self.rows * self.channels
-        output, first, pairs = kept
-        mapped = self.name == "similarity" and self.channels < self.numbers
+        output, deviations, centred, pairs = kept
         self._pass(2 * rows, GRADIENT)  # both factors of the products
         self.memory.drop(pairs)
         self._pass(5 * rows, GRADIENT)
-        if not mapped:
-            self.memory.drop(first, output)
-            return self._new(self.full, GRADIENT)
-        self._pass(2 * self.full + 4 * rows, GRADIENT)  # the deviations' backward centres every map anew
-        self.memory.drop(first, output)
+        self.memory.drop(centred)
+        if deviations.bytes:
+            self._pass(2 * self.full + 4 * rows, GRADIENT)  # every map is centred anew
+        self.memory.drop(output, deviations)
         return self._new(self.full, GRADIENT)
 
     def _new(self, size: int, category: str = "activations") -> Storage:

@@ -137,8 +137,7 @@ class Simulation:
     def _link(self, unit: Unit, link: LinkPlan, source: Storage) -> Storage:
         """What a link gives; a `parameter` link runs once, on sums of averages and offsets."""
         if link.mode == "parameter":
-            count = self.step.networks[link.ema].graph.parameter_count
-            self.values[f"{link.ema}.sums"] = self.memory.new(4 * count, "parameters")
+            sums = self.memory.new(4 * self.step.networks[link.ema].graph.parameter_count, "parameters")
         total: Storage | None = None
         for name in ran(link):
             network = self.step.networks[name]
@@ -152,6 +151,10 @@ class Simulation:
                 self.values[f"{name}.out"] = out  # a factor of the scaled one
                 out = self.memory.new(out.bytes, out.category, out.width)
             total = self._plus(total, out)
+        if link.mode == "parameter":
+            self.memory.drop(sums)
+            for name in ran(link):
+                tapes.keep_parameters(self.memory, self.costs, self.tapes[name])
         assert total is not None
         return total
 
@@ -172,14 +175,10 @@ class Simulation:
                 network, gradient = self.step.networks[name], self.memory.hold(incoming)
                 if link.scale is not None:
                     gradient = self._scaled_backward(name, gradient)
-                found = tapes.backward(
+                total = tapes.backward(
                     self.memory, self.costs, self.tapes.pop(name), gradient, self._grads(network), network.prefix,
-                    input_grad=True, owned=True,
+                    input_grad=True, owned=True, arrived=total,
                 )  # fmt: skip
-                if found is not None:
-                    total = self._plus(total, found)
-            if link.mode == "parameter":
-                self.memory.drop(self.values.pop(f"{link.ema}.sums"))
         self._accumulate(cotangent(unit.end, unit.start), total)
 
     def _scaled_backward(self, name: str, incoming: Storage) -> Storage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..backbone.graph import INPUT, Graph, Node
@@ -247,22 +248,43 @@ def _keep(memory: Allocator, entry: Kept, inputs: list[Storage], copies: dict[in
 
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
-             *, retain: bool = False, input_grad: bool = False, owned: bool = False) -> Storage | None:  # fmt: skip
+             *, retain: bool = False, input_grad: bool = False, owned: bool = False,
+             arrived: Storage | None = None) -> Storage | None:  # fmt: skip
     """Send `gradient` back; parameters' gradients go to `grads`, the input's is returned.
 
     The caller holds `gradient` throughout, as Python does in `torch.autograd.backward`, unless it is `owned` by the
-    engine alone, as below a loss. What no gradient passes through stays on the tape until it is released.
+    engine alone, as below a loss. The input's gradient is added to what has `arrived`. What no gradient
+    passes through stays on the tape until it is released.
     """
     if tape.pieces:
         return _backward_in_pieces(memory, costs, tape, gradient, grads, prefix, retain=retain, input_grad=input_grad)
     flowing = Flowing({tape.graph.result: gradient if owned else memory.hold(gradient)})
     flowing.orders[tape.graph.result] = "plain" if owned else tape.order
+    if arrived is not None:
+        flowing.storages[INPUT] = arrived
+        flowing.orders[INPUT] = tape.source
     executed = _executed(tape.entries, tape.trainable, input_grad)
     for kept in reversed(tape.entries):
         if kept.node.name in executed:
             own = grads if tape.trainable else None
-            _step_back(memory, costs, kept, executed, flowing, own, prefix, None if retain else kept)
+            held, kept.storages = ([], kept.storages) if retain else (kept.storages, [])
+            _step_back(memory, costs, kept, executed, flowing, own, prefix, held=held)
     return _arrived(memory, costs, tape.graph, flowing, leaf="plain" if tape.source == "slice" else tape.source)
+
+
+def keep_parameters(memory: Allocator, costs: Costs, tape: Tape) -> None:
+    """Let the tape alone hold the parameters that were computed for its forward, as far as a backward needs them."""
+    for kept in tape.entries:
+        copied = costs.casts and kept.node.op.autocast == "low"  # the copies are kept instead
+        names = [name for name in kept.node.parameters if _kept_by_name(kept.node, name)]
+        if kept.saves and not copied and names:
+            size = 4 * sum(numel(kept.node.parameters[name]) for name in names)
+            kept.storages.append(memory.new(size, "parameters"))
+
+
+def _kept_by_name(node: Node, parameter: str) -> bool:
+    """Whether a backward needs the parameter: no bias but layer norm's, which torch keeps all the same."""
+    return not parameter.endswith("bias") or node.op.name == "layer_norm"
 
 
 def release(memory: Allocator, tape: Tape) -> None:
@@ -331,21 +353,22 @@ def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, incoming: 
                                 order=piece.order, until=piece.last.node.name)  # fmt: skip
             memory.drop(out)
             again, computed = {entry.node.name: entry for entry in tape.entries}, True
-        held, waiting = again.pop(kept.node.name, None), waiting - kept.saves
-        if held is not None and not retain and waiting == 0 and piece.source is not None:
-            held.storages.append(piece.source)
-            piece.source = None
-        _step_back(memory, costs, kept, executed, flowing, grads, prefix, held)
+        waiting -= kept.saves
+        eager = again.pop(kept.node.name).storages if kept.node.name in again else []
+        held = [] if retain or waiting or piece.source is None else [piece.source]
+        piece.source = None if held else piece.source
+        _step_back(memory, costs, kept, executed, flowing, grads, prefix, held=held, eager=eager)
     for entry in again.values():  # what no gradient passed through
         _release(memory, entry)
     return _arrived(memory, costs, piece.graph, flowing, leaf=None)
 
 
 def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], flowing: Flowing,
-               grads: dict[str, Storage] | None, prefix: str, held: Kept | None) -> None:  # fmt: skip
+               grads: dict[str, Storage] | None, prefix: str, *,
+               held: Sequence[Storage], eager: Sequence[Storage] = ()) -> None:  # fmt: skip
     """The backward of one op: its gradients, made to fit its operands; then those of the casts before it.
 
-    `held` is what lets go of its storages in between; None: they are needed again.
+    In between it lets go of what it `held`; what was computed again for it alone goes as soon as it was used.
     """
     node, incoming, width = kept.node, flowing.storages.pop(kept.node.name), costs.width(kept.node)
     lies = flowing.orders.get(node.name, "plain")
@@ -358,6 +381,7 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
     fresh = {name: _gradient(memory, costs, kept, incoming, size, "gradients", width) for name, size in own.items()}
     size = numel(node.in_shapes[0]) * costs.batch
     surplus = [] if wanted or not node.op.answers_all else [memory.new(size * kept.computed, GRADIENT, kept.computed)]
+    memory.drop(*eager)
     if node.op.spreads:
         fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
     for i in wanted:
@@ -365,12 +389,11 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
         outgoing[i] = _cast(memory, _fitted(memory, outgoing[i], view, kept.computed), sizes[i], kept.taken[i])
     fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
     memory.drop(incoming, *surplus)
-    if held is not None:
-        _release(memory, held)
+    memory.drop(*held)
     for i in wanted:
         outgoing[i] = _cast(memory, outgoing[i], sizes[i], kept.widths[i])
     for i in wanted:
-        order = node.op.gradient_order(kept.orders[i], lies)
+        order = node.op.gradient_order("plain" if kept.orders[i] == "slice" else kept.orders[i], lies)
         _accumulate(memory, costs, flowing, node.inputs[i], outgoing[i], sizes[i], order)
     for name, size in own.items():
         assert grads is not None

@@ -23,7 +23,7 @@ def normalisation(config: Config) -> tuple[Tensor, Tensor]:
 def pixels(config: Config, images: Tensor) -> Tensor:
     """The images in [0, 1] again."""
     mean, std = normalisation(config)
-    return images * std + mean
+    return (images * std + mean).to(images.dtype)
 
 
 def resize(x: Tensor, size: int) -> Tensor:
@@ -69,7 +69,7 @@ def contrastive(x: Tensor, labels: Tensor) -> Tensor:
         products = z[i] @ z.T / 0.07
         products = products - products.max().detach()
         others = torch.arange(len(z)) != i
-        positive = (others & (labels == labels[i])).double()
+        positive = (others & (labels == labels[i])).to(x.dtype)
         total = total - (positive * (products - products[others].exp().sum().log())).sum() / positive.sum().clamp(min=1)
     return total / len(z)
 
@@ -134,7 +134,7 @@ def predsim_pool(width: int, size: int) -> tuple[tuple[int, int], tuple[int, int
 def predsim_similarity(t: Tensors, config: Config, x: Tensor, name: str, labels: Tensor) -> Tensor:
     x = t.conv(x, f"{name}.conv0", x.shape[1])
     deviation = x.flatten(2).var(2, unbiased=True).sqrt()
-    return F.mse_loss(cosines(deviation), cosines(F.one_hot(labels, config["classes"]).double()))
+    return F.mse_loss(cosines(deviation), cosines(F.one_hot(labels, config["classes"]).to(deviation.dtype)))
 
 
 def cosines(x: Tensor) -> Tensor:
