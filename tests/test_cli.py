@@ -117,7 +117,7 @@ def test_the_plan_for_machines(tmp_path: Path) -> None:
     assert [unit["blocks"] for unit in document["units"]] == [[0], [1], [2], [3], [0, 1], [1, 2], [2, 3]]
     assert all({"window", "parameters", "flops", "peak_bytes"} <= unit.keys() for unit in document["units"])
     memory = document["memory"]
-    assert memory["budget_bytes"] == 96 * 2**20
+    assert memory["budget_bytes"] == 128 * 2**20
     assert memory["predicted_peak_bytes"] == sum(memory["categories"].values())
     assert memory["predicted_peak_bytes"] == max(unit["peak_bytes"] for unit in document["units"])
 

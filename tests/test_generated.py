@@ -44,7 +44,8 @@ REGRESSIONS = [
     for path in sorted(FOUND.rglob("*.yaml"))
 ]
 FUZZING = "SPECC_FUZZ_EXAMPLES" in os.environ
-MEMORY_TOLERANCE, SMALL = 0.01, 1024  # relative, and bytes: scalars and rounding, which count where all is tiny
+MEMORY_TOLERANCE = 0.01  # `test_memory_generated.py` says how near it is
+ENDS = ("global_avg_pool", "flatten", "linear")  # what a backbone ends in
 
 
 ZEROS = {"SPC413"}  # all weights of a unit are zero, as drawn
@@ -258,31 +259,6 @@ def test_one_block_is_ordinary_backprop(document: Document) -> None:
         torch.testing.assert_close(got[name], gradient, rtol=1e-8, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}")
 
 
-# --------------------------------------------------------------------------------------------------- the memory
-
-
-def test_predicted_peaks_are_those_measured() -> None:
-    """Most within 1 % (and 1 KiB of scalars and rounding); `regressions/open` has what is known to be further off."""
-    errors: list[float] = []
-    exact: list[bool] = []
-
-    @generated(specs())
-    def collect(document: Document) -> None:
-        plan = plan_of(document)
-        measured = watch(Session(plan), *batch_of(plan, torch.float32)).peak_bytes
-        predicted = as_traced(plan).peak_bytes  # the meter is a dispatch mode too
-        errors.append(predicted / measured - 1)
-        exact.append(abs(predicted - measured) <= MEMORY_TOLERANCE * measured + SMALL)
-
-    collect()
-    count, size = len(errors), [abs(error) for error in errors]
-    low = sum(error < 0 for error in errors) / count
-    figures = f"mean error {sum(size) / count:.2%}, worst {max(size):.1%}, under-estimates {low:.1%}"
-    print(f"\npredicted peaks of {count} generated specs: {figures}, exact {sum(exact) / count:.1%}")
-    assert sum(size) / count <= 0.03, figures
-    assert sum(exact) / count >= 0.9, figures
-
-
 # ------------------------------------------------------------------------------------------------- the generator
 
 
@@ -294,7 +270,7 @@ def test_shrinks_to_a_minimal_spec() -> None:
     assert smallest["split"] == {"blocks": 1, "by": "layers"}
     assert "ema_links" not in smallest
     with_gelu = find(specs(), lambda document: "gelu" in json.dumps(document), settings=rules)
-    assert len(with_gelu["backbone"]["layers"]) <= 4
+    assert {layer["op"] for layer in with_gelu["backbone"]["layers"]} <= {"gelu", "relu", "add", *ENDS}
 
 
 def test_backbones_can_be_drawn_alone() -> None:
@@ -321,5 +297,5 @@ def test_regressions(path: Path) -> None:
     session = Session(plan)
     images, labels = batch_of(plan, torch.float32)
     measured = watch(session, images, labels).peak_bytes
-    assert abs(as_traced(plan).peak_bytes - measured) <= MEMORY_TOLERANCE * measured + SMALL
+    assert as_traced(plan).peak_bytes == pytest.approx(measured, rel=MEMORY_TOLERANCE)
     assert all(bool(torch.isfinite(p).all()) for _, p in session.named_parameters())
