@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,7 +50,7 @@ class Comparison:
         found = first_difference(self.predicted, self.traced.timeline)
         where = "" if found is None else f", first at `{self.plan.instructions[found.instruction]}`"
         train = self.plan.config.train
-        kind = f"{train.precision}, {train.optimizer.name}{', recompute' * train.recompute}"
+        kind = f"{train.precision}, {train.optimizer.name}, {train.memory_format}{', recompute' * train.recompute}"
         return f"{self.error:+.2%} of {self.traced.peak_bytes} ({kind}{where}): {self.plan.config.backbone}"
 
 
@@ -87,13 +87,12 @@ def documents(strategy: st.SearchStrategy[Document], count: int) -> list[Documen
     return list(drawn.values())
 
 
-def in_precision(*names: str) -> Callable[[Document], st.SearchStrategy[Document]]:
-    """The document with one of these precisions."""
-    return lambda document: st.sampled_from(names).map(lambda name: _with_precision(document, name))
-
-
-def _with_precision(document: Document, name: str) -> Document:
-    return document | {"train": document["train"] | {"precision": name}}
+def trained(document: Document) -> st.SearchStrategy[Document]:
+    """The document in one of the precisions and memory formats."""
+    ways = st.tuples(st.sampled_from(("fp32", "bf16")), st.sampled_from(("contiguous", "contiguous", "channels_last")))
+    return ways.map(
+        lambda way: document | {"train": document["train"] | {"precision": way[0], "memory_format": way[1]}}
+    )
 
 
 def plan_of(document: Document) -> Plan:
@@ -103,8 +102,8 @@ def plan_of(document: Document) -> Plan:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [TINY, REALISTIC], ids=["tiny", "realistic"])
 def test_predicted_peaks_of_generated_specs(size: Size) -> None:
-    """SGD and AdamW, fp32 and bf16, windows, links, patches, recomputation; the tiny ones have a few kilobytes."""
-    drawn = documents(specs(size=size).flatmap(in_precision("fp32", "bf16")), EXAMPLES // 2)
+    """SGD, AdamW; fp32, bf16; windows, links, patches, recomputation, channels last; tiny: a few kilobytes."""
+    drawn = documents(specs(size=size).flatmap(trained), EXAMPLES // 2)
     found = [compare(plan_of(document)) for document in drawn]
     text = summary("predicted peaks", found)
     worst = sorted(found, key=lambda comparison: -abs(comparison.error))[:5]
@@ -117,7 +116,7 @@ def test_predicted_peaks_of_generated_specs(size: Size) -> None:
 
 def test_the_trace_of_generated_specs_is_what_real_tensors_take() -> None:
     """Byte for byte, in every instruction of a real step on the CPU."""
-    drawn = documents(specs().flatmap(in_precision("fp32", "bf16")), 30)
+    drawn = documents(specs().flatmap(trained), 30)
     assert len(drawn) == 30
     for document in drawn:
         plan = plan_of(document)

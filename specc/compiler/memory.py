@@ -72,12 +72,13 @@ class Simulation:
         self.source = source  # shape of what the first block reads, where that is not the images
         self.resident = 0  # bytes that live throughout
         config = step.config
-        self.costs = tapes.Costs(config.rows, LOW_BYTES[config.train.precision], traced, config.views)
+        swapped = config.train.memory_format == "channels_last"
+        self.costs = tapes.Costs(config.rows, LOW_BYTES[config.train.precision], traced, config.views, swapped)
         self.units = {unit.name: unit for unit in step.units}
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}
         self.tapes: dict[str, tapes.Tape] = {}
-        self.orders: dict[str, Order] = {}  # in which features lie in memory
+        self.orders: dict[str, Order] = {features(-1): "swapped" if swapped else "plain"}  # in which features lie
         self.grads: dict[str, dict[str, Storage]] = {}
 
     def run(self, until: int | None = None) -> Memory:
@@ -113,7 +114,7 @@ class Simulation:
         source = self.values[features(i.block - 1)]
         out, recorded = tapes.forward_in_pieces(
             self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad,
-            order=self.orders.get(features(i.block - 1), "plain"),
+            order=self.orders[features(i.block - 1)],
         )  # fmt: skip
         self.orders[features(i.block)] = recorded.order
         self.values[features(i.block)] = out

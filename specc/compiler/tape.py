@@ -21,6 +21,7 @@ class Costs:
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
     traced: bool = False  # as under a dispatch mode on a CPU: gradients are never added to in place, masks are floats
     views: int = 1  # of every image in the batch
+    swapped: bool = False  # images and the weights of convolutions have their channels last
 
     @property
     def casts(self) -> bool:
@@ -115,13 +116,15 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
     """
     tape = Tape(graph, trainable, source=dense(order, graph.input))
     values = {INPUT: memory.hold(source)}
-    orders: dict[str, Order] = {INPUT: dense(order, graph.input)}
+    orders: dict[str, Order] = {INPUT: order}
     needs = {INPUT: input_grad and record}
     uses = _uses(graph)
     for node in graph.simple:
         inputs = [values[name] for name in node.inputs]
-        gathers = node.op.gathers(orders[node.inputs[0]], node.in_shapes[0])
-        orders[node.name] = dense(node.op.order(tuple(orders[name] for name in node.inputs), node.shape), node.shape)
+        gathers = node.op.gathers(dense(orders[node.inputs[0]], node.in_shapes[0]), node.in_shapes[0])
+        orders[node.name] = node.op.order(tuple(orders[name] for name in node.inputs), node.shape)
+        if costs.swapped and any(len(shape) == 4 for shape in node.parameters.values()):
+            orders[node.name] = "swapped"
         copies = _casts(memory, costs, node, inputs)
         taken = tuple(copies.get(i, s).width for i, s in enumerate(inputs))
         needs[node.name] = record and (any(needs[i] for i in node.inputs) or (trainable and bool(node.parameters)))
@@ -398,14 +401,11 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
     for name, size in own.items():
         assert grads is not None
         wide = _cast(memory, fresh[name], size, 4)
-        shape = node.parameters[name]
-        if (
-            len(shape) == 4
-            and dense(kept.orders[0], shape[1:]) == "swapped"
-            and f"{prefix}{node.name}.{name}" not in grads
-        ):
+        key, shape = f"{prefix}{node.name}.{name}", node.parameters[name]
+        lay = dense(kept.orders[0], shape[1:]) if len(shape) == 4 and not costs.swapped else "plain"
+        if lay == "swapped" and key not in grads:
             wide = _replaced(memory, wide, size, 4)  # it lay as the input does, and is to lie as the weights do
-        if grads.setdefault(f"{prefix}{node.name}.{name}", wide) is not wide:
+        if grads.setdefault(key, wide) is not wide:
             memory.drop(wide)  # added to the one that is there
 
 
