@@ -29,7 +29,7 @@ class Trace:
 
 def trace(plan: Plan) -> Trace:
     """Count the storages of the second step (momentum exists) under fake CPU tensors; nothing is computed."""
-    with FakeTensorMode(), FullStatistics():
+    with FakeTensorMode(), Corrections():
         session = Session(plan, "cpu", initialise=False)
         # Fakes cannot be asked whether their gradients are finite, which fp16's scaler does: every step is taken.
         session.scaler = torch.amp.GradScaler("cpu", enabled=False)
@@ -37,17 +37,26 @@ def trace(plan: Plan) -> Trace:
         return watch(session, images, labels)
 
 
-class FullStatistics(TorchDispatchMode):
-    """Batch norm's statistics in fp32 whatever its input is in, as real kernels keep them and fake ones do not."""
+class Corrections(TorchDispatchMode):
+    """What fake tensors do not do as real ones.
+
+    Batch norm keeps its statistics in fp32 whatever its input is in, and its gradient lies in memory as that input
+    does. The fused SGD has no fake kernel: torch would run
+    the real one on real zeros as large as all parameters; what it changes is of no interest here.
+    """
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the op and widen what it kept."""
+        """Run the op as a real one would."""
+        if func is torch.ops.aten._fused_sgd_.default:
+            return None
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.native_batch_norm.default:
             out, *statistics = result
             return (out, *(torch.empty_like(s, dtype=torch.promote_types(s.dtype, torch.float32)) for s in statistics))
+        if func is torch.ops.aten.native_batch_norm_backward.default and result[0] is not None:
+            return (torch.empty_like(args[1]), *result[1:])
         return result
 
 

@@ -78,7 +78,8 @@ class Simulation:
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}
         self.tapes: dict[str, tapes.Tape] = {}
-        self.orders: dict[str, Order] = {features(-1): "swapped" if swapped else "plain"}  # in which features lie
+        first: Order = "swapped" if swapped and config.views == 1 else "plain"  # views are made anew, in torch's order
+        self.orders = {features(-1): first}  # in which features lie in memory
         self.grads: dict[str, dict[str, Storage]] = {}
 
     def run(self, until: int | None = None) -> Memory:

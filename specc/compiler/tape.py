@@ -316,14 +316,13 @@ def _executed(entries: list[Kept], trainable: bool, input_grad: bool) -> set[str
     return found
 
 
-def _arrived(memory: Allocator, costs: Costs, graph: Graph, flowing: Flowing, leaf: Order | None) -> Storage | None:
-    """The input's gradient; that of a leaf of the graph is copied unless it lies in memory as the leaf does."""
+def _arrived(memory: Allocator, costs: Costs, graph: Graph, flowing: Flowing, leaf: Order) -> Storage | None:
+    """The gradient of the input, a leaf of autograd's graph: copied unless it lies in memory as the leaf does."""
     found, order = flowing.storages.pop(INPUT, None), flowing.orders.get(INPUT, "plain")
     memory.drop(*flowing.storages.values())
-    if found is not None and leaf is not None:
-        size = numel(graph.input) * costs.batch
-        if found.numbers != size or dense(order, graph.input) != leaf:
-            return _replaced(memory, found, size, found.width)
+    size = numel(graph.input) * costs.batch
+    if found is not None and (found.numbers != size or dense(order, graph.input) != leaf):
+        return _replaced(memory, found, size, found.width)
     return found
 
 
@@ -331,19 +330,21 @@ def _backward_in_pieces(memory: Allocator, costs: Costs, tape: Tape, gradient: S
                         prefix: str, *, retain: bool, input_grad: bool) -> Storage | None:  # fmt: skip
     """Go back piece by piece, the last first; each is computed again when the first of its kept values is needed."""
     incoming: Storage | None = memory.hold(gradient)
+    order, flowing = tape.order, Flowing({})
     reached = [input_grad]  # which pieces' inputs want a gradient
     for piece in tape.pieces:
         reached.append(piece.graph.result in _executed(piece.entries, True, reached[-1]))
     for piece, wanted in zip(reversed(tape.pieces), reversed(reached[:-1]), strict=True):
         if incoming is None:
-            break
-        incoming = _backward_of_piece(memory, costs, piece, incoming, grads, prefix, retain=retain, wanted=wanted)
-    return incoming
+            return None
+        flowing = Flowing({piece.graph.result: incoming}, {piece.graph.result: order})
+        _backward_of_piece(memory, costs, piece, flowing, grads, prefix, retain=retain, wanted=wanted)
+        incoming, order = flowing.storages.get(INPUT), flowing.orders.get(INPUT, "plain")
+    return _arrived(memory, costs, tape.graph, flowing, leaf=tape.source)
 
 
-def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, incoming: Storage, grads: dict[str, Storage],
-                       prefix: str, *, retain: bool, wanted: bool) -> Storage | None:  # fmt: skip
-    flowing = Flowing({piece.graph.result: incoming})
+def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, flowing: Flowing, grads: dict[str, Storage],
+                       prefix: str, *, retain: bool, wanted: bool) -> None:  # fmt: skip
     executed = _executed(piece.entries, True, wanted)
     again: dict[str, Kept] = {}
     computed = False
@@ -363,7 +364,6 @@ def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, incoming: 
         _step_back(memory, costs, kept, executed, flowing, grads, prefix, held=held, eager=eager)
     for entry in again.values():  # what no gradient passed through
         _release(memory, entry)
-    return _arrived(memory, costs, piece.graph, flowing, leaf=None)
 
 
 def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], flowing: Flowing,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import NonNegativeFloat
 
-from .base import SAVES_INPUT, SAVES_OUTPUT, Autocast, Op, Saved, Shape, numel
+from .base import SAVES_INPUT, SAVES_OUTPUT, Autocast, Op, Order, Saved, Shape, numel
 
 
 class Elementwise(Op):
@@ -128,3 +128,9 @@ class Softmax(Elementwise):
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     cost: ClassVar[int] = 5
     keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"

@@ -74,6 +74,9 @@ class GroupNorm(Normalization):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), bytes=2 * 4 * self.groups)  # mean and deviation in fp32
 
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm(Normalization):

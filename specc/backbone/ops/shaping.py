@@ -117,6 +117,3 @@ class Resize(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 7 * numel(output)
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
