@@ -51,9 +51,11 @@ types: $(READY)  ## check the types
 fuzz: $(READY)  ## random valid specs; EXAMPLES=... (default 2000)
 	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py -n $(JOBS) -s
 
-bench: $(READY)  ## compile and validation times
+bench: $(READY)  ## compile and validation times, patches, our step beside the published schedule
 	$(BIN)/python benchmarks/compile.py
 	$(BIN)/python benchmarks/validate.py
+	$(BIN)/python -m benchmarks.patches
+	$(BIN)/python -m benchmarks.published
 
 zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two cores
 	$(BIN)/python benchmarks/zoo.py

@@ -1,6 +1,6 @@
 """What one decoder takes beyond its features, by patch grid and execution: live tensor bytes, forward and backward.
 
-    python benchmarks/patches.py [--json FILE]
+    python -m benchmarks.patches [--json FILE]
 
 Under fake tensors, so nothing is computed and no data set is needed. The decoder is that of the first unit of
 `specs/infopro_cifar10.yaml` at batch size 128, its weights shared by all patches.

@@ -1,6 +1,6 @@
 """Our step against the schedule of the released code, at equal numbers: time and peak memory, in one process.
 
-    python benchmarks/published.py [--batch N] [--runs N] [--json FILE]
+    python -m benchmarks.published [--batch N] [--runs N] [--json FILE]
 
 The other side is `tests/golden/reference`: the methods in plain PyTorch as the released code goes about them (HPFF runs
 a block up to three times, gradients of all units stay until one optimizer step at the end), written anew by us and
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,18 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+import specc
+from runtime import Session
+from runtime.meter import LiveTensors
+from specc.spec.load import loads
+from tests.golden import harness
+from tests.golden.reference.methods import step
+from tests.golden.reference.tensors import Tensors, filled
 
-import specc  # noqa: E402
-from runtime import Session  # noqa: E402
-from runtime.meter import LiveTensors  # noqa: E402
-from specc.spec.load import loads  # noqa: E402
-from tests.golden import harness  # noqa: E402
-from tests.golden.reference.methods import step  # noqa: E402
-from tests.golden.reference.tensors import Tensors, filled  # noqa: E402
-
-TRACES = ROOT / "tests" / "golden" / "data"
+TRACES = Path(__file__).parent.parent / "tests" / "golden" / "data"
 CASES = (
     "e2e_resnet32", "dgl_resnet32_k16", "predsim_resnet32_k16", "infopro_resnet32_k16_ce", "auglocal_resnet32_k16_d2",
     "man_resnet32_k4", "man_resnet32_k16", "hpff_resnet32_k4", "hpff_resnet32_k16",

@@ -36,13 +36,7 @@ from specc.testing.strategies import Document, backbones, graph_of, shapes, spec
 from .conftest import SEED
 
 EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "200"))
-FOUND = Path(__file__).parent / "regressions"  # in `open/`: not mended yet
-REGRESSIONS = [
-    pytest.param(
-        path, marks=[pytest.mark.xfail(reason="not mended yet")] if path.parent.name == "open" else [], id=path.stem
-    )
-    for path in sorted(FOUND.rglob("*.yaml"))
-]
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.yaml"))
 FUZZING = "SPECC_FUZZ_EXAMPLES" in os.environ
 MEMORY_TOLERANCE = 0.01  # `test_memory_generated.py` says how near it is
 ENDS = ("global_avg_pool", "flatten", "linear")  # what a backbone ends in
@@ -289,7 +283,7 @@ def test_backbones_can_be_drawn_alone() -> None:
 # ------------------------------------------------------------------------------------------------- found by fuzzing
 
 
-@pytest.mark.parametrize("path", REGRESSIONS)
+@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
 def test_regressions(path: Path) -> None:
     """Shrunk specs that once failed: they compile soundly and train a step whose peak is the predicted one."""
     plan = specc.compile(path)

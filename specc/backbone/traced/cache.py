@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...cache import directory
 from ..graph import BackboneGraph
 from ..ops import Shape
 
@@ -38,15 +39,6 @@ class Key:
 def key(model: str, image: Shape, classes: int) -> Key:
     """The key for what is installed, read without importing it."""
     return Key(model, image, classes, _installed("torchvision"), _installed("torch"))
-
-
-def directory() -> Path:
-    """``$SPECC_CACHE``, else ``specc`` in the user's cache directory."""
-    own = os.environ.get("SPECC_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "specc"
 
 
 def load(key: Key) -> BackboneGraph | None:
