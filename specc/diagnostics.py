@@ -37,10 +37,11 @@ class Label:
 
 
 class Severity(StrEnum):
-    """An error stops the compiler, a warning does not."""
+    """An error stops the compiler, a warning does not; a note says what was decided where the spec left it open."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -16,7 +17,7 @@ FORMAT_VERSION = 1
 _TAB = 4
 _WIDTH = 120  # of a source line; a longer one is cut around what it is shown for
 _BEFORE = 40  # characters kept in front of the mark when a line is cut
-_COLOURS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "secondary": "1;34", "bold": "1"}
+_COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "frame": "1;34", "secondary": "1;34", "bold": "1"}
 
 
 def render(
@@ -182,11 +183,10 @@ def _concise(diagnostics: Sequence[Diagnostic]) -> str:
 
 def to_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     """The document of `--format json`: the fields of `Diagnostic` as they are, and the counts."""
-    errors = sum(diagnostic.is_error for diagnostic in diagnostics)
+    counts = Counter(diagnostic.severity for diagnostic in diagnostics)
     return {
         "format_version": FORMAT_VERSION,
-        "errors": errors,
-        "warnings": len(diagnostics) - errors,
+        **{f"{severity}s": counts[severity] for severity in Severity},
         "diagnostics": [asdict(diagnostic) for diagnostic in diagnostics],
     }
 
@@ -203,7 +203,8 @@ def _workflow_command(diagnostic: Diagnostic) -> str:
     properties = {**_github_position(diagnostic.span), "title": diagnostic.code}
     written = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
     text = "\n".join(filter(None, [diagnostic.message, diagnostic.label, *diagnostic.help]))
-    return f"::{diagnostic.severity} {written}::{_escape(text)}"
+    command = "notice" if diagnostic.severity is Severity.NOTE else diagnostic.severity
+    return f"::{command} {written}::{_escape(text)}"
 
 
 def _github_position(span: Span | None) -> dict[str, str]:

@@ -29,18 +29,18 @@ follow from other errors are left out. `--format` chooses how:
 | `github` | GitHub Actions: workflow commands that annotate the lines of a pull request | stdout |
 | `sarif` | code-scanning tools: SARIF 2.1.0 | stdout |
 
-Exit codes: 0, no errors (warnings are allowed); 1, at least one error; 2, wrong command line or a file that cannot be
-read. Lines and columns count characters from 1, and the end is exclusive. What was given on the command line
-(`key=value`) has the file `<cli>`, one line an argument.
+Exit codes: 0, no errors (warnings and notes are allowed); 1, at least one error; 2, wrong command line or a file that
+cannot be read. Lines and columns count characters from 1, and the end is exclusive. What was given on the command
+line (`key=value`) has the file `<cli>`, one line an argument.
 """
 JSON_FIELDS = """`format_version` changes only when a field is renamed, removed or gets another meaning; new fields may
 be added at any time.
 
 | field | meaning |
 |---|---|
-| `errors`, `warnings` | how many there are |
+| `errors`, `warnings`, `notes` | how many there are |
 | `diagnostics[].code` | stable code; `specc explain CODE` explains it |
-| `diagnostics[].severity` | `error` or `warning` |
+| `diagnostics[].severity` | `error`, `warning` or `note` |
 | `diagnostics[].message` | one sentence |
 | `diagnostics[].span` | `file`, `line`, `column`, `end_line`, `end_column`; null where there is no place |
 | `diagnostics[].label` | a remark on the place itself |

@@ -49,6 +49,14 @@ class Spec:
             code, message, self.span(*path, key=key), label, Severity.WARNING, tuple(secondary), tuple(help)
         )
 
+    def note(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
+             secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
+        """A note at `path`: what was decided where the spec left it open."""
+        return replace(
+            self.warning(code, message, *path, label=label, help=help, secondary=secondary, key=key),
+            severity=Severity.NOTE,
+        )
+
     def beside(self, text: str, *path: str | int) -> tuple[Label, ...]:
         """A remark on a second place; nothing where the spec does not say `path`."""
         return (Label(self.span(*path), text),) if path in self.tree.values else ()
