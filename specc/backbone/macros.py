@@ -26,6 +26,7 @@ from .ops import (
     ToMap,
     ToTokens,
 )
+from .ops.sliding import Size
 
 
 class Macro:
@@ -45,7 +46,7 @@ class Macro:
         raise NotImplementedError
 
 
-def project(b: Builder, source: str, out: int, stride: int) -> str:
+def project(b: Builder, source: str, out: int, stride: Size) -> str:
     """What is added at the end of a residual block: its input, projected where size or width changes."""
     if stride == 1 and b.shapes[source][0] == out:
         return source
@@ -79,7 +80,7 @@ class BasicBlock(Macro):
     """Two 3×3 convolutions and a shortcut (He et al. 2016, section 3)."""
 
     out: int
-    stride: int = 1
+    stride: Size = 1
 
     name: ClassVar[str] = "basic_block"
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from ..backbone.builder import Builder
 from ..backbone.graph import Graph, Layer
 from ..backbone.macros import BasicBlock
-from ..backbone.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, channels
+from ..backbone.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels
 from ..schema import Count, Fraction
 from .base import Context, Head, Target, builder
 
@@ -61,10 +61,16 @@ def sampled(layers: tuple[Layer, ...], end: int, depth: int) -> Iterator[Layer]:
 
 
 def _append(b: Builder, layer: Layer) -> None:
-    """One block in the shape of `layer`; a map that is still too large is halved by each block until it is not."""
+    """One block in the shape of `layer`; a side that is still too long is halved by each block until it is not."""
     if len(b.shape) == 3 and len(layer.shape) == 3:
-        size, goal = b.shape[1], layer.shape[1]
-        halve = size > goal and -(-size // 2) >= goal  # a stride rounds up: 15 -> 8
-        BasicBlock(layer.shape[0], stride=2 if halve else 1).expand(b)
+        height, width = (_stride(*sizes) for sizes in zip(b.shape[1:], layer.shape[1:], strict=True))
+        BasicBlock(layer.shape[0], stride=height if height == width else (height, width)).expand(b)
     else:
+        if len(b.shape) == 3:
+            b.add(GlobalAvgPool() if len(layer.shape) == 1 else ToTokens())
         b.chain((Linear(channels(layer.shape)), LayerNorm(), Gelu()))
+
+
+def _stride(size: int, goal: int) -> int:
+    """2 where half the size is still no less than the goal; a stride rounds up: 15 -> 8."""
+    return 2 if size > goal and -(-size // 2) >= goal else 1

@@ -24,8 +24,9 @@ class Periodic(Head):
 
     def build(self, context: Context) -> Graph:
         b = builder(context)
-        if len(context.feature) == 3 and min(context.feature[1:]) > self.pool:
-            b.add(AdaptiveAvgPool(self.pool))
+        if len(context.feature) == 3 and max(context.feature[1:]) > self.pool:
+            height, width = (min(size, self.pool) for size in context.feature[1:])
+            b.add(AdaptiveAvgPool((height, width)))
         if len(b.shape) > 1:
             b.add(Flatten())
         b.add(PeriodicBasis(context.classes, self.wave))

@@ -26,8 +26,8 @@ class Pointwise(Head):
         if len(context.feature) != 3:
             raise ShapeError(f"`pointwise` reads a feature map (C×H×W), not {show(context.feature)}")
         b = builder(context)
-        width, height, _ = context.feature
-        b.add(AdaptiveAvgPool(-(-height // 4)))
+        width, height, breadth = context.feature
+        b.add(AdaptiveAvgPool((-(-height // 4), -(-breadth // 4))))
         for _ in range(self.convolutions):
             b.chain((Conv(width, k=1), BatchNorm(), Relu()))
         b.chain((AdaptiveAvgPool(2), Flatten()))

@@ -35,10 +35,10 @@ class PooledLinear(Head):
     def _window(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
         """Kernel and padding: height and width are halved in turn, height first."""
         kernel = [1, 1]
-        while self._left(shape, kernel) > self.features and kernel[0] < shape[1]:
-            kernel[0] *= 2
-            if self._left(shape, kernel) > self.features:
-                kernel[1] *= 2
+        while self._left(shape, kernel) > self.features and (kernel[0] < shape[1] or kernel[1] < shape[2]):
+            for axis, size in enumerate(shape[1:]):
+                if self._left(shape, kernel) > self.features and kernel[axis] < size:
+                    kernel[axis] *= 2
         pads = [k * (-(-s // k) - s // k) // 2 for k, s in zip(kernel, shape[1:], strict=True)]
         return (kernel[0], kernel[1]), (pads[0], pads[1])
 
