@@ -48,7 +48,7 @@ def chain(count: int) -> dict[str, Any]:
 
 
 def read(document: dict[str, Any]) -> Spec:
-    return loads(json.dumps(document))
+    return loads(json.dumps(document, allow_nan=False))
 
 
 def median(work: Callable[[], object], runs: int) -> float:
@@ -97,7 +97,7 @@ def main() -> None:
             "growth_limit": GROWTH_LIMIT,
             "ratio": ratio,
         }
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     sys.exit(growth > GROWTH_LIMIT or ratio > 1)
 
 

@@ -278,7 +278,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(markdown(row.cells), flush=True)
         if arguments.json:
             done = document(rows, arguments.device, probe, calibration)
-            arguments.json.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+            arguments.json.write_text(json.dumps(done, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     print("\n" + "\n".join(summary(rows)))
     return int(any(row.error for row in rows))
 

@@ -70,7 +70,7 @@ def main() -> None:
         cells = (f"{row[e] / 2**20:.1f} MiB" for e in ("joint", "sequential"))
         print(f"| {row['grid']} × {row['grid']} | {' | '.join(cells)} |")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"format_version": 1, "rows": table}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"format_version": 1, "rows": table}, indent=2, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def ours(config: dict[str, Any], images: Tensor, labels: Tensor, memory_format: 
     document = harness.spec_of(config)
     updates = document.pop("batch_norm", {})
     document["train"] |= {"zero_weight_heads": "remove", "memory_format": memory_format, "batch_norm_updates": updates}
-    session = Session(specc.compile(loads(json.dumps(document))))
+    session = Session(specc.compile(loads(json.dumps(document, allow_nan=False))))
     placed = images.contiguous(memory_format=session.model.memory_format)
     return lambda: session.train_step(placed, labels), session.resident
 
@@ -126,7 +126,7 @@ def main() -> None:
         sizes = [f"{p['published'] / 2**20:.1f} MiB", f"{p['contiguous'] / p['published']:.2f}"]
         print(f"| {row['case']} | {1000 * t['published']:.0f} ms | {' | '.join(times + sizes)} |", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"format_version": 1, "rows": table}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"format_version": 1, "rows": table}, indent=2, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

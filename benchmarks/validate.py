@@ -92,7 +92,7 @@ def main() -> None:
     if arguments.json:
         limits = {"ratio": RATIO_LIMIT, "growth": GROWTH_LIMIT}
         document = {"format_version": 1, "seconds": times, "ratio": ratio, "growth": growth, "limits": limits}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     sys.exit(ratio > RATIO_LIMIT or growth > GROWTH_LIMIT)
 
 

@@ -88,7 +88,7 @@ def examine(row: Row) -> None:
     row.opaque = sum(isinstance(node.op, Opaque) for node in graph.nodes)
     row.parameters = sum(torch.Size(s).numel() for node in graph.nodes for s in node.parameters.values())
     row.blocks = 4 if row.cuts >= 3 else 2
-    plan = specc.compile(loads(json.dumps(document(row))))
+    plan = specc.compile(loads(json.dumps(document(row), allow_nan=False)))
     row.predicted_peak_bytes = plan.memory.peak_bytes
     row.traced_peak_bytes = trace(plan).peak_bytes
     row.step = "fake" if row.parameters > LARGEST else step(plan)
@@ -148,7 +148,7 @@ def main() -> int:
     print(f"{ran} of {len(rows)} models run: {count['real']} really, {count['fake']} under fake tensors")
     if arguments.json:
         found = {"format_version": 1, "torchvision": torchvision.__version__, "rows": [asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return 0 if ran >= WANTED * len(rows) else 1
 
 

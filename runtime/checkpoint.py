@@ -35,7 +35,7 @@ def save(session: Session, position: Position, folder: Path) -> None:
     save_file(_on_cpu(session.model.tensors()), temporary / "model.safetensors")
     save_file(_on_cpu(optimizer_tensors(session)), temporary / "optimizer.safetensors")
     state = asdict(position) | {"scaler": session.scaler.state_dict()}
-    (temporary / "state.json").write_text(json.dumps(state, indent=2))
+    (temporary / "state.json").write_text(json.dumps(state, indent=2, allow_nan=False))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
 

@@ -47,7 +47,7 @@ class RunDir:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON document."""
-        self.write(name, json.dumps(value, indent=2) + "\n")
+        self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one epoch to metrics.csv; columns are fixed by the first row, what a later row lacks stays empty."""

@@ -113,7 +113,7 @@ def main() -> None:
         found = {"error": str(error)}
     except RuntimeError as error:
         found = {"error": ("out of memory: " if ran_out(error) else "") + first_line(error)}
-    print(json.dumps(found))
+    print(json.dumps(found, allow_nan=False))
 
 
 if __name__ == "__main__":

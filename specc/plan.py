@@ -205,21 +205,26 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the numbers of a run; names of files and YAML style do not."""
+        """SHA-256 of everything that decides the numbers of a run.
+
+        Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
+        memory, and what is allowed.
+        """
         document = json.loads(self.to_json())
+        document.pop("memory")
         config = document["config"]
-        for key in ("name", "description"):
+        for key in ("name", "description", "budget"):
             config.pop(key)
         for key in ("root", "workers", "download"):
             config["data"].pop(key)
-        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
     def to_json(self, *, indent: int | None = None) -> str:
         """One JSON document; `from_json` gives back an equal plan."""
         from .serial import to_plain
 
         document = {"format_version": FORMAT_VERSION, **to_plain(self)}
-        return json.dumps(document, indent=indent, sort_keys=True)
+        return json.dumps(document, indent=indent, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:

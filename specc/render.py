@@ -192,7 +192,7 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
 
 
 def _json(diagnostics: Sequence[Diagnostic]) -> str:
-    return json.dumps(to_json(diagnostics), indent=2)
+    return json.dumps(to_json(diagnostics), indent=2, allow_nan=False)
 
 
 def _github(diagnostics: Sequence[Diagnostic]) -> str:
@@ -233,7 +233,7 @@ def _sarif(diagnostics: Sequence[Diagnostic]) -> str:
         "results": [_sarif_result(diagnostic, rules.index(diagnostic.code)) for diagnostic in diagnostics],
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2, allow_nan=False)
 
 
 def _sarif_result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:

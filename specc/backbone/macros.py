@@ -33,7 +33,7 @@ class Macro:
     """A pattern of ops; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]
     prefix: ClassVar[str] = "block"  # how an unnamed one is numbered; empty: its ops are numbered themselves

@@ -52,7 +52,7 @@ def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, f
 
     peaks = _trace(compiled) if traced else None
     if form == "json":
-        click.echo(json.dumps(view.plan_document(compiled, peaks), indent=2))
+        click.echo(json.dumps(view.plan_document(compiled, peaks), indent=2, allow_nan=False))
     else:
         console(stderr=False).print(view.plan_table(compiled))
         lines = (
@@ -170,7 +170,7 @@ def _show_fit(result: Result, form: str) -> None:
     from ..view_budget import fit_document, fit_table, split_line
 
     if form == "json":
-        click.echo(json.dumps(fit_document(result), indent=2))
+        click.echo(json.dumps(fit_document(result), indent=2, allow_nan=False))
         return
     if result.options:
         console(stderr=False).print(fit_table(result))
@@ -208,7 +208,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     from ..view_budget import compare_document, compare_table
 
     if form == "json":
-        click.echo(json.dumps(compare_document(plans, measured), indent=2))
+        click.echo(json.dumps(compare_document(plans, measured), indent=2, allow_nan=False))
     else:
         console(stderr=False).print(compare_table(plans, measured))
     sys.exit(0)

@@ -89,7 +89,7 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
 
         facts = examine.facts()
     if form == "json":
-        click.echo(json.dumps({"format_version": 1, **facts}, indent=2))
+        click.echo(json.dumps({"format_version": 1, **facts}, indent=2, allow_nan=False))
     else:
         click.echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
 
@@ -106,14 +106,14 @@ def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
                 "no GPU here, so nothing to calibrate: on a CPU tensors are counted one by one, as predicted", err=True
             )
             if form == "json":
-                click.echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}))
+                click.echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}, allow_nan=False))
             return
         found = calibration.calibrate(chosen, lambda line: click.echo(line, err=True))
     from ..margins import save
     from ..view_margin import calibration_document, calibration_lines
 
     if form == "json":
-        click.echo(json.dumps(calibration_document(found), indent=2))
+        click.echo(json.dumps(calibration_document(found), indent=2, allow_nan=False))
     else:
         click.echo("\n".join(calibration_lines(found)))
     try:

@@ -55,7 +55,7 @@ def schema() -> None:
     """Print the JSON Schema of the language, for editors."""
     from ..spec.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(json_schema(), indent=2, allow_nan=False))
 
 
 @main.command()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent  # of the repository: the documentati
 def _schema() -> str:
     from specc.spec.json_schema import json_schema
 
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return json.dumps(json_schema(), indent=2, allow_nan=False) + "\n"
 
 
 def _reference() -> str:

@@ -101,7 +101,7 @@ def table(described: Schema, schema: Schema, *, describe: bool = True) -> Iterat
     yield "|" + "---|" * len(columns)
     required = described.get("required", [])
     for name, field in described.get("properties", {}).items():
-        default = "" if "default" not in field else f"`{json.dumps(field['default'])}`"
+        default = "" if "default" not in field else f"`{json.dumps(field['default'], allow_nan=False)}`"
         cells = [f"`{name}`", kind_of(field, schema), "**required**" if name in required else default]
         if describe:
             cells.append(field.get("description", ""))

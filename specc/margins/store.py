@@ -33,7 +33,7 @@ def save(calibration: Calibration) -> Path:
     path = folder() / f"{_slug(calibration)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(asdict(calibration), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
     return path
 

@@ -52,7 +52,7 @@ class Op:
     """One operation of the vocabulary; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...

@@ -31,7 +31,7 @@ class Key:
     @property
     def path(self) -> Path:
         """Where the graph is kept."""
-        digest = hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(asdict(self), allow_nan=False).encode()).hexdigest()
         safe = "".join(c for c in self.model if c.isalnum() or c == "_")
         return directory() / "torchvision" / f"{safe[:40]}-{digest[:16]}.json"
 
@@ -56,7 +56,7 @@ def save(key: Key, graph: BackboneGraph) -> None:
     """Keep a graph, in one go; a cache that cannot be written is no error."""
     from ...serial import to_plain
 
-    text = json.dumps({"key": _plain(key), "graph": to_plain(graph)})
+    text = json.dumps({"key": _plain(key), "graph": to_plain(graph)}, allow_nan=False)
     try:
         key.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=key.path.parent, delete=False, encoding="utf-8") as file:
@@ -67,7 +67,7 @@ def save(key: Key, graph: BackboneGraph) -> None:
 
 
 def _plain(key: Key) -> object:
-    return json.loads(json.dumps(asdict(key)))
+    return json.loads(json.dumps(asdict(key), allow_nan=False))
 
 
 def _installed(package: str) -> str:
