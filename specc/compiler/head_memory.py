@@ -12,7 +12,7 @@ from ..backbone.ops import Order, numel
 from ..plan import HeadPlan, Network
 from . import tape as tapes
 from .allocator import Allocator, Storage
-from .loss_memory import Loss
+from .loss_memory import RULES, Loss
 from .tape import GRADIENT, Costs, Tape
 
 SCALAR = 4  # bytes of a loss
@@ -141,7 +141,8 @@ class HeadSimulation:
 
     def _sizes(self, output: Output) -> Loss:
         classes = self.classes if self.head.target == "one_hot" else 0
-        return Loss(self.memory, self.head.loss, self.rows, output.numbers, output.channels or output.numbers, classes)
+        rule = RULES[self.head.loss]
+        return rule(self.memory, self.rows, output.numbers, output.channels or output.numbers, classes)
 
     def _loss_backward(self, output: Output, kept: list[Storage]) -> Storage:
         if not self.scalars:
