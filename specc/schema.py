@@ -22,6 +22,13 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+# Every whole number of the language has an upper bound, far above what anybody trains: what lies beyond is a slip, and
+# would be answered with a hang. The arguments of ops and macros have the same ranges as the keys of families and heads.
+MOST = 1_000_000_000  # images, epochs, steps
+WIDEST = 1_000_000  # channels, pixels, attention heads
+DEEPEST = 1_000  # layers that one number asks for
+LARGEST = 1 << 60  # bytes
+
 UNITS = {"": 1, "B": 1} | {
     f"{letter}{tail}": base**power
     for power, letter in enumerate("KMGT", 1)
@@ -100,19 +107,28 @@ def parse_bytes(value: Any) -> Any:
 Bool = StrictBool
 Text = StrictStr
 PathText = Annotated[StrictStr, Field(json_schema_extra={"environment": True})]  # reads `${NAME:-default}`
-Int = StrictInt
-Count = Annotated[StrictInt, Field(ge=1)]
-Index = Annotated[StrictInt, Field(ge=0)]
+Count = Annotated[StrictInt, Field(ge=1, le=MOST)]
+Index = Annotated[StrictInt, Field(ge=0, le=MOST)]
+Width = Annotated[StrictInt, Field(ge=1, le=WIDEST)]
+Extent = Width
+Border = Annotated[StrictInt, Field(ge=0, le=WIDEST)]
+Repeats = Annotated[StrictInt, Field(ge=1, le=DEEPEST)]
+FewRepeats = Annotated[StrictInt, Field(ge=1, le=100)]  # in a head, of which there are many
+Seed = Annotated[StrictInt, Field(ge=0, lt=1 << 63)]
 Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Positive = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]
+Probability = Annotated[StrictFloat, Field(ge=0, lt=1, allow_inf_nan=False)]  # of dropping something: not all of it
 Bytes = Annotated[
     StrictInt,
+    Field(ge=1, le=LARGEST),
     BeforeValidator(parse_bytes),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE}, {"type": "integer", "minimum": 1}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": SIZE}, {"type": "integer", "minimum": 1, "maximum": LARGEST}]}
+    ),
 ]
-Grid = Annotated[list[Count], Field(min_length=2, max_length=2)]
+Grid = Annotated[list[Annotated[StrictInt, Field(ge=1, le=32)]], Field(min_length=2, max_length=2)]
 
 
 def show_bytes(size: float) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
-from .ops import Op, Shape
+from .ops import Op, RangeError, Shape
+from .ops.ranges import check_ranges
+
+MOST_OPS = 20_000  # of one graph; a ResNet-1202 has 4,200
 
 
 class Builder:
@@ -28,8 +31,11 @@ class Builder:
     def add(self, op: Op, name: str | None = None, inputs: Sequence[str] = ()) -> str:
         """Append one op reading `inputs` (full names; by default the last value) and return its full name.
 
-        Raises `ShapeError` when the op does not fit.
+        Raises `ShapeError` when the op does not fit, `RangeError` when one of its arguments is out of its range.
         """
+        check_ranges(op)
+        if len(self.nodes) >= MOST_OPS:
+            raise RangeError(f"these are more than {MOST_OPS:,} ops")
         sources = tuple(inputs) or (self.last,)
         in_shapes = tuple(self.shapes[source] for source in sources)
         node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))

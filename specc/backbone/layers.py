@@ -10,7 +10,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..diagnostics import did_you_mean
-from ..schema import Config
+from ..schema import MOST, Config
 from .builder import LayerBuilder
 from .graph import INPUT, BackboneGraph
 from .macros import MACROS
@@ -19,6 +19,7 @@ from .ops.entry import Entry, dump, parse
 from .problems import BackboneError, Path, Problem
 
 OWN_KEYS = ("name", "from", "repeat", "expect")
+MOST_REPEATS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def _sources(own: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _repeat(own: Mapping[str, Any]) -> int | None:
     value = own.get("repeat")
-    if value is not None and (type(value) is not int or not 1 <= value <= 100_000):
-        raise _wrong("repeat", "Input should be a whole number from 1 to 100000")
+    if value is not None and (type(value) is not int or not 1 <= value <= MOST_REPEATS):
+        raise _wrong("repeat", f"Input should be a whole number from 1 to {MOST_REPEATS}")
     return value
 
 
@@ -81,7 +82,7 @@ def _expect(own: Mapping[str, Any]) -> Shape | None:
     value = own.get("expect")
     if value is None:
         return None
-    if not isinstance(value, (list, tuple)) or not value or not all(type(n) is int and n > 0 for n in value):
+    if not isinstance(value, (list, tuple)) or not value or not all(type(n) is int and 0 < n <= MOST for n in value):
         raise _wrong("expect", "Input should be a shape such as [64, 8, 8]")
     return tuple(value)
 
@@ -112,11 +113,12 @@ LayerItem = Annotated[
             "repeat": {
                 "type": "integer",
                 "minimum": 1,
+                "maximum": MOST_REPEATS,
                 "description": "makes name.0, name.1, ...; a stride applies to the first",
             },
             "expect": {
                 "type": "array",
-                "items": {"type": "integer"},
+                "items": {"type": "integer", "minimum": 1, "maximum": MOST},
                 "description": "asserted output shape, without the batch",
             },
         },

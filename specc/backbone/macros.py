@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from ..schema import Extent, Probability, Real, Width
 from .builder import Builder
 from .ops import (
     Add,
@@ -25,12 +26,17 @@ from .ops import (
     SqueezeExcite,
     ToMap,
     ToTokens,
+    channels,
 )
-from .ops.sliding import Size
+from .ops.sliding import Padding, Size
 
 
 class Macro:
-    """A pattern of ops; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
+    """A pattern of ops; subclasses are frozen dataclasses whose fields are the arguments in YAML.
+
+    An argument that is handed on to an op has the type of the op's own, which says its range; what is derived from
+    arguments is held to the ops' ranges when they are added (`Builder.add`).
+    """
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -58,11 +64,11 @@ def project(b: Builder, source: str, out: int, stride: Size) -> str:
 class ConvBnRelu(Macro):
     """Convolution, batch norm, ReLU."""
 
-    out: int
-    k: int = 3
-    stride: int = 1
-    pad: int | None = None
-    groups: int = 1
+    out: Width
+    k: Size = 3
+    stride: Size = 1
+    pad: Padding | None = None
+    groups: Width = 1
     bias: bool = False
 
     name: ClassVar[str] = "conv_bn_relu"
@@ -79,7 +85,7 @@ class ConvBnRelu(Macro):
 class BasicBlock(Macro):
     """Two 3×3 convolutions and a shortcut (He et al. 2016, section 3)."""
 
-    out: int
+    out: Width
     stride: Size = 1
 
     name: ClassVar[str] = "basic_block"
@@ -99,10 +105,10 @@ class BasicBlock(Macro):
 class Bottleneck(Macro):
     """1×1, 3×3 with the stride, 1×1, and a shortcut (torchvision's layout); `inner` is the width of the 3×3."""
 
-    out: int
-    inner: int | None = None
-    stride: int = 1
-    groups: int = 1
+    out: Width
+    inner: Width | None = None
+    stride: Extent = 1
+    groups: Width = 1
 
     name: ClassVar[str] = "bottleneck"
 
@@ -124,8 +130,8 @@ class Bottleneck(Macro):
 class Mlp(Macro):
     """Linear, GELU, linear back to the input's width, dropout after each (Dosovitskiy et al. 2021, section 3.1)."""
 
-    hidden: int
-    dropout: float = 0.0
+    hidden: Width
+    dropout: Probability = 0.0
 
     name: ClassVar[str] = "mlp"
     prefix: ClassVar[str] = "mlp"
@@ -149,9 +155,9 @@ def _drop(b: Builder, p: float, name: str) -> None:
 class TransformerBlock(Macro):
     """Pre-norm attention and MLP, each with a shortcut (Dosovitskiy et al. 2021, equations 2 and 3)."""
 
-    heads: int
-    mlp: int
-    dropout: float = 0.0
+    heads: Width
+    mlp: Width
+    dropout: Probability = 0.0
 
     name: ClassVar[str] = "transformer_block"
     aliases: ClassVar[dict[str, str]] = {"num_heads": "heads", "hidden": "mlp", "mlp_dim": "mlp"}
@@ -173,11 +179,11 @@ class TransformerBlock(Macro):
 class InvertedResidual(Macro):
     """1×1 expansion, depthwise convolution, squeeze and excitation, 1×1 projection (Howard et al. 2019, section 5)."""
 
-    out: int
-    expand_to: int
-    k: int = 3
-    stride: int = 1
-    squeeze: int | None = None
+    out: Width
+    expand_to: Width
+    k: Size = 3
+    stride: Extent = 1
+    squeeze: Width | None = None
     activation: Literal["relu", "hardswish"] = "relu"
 
     name: ClassVar[str] = "inverted_residual"
@@ -209,14 +215,15 @@ class InvertedResidual(Macro):
 class ConvNextBlock(Macro):
     """Depthwise 7×7, layer norm, MLP over channels, layer scale and a shortcut (Liu et al. 2022, section 2)."""
 
-    layer_scale: float = 1e-6
-    drop_path: float = 0.0
+    layer_scale: Real = 1e-6
+    drop_path: Probability = 0.0
 
     name: ClassVar[str] = "convnext_block"
 
     def expand(self, b: Builder) -> None:
-        source, (c, h, w) = b.last, (b.shape[0], *b.shape[1:])
+        source, c = b.last, channels(b.shape)
         b.add(Conv(c, k=7, groups=c, bias=True), "block.0")
+        _, h, w = b.shape
         b.add(ToTokens(), "block.1")
         b.add(LayerNorm(1e-6), "block.2")
         b.add(Linear(4 * c), "block.3")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..backbone.graph import BackboneGraph
-from ..backbone.ops import ShapeError
+from ..backbone.ops import RangeError, ShapeError
 from ..backbone.problems import BackboneError, Problem
 from ..datasets import INFO, DataError, DatasetInfo
 from ..diagnostics import Diagnostic, Label
@@ -24,6 +24,8 @@ def expand(draft: Draft) -> Draft:
     draft = draft.having(*_large_batch(draft, data))
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
+    except RangeError as error:
+        return draft.having(_out_of_range(draft, error))
     except ShapeError as error:
         return draft.having(_small_images(draft, data, error))
     except BackboneError as error:
@@ -79,6 +81,11 @@ def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnos
     help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
     return spec.error("SPC301", message, "backbone", label="a feature map vanishes", secondary=beside, key=True,
                       help=help)  # fmt: skip
+
+
+def _out_of_range(draft: Draft, error: RangeError) -> Diagnostic:
+    message = f"the backbone cannot be built: {error}"
+    return draft.spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True)
 
 
 def _large_batch(draft: Draft, data: DatasetInfo) -> tuple[Diagnostic, ...]:

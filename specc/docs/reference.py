@@ -141,7 +141,11 @@ def _list(field: Schema, schema: Schema) -> str:
 
 def _limits(field: Schema) -> str:
     words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    return "".join(f", {word} {field[key]:g}" for key, word in words.items() if key in field)
+    return "".join(f", {word} {_number(field[key])}" for key, word in words.items() if key in field)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _definition(model: type[Config], schema: Schema) -> Schema:

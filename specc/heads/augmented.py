@@ -11,7 +11,7 @@ from ..backbone.builder import Builder
 from ..backbone.graph import Graph, Layer
 from ..backbone.macros import BasicBlock
 from ..backbone.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels
-from ..schema import Count, Fraction
+from ..schema import FewRepeats, Fraction
 from .base import Context, Head, Target, builder
 
 
@@ -22,7 +22,7 @@ class Augmented(Head):
     On tokens and vectors a sampled layer is a linear layer of its width with layer norm and GELU.
     """
 
-    depth: Count = Field(2, description="layers sampled for the first unit")
+    depth: FewRepeats = Field(2, description="layers sampled for the first unit")
     pyramid: Fraction = Field(0.5, description="how far the depth falls towards one at the last unit")
 
     key: ClassVar[str] = "augmented"

@@ -10,7 +10,7 @@ from ..backbone.builder import Builder
 from ..backbone.graph import Graph
 from ..backbone.ops import BatchNorm, Conv, GlobalAvgPool, Linear, Relu, channels
 from ..backbone.ops.entry import OpEntry
-from ..schema import Count, Matching, Text
+from ..schema import FewRepeats, Matching, Text, Width
 from .base import Context, Head, Target, builder, chain
 
 Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
@@ -28,8 +28,8 @@ class Classifier(Head):
         "1c2f",
         description="`NcMf`: N convolutions and M linear layers; or a list of ops that stands before the linear layers",
     )
-    linears: Count = Field(1, description="linear layers after an explicit list of ops")
-    hidden: Count = Field(128, description="width of the hidden linear layers and of contrastive embeddings")
+    linears: FewRepeats = Field(1, description="linear layers after an explicit list of ops")
+    hidden: Width = Field(128, description="width of the hidden linear layers and of contrastive embeddings")
     loss: Literal["cross_entropy", "contrastive"] = Field("cross_entropy", description="the loss on its output")
 
     key: ClassVar[str] = "classifier"

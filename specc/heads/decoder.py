@@ -10,7 +10,7 @@ from pydantic import Field
 from ..backbone.graph import Graph
 from ..backbone.ops import BatchNorm, ClassToken, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
 from ..backbone.ops.entry import OpEntry
-from ..schema import Count
+from ..schema import Width
 from .base import Context, Head, Target, TargetError, builder, chain
 
 
@@ -24,7 +24,7 @@ class Decoder(Head):
         "2c",
         description="`2c`: resize, 3×3 conv, batch norm, ReLU, 3×3 conv; or a list of ops before the sigmoid",
     )
-    channels: Count = Field(12, description="width of the hidden convolution of `2c`")
+    channels: Width = Field(12, description="width of the hidden convolution of `2c`")
     loss: Literal["bce", "mse"] = Field("bce", description="against the image in [0, 1]")
 
     key: ClassVar[str] = "decoder"

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import AdaptiveAvgPool, Flatten, PeriodicBasis
-from ..schema import Count
+from ..schema import Width
 from .base import Context, Head, Target, builder
 
 
 class Periodic(Head):
     """Pool the map, flatten, and take the products with the classes' waves as logits."""
 
-    pool: Count = Field(2, description="height and width to which a map is pooled")
+    pool: Width = Field(2, description="height and width to which a map is pooled")
     wave: Literal["cosine", "square"] = Field("cosine", description="shape of the basis vectors")
 
     key: ClassVar[str] = "periodic"

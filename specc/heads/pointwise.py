@@ -8,15 +8,15 @@ from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import AdaptiveAvgPool, BatchNorm, Conv, Flatten, Linear, Relu, ShapeError, show
-from ..schema import Count
+from ..schema import FewRepeats
 from .base import Context, Head, Target, builder
 
 
 class Pointwise(Head):
     """Pool to a quarter of the size, 1×1 convolutions, pool to 2×2, linear layers with batch norm, a classifier."""
 
-    convolutions: Count = Field(3, description="1×1 convolutions of the features' width")
-    linears: Count = Field(2, description="hidden linear layers of four times the features' width")
+    convolutions: FewRepeats = Field(3, description="1×1 convolutions of the features' width")
+    linears: FewRepeats = Field(2, description="hidden linear layers of four times the features' width")
 
     key: ClassVar[str] = "pointwise"
     term: ClassVar[str] = "classification"

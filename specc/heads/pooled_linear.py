@@ -8,14 +8,14 @@ from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import AvgPool, Flatten, Linear, Shape, numel
-from ..schema import Count
+from ..schema import Width
 from .base import Context, Head, Target, builder
 
 
 class PooledLinear(Head):
     """Halve height and width in turn until few enough numbers are left, then a linear classifier."""
 
-    features: Count = Field(512, description="the most numbers that the linear layer reads")
+    features: Width = Field(512, description="the most numbers that the linear layer reads")
 
     key: ClassVar[str] = "pooled_linear"
     term: ClassVar[str] = "classification"

@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 from specc.backbone.layers import OWN_KEYS
 from specc.backbone.macros import MACROS
 from specc.backbone.ops import OPS
-from specc.backbone.ops.entry import adapter, arguments, kind_of
+from specc.backbone.ops.entry import arguments, kind_of
+from specc.backbone.ops.ranges import adapter
 from specc.diagnostics import Diagnostic, did_you_mean, suggest
 from specc.spec.lookup import place
 from specc.spec.source import Path, Tree

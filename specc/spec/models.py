@@ -17,13 +17,14 @@ from ..schema import (
     Count,
     Fraction,
     Index,
-    Int,
     Matching,
     NonNegative,
     PathText,
     Positive,
     Real,
+    Seed,
     Text,
+    Width,
     only_with,
     problem,
 )
@@ -50,9 +51,9 @@ class Data(Config):
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
     )
-    image_size: Count | None = Field(None, description="height and width in pixels; by default the data set's own")
-    channels: Count | None = Field(None, description="for `synthetic` and `image_folder`")
-    classes: Annotated[Int, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
+    image_size: Width | None = Field(None, description="height and width in pixels; by default the data set's own")
+    channels: Width | None = Field(None, description="for `synthetic` and `image_folder`")
+    classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
     mean: list[Real] | None = Field(None, description="mean of each channel for normalisation, for images in [0, 1]")
     std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
     samples: Count | None = Field(None, description="for `synthetic`: number of training images")
@@ -289,7 +290,7 @@ class Train(Config):
     recompute: Bool = Field(
         False, description="activation checkpointing: keep what enters each layer, compute the rest again"
     )
-    seed: Index = Field(0, description="every random draw derives from it")
+    seed: Seed = Field(0, description="every random draw derives from it")
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
     )

@@ -9,7 +9,8 @@ from typing import Any
 from ..backbone.builder import Builder
 from ..backbone.macros import MACROS
 from ..backbone.ops import OPS, Op, Shape, ShapeError, channels, numel
-from ..backbone.ops.entry import Entry, adapter, arguments, kind_of, make
+from ..backbone.ops.entry import Entry, arguments, kind_of, make
+from ..backbone.ops.ranges import adapter
 
 Arguments = dict[str, Any]
 Document = dict[str, Any]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar
-
-from pydantic import Field, StrictFloat
+from typing import ClassVar
 
 from ...schema import Config
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import Macro
 from ..ops import GlobalAvgPool, Linear, Shape
-
-Probability = Annotated[StrictFloat, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class Family(Config):

@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ...schema import Real
+from ...schema import Probability, Real
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import ConvNextBlock
 from ..names import Rules, rename
 from ..ops import Conv, GlobalAvgPool, LayerNorm, Linear, Shape
-from .base import Family, Probability
+from .base import Family
 
 # blocks and channels of the four stages, and the last block's probability of being dropped
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {

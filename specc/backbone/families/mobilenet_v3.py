@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from ...schema import Positive
+from ...schema import Positive, Probability
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import InvertedResidual
 from ..names import Rules, rename
 from ..ops import BatchNorm, Conv, Dropout, GlobalAvgPool, Hardswish, Linear, Shape
-from .base import Family, Probability
+from .base import Family
 
 
 class Row(NamedTuple):
@@ -69,7 +69,9 @@ class MobileNetV3(Family):
 
     family: Literal["mobilenet_v3"]
     size: Literal["small", "large"] = Field("small", description="table 2 or table 1 of the paper")
-    width: Positive = Field(1.0, description="factor on all numbers of channels, which are rounded to multiples of 8")
+    width: Annotated[Positive, Field(le=1000)] = Field(
+        1.0, description="factor on all numbers of channels, which are rounded to multiples of 8"
+    )
     dropout: Probability = Field(0.2, description="before the last linear layer")
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictInt
 
-from ...schema import Count
+from ...schema import Width
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import BasicBlock, ConvBnRelu
@@ -25,8 +25,10 @@ class ResNetCifar(Family):
     """Stem, three stages of n basic blocks, linear head; depth = 6n + 2."""
 
     family: Literal["resnet_cifar"]
-    depth: Annotated[Count, AfterValidator(_depth)] = Field(32, description="6n + 2: 20, 32, 44, 56, 110, 1202, ...")
-    widths: list[Count] = Field([16, 16, 32, 64], min_length=4, max_length=4, description="stem and three stages")
+    depth: Annotated[StrictInt, Field(ge=1, le=2000), AfterValidator(_depth)] = Field(
+        32, description="6n + 2: 20, 32, 44, 56, 110, 1202, ..."
+    )
+    widths: list[Width] = Field([16, 16, 32, 64], min_length=4, max_length=4, description="stem and three stages")
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W)."""

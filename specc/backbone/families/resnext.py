@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ...schema import Count
+from ...schema import Width
 from ..graph import BackboneGraph
 from ..macros import Bottleneck, Macro
 from ..ops import Shape
@@ -18,8 +18,8 @@ class ResNeXt(ImageNetResNet):
 
     family: Literal["resnext"]
     depth: Literal[50, 101, 152] = Field(50, description="number of weighted layers")
-    groups: Count = Field(32, description="groups of the 3×3 convolutions (cardinality)")
-    width_per_group: Count = Field(4, description="channels of one group in the first stage; doubles with each stage")
+    groups: Width = Field(32, description="groups of the 3×3 convolutions (cardinality)")
+    width_per_group: Width = Field(4, description="channels of one group in the first stage; doubles with each stage")
 
     aliases: ClassVar[dict[str, str]] = {"cardinality": "groups", "base_width": "width_per_group"}
 

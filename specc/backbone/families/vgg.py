@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ...schema import Bool, Count
+from ...schema import Bool, Probability, Width
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..names import rename
 from ..ops import AdaptiveAvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Shape
-from .base import Family, Probability
+from .base import Family
 
 STAGES: dict[int, tuple[int, ...]] = {
     11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4),
@@ -27,7 +27,7 @@ class Vgg(Family):
     depth: Literal[11, 13, 16, 19] = Field(16, description="number of weighted layers")
     batch_norm: Bool = Field(True, description="batch norm after every convolution")
     dropout: Probability = Field(0.5, description="after the first two linear layers")
-    hidden: Count = Field(4096, description="width of the first two linear layers")
+    hidden: Width = Field(4096, description="width of the first two linear layers")
 
     aliases: ClassVar[dict[str, str]] = {"bn": "batch_norm", "norm": "batch_norm"}
 

@@ -6,14 +6,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ...schema import Count, problem
+from ...schema import Probability, Repeats, Width, problem
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import TransformerBlock
 from ..names import Rules, rename
 from ..ops import ClassToken, Dropout, LayerNorm, Linear, PatchEmbed, PositionEmbedding, SelectToken, Shape
 from ..problems import BackboneError, Problem
-from .base import Family, Probability
+from .base import Family
 
 TORCHVISION: Rules = (
     (r"stem\.patch_embed\.", "conv_proj."),
@@ -33,11 +33,11 @@ class Vit(Family):
     """
 
     family: Literal["vit"]
-    patch: Count = Field(16, description="height and width of a patch in pixels; must divide the image")
-    width: Count = Field(768, description="numbers a token; a multiple of `heads`")
-    depth: Count = Field(12, description="number of transformer blocks")
-    heads: Count = Field(12, description="attention heads")
-    mlp: Count | None = Field(None, description="hidden width of the MLPs; by default four times `width`")
+    patch: Width = Field(16, description="height and width of a patch in pixels; must divide the image")
+    width: Width = Field(768, description="numbers a token; a multiple of `heads`")
+    depth: Repeats = Field(12, description="number of transformer blocks")
+    heads: Width = Field(12, description="attention heads")
+    mlp: Width | None = Field(None, description="hidden width of the MLPs; by default four times `width`")
     dropout: Probability = Field(0.0, description="after the embedding, the attention and each layer of the MLPs")
 
     aliases: ClassVar[dict[str, str]] = {

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ...schema import Count
+from ...schema import Width
 from ..graph import BackboneGraph
 from ..macros import Bottleneck, Macro
 from ..ops import Shape
@@ -18,7 +18,7 @@ class WideResNet(ImageNetResNet):
 
     family: Literal["wide_resnet"]
     depth: Literal[50, 101, 152] = Field(50, description="number of weighted layers")
-    factor: Count = Field(2, description="how many times as wide as a ResNet's the 3×3 convolutions are")
+    factor: Width = Field(2, description="how many times as wide as a ResNet's the 3×3 convolutions are")
 
     aliases: ClassVar[dict[str, str]] = {"widen_factor": "factor", "width": "factor", "k": "factor"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
-from .base import INPUT, NOTHING, Op, Order, Saved, Shape, ShapeError, channels, numel, show
+from .base import INPUT, NOTHING, Op, Order, RangeError, Saved, Shape, ShapeError, channels, numel, show
 from .basis import PeriodicBasis
 from .convolution import Conv, Linear
 from .merging import Add, Concat, Mul
@@ -64,6 +64,7 @@ __all__ = [
     "PatchEmbed",
     "PeriodicBasis",
     "PositionEmbedding",
+    "RangeError",
     "Relu",
     "Relu6",
     "Resize",

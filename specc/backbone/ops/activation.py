@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat
-
+from ...schema import NonNegative
 from .base import SAVES_INPUT, SAVES_OUTPUT, Autocast, Op, Order, Saved, Shape, numel
 
 
@@ -51,7 +50,7 @@ class Relu6(Elementwise):
 class LeakyRelu(Elementwise):
     """x where it is positive, slope · x elsewhere."""
 
-    slope: NonNegativeFloat = 0.01
+    slope: NonNegative = 0.01
 
     name: ClassVar[str] = "leaky_relu"
     prefix: ClassVar[str] = "relu"

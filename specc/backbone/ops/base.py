@@ -20,6 +20,10 @@ class ShapeError(ValueError):
     """An op cannot take the shape it is given; the message says both."""
 
 
+class RangeError(ShapeError):
+    """An op has an argument out of its range, which a macro, a family or a head derived; or there are too many ops."""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What the autograd graph keeps between the forward and the backward of one op, on CUDA.

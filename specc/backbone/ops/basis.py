@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt
-
+from ...schema import Width
 from .base import Autocast, Op, Saved, Shape, ShapeError, show
 
 
@@ -14,7 +13,7 @@ from .base import Autocast, Op, Saved, Shape, ShapeError, show
 class PeriodicBasis(Op):
     """Products of a vector with `out` waves of 1, 2, ... periods, divided by the root of its length (2405.15868)."""
 
-    out: PositiveInt
+    out: Width
     wave: Literal["cosine", "square"] = "cosine"
 
     name: ClassVar[str] = "periodic_basis"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import PositiveInt
-
+from ...schema import Width
 from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
@@ -15,11 +14,11 @@ from .sliding import Padding, Size, Window, pair
 class Conv(Op):
     """2-d convolution; without `pad` the output has the input's size divided by the stride ("same" for odd `k`)."""
 
-    out: PositiveInt
+    out: Width
     k: Size = 3
     stride: Size = 1
     pad: Padding | None = None
-    groups: PositiveInt = 1
+    groups: Width = 1
     dilation: Size = 1
     bias: bool = False
 
@@ -63,7 +62,7 @@ class Conv(Op):
 class Linear(Op):
     """Matrix product over the last axis of a vector or of tokens."""
 
-    out: PositiveInt
+    out: Width
     bias: bool = True
 
     name: ClassVar[str] = "linear"

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..builder import Builder
 from ..macros import MACROS, Macro
 from . import OPS, Op
+from .ranges import adapter
 
 Part = Op | Macro
-
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,6 @@ class Entry:
 def kind_of(name: str) -> type[Op] | type[Macro] | None:
     """The op or macro of a name."""
     return MACROS.get(name) or OPS.get(name)
-
-
-def adapter(kind: type[Op] | type[Macro]) -> TypeAdapter[Any]:
-    """Validates the arguments of an op or macro; built once."""
-    if kind.name not in _ADAPTERS:
-        _ADAPTERS[kind.name] = TypeAdapter(kind)
-    return _ADAPTERS[kind.name]
 
 
 def arguments(kind: type[Op] | type[Macro]) -> dict[str, bool]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import NonNegativeInt
-
+from ...schema import Border
 from .base import Autocast, Op, Order, Saved, Shape, ShapeError, numel, show
 
 
@@ -57,7 +56,7 @@ class Mul(Op):
 class Concat(Op):
     """Values one after the other along an axis: 0 is the channels of feature maps, the tokens of tokens."""
 
-    axis: NonNegativeInt = 0
+    axis: Border = 0
 
     name: ClassVar[str] = "concat"
     prefix: ClassVar[str] = "concat"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field, PositiveFloat, PositiveInt
-
+from ...schema import Fraction, Positive, Width
 from .base import INPUT, Autocast, Op, Order, Part, Saved, Shape, ShapeError, channels, numel, show
 from .shaping import ToMap, ToTokens
-
-Momentum = Annotated[float, Field(ge=0, le=1)]
 
 
 class Normalization(Op):
@@ -32,9 +29,9 @@ class Normalization(Op):
 class BatchNorm(Normalization):
     """Batch normalisation over every axis but the channels; works on feature maps and on vectors."""
 
-    eps: PositiveFloat = 1e-5
-    momentum: Momentum = 0.1
-    updates: PositiveInt = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
+    eps: Positive = 1e-5
+    momentum: Fraction = 0.1
+    updates: Width = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
 
     name: ClassVar[str] = "batch_norm"
     prefix: ClassVar[str] = "bn"
@@ -58,8 +55,8 @@ class BatchNorm(Normalization):
 class GroupNorm(Normalization):
     """Normalisation of each sample over groups of channels; works on feature maps and on vectors."""
 
-    groups: PositiveInt = 32
-    eps: PositiveFloat = 1e-5
+    groups: Width = 32
+    eps: Positive = 1e-5
 
     name: ClassVar[str] = "group_norm"
     prefix: ClassVar[str] = "gn"
@@ -82,7 +79,7 @@ class GroupNorm(Normalization):
 class LayerNorm(Normalization):
     """Normalisation over the channels of each position: a token, a vector, a pixel (ConvNeXt's LayerNorm2d)."""
 
-    eps: PositiveFloat = 1e-5
+    eps: Positive = 1e-5
 
     name: ClassVar[str] = "layer_norm"
     prefix: ClassVar[str] = "ln"

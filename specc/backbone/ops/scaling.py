@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt
-
+from ...schema import Probability, Real, Width
 from .activation import Hardsigmoid, Relu, Sigmoid, Silu
 from .base import INPUT, NOTHING, SAVES_FACTOR, Autocast, Op, Part, Saved, Shape, channels, need_map, numel
 from .convolution import Conv
 from .merging import Mul
 from .pooling import AdaptiveAvgPool
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-
 
 @dataclass(frozen=True, slots=True)
 class LayerScale(Op):
     """Every channel times a learnt number that starts near zero."""
 
-    init: float = 1e-6
+    init: Real = 1e-6
 
     spreads: ClassVar[bool] = True
     name: ClassVar[str] = "layer_scale"
@@ -45,7 +42,7 @@ class LayerScale(Op):
 class SqueezeExcite(Op):
     """Every channel times a gate that two layers compute from the means of all channels."""
 
-    squeeze: PositiveInt  # channels between the two layers
+    squeeze: Width  # channels between the two layers
     activation: Literal["relu", "silu"] = "relu"
     gate: Literal["sigmoid", "hardsigmoid"] = "sigmoid"
 

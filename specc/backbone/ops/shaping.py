@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import ClassVar
 
-from pydantic import NonNegativeInt
-
+from ...schema import Border
 from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
 from .sliding import Size, pair
 
@@ -69,7 +68,7 @@ class ToMap(Op):
     """
 
     size: Size | None = None
-    skip: NonNegativeInt = 0
+    skip: Border = 0
 
     name: ClassVar[str] = "to_map"
     prefix: ClassVar[str] = "map"

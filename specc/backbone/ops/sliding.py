@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import NonNegativeInt, PositiveInt
-
+from ...schema import Border, Extent
 from .base import Op, Shape, ShapeError, need_map, show, window
 
-Size = PositiveInt | tuple[PositiveInt, PositiveInt]  # one number for both axes, or height and width
-Padding = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
+Size = Extent | tuple[Extent, Extent]  # one number for both axes, or height and width
+Padding = Border | tuple[Border, Border]
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import NonNegativeInt, PositiveInt
-
+from ...schema import Border, Width
 from .base import (
     INPUT,
     SAVES_INPUT,
@@ -31,7 +30,7 @@ from .sliding import Size, pair
 class PatchEmbed(Op):
     """The image cut into patches of `k` pixels, each mapped to a token: (C, H, W) becomes (T, out)."""
 
-    out: PositiveInt
+    out: Width
     k: Size = 16
     bias: bool = True
 
@@ -112,7 +111,7 @@ class PositionEmbedding(Op):
 class SelectToken(Op):
     """One of the tokens, by default the first: (T, D) becomes (D,)."""
 
-    index: NonNegativeInt = 0
+    index: Border = 0
 
     name: ClassVar[str] = "select_token"
     prefix: ClassVar[str] = "token"
@@ -130,7 +129,7 @@ class SelectToken(Op):
 class Attention(Op):
     """Multi-head self-attention with its input and output projections, as `torch.nn.MultiheadAttention`."""
 
-    heads: PositiveInt
+    heads: Width
     bias: bool = True
 
     name: ClassVar[str] = "attention"
