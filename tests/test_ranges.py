@@ -172,3 +172,9 @@ def test_a_number_that_nobody_can_mean_is_out_of_range(path: tuple[str, Document
     if key == "backbone":
         spec["split"] = {"blocks": 1}
     assert set(codes(spec)) == {"SPC104"}
+
+
+def test_a_stride_of_one_in_both_directions_needs_no_projection() -> None:
+    builder = Builder((4, 8, 8))
+    make(MACROS["basic_block"], {"out": 4, "stride": [1, 1]}).expand(builder)
+    assert not any("downsample" in node.name for node in builder.nodes)

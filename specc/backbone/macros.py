@@ -28,7 +28,7 @@ from .ops import (
     ToTokens,
     channels,
 )
-from .ops.sliding import Padding, Size
+from .ops.sliding import Padding, Size, pair
 
 
 class Macro:
@@ -54,7 +54,7 @@ class Macro:
 
 def project(b: Builder, source: str, out: int, stride: Size) -> str:
     """What is added at the end of a residual block: its input, projected where size or width changes."""
-    if stride == 1 and b.shapes[source][0] == out:
+    if pair(stride) == (1, 1) and b.shapes[source][0] == out:
         return source
     b.add(Conv(out, k=1, stride=stride, pad=0), "downsample.conv", [source])
     return b.add(BatchNorm(), "downsample.bn")
