@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,48 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .durable import new_folder, standing
 from .errors import RunError
 from .session import Session
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run has measured so far, and where: a part of it that takes no step measures nothing."""
+
+    device: str = ""
+    peak_bytes: int = 0
+    requested_bytes: int = 0
+    step_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands: the next step to take."""
+    """Where a run stands: the next step to take, and what the steps before it took."""
 
     epoch: int
-    step: int  # within the epoch
+    step: int  # within the epoch; as many as the epoch has where its evaluation is next
     plan_fingerprint: str
+    seconds: float = 0.0  # of this epoch so far
+    figures: Figures = Figures()
+
+    def __str__(self) -> str:
+        if self.step:
+            return f"epoch {self.epoch + 1}, step {self.step}"
+        return f"the end of epoch {self.epoch}" if self.epoch else "the beginning"
 
 
-def save(session: Session, position: Position, folder: Path) -> None:
-    """Write the checkpoint beside the old one, then put it in its place."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_on_cpu(session.model.tensors()), temporary / "model.safetensors")
-    save_file(_on_cpu(optimizer_tensors(session)), temporary / "optimizer.safetensors")
-    state = asdict(position) | {"scaler": session.scaler.state_dict()}
-    (temporary / "state.json").write_text(json.dumps(state, indent=2, allow_nan=False))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+def save(session: Session, position: Position, folder: Path, sums: Mapping[str, Tensor] | None = None) -> None:
+    """Put a new checkpoint in the place of the old one; `sums` are those of the epoch's figures so far."""
+    with new_folder(folder) as new:
+        save_file(_on_cpu(session.model.tensors()), new / "model.safetensors")
+        save_file(_on_cpu(optimizer_tensors(session)), new / "optimizer.safetensors")
+        save_file(_on_cpu(sums or {}), new / "averages.safetensors")
+        state = asdict(position) | {"scaler": session.scaler.state_dict()}
+        (new / "state.json").write_text(json.dumps(state, indent=2, allow_nan=False))
 
 
-def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -56,23 +71,34 @@ def optimizer_tensors(session: Session) -> dict[str, Tensor]:
     }
 
 
-def load(session: Session, folder: Path) -> Position:
-    """Put a checkpoint into the session and say where it stands; raises `RunError` when it does not fit."""
+def exists(folder: Path) -> bool:
+    """Whether a checkpoint was saved."""
+    return os.path.isdir(standing(folder))
+
+
+def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
+    """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
     try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        model = load_file(folder / "model.safetensors")
-        optimizer = load_file(folder / "optimizer.safetensors")
-        position = Position(state["epoch"], state["step"], state["plan_fingerprint"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise RunError(
-            f"the checkpoint in {folder} cannot be read: {error}", ("start the run anew with `specc run`",)
-        ) from None
+        whole = standing(folder)
+        state: dict[str, Any] = json.loads((whole / "state.json").read_text())
+        model, optimizer, sums = (load_file(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
+        scaler, figures = state.pop("scaler"), Figures(**state.pop("figures"))
+        position = Position(int(state.pop("epoch")), int(state.pop("step")), **state, figures=figures)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise _damaged(folder, str(error)) from None
     if position.plan_fingerprint != session.plan.fingerprint:
         raise RunError(f"the checkpoint in {folder} belongs to another plan", ("resume it from its own run directory",))
     load_model(session, model, folder)
-    _load_optimizer(session, optimizer)
-    session.scaler.load_state_dict(state["scaler"])
-    return position
+    try:
+        _load_optimizer(session, optimizer)
+        session.scaler.load_state_dict(scaler)
+    except (KeyError, RuntimeError) as error:
+        raise _damaged(folder, str(error)) from None
+    return position, sums
+
+
+def _damaged(folder: Path, reason: str) -> RunError:
+    return RunError(f"the checkpoint in {folder} cannot be read: {reason}", ("start the run anew with `specc run`",))
 
 
 @torch.no_grad()

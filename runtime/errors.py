@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ class RunError(Exception):
         self.help = help
 
 
+class WriteError(RunError):
+    """The disk does not take what the run has to leave behind."""
+
+
 class BudgetExceeded(RunError):
     """The measured peak is over the budget.
 
@@ -35,6 +40,10 @@ class BudgetExceeded(RunError):
 
 
 class Interrupted(RunError):
-    """The user stopped the run; a checkpoint was saved."""
+    """The user, or who manages the machine, stopped the run; the exit code is the shell's for that signal."""
 
     exit_code = 130
+
+    def __init__(self, message: str, help: tuple[str, ...] = (), number: int = signal.SIGINT) -> None:
+        super().__init__(message, help)
+        self.exit_code = 128 + number

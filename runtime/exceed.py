@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,5 +80,5 @@ def _predicted(plan: Plan, where: Instruction) -> int:
 
 
 def _help(folder: Path, saved: str) -> tuple[str, ...]:
-    anyway = f"to train anyway: specc run {folder / 'spec.resolved.yaml'} budget.on_exceed=warn"
+    anyway = f"to train anyway: specc run {shlex.quote(str(folder / 'spec.resolved.yaml'))} budget.on_exceed=warn"
     return f"{saved}; spec, plan and figures are in {folder}", anyway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from specc.plan import Plan
 
+from .durable import standing
 from .errors import RunError
 from .rundir import RunDir
 
@@ -79,8 +81,8 @@ def _torchvision_name(plan: Plan, name: str) -> str | None:
 
 
 def _checkpoint(run: RunDir) -> dict[str, Tensor]:
-    path = run.checkpoint / "model.safetensors"
-    if not path.exists():
+    path = standing(run.checkpoint) / "model.safetensors"
+    if not os.path.exists(path):
         help = (f"train it first: `specc resume {run.path}`",)
         raise RunError(f"the run in {run.path} has no checkpoint yet", help)
     try:

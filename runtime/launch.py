@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,9 @@ from specc.spec.load import Spec
 from specc.view_margin import margin_line, uncalibrated
 
 from .calibration import calibration_of
+from .dataset import open_data
 from .device import choose, describe
-from .errors import RunError
+from .errors import Interrupted, RunError
 from .progress import progress_on
 from .rundir import RunDir
 from .trainer import Trainer
@@ -26,10 +32,9 @@ from .trainer import Trainer
 def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None) -> None:
     """Train a plan in a new run directory."""
     chosen = choose(device, gpu)
-    if folder is not None and (folder / "plan.json").exists():
-        raise RunError(f"{folder} already holds a run", (f"continue it with: specc resume {folder}",))
-    from .trainer import open_data
-
+    if folder is not None and os.path.exists(folder / "plan.json"):
+        help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
+        raise RunError(f"{folder} already holds a run", help)
     open_data(plan)  # a missing data set should leave no run directory behind
     resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
     target = RunDir.create(plan, spec.tree.text, resolved, folder)
@@ -39,33 +44,52 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
 def resume(folder: Path, device: str | None, gpu: int | None) -> None:
     """Continue the run in `folder` with the plan that is stored there."""
     target = RunDir(folder)
-    plan = target.plan()
-    try:
-        resolved = (folder / "spec.resolved.yaml").read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{folder} is not a run directory: {error.strerror} ({error.filename})") from None
+    plan, resolved = target.plan(), target.read("spec.resolved.yaml")
+    if target.known("summary.json", "status") == "completed":
+        _say_again(target)
+        return
     _train(plan, target, choose(device, gpu), resolved, resumed=True)
 
 
+def _say_again(target: RunDir) -> None:
+    """The closing words of a run that is complete."""
+    try:
+        said = closing(json.loads(target.read("summary.json")), target.path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
+    print(f"the run in {target.path} is complete: nothing is left to do", file=sys.stderr)
+    print("\n".join(said))
+
+
 def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: bool) -> None:
-    console = Console(stderr=True, highlight=False)
+    # Not rich's own language: the name of a folder is no markup.
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     progress = progress_on(console, plan.config.train.epochs)
     try:
         trainer = Trainer(plan, device, target, progress, resolved)
         if resumed:
             trainer.resume()
-        console.print(
-            f"{'resuming' if resumed else 'training'} {plan.name} on {describe(device)}, results in {target.path}",
-            soft_wrap=True,
-        )
-        if device.type == "cuda":
-            console.print(margin(plan, device), soft_wrap=True)
+        for line in opening(trainer, resumed=resumed):
+            console.print(line, soft_wrap=True)
         summary = trainer.train()
+    except KeyboardInterrupt:
+        help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)
+        raise Interrupted("interrupted before the first step", help) from None
     finally:
         progress.close()
     for line in closing(summary, target.path):
         print(line)
     trainer.check_budget()  # a run may be over before there was a step to check it after
+
+
+def opening(trainer: Trainer, *, resumed: bool) -> Iterator[str]:
+    """What a person wants to know at the beginning."""
+    plan, device = trainer.plan, trainer.device
+    verb, from_where = ("resuming", f" from {trainer.saved}") if resumed and trainer.saved else ("training", "")
+    yield f"{verb} {plan.name}{from_where} on {describe(device)}, results in {trainer.run_dir.path}"
+    yield from (f"note: {note}" for note in trainer.notes)
+    if device.type == "cuda":
+        yield margin(plan, device)
 
 
 def margin(plan: Plan, device: torch.device) -> str:

@@ -17,7 +17,9 @@ from typing import Any
 import specc
 from specc.plan import Plan
 
-from .errors import RunError
+from .dataset import data_root
+from .durable import write_file, writing
+from .errors import RunError, WriteError
 
 
 @dataclass(frozen=True)
@@ -30,45 +32,83 @@ class RunDir:
     def create(cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None) -> RunDir:
         """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = parent or _fresh(Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}")
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
-        run.write("spec.yaml", spec_text)
-        run.write("spec.resolved.yaml", resolved)
-        run.write("plan.json", plan.to_json(indent=1))
-        run.write_json("env.json", environment())
+        path = parent or Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}"
+        try:
+            with writing(path):
+                path = parent or _fresh(path)
+                path.mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+            run.write_json("env.json", environment() | {"data_root": str(data_root(plan))})
+            run.write("spec.yaml", spec_text)
+            run.write("spec.resolved.yaml", resolved)
+            run.write("plan.json", plan.to_json(indent=1))  # the last: with it, it is a run that can be resumed
+        except WriteError as error:
+            raise RunError(f"no run directory: {error}", ("choose another place with `--run-dir DIR`",)) from None
         return run
 
     def write(self, name: str, text: str) -> None:
         """Write a file as a whole."""
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        write_file(self.path / name, text)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON document."""
         self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
-        """Append one epoch to metrics.csv; columns are fixed by the first row, what a later row lacks stays empty."""
-        path = self.path / "metrics.csv"
-        with path.open("a+", newline="", encoding="utf-8") as file:
+        """Append one epoch to metrics.csv; its first line says which columns there are."""
+        with writing(self.metrics), self.metrics.open("a+", newline="", encoding="utf-8") as file:
             file.seek(0)
             columns = next(csv.reader(file), [])
-            writer = csv.DictWriter(file, columns or list(row))
+            writer = csv.DictWriter(file, columns or list(row), extrasaction="ignore")
             if not columns:
                 writer.writeheader()
             writer.writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def cut_metrics(self, epochs: int) -> int:
+        """Leave the rows of so many epochs in metrics.csv, and nothing that is half written; says how many there are.
+
+        A run that is resumed writes those after its checkpoint again.
+        """
+        with writing(self.metrics):
+            written = self.metrics.read_bytes() if self.metrics.exists() else b""
+        head, *rows = [line for line in written.splitlines(keepends=True) if line.endswith(b"\n")] or [b""]
+        rows = rows[:epochs]
+        kept = b"".join([head, *rows]) if rows else b""  # a head without rows may be of anything
+        if kept != written:
+            write_file(self.metrics, kept)
+        return len(rows)
 
     def plan(self) -> Plan:
         """The plan that the run was started with; raises `RunError` where there is none."""
+        help = ("a run directory is what `specc run` prints at its end",)
         try:
-            return Plan.from_json((self.path / "plan.json").read_text(encoding="utf-8"))
-        except OSError as error:
-            message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
-            raise RunError(message, ("a run directory is what `specc run` prints at its end",)) from None
+            return Plan.from_json(self.read("plan.json", help))
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"the plan in {self.path} is damaged: {error}") from None
+
+    def read(self, name: str, help: tuple[str, ...] = ()) -> str:
+        """A file's text; raises `RunError` where there is none."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except OSError as error:
+            message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
+            raise RunError(message, help) from None
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from None
+
+    def known(self, name: str, key: str) -> Any:
+        """What a JSON document says of a key; None where there is no such document."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def metrics(self) -> Path:
+        """The table of the epochs."""
+        return self.path / "metrics.csv"
 
     @property
     def checkpoint(self) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,25 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from specc.environment import expand_path
-from specc.plan import Instruction, Plan
+from specc.plan import Plan
 
 from . import checkpoint
-from .calibration import calibration_of
+from .averages import Averages, accuracy, training_figures
 from .clock import StepClock
-from .data import DataConfig, DataError, Loader, Splits, open_dataset
+from .data import Loader
 from .data.draws import Draws
-from .device import obtainable, ran_out
-from .errors import Interrupted, RunError
-from .exceed import Whereabouts, did_not_fit, over_budget
+from .data.splits import Batch
+from .dataset import open_data, root_of_resumed
+from .device import ran_out
+from .endings import broken, diverged, interrupted, left, not_finite, out_of_memory, told, what_stands
+from .errors import Interrupted, RunError, WriteError
+from .exceed import Whereabouts, over_budget
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .meter import Meter
-from .rundir import RunDir, spec_hash
+from .rundir import RunDir
 from .session import Session, Step
+from .summary import figures_of, summary_of
 
 METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
-NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 
 
 class Progress(Protocol):
@@ -42,42 +43,31 @@ class Progress(Protocol):
         """An epoch (from 0) of so many steps begins."""
 
     def step_done(self, step: int, loss: float | None) -> None:
-        """A step (from 0) is done; the loss is given now and then."""
+        """So many steps of the epoch are done; the loss is given now and then."""
 
     def epoch_ends(self, row: dict[str, Any]) -> None:
         """An epoch's metrics."""
 
 
-@dataclass
-class Averages:
-    """Running means of an epoch's losses and accuracy, kept on the device so that no step waits for them."""
-
-    count: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, values: dict[str, Tensor], weight: int) -> None:
-        """Add a batch of `weight` images."""
-        self.count += weight
-        for name, value in values.items():
-            held = self.sums.get(name)
-            self.sums[name] = value.detach() * weight if held is None else held.add_(value.detach() * weight)
-
-    def means(self) -> dict[str, float]:
-        """The means so far."""
-        return {name: float(total) / max(1, self.count) for name, total in self.sums.items()}
-
-
 class Trainer:
-    """One run of a plan on a device, in a run directory."""
+    """One run of a plan on a device, in a run directory.
+
+    Where it stands are `epoch`, `step` (the next one), `averages` and `seconds`: a checkpoint holds them all, so a
+    resumed run goes on in the middle of an epoch, or before its evaluation, as if it had never been stopped.
+    """
 
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Progress, spec_text: str) -> None:
         self.plan, self.device, self.run_dir, self.progress = plan, device, run, progress
         self.spec_text = spec_text
         self.config = plan.config.train
+        self.notes: list[str] = []  # what a person should know before it goes on
         self.epoch = self.step = self.taken = 0
+        self.averages, self.seconds = Averages(), 0.0  # of this epoch
+        self.saved: checkpoint.Position | None = None
+        self.earlier = checkpoint.Figures()
         self.fits = True  # in the device, under the budget
         self._cap()
-        self.splits = open_data(plan)
+        self._open()
         self.session = self._session()
         self.meter, self.peak = Meter(device, self.session.resident), Whereabouts()
         batch, seed = plan.config.data.batch_size, self.config.seed
@@ -87,13 +77,23 @@ class Trainer:
         self.interruption = Interruption()
         self.clock = StepClock(device)
 
+    def _open(self) -> None:
+        root, moved = root_of_resumed(self.plan, self.run_dir.known("env.json", "data_root"))
+        self.splits = open_data(self.plan, root)
+        size, batch = len(self.splits.train), self.plan.config.data.batch_size
+        self.batch = min(batch, size)
+        self.notes += [moved] if moved else []
+        if self.batch < batch and self.plan.data.train_size is None:  # else the compiler has said so
+            self.notes.append(f"a batch of {batch} is larger than the training set of {size}: every step takes all of "
+                              f"it, and less memory than predicted")  # fmt: skip
+
     def _session(self) -> Session:
         try:
             return Session(self.plan, self.device)
         except RuntimeError as error:  # another process may hold the GPU's memory
             if not ran_out(error):
                 raise
-            raise self._out_of_memory(error) from None
+            raise out_of_memory(self, error) from None
 
     def _cap(self) -> None:
         """On CUDA the budget is a hard limit for the whole process."""
@@ -103,76 +103,115 @@ class Trainer:
             torch.cuda.set_per_process_memory_fraction(min(1.0, budget.memory / total), self.device)
 
     def resume(self) -> None:
-        """Continue where the run directory's last checkpoint stands."""
-        position = checkpoint.load(self.session, self.run_dir.checkpoint)
-        self.epoch, self.step = position.epoch, position.step
+        """Continue where the run directory's last checkpoint stands; at the beginning where there is none yet."""
+        if checkpoint.exists(self.run_dir.checkpoint):
+            self._restore()
+        else:
+            self.notes.append("no checkpoint was saved yet: the run begins anew")
+        rows = self.run_dir.cut_metrics(self.epoch)
+        if rows < self.epoch:
+            self.notes.append(f"metrics.csv has {rows} rows for {self.epoch} epochs: what is missing stays so")
+
+    def _restore(self) -> None:
+        position, sums = checkpoint.load(self.session, self.run_dir.checkpoint)
+        steps = len(self.train_data)
+        if not (0 <= position.epoch <= self.config.epochs and 0 <= position.step <= steps):
+            message = f"the checkpoint is of {position}; now there are {self.config.epochs} epochs of {steps} steps"
+            raise RunError(message, ("the data set must be the one that the run was started with",))
+        self.saved, self.epoch, self.step, self.seconds = position, position.epoch, position.step, position.seconds
+        self.averages = Averages.of(sums, self.device)
+        if position.figures.device == str(self.device):
+            self.earlier = position.figures
+            self.meter.peak_bytes, self.meter.requested_bytes = self.earlier.peak_bytes, self.earlier.requested_bytes
 
     def train(self) -> dict[str, Any]:
         """Train to the end; returns the summary, which is also in summary.json."""
+        with self.interruption:
+            try:
+                return self._summary("completed", self._stoppable())
+            except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
+                ending = told(self, error)
+                if ending is None:
+                    raise
+                self._last_words(ending)
+                raise ending from None
+
+    def _stoppable(self) -> dict[str, float]:
         try:
-            with self.interruption:
-                test = self._epochs()
+            return self._epochs()
         except Stopped:
+            self._sound()
             self._save()
-            raise self._interrupted("checkpoint saved") from None
-        except KeyboardInterrupt:  # in the middle of a step, so its parameters are not worth keeping
-            raise self._interrupted("the last checkpoint stands") from None
-        except RunError:
-            self._summary("failed", {})
-            raise
-        except RuntimeError as error:
-            told = self._told(error)
-            if told is None:
-                raise
-            self._summary("failed", {})
-            raise told from None
-        return self._summary("completed", test)
+            raise interrupted(self, "checkpoint saved", self.interruption.wanted) from None
 
-    def _told(self, error: RuntimeError) -> RunError | None:
-        """What a person is told in place of torch's error; None where it has no known cause."""
-        if ran_out(error):
-            return self._out_of_memory(error, self.session.executor.running)
-        if any(sign in str(error) for sign in NOT_FINITE):
-            return self._diverged("the loss of a reconstruction is not finite")
-        return None
-
-    def _interrupted(self, what: str) -> Interrupted:
-        self._summary("interrupted", {})
-        help = (f"continue with: specc resume {self.run_dir.path}",)
-        return Interrupted(f"interrupted in epoch {self.epoch + 1}; {what}", help)
+    def _last_words(self, ending: RunError) -> None:
+        """The summary, as far as the disk takes it."""
+        try:
+            self._summary("interrupted" if isinstance(ending, Interrupted) else "failed", {})
+        except WriteError as error:
+            ending.help = (*ending.help, str(error))
 
     def _epochs(self) -> dict[str, float]:
         test: dict[str, float] = {}
         while self.epoch < self.config.epochs:
             lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
             self.session.set_lr(lr)
-            started = time.perf_counter()
-            means = self._one_epoch()
-            seconds = time.perf_counter() - started
+            self._one_epoch()
+            self._sound()
             test = self.evaluate()
-            row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(seconds, 3)}
-            row |= {f"test_{k}": v for k, v in test.items()} | {f"train_{k}": v for k, v in means.items()}
-            self.run_dir.add_metrics(row)
-            self.progress.epoch_ends(row)
-            self.epoch, self.step = self.epoch + 1, 0
-            self._save()
-        return test or self.evaluate()
+            self._close_epoch(lr, test)
+        test = test or self.evaluate()
+        if found := not_finite(test):
+            raise RunError(f"the training ended, but of its test {found}", (what_stands(self),))
+        return test
 
-    def _one_epoch(self) -> dict[str, float]:
+    def _close_epoch(self, lr: float, test: dict[str, float]) -> None:
+        row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}
+        row |= {f"test_{k}": v for k, v in test.items()} | {f"train_{k}": v for k, v in self.averages.means().items()}
+        self.run_dir.add_metrics(row)
+        self.progress.epoch_ends(row)
+        self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
+        self._save()
+
+    def _one_epoch(self) -> None:
         self.progress.epoch_begins(self.epoch, len(self.train_data))
-        averages = Averages()
-        for images, labels in self.train_data.epoch(self.epoch, self.step):
-            self.interruption.grant()
-            torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
-            result = self.clock.time(partial(self._step, images, labels))
-            averages.add(_figures(result, labels), len(labels))
-            loss = self._check(result) if self._looks(self.step) else None
-            del result, images, labels  # or they would be there beside the next batch and count in the next step's peak
-            self.step += 1
-            self.taken += 1
-            self.progress.step_done(self.step, loss)
-        self.clock.collect()
-        return averages.means()
+        with self._timed():
+            for images, labels in self._to_come():
+                torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
+                result = self.clock.time(partial(self._step, images, labels))
+                self.averages.add(training_figures(result, labels), len(labels))
+                loss = self._check(result) if self._looks(self.step) else None
+                # Or they would be there beside the next batch and count in the next step's peak.
+                del result, images, labels
+                self.step += 1
+                self.taken += 1
+                self.progress.step_done(self.step, loss)
+            self.clock.collect()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Counts as time of this epoch, which several processes may share."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _to_come(self) -> Iterator[Batch]:
+        """The batches that are left of the epoch."""
+        if self.step < len(self.train_data):
+            yield from self._stopping(self.train_data.epoch(self.epoch, self.step))
+
+    def _stopping(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches; before each of them is a moment to stop."""
+        try:
+            for batch in batches:
+                self.interruption.grant()
+                yield batch
+                del batch
+        except RuntimeError:
+            self.interruption.grant()  # workers that decode images hear a signal too, and are gone then
+            raise
 
     def _looks(self, step: int) -> bool:
         """Whether to read the loss now; on a GPU that waits for the device, so not every step."""
@@ -188,110 +227,45 @@ class Trainer:
         return result
 
     def _check(self, result: Step) -> float:
-        for unit, total in result.total.items():
-            if not math.isfinite(value := float(total)):
-                raise self._diverged(f"the loss of `{unit}` is {value}")
-        return value
+        totals = {unit: float(total) for unit, total in result.total.items()}
+        if found := not_finite(totals):
+            raise diverged(self, f"the loss of {found}", self.step + 1)
+        return list(totals.values())[-1]
 
-    def _diverged(self, what: str) -> RunError:
-        help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps",)
-        return RunError(f"{what} in epoch {self.epoch + 1}, step {self.step + 1}", help)
+    def _sound(self) -> None:
+        """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
+        if found := not_finite(self.averages.means()):
+            raise diverged(self, f"of the means so far {found}", self.step)
+        if name := broken(self.session.model.tensors().items()):
+            raise diverged(self, f"`{name}` is not finite", self.step)
 
     def check_budget(self) -> None:
         """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""
         budget = self.plan.config.budget
         if budget is not None and self.meter.peak_bytes > budget.memory and budget.on_exceed == "error":
             where = self.peak.instruction
-            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, self._saved())
-
-    def _saved(self) -> str:
-        """What is left of the training."""
-        if not (self.run_dir.checkpoint / "state.json").exists():
-            return f"stopped in step {self.taken + 1}, no checkpoint was saved yet"
-        return f"the checkpoint of epoch {self.epoch} stands" if self.epoch else "the last checkpoint stands"
-
-    def _out_of_memory(self, error: Exception, where: Instruction | None = None) -> RunError:
-        budget = self.plan.config.budget
-        first = ". ".join(str(error).split(". ")[:2])  # what it is, and how much was asked for
-        help = ("lower `data.batch_size`, or cut the backbone into more blocks (`split`)",)
-        capped = self.device.type == "cuda" and budget is not None and budget.on_exceed == "error"
-        if budget is not None and capped and obtainable(self.device) >= budget.memory:  # else other processes are why
-            self.fits = False
-            return did_not_fit(self.plan, first, where, self.run_dir.path, self._saved())
-        return RunError(f"out of memory: {first}", help)
+            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, left(self))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Accuracy and loss of the backbone alone on the test set."""
         averages = Averages()
-        for images, labels in self.test_data.epoch(0):
-            self.interruption.grant()
+        for images, labels in self._stopping(self.test_data.epoch(0)):
             logits = self.session.predict(images).float()
-            figures = {"accuracy": (logits.argmax(1) == labels).float().mean(), "loss": F.cross_entropy(logits, labels)}
-            averages.add(figures, len(labels))
+            averages.add({"accuracy": accuracy(logits, labels), "loss": F.cross_entropy(logits, labels)}, len(labels))
         return averages.means()
 
     def _save(self) -> None:
-        checkpoint.save(
-            self.session, checkpoint.Position(self.epoch, self.step, self.plan.fingerprint), self.run_dir.checkpoint
-        )
+        position = checkpoint.Position(self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self))
+        checkpoint.save(self.session, position, self.run_dir.checkpoint, self.averages.tensors())
+        self.saved = position
 
     def _summary(self, status: str, test: dict[str, float]) -> dict[str, Any]:
-        budget = self.plan.config.budget
-        self.clock.collect()
-        seconds = statistics.median(self.clock.seconds[METERED_STEPS:] or self.clock.seconds or [0.0])
-        peak = self.meter.peak_bytes
-        summary = {
-            "format_version": 1,
-            "name": self.plan.name,
-            "status": status,
-            "spec_sha256": spec_hash(self.spec_text),
-            "plan_fingerprint": self.plan.fingerprint,
-            "device": str(self.device),
-            "epochs": self.epoch,
-            "steps": self.epoch * len(self.train_data) + self.step,
-            "test": test,
-            "memory": {
-                "budget_bytes": budget.memory if budget else None,
-                "predicted_peak_bytes": self.plan.memory.peak_bytes,
-                "measured_peak_bytes": peak,
-                "within_budget": self.fits and (budget is None or peak <= budget.memory),
-                **self._on_device(),
-            },
-            "step_seconds_median": seconds,
-            "images_per_second": self.plan.config.data.batch_size / seconds if seconds else 0.0,
-        }
+        summary = summary_of(self, status, test)
         self.run_dir.write_json("summary.json", summary)
         return summary
-
-    def _on_device(self) -> dict[str, int | None]:
-        """What only a GPU has to say of its memory."""
-        if self.device.type != "cuda":
-            return {}
-        calibration = calibration_of(self.device)
-        return {
-            "requested_peak_bytes": self.meter.requested_bytes,
-            "allocated_peak_bytes": self.meter.peak_bytes,
-            "margin_bytes": calibration.margin(self.plan.memory.peak_bytes) if calibration else None,
-        }
 
 
 def step_seed(seed: int, epoch: int, step: int) -> int:
     """Seed of all that is drawn in one step (dropout), so that a resumed run draws what it would have drawn."""
     return int(Draws(seed, epoch).bits(np.array([step]), "step")[0])
-
-
-def _figures(result: Step, labels: Tensor) -> dict[str, Tensor]:
-    losses = {f"{unit}.{term}": value for unit, terms in result.losses.items() for term, value in terms.items()}
-    return {"accuracy": (result.logits.argmax(1) == labels).float().mean(), **losses}
-
-
-def open_data(plan: Plan) -> Splits:
-    """The plan's data set; a missing one is a `RunError` that says where it was looked for."""
-    data = plan.config.data
-    fields: dict[str, Any] = data.model_dump() | {"root": expand_path(data.root), "seed": plan.config.train.seed}
-    fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
-    try:
-        return open_dataset(DataConfig(**fields))
-    except DataError as error:
-        raise RunError(str(error), tuple(error.help)) from None

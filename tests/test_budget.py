@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime import trainer as trainers
+from runtime import endings
+from runtime import summary as summaries
 from runtime.errors import BudgetExceeded, RunError
 from runtime.rundir import RunDir
 from runtime.trainer import Trainer
@@ -95,7 +96,7 @@ def capped(folder: Path, budget: int, monkeypatch: pytest.MonkeyPatch) -> Traine
     plan = replace(plan, config=plan.config.model_copy(update={"budget": limit}))
     folder.mkdir(exist_ok=True)
     trainer = Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(), "text")
-    monkeypatch.setattr(trainers, "obtainable", lambda device: 2**40)
+    monkeypatch.setattr(endings, "obtainable", lambda device: 2**40)
     monkeypatch.setattr(trainer.session.executor, "_dispatch", dict(trainer.session.executor._dispatch))
     return trainer
 
@@ -112,7 +113,7 @@ def run_out(trainer: Trainer, kind: str) -> None:
 
 def test_a_full_device_under_the_budget_names_the_instruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = capped(tmp_path / "run", 2**30, monkeypatch)
-    monkeypatch.setattr(Trainer, "_on_device", lambda self: {})
+    monkeypatch.setattr(summaries, "on_device", lambda run: {})
     run_out(trainer, "backward")
     with pytest.raises(BudgetExceeded) as caught:
         trainer.train()
@@ -127,8 +128,8 @@ def test_a_full_device_under_the_budget_names_the_instruction(tmp_path: Path, mo
 
 def test_a_device_that_others_fill_is_no_fault_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = capped(tmp_path / "run", 2**30, monkeypatch)
-    monkeypatch.setattr(Trainer, "_on_device", lambda self: {})
-    monkeypatch.setattr(trainers, "obtainable", lambda device: 2**20)
+    monkeypatch.setattr(summaries, "on_device", lambda run: {})
+    monkeypatch.setattr(endings, "obtainable", lambda device: 2**20)
     run_out(trainer, "head")
     with pytest.raises(RunError, match="out of memory") as caught:
         trainer.train()

@@ -30,4 +30,4 @@ def what_fits(error: BudgetExceeded) -> Iterator[str]:
     yield f"{'predicted to fit' if found else 'by prediction'}: {'; '.join(advice(draft, limit, found))}"
     change = next((remedy.override for remedy in found if remedy.override), None)
     if change is not None and error.folder is not None:
-        yield f"for example: specc run {error.folder / 'spec.resolved.yaml'} {shlex.quote(change)}"
+        yield f"for example: specc run {shlex.join([str(error.folder / 'spec.resolved.yaml'), change])}"
