@@ -17,6 +17,7 @@ LAZY = {
     "runs.py": {"runtime"},
     "shared.py": {"runtime"},
     "torchvision.py": {"torch", "torchvision"},
+    "measuring.py": {"torch"},
 }  # what a file may import inside a function
 FILES = sorted((ROOT / "specc").rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""torchvision's models, traced by torch.fx; the one module of `specc/` that imports torch, and only when called."""
+"""torchvision's models, traced by torch.fx; with `measuring` all of `specc/` that imports torch, only when called."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from ..diagnostics import did_you_mean
 from .graph import BackboneGraph
+from .measuring import BATCHES, footprints
 from .ops import Flatten, Op, Saved, Shape, ShapeError, ToMap, ToTokens, numel
 from .ops.opaque import Opaque, Part, Tensor
 from .problems import BackboneError, Path, Problem
@@ -20,7 +21,6 @@ from .traced.lowering import lower
 from .traced.records import does_nothing, drops_always, holds_tensors, is_squeeze_excitation, lists, record
 
 PATH: Path = ("backbone", "torchvision")
-BATCHES = (2, 3)  # two batches tell what grows with the batch from what does not
 LEAVES = frozenset({"StochasticDepth", "LayerNorm2d"})  # beside torch's own modules
 IN_PLACE = {operator.iadd: operator.add, operator.imul: operator.mul}
 TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
@@ -82,6 +82,7 @@ class Laboratory:
         network.to("meta")
         self.graph, self.scopes = _trace(model, network)
         self.network = network
+        self.measured: dict[str, tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
         self.values = [_evaluate(network, self.graph, (batch, *image)) for batch in BATCHES]
         self.nodes = {node.name: node for node in self.graph.nodes}
         calls = tuple(self._calls())
@@ -112,8 +113,10 @@ class Laboratory:
             )
             raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
-        gives, keeps, shares, hands_back, work = _measure(module, takes)
-        return Opaque(part, takes, gives, weights, state, work, keeps, shares, hands_back)
+        alike = _likeness(module, takes)
+        if alike not in self.measured:
+            self.measured[alike] = (*_measure(module, takes), footprints(module, takes))
+        return Opaque(part, takes, self.measured[alike][0], weights, state, *self.measured[alike][1:])
 
     def movement(self, part: Part, takes: Shape) -> Op | None:
         """The op that puts numbers to the same places, found by moving consecutive numbers."""
@@ -303,8 +306,20 @@ class _Extraction:
         return self.graph.call_function(operator.add, (product, first - slope * BATCHES[0]))
 
 
-def _measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, Saved, bool, bool, int]:
-    """Shape of the result, what is saved for the backward, views forward and backward, and FLOPs of a sample."""
+def _likeness(module: Any, takes: tuple[Shape, ...]) -> str:
+    """Everything that decides what a part takes, but for names."""
+    from torch.fx import map_arg
+
+    number = {node: f"%{i}" for i, node in enumerate(module.graph.nodes)}
+    calls = [(n.op, str(n.target), str(map_arg((n.args, n.kwargs), number.get))) for n in module.graph.nodes]
+    tensors = [
+        (name, tuple(t.shape), t.requires_grad) for name, t in (*module.named_parameters(), *module.named_buffers())
+    ]
+    return repr((takes, calls, tensors, [str(child) for child in module.children()]))
+
+
+def _measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, int, Saved, bool, bool]:
+    """Shape of the result, FLOPs of a sample, what is saved for the backward, and views forward and backward."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -316,7 +331,7 @@ def _measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, Saved, bool,
     elements, others = ((after - before) // step for before, after in zip(small[2:], large[2:], strict=True))
     fixed = (4 * small[2] + small[3] - BATCHES[0] * (4 * elements + others)) // 4
     keeps = Saved(small[0], small[1], elements=elements, bytes=others, floats=max(fixed, 0))
-    return gives, keeps, shares, hands_back, counter.get_total_flops() // BATCHES[0]
+    return gives, counter.get_total_flops() // BATCHES[0], keeps, shares, hands_back
 
 
 def _run(module: Any, takes: tuple[Shape, ...], batch: int) -> tuple[Shape, tuple[Any, ...], bool, bool]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..backbone.graph import INPUT, Graph, Node
-from ..backbone.ops import Order, Shape, numel
+from ..backbone.ops import Order, Saved, Shape, numel
+from ..backbone.ops.opaque import Footprint, highest
 from ..plan import Network
 from .allocator import Allocator, Storage
 
@@ -46,6 +47,7 @@ class Kept:
     saves: bool  # whether it keeps anything, weights included
     finishes: bool  # whether it keeps something that it makes itself
     orders: tuple[Order, ...]  # of its inputs in memory
+    footprint: Footprint | None  # of an op whose memory was measured
 
 
 @dataclass
@@ -130,7 +132,7 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
         needs[node.name] = record and (any(needs[i] for i in node.inputs) or (trainable and bool(node.parameters)))
         entry = Kept(node, [], tuple(needs[i] for i in node.inputs), tuple(s.width for s in inputs), taken, 0,
                      *_keeps(node, [needs[i] for i in node.inputs], trainable),
-                     tuple(orders[name] for name in node.inputs))  # fmt: skip
+                     tuple(orders[name] for name in node.inputs), node.op.footprint(costs.casts, taken))  # fmt: skip
         stops = node.name == until and not entry.finishes
         gathered = _gathered(memory, inputs, copies) if gathers else None
         if stops:
@@ -138,14 +140,15 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
         elif gathered and not node.parameters:
             out = memory.hold(gathered)
         else:
-            out = _result(memory, costs, node, inputs, taken, node.name in graph.overwriting)
+            out = _result(memory, costs, entry, inputs, inplace=node.name in graph.overwriting)
             if gathered and "bias" in node.parameters:  # the product and then the sum
                 kept = needs[node.name] and not forgetful
                 memory.drop(memory.new(max(out.bytes - (0 if kept else gathered.bytes), 0), "activations", out.width))
         entry.computed = out.width
-        made = None if stops else _made(memory, costs, node, out, again=bool(until))
+        keeping = needs[node.name] and not forgetful
+        made = None if stops else _made(memory, costs, entry, out, again=bool(until), keeping=keeping)
         if needs[node.name]:
-            if not forgetful:
+            if keeping:
                 held = copies | ({0: gathered} if gathered and node.parameters else {})
                 entry.storages = _keep(memory, entry, inputs, held, out, made, trainable)
             tape.entries.append(entry)
@@ -204,25 +207,36 @@ def _gathered(memory: Allocator, inputs: list[Storage], copies: dict[int | str, 
     return memory.new(source.bytes, "activations", source.width)
 
 
-def _result(memory: Allocator, costs: Costs, node: Node, inputs: list[Storage], taken: tuple[int, ...],
-            inplace: bool) -> Storage:  # fmt: skip
+def _result(memory: Allocator, costs: Costs, entry: Kept, inputs: list[Storage], *, inplace: bool) -> Storage:
+    node = entry.node
     if node.op.view or inplace:
         return memory.hold(inputs[0])
-    if node.op.autocast == "low":
+    if entry.footprint is not None:
+        width = entry.footprint.gives
+    elif node.op.autocast == "low":
         width = costs.low
     else:  # parameters that no cast touches are fp32, and make the sum or product so
-        width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else max(taken)
+        width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else max(entry.taken)
     return memory.new(node.size * costs.batch * width, "activations", width)
 
 
-def _made(memory: Allocator, costs: Costs, node: Node, out: Storage, *, again: bool) -> Storage | None:
+def _made(memory: Allocator, costs: Costs, entry: Kept, out: Storage, *, again: bool, keeping: bool) -> Storage | None:
     """What the op makes beside its result, whether that is kept or not."""
-    saved = node.saved
+    if entry.footprint is not None:
+        return _measured(memory, costs, entry.footprint, 0 if entry.node.op.view else out.bytes, keeping=keeping)
+    saved = entry.node.saved
     elements, others = saved.elements, saved.bytes
     if costs.traced and saved.cpu_elements is not None:
         elements, others = elements + saved.cpu_elements, 0
     extra = costs.batch * (elements * out.width + others) + 4 * (saved.floats + saved.again * again)
     return memory.new(extra, "activations") if extra else None
+
+
+def _measured(memory: Allocator, costs: Costs, found: Footprint, result: int, *, keeping: bool) -> Storage:
+    """What a measured op keeps of its own, beside a result that is there; before, what was there at its worst."""
+    worst = highest(found.forward if keeping else found.alone, costs.batch)
+    memory.drop(memory.new(max(worst - result, 0), "activations"))
+    return memory.new(found.own.of(costs.batch) if keeping else 0, "activations")
 
 
 def _keeps(node: Node, needs: list[bool], trainable: bool) -> tuple[bool, bool]:
@@ -235,7 +249,9 @@ def _keeps(node: Node, needs: list[bool], trainable: bool) -> tuple[bool, bool]:
 
 def _keep(memory: Allocator, entry: Kept, inputs: list[Storage], copies: dict[int | str, Storage], out: Storage,
           made: Storage | None, trainable: bool) -> list[Storage]:  # fmt: skip
-    saved = entry.node.saved
+    saved, found = entry.node.saved, entry.footprint
+    if found is not None:
+        saved = Saved(found.inputs, output=found.output)
     kept = [
         copies.get(i, inputs[i])
         for i in saved.inputs
@@ -377,10 +393,16 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
     lies = flowing.orders.get(node.name, "plain")
     if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
         incoming = _replaced(memory, incoming, node.size * costs.batch, incoming.width)
+    if kept.footprint is not None:
+        moments = kept.footprint.backward if held or eager else kept.footprint.again
+        memory.drop(memory.new(max(highest(moments, costs.batch), 0), GRADIENT))
+        memory.drop(*held, *eager)  # bit by bit, as was measured
+        held = eager = ()
     wanted = [i for i, name in enumerate(node.inputs) if kept.needs[i] and name in executed]
     sizes = {i: numel(node.in_shapes[i]) * costs.batch for i in wanted}
     own = {} if grads is None else {name: numel(shape) for name, shape in node.parameters.items()}
-    outgoing = {i: _gradient(memory, costs, kept, incoming, sizes[i], GRADIENT, kept.computed) for i in wanted}
+    made = {i: kept.taken[i] if kept.footprint is not None else kept.computed for i in wanted}
+    outgoing = {i: _gradient(memory, costs, kept, incoming, sizes[i], GRADIENT, made[i]) for i in wanted}
     fresh = {name: _gradient(memory, costs, kept, incoming, size, "gradients", width) for name, size in own.items()}
     size = numel(node.in_shapes[0]) * costs.batch
     surplus = [] if wanted or not node.op.answers_all else [memory.new(size * kept.computed, GRADIENT, kept.computed)]
@@ -389,7 +411,7 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
         fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
     for i in wanted:
         view = sizes[i] if not node.op.passes_gradient else outgoing[i].numbers
-        outgoing[i] = _cast(memory, _fitted(memory, outgoing[i], view, kept.computed), sizes[i], kept.taken[i])
+        outgoing[i] = _cast(memory, _fitted(memory, outgoing[i], view, made[i]), sizes[i], kept.taken[i])
     fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
     memory.drop(incoming, *surplus)
     memory.drop(*held)

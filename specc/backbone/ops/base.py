@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict
+
+if TYPE_CHECKING:
+    from .opaque import Footprint
 
 Shape = tuple[int, ...]
 Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
@@ -109,6 +112,10 @@ class Op:
     def parts(self, *inputs: Shape) -> tuple[Part, ...]:
         """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""
         return ()
+
+    def footprint(self, low: bool, widths: tuple[int, ...]) -> Footprint | None:
+        """Its memory as measured, for inputs of so many bytes a number; None: what `saved` says goes for it."""
+        return None
 
     def fresh(self, *inputs: Shape) -> bool:
         """Whether the result is no view of another tensor: torch copies what is overwritten through a view."""

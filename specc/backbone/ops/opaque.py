@@ -35,8 +35,45 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes that grow with the batch."""
+
+    sample: int
+    fixed: int
+
+    def of(self, batch: int) -> int:
+        """For so many samples."""
+        return self.sample * batch + self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a part takes where its inputs have certain widths.
+
+    Moments are bytes above those at the beginning, whenever one of them is the highest for some batch. A backward
+    begins when the gradient of the result is there, and ends with all gradients made and all that was kept let go of.
+    """
+
+    low: bool  # in low precision
+    widths: tuple[int, ...]  # bytes of one number of each input
+    gives: int  # and of the result
+    inputs: tuple[int, ...]  # which of them are kept
+    output: bool  # whether the result is
+    own: Size  # what else is kept
+    forward: tuple[Size, ...]
+    alone: tuple[Size, ...]  # of a forward that keeps nothing
+    backward: tuple[Size, ...]
+    again: tuple[Size, ...]  # of a backward that lets go of nothing
+
+
+def highest(moments: tuple[Size, ...], batch: int) -> int:
+    """The highest of some moments."""
+    return max(size.of(batch) for size in moments)
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque(Op):
-    """Calls of a traced torchvision model; shapes, tensors, FLOPs and saved bytes as measured on meta tensors."""
+    """Calls of a traced torchvision model; shapes, tensors, FLOPs and memory as measured on tensors without numbers."""
 
     part: Part
     takes: tuple[Shape, ...]
@@ -47,6 +84,7 @@ class Opaque(Op):
     keeps: Saved = NOTHING
     shares: bool = False  # the result is a view of the first input
     hands_back: bool = False  # the inputs' gradients are views of the result's
+    footprints: tuple[Footprint, ...] = ()
 
     name: ClassVar[str] = "opaque"
     prefix: ClassVar[str] = "opaque"
@@ -80,3 +118,8 @@ class Opaque(Op):
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return self.keeps
+
+    def footprint(self, low: bool, widths: tuple[int, ...]) -> Footprint | None:
+        """Its memory, in low precision or not, where the inputs have these widths, or nearly."""
+        found = [each for each in self.footprints if each.low == low]
+        return min(found, key=lambda each: sum(a != b for a, b in zip(each.widths, widths, strict=True)), default=None)
