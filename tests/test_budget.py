@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +15,15 @@ import torch
 from runtime import endings
 from runtime import summary as summaries
 from runtime.errors import BudgetExceeded, RunError
+from runtime.executor import Executor
 from runtime.rundir import RunDir
 from runtime.trainer import Trainer
 from specc.check import check_text
 from specc.diagnostics import Diagnostic
 from specc.spec.models import Budget
 
-from .test_cli import QUICKSTART, TINY, surroundings
+from .commands import specc
+from .test_cli import QUICKSTART, TINY
 from .test_runtime import Quiet, digits
 
 SMALL = (*TINY, "train.epochs=1", "train.schedule={name: constant}")
@@ -36,23 +37,19 @@ auxiliary:
 budget: {memory: %s}
 """
 
-# Steps that take 3 MiB more than predicted.
-GREEDY = """
-import sys, torch
-from runtime.executor import Executor
-run = Executor.run
-def greedy(self, *args, **options):
-    waste = torch.zeros(3 * 2**18)
-    return run(self, *args, **options)
-Executor.run = greedy
-from specc.cli import main
-main(sys.argv[1:])
-"""
 
+@pytest.fixture
+def greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that take 3 MiB more than predicted."""
+    run = Executor.run
 
-def greedy(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", GREEDY, *map(str, words)], cwd=cwd, env=surroundings(),
-                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    def wasteful(self: Executor, *args: Any, **options: Any) -> torch.Tensor:
+        waste = torch.zeros(3 * 2**18)  # alive through the step
+        logits = run(self, *args, **options)
+        del waste
+        return logits
+
+    monkeypatch.setattr(Executor, "run", wasteful)
 
 
 def over(text: str) -> Diagnostic:
@@ -61,10 +58,11 @@ def over(text: str) -> Diagnostic:
     return found
 
 
+@pytest.mark.usefixtures("greedy")
 def test_a_step_over_the_budget_ends_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = ("run", QUICKSTART, "--device", "cpu", "--run-dir", folder, *SMALL, "budget.memory=7MiB")
-    result = greedy(*words, cwd=tmp_path)
+    result = specc(*words, cwd=tmp_path)
     assert result.returncode == 4, result.stderr
     said = result.stderr
     assert re.search(r"one step takes 8(\.\d+)? MiB", said)
@@ -78,13 +76,14 @@ def test_a_step_over_the_budget_ends_the_run(tmp_path: Path) -> None:
     assert memory["measured_peak_bytes"] > 7 * 2**20
 
     advised = next(line.split("for example: ")[1] for line in said.splitlines() if "for example: " in line)
-    again = greedy(*shlex.split(advised)[1:], "--device", "cpu", "--run-dir", tmp_path / "again", cwd=tmp_path)
+    again = specc(*shlex.split(advised)[1:], "--device", "cpu", "--run-dir", tmp_path / "again", cwd=tmp_path)
     assert again.returncode == 0, "what is advised must fit, greedy as it is: " + again.stderr
 
 
+@pytest.mark.usefixtures("greedy")
 def test_a_warning_does_not_end_the_run(tmp_path: Path) -> None:
     words = ("run", QUICKSTART, "--device", "cpu", "--run-dir", tmp_path / "run", *SMALL, "budget.memory=7MiB")
-    result = greedy(*words, "budget.on_exceed=warn", cwd=tmp_path)
+    result = specc(*words, "budget.on_exceed=warn", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "OVER BUDGET" in result.stdout
 

@@ -1,45 +1,21 @@
-"""The command line as people use it: real processes, exit codes, what goes to which stream."""
+"""The command line as people use it: exit codes, what goes to which stream, what is left on the disk."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[1]
+from .commands import ROOT, Result, command, specc, specc_apart, surroundings
+
 SPECS = sorted(ROOT.glob("specs/*.yaml"))
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
 TINY = ("backbone.depth=8", "backbone.widths=[4, 4, 6, 8]", "split.blocks=3", "data.batch_size=256")
-
-Result = subprocess.CompletedProcess[str]
-
-
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "specc", *map(str, words)]
-
-
-def surroundings() -> dict[str, str]:
-    """One thread, this checkout, and nothing of the person who runs the tests."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("SPECC_DATA", "FORCE_COLOR", "PY_COLORS")}
-    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-
-
-def specc(*words: str | Path, cwd: Path) -> Result:
-    """Run to the end; no command may show a traceback, nor colours away from a terminal."""
-    result = subprocess.run(
-        command(*words), cwd=cwd, env=surroundings(), capture_output=True, text=True, timeout=120, check=False
-    )
-    said = result.stdout + result.stderr
-    assert "Traceback" not in said, said
-    assert "\x1b" not in said, "escape sequences away from a terminal"
-    return result
 
 
 def run_tiny(folder: Path, *words: str, epochs: int = 2) -> Result:
@@ -90,7 +66,7 @@ def test_an_unreadable_file_is_a_wrong_command_line(verb: str, tmp_path: Path) -
 
 
 def test_an_unknown_option_is_a_wrong_command_line(tmp_path: Path) -> None:
-    result = specc("plan", QUICKSTART, "--verbsoe", cwd=tmp_path)
+    result = specc_apart("plan", QUICKSTART, "--verbsoe", cwd=tmp_path)  # and the process says so
     assert result.returncode == 2
     assert "--verbsoe" in result.stderr
 
@@ -133,7 +109,8 @@ def test_the_plan_for_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--gpu", "0"), ("--device", "cuda:1")], ids=" ".join)
-def test_a_missing_gpu_ends_the_run(words: tuple[str, str], tmp_path: Path) -> None:
+def test_a_missing_gpu_ends_the_run(words: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = specc("run", ROOT / "specs" / "man_svhn.yaml", *words, cwd=tmp_path)
     assert result.returncode == 3
     assert result.stdout == ""
