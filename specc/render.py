@@ -217,7 +217,9 @@ def _github_position(span: Span | None) -> dict[str, str]:
 
 
 def _escape(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """The text as GitHub reads it; what it shows must not drive the terminal of a log either."""
+    lines = text.replace("%", "%25").replace("\r\n", "\n").split("\n")
+    return "%0A".join(map(printable, lines))
 
 
 def _escape_property(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
+from .output import echo
 from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, main, show, spec_argument
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, f
 
     peaks = _trace(compiled) if traced else None
     if form == "json":
-        click.echo(json.dumps(view.plan_document(compiled, peaks), indent=2, allow_nan=False))
+        echo(json.dumps(view.plan_document(compiled, peaks), indent=2, allow_nan=False))
     else:
         console(stderr=False).print(view.plan_table(compiled))
         lines = (
@@ -61,7 +62,7 @@ def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, f
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
         )
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
     if verified:
         _verify(compiled)
 
@@ -80,7 +81,7 @@ def _verify(compiled: Plan) -> None:
     broken = verify(compiled)
     if broken:
         fail(3, "the plan breaks an invariant, which is a bug in specc", *broken)
-    click.echo("every invariant of the plan holds", err=True)
+    echo("every invariant of the plan holds", err=True)
 
 
 @main.command()
@@ -126,7 +127,7 @@ def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, 
         from ..spec.dump import dump
 
         write.write_text(dump(chosen), encoding="utf-8")
-        click.echo(f"wrote {write}", err=True)
+        echo(f"wrote {write}", err=True)
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
@@ -170,14 +171,14 @@ def _show_fit(result: Result, form: str) -> None:
     from ..view_budget import fit_document, fit_table, split_line
 
     if form == "json":
-        click.echo(json.dumps(fit_document(result), indent=2, allow_nan=False))
+        echo(json.dumps(fit_document(result), indent=2, allow_nan=False))
         return
     if result.options:
         console(stderr=False).print(fit_table(result))
     if result.considered < result.legal:
-        click.echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
+        echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
     if result.chosen is not None:
-        click.echo("\n".join([split_line(result.chosen.row.after), *result.chosen.knobs]))
+        echo("\n".join([split_line(result.chosen.row.after), *result.chosen.knobs]))
 
 
 def _unlimited(loaded: Spec) -> Spec:
@@ -208,7 +209,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     from ..view_budget import compare_document, compare_table
 
     if form == "json":
-        click.echo(json.dumps(compare_document(plans, measured), indent=2, allow_nan=False))
+        echo(json.dumps(compare_document(plans, measured), indent=2, allow_nan=False))
     else:
         console(stderr=False).print(compare_table(plans, measured))
     sys.exit(0)

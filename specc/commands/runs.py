@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .output import echo
 from .shared import (
     compile_shown,
     device_options,
@@ -67,7 +68,7 @@ def export(run_dir: Path, names: Any, output: Path | None) -> None:
         from runtime.export import export as write
 
         done = write(run_dir, names, output)
-    click.echo(f"wrote {done.path}: {done.tensors} tensors under {done.names} names")
+    echo(f"wrote {done.path}: {done.tensors} tensors under {done.names} names")
 
 
 @main.command()
@@ -89,9 +90,9 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
 
         facts = examine.facts()
     if form == "json":
-        click.echo(json.dumps({"format_version": 1, **facts}, indent=2, allow_nan=False))
+        echo(json.dumps({"format_version": 1, **facts}, indent=2, allow_nan=False))
     else:
-        click.echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
+        echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
 
 
 def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
@@ -102,22 +103,22 @@ def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
 
         chosen = choose(device, gpu)
         if chosen.type == "cpu" and device is None:
-            click.echo(
+            echo(
                 "no GPU here, so nothing to calibrate: on a CPU tensors are counted one by one, as predicted", err=True
             )
             if form == "json":
-                click.echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}, allow_nan=False))
+                echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}, allow_nan=False))
             return
-        found = calibration.calibrate(chosen, lambda line: click.echo(line, err=True))
+        found = calibration.calibrate(chosen, lambda line: echo(line, err=True))
     from ..margins import save
     from ..view_margin import calibration_document, calibration_lines
 
     if form == "json":
-        click.echo(json.dumps(calibration_document(found), indent=2, allow_nan=False))
+        echo(json.dumps(calibration_document(found), indent=2, allow_nan=False))
     else:
-        click.echo("\n".join(calibration_lines(found)))
+        echo("\n".join(calibration_lines(found)))
     try:
         path = save(found)
     except OSError as error:
         fail(3, f"the margin cannot be kept: {error.strerror} ({error.filename})", "set SPECC_CACHE to another folder")
-    click.echo(f"wrote {path}", err=True)
+    echo(f"wrote {path}", err=True)

@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from ..diagnostics import SpecError
+from .output import Program, echo, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="specc")
 def main() -> None:
     """Compile and run supervised local learning described in YAML."""
@@ -56,7 +57,7 @@ def load(path: Path, overrides: list[str]) -> Spec:
     try:
         return load_spec(path, overrides)
     except OSError as error:
-        fail(2, f"cannot read {path}: {error.strerror}")
+        fail(2, cannot_read(path, error))
 
 
 def compile_shown(spec: Spec) -> Plan:
@@ -82,6 +83,7 @@ def errors_shown(form: str = "human") -> Iterator[None]:
 @contextmanager
 def failures_shown() -> Iterator[None]:
     """What ended a run, and what to type next."""
+    check_runtime()
     from runtime.errors import BudgetExceeded, RunError
 
     try:
@@ -94,9 +96,28 @@ def failures_shown() -> Iterator[None]:
         fail(error.exit_code, str(error), *error.help)
 
 
+def check_runtime() -> None:
+    """See that `runtime` is the package beside this one: a file of that name in the user's folder comes first."""
+    from importlib.util import find_spec
+
+    own = Path(__file__).parents[2] / "runtime" / "__init__.py"
+    found = find_spec("runtime")
+    where = found.origin or next(iter(found.submodule_search_locations or ()), "") if found else None
+    if where is None:
+        fail(3, f"specc's package `runtime` is missing from {own.parents[1]}", "install specc anew")
+    if not own.exists() or not Path(where).exists() or not own.samefile(where):
+        fail(3, f"{where} hides specc's own package `runtime`",
+             "rename it, take its folder out of PYTHONPATH, or call `specc` from another folder")  # fmt: skip
+
+
+def cannot_read(path: str | Path, error: OSError) -> str:
+    """Why a spec is not read."""
+    return f"cannot read {path}: {error.strerror}"
+
+
 def fail(code: int, message: str, *help: str) -> NoReturn:
     """Say what is wrong and end the command."""
-    click.echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
+    echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
     sys.exit(code)
 
 
@@ -107,7 +128,7 @@ def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) 
 
     stream = sys.stdout if to_stdout else sys.stderr
     text = render(sort(diagnostics), sources, form, color=stream.isatty() and not os.environ.get("NO_COLOR"))
-    click.echo(text.rstrip("\n"), err=not to_stdout)
+    write(text.rstrip("\n"), err=not to_stdout)
 
 
 def console(*, stderr: bool) -> Console:

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from ..diagnostics import Diagnostic
-from .shared import fail, main, show
+from ..files import exists
+from .output import echo
+from .shared import cannot_read, fail, main, show
 
 FORMATS = ("human", "concise", "json", "github", "sarif")
 
@@ -19,35 +21,34 @@ FORMATS = ("human", "concise", "json", "github", "sarif")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="human", help="How diagnostics are printed.")
 def validate(specs: tuple[str, ...], form: str) -> None:
     """Check specs and report everything that is wrong with them."""
+    from ..check import check
+
     files, overrides = [s for s in specs if not _is_override(s)], [s for s in specs if _is_override(s)]
     if not files:
         raise click.UsageError("no spec file given")
     found: list[Diagnostic] = []
     sources: dict[str, str] = {}
+    unread: list[str] = []
     for file in files:
-        diagnostics, texts = _check(Path(file), overrides)
-        found += diagnostics
-        sources |= texts
-        if form == "human" and not any(d.is_error for d in diagnostics):
-            click.echo(f"{file}: ok")
+        try:
+            report = check(file, overrides)
+        except OSError as error:
+            unread.append(cannot_read(file, error))
+            continue
+        found += report.diagnostics
+        sources |= report.sources
+        if form == "human" and not any(d.is_error for d in report.diagnostics):
+            echo(f"{file}: ok")
     if found or form in ("json", "sarif"):
         show(found, sources, form, to_stdout=form != "human")
+    if unread:
+        fail(2, "\nerror: ".join(unread))
     sys.exit(any(d.is_error for d in found))
 
 
 def _is_override(word: str) -> bool:
     """Whether a word of the command line is ``key.path=value`` and not a file."""
-    return "=" in word and not Path(word).exists()
-
-
-def _check(path: Path, overrides: list[str]) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
-    from ..check import check
-
-    try:
-        report = check(path, overrides)
-    except OSError as error:
-        fail(2, f"cannot read {path}: {error.strerror}")
-    return report.diagnostics, dict(report.sources)
+    return "=" in word and not exists(word)
 
 
 @main.command()
@@ -55,7 +56,7 @@ def schema() -> None:
     """Print the JSON Schema of the language, for editors."""
     from ..spec.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2, allow_nan=False))
+    echo(json.dumps(json_schema(), indent=2, allow_nan=False))
 
 
 @main.command()
@@ -66,13 +67,13 @@ def explain(code: str | None) -> None:
     from ..codes import CODES
 
     if code is None:
-        click.echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))
+        echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))
         return
     found = pages.find(code)
     if found is None:
         near = "; ".join(f"{name}: {CODES[name].title}" for name in pages.nearest(code))
         fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
-    click.echo(pages.page(found).rstrip())
+    echo(pages.page(found).rstrip())
 
 
 @main.command()
@@ -89,4 +90,4 @@ def init(file: Path) -> None:
         fail(2, f"{file} exists already", "give another name: `specc init OTHER.yaml`")
     except OSError as error:
         fail(2, f"cannot write {file}: {error.strerror}")
-    click.echo(f"wrote {file}; next: specc validate {file}")
+    echo(f"wrote {file}; next: specc validate {file}")

@@ -41,6 +41,11 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+def is_checkout(root: Path = ROOT) -> bool:
+    """Whether there is something to document here: an installed package has neither pages nor specs beside it."""
+    return (root / "docs").is_dir() and (root / "specs" / "quickstart.yaml").is_file()
+
+
 def stale(folder: Path) -> list[str]:
     """The pages in `folder` that differ from what would be written now."""
     return [name for name, page in PAGES.items() if _read(folder / name) != page()]

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from specc.docs import ROOT, stale, write
+from specc.docs import ROOT, is_checkout, stale, write
 
 folder = ROOT / "docs"
+if not is_checkout():
+    print(
+        f"error: the documentation is written in a checkout of specc's repository, and {ROOT} is none", file=sys.stderr
+    )
+    print("  = help: an installed specc says the same: `specc schema`, `specc explain`", file=sys.stderr)
+    sys.exit(2)
 if "--check" in sys.argv[1:]:
     old = stale(folder)
     print("\n".join(f"not current: docs/{name} (run `python -m specc.docs`)" for name in old) or "docs are current")

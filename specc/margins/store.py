@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from .. import files
 from ..cache import directory
 from .calibration import Calibration
 
@@ -60,8 +61,7 @@ def _all() -> Iterator[Calibration]:
 
 def _read(path: Path) -> Calibration | None:
     try:
-        with path.open("rb") as file:
-            return _adapter().validate_json(file.read(_MOST))
+        return _adapter().validate_json(files.read(path, _MOST))
     except (OSError, ValueError):
         return None
 

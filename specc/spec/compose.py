@@ -23,6 +23,7 @@ MAX_REPORTS = 1_000  # nobody reads further
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*(?:\s|#[^\n]*\n)*)*")
 _TAG = re.compile(r"![^\s,\[\]{}]*")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")  # as escapes can make it
 _SHOWN = 10  # a binary file should not answer with thousands of diagnostics
 
 
@@ -186,7 +187,7 @@ class _Composer:
 
     def scalar(self, event: Any) -> None:
         start, end = self.extent(event)
-        text, plain = event.value, not event.style
+        text, plain = self.readable(event.value, start, end), not event.style
         value = scalars.resolve(text) if plain else text
         if plain and not self.expects_key() and (doubt := scalars.doubt(text)):
             self.report(doubt.code, doubt.message, start, end, doubt.label, help=(doubt.help,))
@@ -194,6 +195,15 @@ class _Composer:
         node = Scalar(start, end, 1, 0, value, text, plain)
         self.name(event, node)
         self.add(node)
+
+    def readable(self, text: str, start: int, end: int) -> str:
+        """The text without what an escape like `"\\ud800"` puts into it and no file, terminal or encoding takes."""
+        found = _NO_TEXT.search(text)
+        if found is None:
+            return text
+        label, help = f"contains U+{ord(found[0]):04X}", ("delete the escape",)
+        self.report("SPC019", f"control character U+{ord(found[0]):04X}", start, end, label, help=help)
+        return _NO_TEXT.sub("\ufffd", text)
 
     def alias(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -11,10 +12,13 @@ from typing import Any, Literal, get_origin
 from pydantic.fields import FieldInfo
 
 from specc.diagnostics import Diagnostic, Label, Span, suggest
-from specc.spec.lookup import is_config, kinds_at
+from specc.spec.lookup import is_config, keys_of, kinds_at
+from specc.spec.models import SpecModel
 from specc.spec.source import Path, Tree, below, decode, parse_bytes, read_bytes
 
 KEY = "extends"
+_KEYS = frozenset(keys_of(SpecModel))
+_LINE = re.compile(rf"^[\s{{]*['\"]?({'|'.join(sorted(_KEYS))})['\"]?\s*:", re.M)
 _NO_SPEC = frozenset({"SPC003", "SPC004"})  # an empty text, or one that is no mapping
 
 
@@ -123,6 +127,9 @@ class _Line:
     def add(self, raw: bytes, name: str) -> bool:
         """Put a parent behind its child, if its text can be read to its end."""
         tree, found = parse_bytes(raw, name)
+        if not _is_spec(raw, tree):  # it may be anything, so nothing of it is shown
+            self.found.append(_no_spec(None, self.span()))
+            return False
         self.texts[name] = decode(raw)
         self.found += [_no_spec(each, self.span()) if each.code in _NO_SPEC else each for each in found]
         if tree is not None:
@@ -156,11 +163,18 @@ def _neighbours(folder: str) -> list[str]:
         return []
 
 
-def _no_spec(problem: Diagnostic, span: Span) -> Diagnostic:
+def _is_spec(raw: bytes, tree: Tree | None) -> bool:
+    """Whether a file has anything of a spec, be it full of mistakes; an empty one may become one."""
+    if tree is not None:
+        return not tree.data or any(key in _KEYS for key in tree.data)
+    return not raw.strip() or _LINE.search(decode(raw)) is not None
+
+
+def _no_spec(problem: Diagnostic | None, span: Span) -> Diagnostic:
     """What is wrong with a text as a whole, told to the one who extends it."""
-    secondary = (Label(problem.span, problem.label or "nothing in it"),) if problem.span else ()
+    secondary = (Label(problem.span, problem.label or "nothing in it"),) if problem and problem.span else ()
     help = ("only a spec can be extended: `key: value` lines",)
-    message = f"the parent is no spec: {problem.message}"
+    message = f"the parent is no spec: {problem.message if problem else 'it has none of the keys of one'}"
     return Diagnostic("SPC028", message, span, "extended here", secondary=secondary, help=help)
 
 

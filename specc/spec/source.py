@@ -6,10 +6,9 @@ import codecs
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import Any
 
-from specc import codes
+from specc import codes, files
 from specc.diagnostics import Diagnostic, Span, sort
 from specc.spec import compose as nodes
 from specc.spec.compose import Locator, compose
@@ -60,8 +59,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Tree | None, list[Diagnostic]]:
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The file, or as much of it as is needed to see that it is too large."""
-    with FilePath(path).open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    return files.read(path, MAX_BYTES + 1)
 
 
 def decode(raw: bytes) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ... import files
 from ...cache import directory
 from ..graph import BackboneGraph
 from ..ops import Shape
@@ -46,7 +47,7 @@ def load(key: Key) -> BackboneGraph | None:
     from ...serial import from_plain
 
     try:
-        document = json.loads(key.path.read_text(encoding="utf-8"))
+        document = json.loads(files.read(key.path))
         return from_plain(BackboneGraph, document["graph"]) if document["key"] == _plain(key) else None
     except Exception:  # whatever is wrong with the file, the model can be traced again
         return None

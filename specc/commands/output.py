@@ -1,0 +1,92 @@
+"""What commands write: text that any terminal can show, whatever stands in specs, names of files and arguments."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ..render import printable
+
+PLAIN = "specc.plain"  # the name of the error handler
+_ASCII = str.maketrans({
+    "×": "x", "·": "*", "−": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "√": "sqrt ",
+    "█": "#", "━": "-", "─": "-", "│": "|", "╸": "-", "╺": "-",
+})  # fmt: skip
+
+
+def plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The error handler of output streams: what an encoding has no character for is written in ASCII.
+
+    >>> "3×32×32 é 層".encode("ascii", "specc.plain")
+    b'3x32x32 e ?'
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_ASCII)
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return folded or "?" * (error.end - error.start), error.end
+
+
+codecs.register_error(PLAIN, plain)
+
+
+def make_writable() -> None:
+    """Let the standard streams take any text, also under LANG=C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=PLAIN)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Write lines without anything that drives a terminal; for text with colours of our own there is `write`."""
+    write(clean(text), err=err)
+
+
+def write(text: str, *, err: bool = False) -> None:
+    """Write lines as they are; click by itself would send UTF-8 to a stream that asks for ASCII."""
+    click.echo(text, file=sys.stderr if err else sys.stdout)
+
+
+def clean(text: str) -> str:
+    """The lines of a text, printable."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+class Program(click.Group):
+    """The command group: its streams take any text, and what it says of a wrong command line is printable."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line."""
+        make_writable()
+        return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the group's own options."""
+        with _printable_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _printable_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(_for_stderr(error), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(_for_stderr(error)) from error
+
+
+def _for_stderr(error: click.ClickException) -> str:
+    encoding = sys.stderr.encoding or "ascii"
+    return clean(error.format_message()).encode(encoding, PLAIN).decode(encoding)

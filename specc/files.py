@@ -1,0 +1,52 @@
+"""Reading files: regular ones only, so that nothing waits for a pipe, drains a device or starts one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+AnyPath = str | os.PathLike[str]
+
+
+def open_regular(path: AnyPath) -> BinaryIO:
+    """The file, open for reading; `OSError` where it is no regular file, or where no file can have such a name."""
+    try:
+        _check(os.stat(path), path)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except ValueError as error:  # a NUL, or a character that names cannot be encoded with
+        raise OSError(errno.EINVAL, "no file can have such a name", os.fspath(path)) from error
+    try:
+        _check(os.fstat(descriptor), path)  # it may have been replaced in between
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check(found: os.stat_result, path: AnyPath) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+
+
+def read(path: AnyPath, most: int = -1) -> bytes:
+    """What a regular file holds, or the first `most` bytes of it."""
+    with open_regular(path) as file:
+        return file.read(most)
+
+
+def read_text(path: AnyPath) -> str:
+    """What a regular file holds, as UTF-8."""
+    return read(path).decode("utf-8")
+
+
+def exists(path: AnyPath) -> bool:
+    """Whether there is something of this name; false for what cannot be a name."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
