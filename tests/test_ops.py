@@ -97,8 +97,50 @@ def patch_embeds(draw: st.DrawFn) -> Case:
 
 @st.composite
 def attentions(draw: st.DrawFn) -> Case:
-    heads = draw(small)
-    return ops.Attention(heads, draw(either)), ((draw(sides), heads * draw(small)),)
+    heads, windows = draw(small), draw(st.integers(1, 3))
+    return ops.Attention(heads, draw(either), windows), ((windows * draw(small), heads * draw(small)),)
+
+
+@st.composite
+def transposed_convs(draw: st.DrawFn) -> Case:
+    groups, k = draw(st.integers(1, 2)), draw(st.tuples(small, small))
+    stride = draw(st.tuples(small, small))
+    more = (draw(st.integers(0, stride[0] - 1)), draw(st.integers(0, stride[1] - 1)))
+    pad = (draw(st.integers(0, (k[0] - 1) // 2)), draw(st.integers(0, (k[1] - 1) // 2)))
+    op = ops.ConvTranspose(groups * draw(small), k, stride, pad, more, groups, draw(either))
+    return op, ((groups * draw(small), draw(small), draw(small)),)
+
+
+@st.composite
+def reshapes(draw: st.DrawFn) -> Case:
+    shape = draw(anything)
+    n = math.prod(shape)
+    first = draw(st.sampled_from([d for d in range(1, n + 1) if n % d == 0]))
+    return ops.Reshape(draw(st.sampled_from([(n,), (first, n // first), (1, first, n // first)]))), (shape,)
+
+
+@st.composite
+def windowed(draw: st.DrawFn, kind: type[ops.WindowPartition | ops.WindowReverse]) -> Case:
+    c, (kh, kw), (rows, columns) = draw(small), draw(st.tuples(small, small)), draw(st.tuples(small, small))
+    if kind is ops.WindowPartition:
+        return kind((kh, kw)), ((c, kh * rows, kw * columns),)
+    return ops.WindowReverse((kh, kw), (kh * rows, kw * columns)), ((kh * rows * kw * columns, c),)
+
+
+@st.composite
+def cuts(draw: st.DrawFn) -> Case:
+    shape = draw(anything)
+    axis = draw(st.integers(0, len(shape) - 1))
+    if draw(either):
+        start = draw(st.integers(0, shape[axis] - 1))
+        return ops.Slice(draw(st.integers(start + 1, shape[axis])), start, axis), (shape,)
+    into = draw(st.integers(1, 3))
+    longer = (*shape[:axis], into * shape[axis], *shape[axis + 1 :])
+    return ops.Split(into, draw(st.integers(0, into - 1)), axis), (longer,)
+
+
+def prelu_shapes(op: ops.Prelu) -> st.SearchStrategy[Shape]:
+    return anything if op.slopes == "one" else st.one_of(vectors, maps)
 
 
 def on(op: Op | st.SearchStrategy[Op], shapes: st.SearchStrategy[Shape], count: int = 1) -> st.SearchStrategy[Case]:
@@ -130,7 +172,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "flatten": on(ops.Flatten(), anything),
     "to_tokens": on(ops.ToTokens(), maps),
     "to_map": foldings(),
-    "resize": on(st.builds(ops.Resize, size, either), maps),
+    "resize": on(st.builds(ops.Resize, size, either, st.sampled_from(["bilinear", "nearest"])), maps),
     "add": st.integers(2, 4).flatmap(lambda n: on(ops.Add(), anything, n)),
     "mul": products(),
     "concat": concats(),
@@ -143,6 +185,33 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "position_embedding": on(ops.PositionEmbedding(), tokens),
     "select_token": tokens.flatmap(lambda s: on(st.builds(ops.SelectToken, st.integers(0, s[0] - 1)), st.just(s))),
     "attention": attentions(),
+    "conv_transpose": transposed_convs(),
+    "rms_norm": on(ops.RmsNorm(), anything),
+    "prelu": st.builds(ops.Prelu, st.sampled_from(["one", "channels"])).flatmap(
+        lambda op: on(op, prelu_shapes(op))
+    ),
+    "scale": on(st.builds(ops.Scale, st.sampled_from([-1.0, 0.5])), anything),
+    "reshape": reshapes(),
+    "transpose": on(ops.Transpose(), tokens),
+    "permute": anything.flatmap(
+        lambda s: on(st.permutations(range(len(s))).map(lambda axes: ops.Permute(tuple(axes))), st.just(s))
+    ),
+    "channel_shuffle": st.tuples(small, maps).map(lambda d: (ops.ChannelShuffle(d[0]), ((d[0] * d[1][0], *d[1][1:]),))),
+    "space_to_depth": st.tuples(small, small, small, small).map(
+        lambda d: (ops.SpaceToDepth(d[0]), ((d[1], d[0] * d[2], d[0] * d[3]),))
+    ),
+    "depth_to_space": st.tuples(small, maps).map(
+        lambda d: (ops.DepthToSpace(d[0]), ((d[0] ** 2 * d[1][0], *d[1][1:]),))
+    ),
+    "window_partition": windowed(ops.WindowPartition),
+    "window_reverse": windowed(ops.WindowReverse),
+    "roll": on(st.builds(ops.Roll, st.one_of(st.integers(-12, 12), st.tuples(small, small))), maps),
+    "slice": cuts().filter(lambda case: isinstance(case[0], ops.Slice)),
+    "split": cuts().filter(lambda case: isinstance(case[0], ops.Split)),
+    "embedding": on(
+        st.builds(ops.Embedding, small, st.integers(2, 9)),
+        st.one_of(vectors, st.tuples(st.just(1), sides, sides)),
+    ),
 }  # fmt: skip
 
 each_op = pytest.mark.parametrize("name", OPS)
@@ -230,7 +299,9 @@ VOCABULARY: list[Op] = [
     ops.Relu(), ops.Gelu(), ops.MaxPool(), ops.AvgPool(3, 2, 1, ceil=True), ops.AdaptiveAvgPool(3),
     ops.SqueezeExcite(2), ops.LayerScale(), ops.Resize(4), ops.PatchEmbed(4, k=2), ops.ToTokens(), ops.Attention(2),
     ops.ClassToken(), ops.PositionEmbedding(), ops.Dropout(), ops.DropPath(), ops.Add(), ops.Mul(), ops.Concat(),
-    ops.ToMap(), ops.Linear(4), ops.SelectToken(), ops.GlobalAvgPool(), ops.Flatten(), ops.Softmax(),
+    ops.ToMap(), ops.Linear(4), ops.SelectToken(), ops.RmsNorm(), ops.Prelu(), ops.Roll(1), ops.ChannelShuffle(),
+    ops.WindowPartition(2), ops.SpaceToDepth(), ops.ConvTranspose(4), ops.Transpose(), ops.Split(), ops.Slice(1),
+    ops.Attention(2, windows=4), ops.GlobalAvgPool(), ops.Flatten(), ops.Softmax(),
 ]  # fmt: skip
 
 
@@ -325,7 +396,7 @@ def counted(op: Op, shape: Shape) -> int:
 
 
 @fuzz
-@given(case=st.one_of(convs(), patch_embeds(), CASES["linear"]))
+@given(case=st.one_of(convs(), patch_embeds(), CASES["linear"], transposed_convs()))
 def test_flops_of_products_are_what_torch_counts(case: Case) -> None:
     op, (shape,) = case
     output = op.output(shape)
@@ -339,7 +410,7 @@ def test_flops_of_attention_are_what_torch_counts(case: Case) -> None:
     op, (shape,) = case
     assert isinstance(op, ops.Attention)
     t, d = shape
-    assert op.flops((shape,), shape) == counted(op, shape) + 5 * op.heads * t * t + 4 * t * d * op.bias
+    assert op.flops((shape,), shape) == counted(op, shape) + 5 * op.heads * t * (t // op.windows) + 4 * t * d * op.bias
 
 
 # The same numbers as torch's and torchvision's own modules

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import activation, basis, convolution, merging, opaque, pooling, scaling, shaping, tokens  # noqa: F401
+from . import (  # noqa: F401
+    activation,
+    basis,
+    convolution,
+    cutting,
+    merging,
+    opaque,
+    pooling,
+    rearranging,
+    scaling,
+    shaping,
+    tokens,
+)
 from .normalization import BatchNorm
 from .registry import BUILDERS, Builder, Call, builder
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from specc.backbone import ops
 from specc.backbone.ops import Shape
 
-from .registry import BUILDERS, builder
+from .registry import BUILDERS, Call, builder
 
 BUILDERS.update(
     relu6=lambda op, shapes: nn.ReLU6(),
@@ -38,6 +39,18 @@ def relu(op: ops.Relu, shapes: tuple[Shape, ...]) -> nn.Module:
 def leaky_relu(op: ops.LeakyRelu, shapes: tuple[Shape, ...]) -> nn.Module:
     """x where it is positive, slope · x elsewhere."""
     return nn.LeakyReLU(op.slope)
+
+
+@builder
+def prelu(op: ops.Prelu, shapes: tuple[Shape, ...]) -> nn.Module:
+    """x where it is positive, a learnt slope · x elsewhere."""
+    return nn.PReLU(op.parameters(*shapes)["weight"][0], op.init)
+
+
+@builder
+def scale(op: ops.Scale, shapes: tuple[Shape, ...]) -> nn.Module:
+    """A fixed factor."""
+    return Call(lambda x: torch.mul(x, op.by))
 
 
 @builder

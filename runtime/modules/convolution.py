@@ -6,6 +6,7 @@ from torch import nn
 
 from specc.backbone import ops
 from specc.backbone.ops import Shape
+from specc.backbone.ops.sliding import pair
 
 from .registry import builder
 
@@ -15,6 +16,13 @@ def conv(op: ops.Conv, shapes: tuple[Shape, ...]) -> nn.Module:
     """2-d convolution."""
     w = op.window
     return nn.Conv2d(shapes[0][0], op.out, w.k, w.stride, w.pad, dilation=w.dilation, groups=op.groups, bias=op.bias)
+
+
+@builder
+def conv_transpose(op: ops.ConvTranspose, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Transposed convolution."""
+    k, stride, pad, more = pair(op.k), pair(op.stride), pair(op.pad), pair(op.output_pad)
+    return nn.ConvTranspose2d(shapes[0][0], op.out, k, stride, pad, more, groups=op.groups, bias=op.bias)
 
 
 @builder

@@ -18,6 +18,18 @@ def flatten(op: ops.Flatten, shapes: tuple[Shape, ...]) -> nn.Module:
 
 
 @builder
+def reshape(op: ops.Reshape, shapes: tuple[Shape, ...]) -> nn.Module:
+    """The same numbers as another shape."""
+    return Call(lambda x: x.reshape(x.shape[0], *op.shape))
+
+
+@builder
+def transpose(op: ops.Transpose, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Tokens and channels exchanged."""
+    return Call(lambda x: x.transpose(1, 2))
+
+
+@builder
 def to_tokens(op: ops.ToTokens, shapes: tuple[Shape, ...]) -> nn.Module:
     """Every pixel a token."""
     return Call(lambda x: x.flatten(2).transpose(1, 2))
@@ -34,5 +46,7 @@ def to_map(op: ops.ToMap, shapes: tuple[Shape, ...]) -> nn.Module:
 
 @builder
 def resize(op: ops.Resize, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Bilinear interpolation."""
+    """Interpolation."""
+    if op.mode == "nearest":
+        return Call(lambda x: F.interpolate(x, op.hw, mode="nearest"))
     return Call(lambda x: F.interpolate(x, op.hw, mode="bilinear", align_corners=op.align_corners))

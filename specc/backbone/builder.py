@@ -86,6 +86,16 @@ class LayerBuilder(Builder):
             yield
         self.layers.append(Layer(name, tuple(self.nodes[first:]), path))
 
+    def trained_before(self, values: Sequence[str]) -> str | None:
+        """The last node with parameters that one of the values depends on."""
+        wanted = set(values)
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                if node.parameters:
+                    return node.name
+                wanted.update(node.inputs)
+        return None
+
     def number(self, prefix: str) -> str:
         """``conv``, ``conv1``, ``conv2``, ..."""
         name = super().number(prefix)

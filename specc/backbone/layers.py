@@ -242,6 +242,8 @@ def _expand(b: LayerBuilder, entry: Entry, nodes: list[str]) -> None:
         wanted = "two or more inputs" if arity is None else f"{arity} input" + "s" * (arity != 1)
         raise ShapeError(f"`{entry.op}` takes {wanted}, not {len(nodes)}")
     if isinstance(entry.args, Op):
+        if entry.args.blocks_gradient and (trained := b.trained_before(nodes)):
+            raise ShapeError(f"`{entry.op}` gives no gradient to what it reads, so that `{trained}` would never learn")
         b.add(entry.args, None, nodes)
     else:
         b.last = nodes[0]

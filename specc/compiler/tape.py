@@ -406,7 +406,7 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
     fresh = {name: _gradient(memory, costs, kept, incoming, size, "gradients", width) for name, size in own.items()}
     size = numel(node.in_shapes[0]) * costs.batch
     surplus = [] if wanted or not node.op.answers_all else [memory.new(size * kept.computed, GRADIENT, kept.computed)]
-    memory.drop(*eager)
+    memory.drop(*eager, *([memory.new(costs.batch * node.saved.passing, GRADIENT)] if node.saved.passing else []))
     if node.op.spreads:
         fresh = {name: _fitted(memory, fresh[name], size, width) for name, size in own.items()}
     for i in wanted:

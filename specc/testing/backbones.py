@@ -46,6 +46,9 @@ class Draft:
 def layers(draw: st.DrawFn, image: Shape, classes: int, size: Size = TINY, most: int = 6) -> Document:
     """A `layers:` backbone of chains, skips and branches, that ends in one number a class."""
     draft = Draft(image, size)
+    if image[0] == 1 and numel(image) * 2 <= size.largest and draw(st.integers(0, 7)) == 7:
+        table = {"op": "embedding", "out": 2, "levels": 9}
+        draft.append(table, _shape(table, image))
     for _ in range(draw(st.integers(0, most))):
         draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, draft)
     if len(draft.shape) > 1:

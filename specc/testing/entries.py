@@ -145,6 +145,7 @@ def _adaptive(shape: Shape) -> Iterator[Arguments]:
 def _resize(shape: Shape) -> Iterator[Arguments]:
     yield from ({"size": size} for size in (4, [3, 5]))
     yield {"size": 6, "align_corners": False}
+    yield {"size": 5, "mode": "nearest"}
 
 
 def _group_norm(shape: Shape) -> Iterator[Arguments]:
@@ -153,6 +154,54 @@ def _group_norm(shape: Shape) -> Iterator[Arguments]:
 
 def _heads(shape: Shape) -> list[int]:
     return _divisors(shape[-1])[:2] if len(shape) == 2 else []
+
+
+def _conv_transpose(shape: Shape) -> Iterator[Arguments]:
+    if len(shape) == 3:
+        yield {"out": 4}
+        yield {"out": shape[0], "groups": shape[0], "bias": True}
+        yield {"out": 2, "k": [3, 2], "stride": [1, 2], "pad": [1, 0], "output_pad": [0, 1]}
+
+
+def _reshape(shape: Shape) -> Iterator[Arguments]:
+    if len(shape) > 1:
+        yield {"shape": [1, 1, numel(shape)]}
+        yield {"shape": [numel(shape) // shape[-1], shape[-1]]}
+    yield {"shape": [1, *shape]} if len(shape) < 3 else {"shape": [shape[1], shape[0], shape[2]]}
+
+
+def _permute(shape: Shape) -> Iterator[Arguments]:
+    yield {"axes": list(reversed(range(len(shape))))}
+    if len(shape) == 3:
+        yield {"axes": [0, 2, 1]}
+
+
+def _slice(shape: Shape) -> Iterator[Arguments]:
+    for axis, length in enumerate(shape):
+        if length > 1:
+            yield {"stop": length, "start": 1, "axis": axis}
+
+
+def _split(shape: Shape) -> Iterator[Arguments]:
+    yield from ({"index": 1, "axis": axis} for axis, length in enumerate(shape) if length % 2 == 0)
+
+
+def _window_partition(shape: Shape) -> Iterator[Arguments]:
+    if len(shape) == 3:
+        yield from ({"size": size} for size in (2, [1, shape[2]]))
+
+
+def _window_reverse(shape: Shape) -> Iterator[Arguments]:
+    if len(shape) == 2:
+        yield {"size": 1, "to": [1, shape[0]]}
+        if shape[0] % 4 == 0:
+            yield {"size": 2, "to": [2, shape[0] // 2]}
+
+
+def _attention(shape: Shape) -> Iterator[Arguments]:
+    for heads in _heads(shape):
+        yield {"heads": heads}
+        yield from ({"heads": heads, "windows": windows} for windows in _divisors(shape[0])[1:])
 
 
 def _patch_embed(shape: Shape) -> Iterator[Arguments]:
@@ -198,7 +247,20 @@ OFFERS: dict[str, Any] = {
     "gelu": lambda _: [{}, {"approximate": "tanh"}],
     "squeeze_excite": lambda _: [{"squeeze": 2}, {"squeeze": 3, "activation": "silu", "gate": "hardsigmoid"}],
     "patch_embed": _patch_embed,
-    "attention": lambda shape: [{"heads": heads} for heads in _heads(shape)],
+    "attention": _attention,
+    "conv_transpose": _conv_transpose,
+    "prelu": lambda shape: [{}, *([{"slopes": "channels"}] if len(shape) != 2 else [])],
+    "scale": lambda _: [{"by": -0.5}],
+    "reshape": _reshape,
+    "permute": _permute,
+    "roll": lambda _: [{"shift": 1}, {"shift": [-1, 0]}],
+    "slice": _slice,
+    "split": _split,
+    "space_to_depth": lambda shape: [{}] if _shrinks(shape) else [],
+    "depth_to_space": lambda shape: [{}] if len(shape) == 3 else [],
+    "window_partition": _window_partition,
+    "window_reverse": _window_reverse,
+    "embedding": lambda _: [],  # nothing before it learns: `backbones` puts it first
     "to_map": _to_map,
     "select_token": lambda shape: [{}, {"index": 1}] if len(shape) == 2 else [],
     "conv_bn_relu": _residual,

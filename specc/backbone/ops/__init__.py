@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
+from .activation import (
+    Gelu,
+    Hardsigmoid,
+    Hardswish,
+    LeakyRelu,
+    Prelu,
+    Relu,
+    Relu6,
+    Scale,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
+)
 from .base import INPUT, NOTHING, Op, Order, RangeError, Saved, Shape, ShapeError, channels, numel, show
 from .basis import PeriodicBasis
-from .convolution import Conv, Linear
+from .convolution import Conv, ConvTranspose, Linear
+from .cutting import Slice, Split
 from .merging import Add, Concat, Mul
-from .normalization import BatchNorm, GroupNorm, LayerNorm
+from .normalization import BatchNorm, GroupNorm, LayerNorm, RmsNorm
 from .opaque import Opaque
 from .pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
+from .rearranging import (
+    ChannelShuffle,
+    DepthToSpace,
+    Permute,
+    Roll,
+    SpaceToDepth,
+    WindowPartition,
+    WindowReverse,
+)
 from .scaling import Dropout, DropPath, LayerScale, SqueezeExcite
-from .shaping import Flatten, Resize, ToMap, ToTokens
-from .tokens import Attention, ClassToken, PatchEmbed, PositionEmbedding, SelectToken
+from .shaping import Flatten, Reshape, Resize, ToMap, ToTokens, Transpose
+from .tokens import Attention, ClassToken, Embedding, PatchEmbed, PositionEmbedding, SelectToken
 
 OPS: dict[str, type[Op]] = {
     op.name: op
@@ -25,6 +48,9 @@ OPS: dict[str, type[Op]] = {
         Add, Mul, Concat,
         Dropout, DropPath, LayerScale, SqueezeExcite,
         PatchEmbed, ClassToken, PositionEmbedding, SelectToken, Attention,
+        ConvTranspose, Prelu, Scale, RmsNorm, Embedding,
+        Reshape, Transpose, Slice, Split,
+        Permute, ChannelShuffle, SpaceToDepth, DepthToSpace, WindowPartition, WindowReverse, Roll,
         PeriodicBasis,
     )
 }  # fmt: skip
@@ -41,11 +67,15 @@ __all__ = [
     "Attention",
     "AvgPool",
     "BatchNorm",
+    "ChannelShuffle",
     "ClassToken",
     "Concat",
     "Conv",
+    "ConvTranspose",
+    "DepthToSpace",
     "DropPath",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Gelu",
     "GlobalAvgPool",
@@ -63,22 +93,34 @@ __all__ = [
     "Order",
     "PatchEmbed",
     "PeriodicBasis",
+    "Permute",
     "PositionEmbedding",
+    "Prelu",
     "RangeError",
     "Relu",
     "Relu6",
+    "Reshape",
     "Resize",
+    "RmsNorm",
+    "Roll",
     "Saved",
+    "Scale",
     "SelectToken",
     "Shape",
     "ShapeError",
     "Sigmoid",
     "Silu",
+    "Slice",
     "Softmax",
+    "SpaceToDepth",
+    "Split",
     "SqueezeExcite",
     "Tanh",
     "ToMap",
     "ToTokens",
+    "Transpose",
+    "WindowPartition",
+    "WindowReverse",
     "channels",
     "numel",
     "show",

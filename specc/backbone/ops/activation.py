@@ -5,8 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...schema import NonNegative
-from .base import SAVES_INPUT, SAVES_OUTPUT, Autocast, Op, Order, Saved, Shape, numel
+from ...schema import NonNegative, Real
+from .base import (
+    NOTHING,
+    SAVES_INPUT,
+    SAVES_OUTPUT,
+    Autocast,
+    Op,
+    Order,
+    Saved,
+    Shape,
+    ShapeError,
+    channels,
+    numel,
+    show,
+)
 
 
 class Elementwise(Op):
@@ -56,6 +69,46 @@ class LeakyRelu(Elementwise):
     prefix: ClassVar[str] = "relu"
     aliases: ClassVar[dict[str, str]] = {"negative_slope": "slope", "alpha": "slope"}
     cost: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prelu(Elementwise):
+    """x where it is positive, a learnt slope · x elsewhere: `one` slope for all, or one for each of the `channels`."""
+
+    slopes: Literal["one", "channels"] = "one"
+    init: Real = 0.25
+
+    name: ClassVar[str] = "prelu"
+    prefix: ClassVar[str] = "prelu"
+    autocast: ClassVar[Autocast] = "low"
+    spreads: ClassVar[bool] = True
+    aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
+    cost: ClassVar[int] = 2
+
+    def output(self, *inputs: Shape) -> Shape:
+        if self.slopes == "channels" and len(inputs[0]) == 2:
+            raise ShapeError(
+                f"`prelu` with slopes for channels takes a feature map or a vector, not the tokens {show(inputs[0])}"
+            )
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (channels(inputs[0]) if self.slopes == "channels" else 1,)}
+
+    def initial(self, parameter: str) -> float | None:
+        return self.init
+
+
+@dataclass(frozen=True, slots=True)
+class Scale(Elementwise):
+    """Every number times a fixed one: -1 makes a difference of a sum, and 1 - sigmoid(x) is sigmoid(-x)."""
+
+    by: Real
+
+    name: ClassVar[str] = "scale"
+    prefix: ClassVar[str] = "scale"
+    aliases: ClassVar[dict[str, str]] = {"factor": "by", "value": "by"}
+    keeps: ClassVar[Saved] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

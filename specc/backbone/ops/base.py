@@ -42,6 +42,7 @@ class Saved:
     bytes: int = 0  # further bytes, a sample (masks, int64 indices, fp32 statistics)
     floats: int = 0  # further fp32 numbers, independent of the batch (statistics)
     again: int = 0  # further fp32 numbers where the op is computed again for the backward
+    passing: int = 0  # bytes, a sample, that the backward makes beside the gradients and frees again
     cpu_elements: int | None = None  # what a CPU keeps instead of `bytes`, in numbers of the activation's dtype
 
 
@@ -68,6 +69,7 @@ class Op:
     autocast: ClassVar[Autocast] = "same"  # in mixed precision
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
     answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not
+    blocks_gradient: ClassVar[bool] = False  # the gradient of its input is zero, so that nothing before it learns
     spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
 
     @property

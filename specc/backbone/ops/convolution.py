@@ -59,6 +59,54 @@ class Conv(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class ConvTranspose(Op):
+    """Transposed convolution: every pixel spreads over k×k pixels, `stride` apart; k 2 and stride 2 double the size."""
+
+    out: Width
+    k: Size = 2
+    stride: Size = 2
+    pad: Padding = 0
+    output_pad: Padding = 0  # further rows and columns at the lower and right edge
+    groups: Width = 1
+    bias: bool = False
+
+    name: ClassVar[str] = "conv_transpose"
+    prefix: ClassVar[str] = "conv_transpose"
+    autocast: ClassVar[Autocast] = "low"
+    aliases: ClassVar[dict[str, str]] = {
+        **{key: value for key, value in Conv.aliases.items() if value != "dilation"}, "output_padding": "output_pad",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        c, *sides = need_map(self, inputs[0])
+        if c % self.groups or self.out % self.groups:
+            ends = f"the channels of {show(inputs[0])} and {self.out} output channels"
+            raise ShapeError(f"`conv_transpose` with groups {self.groups} cannot divide {ends}")
+        k, stride, pad, more = pair(self.k), pair(self.stride), pair(self.pad), pair(self.output_pad)
+        if any(extra >= step for extra, step in zip(more, stride, strict=True)):
+            raise ShapeError(f"`conv_transpose` with output_pad {show(more)} needs a larger stride than {show(stride)}")
+        h, w = ((side - 1) * stride[i] - 2 * pad[i] + k[i] + more[i] for i, side in enumerate(sides))
+        if min(h, w) < 1:
+            raise ShapeError(
+                f"`conv_transpose` with k {show(k)} and pad {show(pad)} leaves nothing of {show(inputs[0])}"
+            )
+        return (self.out, h, w)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        weight = {"weight": (inputs[0][0], self.out // self.groups, *pair(self.k))}
+        return weight | ({"bias": (self.out,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return 2 * numel(inputs[0]) * self.out // self.groups * numel(pair(self.k)) + self.bias * numel(output)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return SAVES_INPUT
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
+
+@dataclass(frozen=True, slots=True)
 class Linear(Op):
     """Matrix product over the last axis of a vector or of tokens."""
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ..builder import Builder
 from ..macros import MACROS, Macro
-from . import OPS, Op
+from . import OPS, Op, ShapeError
 from .ranges import adapter
 
 Part = Op | Macro
@@ -28,6 +28,8 @@ class Entry:
     def add_to(self, b: Builder, inputs: Sequence[str] = ()) -> None:
         """Append what it stands for; ops of unnamed macros get a scope of their own."""
         if isinstance(self.args, Op):
+            if self.args.blocks_gradient:
+                raise ShapeError(f"`{self.op}` gives no gradient to what it reads, so that nothing learns from it")
             b.add(self.args, None, inputs)
         elif self.args.prefix:
             with b.scope(b.number(self.args.prefix)):

@@ -107,6 +107,32 @@ class LayerNorm(Normalization):
         return "plain"
 
 
+@dataclass(frozen=True, slots=True)
+class RmsNorm(Op):
+    """The channels of each position divided by the root of their mean square, times a learnt scale (1910.07467)."""
+
+    eps: Positive = 1e-6
+
+    name: ClassVar[str] = "rms_norm"
+    prefix: ClassVar[str] = "rms"
+    autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
+    answers_all: ClassVar[bool] = True
+    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (channels(inputs[0]),)}
+
+    def initial(self, parameter: str) -> float | None:
+        return 1.0
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return 4 * numel(output)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        positions = numel(inputs[0]) // channels(inputs[0])
+        return Saved(inputs=(0,), bytes=4 * positions, passing=4 * positions)  # one over the root, in fp32
+
+
 def no_tokens(op: Op, shape: Shape) -> Shape:
     """The shape of a feature map or a vector, or a `ShapeError` that names the op."""
     if len(shape) == 2:

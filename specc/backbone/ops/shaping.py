@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from ...schema import Border
+from ...schema import Border, Width
 from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
 from .sliding import Size, pair
 
@@ -37,6 +37,52 @@ class Flatten(View):
 
     def gathers(self, order: Order, shape: Shape) -> bool:
         return order != "plain" and len(shape) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(View):
+    """The same numbers in the same order as another shape: `[1, 1, 256]` makes one long row of a 16×16 picture."""
+
+    shape: tuple[Width, ...]
+
+    name: ClassVar[str] = "reshape"
+    prefix: ClassVar[str] = "reshape"
+    aliases: ClassVar[dict[str, str]] = {"size": "shape", "to": "shape"}
+
+    def output(self, *inputs: Shape) -> Shape:
+        if not 1 <= len(self.shape) <= 3:
+            raise ShapeError(f"`reshape` gives a vector, tokens or a feature map, not {len(self.shape)} axes")
+        if numel(self.shape) != numel(inputs[0]):
+            count = f"{numel(inputs[0])} numbers of {show(inputs[0])}"
+            raise ShapeError(f"`reshape` cannot make {show(self.shape)} of the {count}")
+        return self.shape
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return order != "plain" and len(shape) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(View):
+    """Tokens and channels exchanged: (T, D) becomes (D, T), so that a linear layer mixes positions."""
+
+    name: ClassVar[str] = "transpose"
+    prefix: ClassVar[str] = "transpose"
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        return (d, tokens)
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" else "swapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +143,15 @@ class ToMap(Op):
 
 @dataclass(frozen=True, slots=True)
 class Resize(Op):
-    """Bilinear interpolation to a size in pixels, corners aligned as InfoPro's decoders do."""
+    """Interpolation to a size in pixels: `bilinear` (corners aligned as in InfoPro's decoders) or `nearest` pixel."""
 
     size: Size
-    align_corners: bool = True
+    align_corners: bool = True  # of the bilinear one
+    mode: Literal["bilinear", "nearest"] = "bilinear"
 
     name: ClassVar[str] = "resize"
     prefix: ClassVar[str] = "resize"
-    aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size"}
+    aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size", "interpolation": "mode"}
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -115,4 +162,4 @@ class Resize(Op):
         return (need_map(self, inputs[0])[0], *self.hw)
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return 7 * numel(output)
+        return 7 * numel(output) if self.mode == "bilinear" else 0

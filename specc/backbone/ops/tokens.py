@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from ...schema import Border, Width
+from pydantic import Field
+
+from ...schema import WIDEST, Border, Real, Width
 from .base import (
     INPUT,
     SAVES_INPUT,
@@ -108,6 +110,47 @@ class PositionEmbedding(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding(Op):
+    """The pixels of a one-channel map, or the numbers of a vector, as tokens: every value is rounded to the nearest of
+    `levels` steps from `low` to `high` (what lies outside to the first or the last) and looks up that step's learnt
+    vector. 256 levels from -1 to 1 are the bytes of a picture normalised by mean 0.5 and deviation 0.5. The values get
+    no gradient, so it stands before anything that is trained.
+    """
+
+    out: Width
+    levels: Annotated[int, Field(ge=2, le=WIDEST)] = 256
+    low: Real = -1.0
+    high: Real = 1.0
+
+    name: ClassVar[str] = "embedding"
+    prefix: ClassVar[str] = "embedding"
+    blocks_gradient: ClassVar[bool] = True
+    aliases: ClassVar[dict[str, str]] = {
+        "dim": "out", "width": "out", "embedding_dim": "out", "num_embeddings": "levels", "vocabulary": "levels",
+        "rows": "levels", "min": "low", "max": "high",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        if self.low >= self.high:
+            raise ShapeError(f"`embedding` has no values from low {self.low:g} to high {self.high:g}")
+        if len(inputs[0]) == 2 or (len(inputs[0]) == 3 and inputs[0][0] != 1):
+            raise ShapeError(f"`embedding` takes a map of one channel (1×H×W) or a vector, not {show(inputs[0])}")
+        return (numel(inputs[0]), self.out)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (self.levels, self.out)}
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return Saved(bytes=8 * output[0])  # which vector, as int64
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
+
+@dataclass(frozen=True, slots=True)
 class SelectToken(Op):
     """One of the tokens, by default the first: (T, D) becomes (D,)."""
 
@@ -127,10 +170,13 @@ class SelectToken(Op):
 
 @dataclass(frozen=True, slots=True)
 class Attention(Op):
-    """Multi-head self-attention with its input and output projections, as `torch.nn.MultiheadAttention`."""
+    """Multi-head self-attention with its input and output projections, as `torch.nn.MultiheadAttention`; with `windows`
+    the tokens are so many groups, one after the other, and each looks at its own group alone.
+    """
 
     heads: Width
     bias: bool = True
+    windows: Width = 1
 
     name: ClassVar[str] = "attention"
     prefix: ClassVar[str] = "attention"
@@ -143,6 +189,8 @@ class Attention(Op):
         tokens, d = need_tokens(self, inputs[0])
         if d % self.heads:
             raise ShapeError(f"`attention` with heads {self.heads} cannot divide the width of tokens {show(inputs[0])}")
+        if tokens % self.windows:
+            raise ShapeError(f"`attention` cannot divide the tokens {show(inputs[0])} into windows {self.windows}")
         return (tokens, d)
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
@@ -153,8 +201,9 @@ class Attention(Op):
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         tokens, d = output
         projections = 4 * tokens * d * (2 * d + self.bias)
-        softmax = 5 * self.heads * tokens * tokens
-        return projections + softmax + 4 * tokens * tokens * d
+        seen = tokens // self.windows
+        softmax = 5 * self.heads * tokens * seen
+        return projections + softmax + 4 * tokens * seen * d
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         """The input, q, k, v, what the heads return and, for each head and token, the logarithm of its sum in fp32.
