@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 Shape = tuple[int, int, int]
 
@@ -30,7 +31,8 @@ class DatasetInfo:
 
     `shape` is (channels, height, width) in pixels. `mean` and `std` are per channel, for images in 0..1, so
     `normalised * std + mean` is the image again (the target of a reconstruction). They are empty where the spec
-    decides the number of channels.
+    decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
+    batch (and may be of the user's own making), or nowhere, being made up.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DatasetInfo:
     std: tuple[float, ...]
     train_size: int | None
     test_size: int | None
+    kept: Literal["memory", "folder", "made"] = "memory"
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -56,6 +59,7 @@ class DatasetInfo:
         samples: int | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        resplit: bool = False,
     ) -> DatasetInfo:
         """The facts under a spec's options; `DataError` names the option that is missing or wrong.
 
@@ -64,18 +68,33 @@ class DatasetInfo:
         >>> INFO["synthetic"].resolved(image_size=8, channels=1, classes=3, samples=40).test_size
         10
         """
-        channels = self._need("channels", self._agree("channels", len(self.mean) or None, channels))
+        channels = self._channels(channels)
         height, width = (image_size, image_size) if image_size else self._native_size()
-        train_size = self._agree("samples", self.train_size, samples)
+        train_size = self._train_size(samples)
+        if resplit and self.kept != "memory":
+            raise DataError("other", "resplit", f"the data set `{self.name}` cannot be split anew")
         return replace(
             self,
             shape=(channels, height, width),
             classes=self._need("classes", self._agree("classes", self.classes, classes)),
-            mean=_per_channel("mean", mean, channels) or self.mean or (0.5,) * channels,
-            std=_per_channel("std", std, channels) or self.std or (0.5,) * channels,
+            mean=_per_channel("mean", mean, channels) or _fitting(self.mean, channels),
+            std=_per_channel("std", std, channels) or _fitting(self.std, channels),
             train_size=train_size,
             test_size=self.test_size if samples is None or self.test_size else max(1, samples // 4),
         )
+
+    def _channels(self, asked: int | None) -> int:
+        """Images in files are read in colour or, where that is asked for, in grey."""
+        if self.name == "image_folder" and asked == 1:
+            return 1
+        return self._need("channels", self._agree("channels", len(self.mean) or None, asked))
+
+    def _train_size(self, samples: int | None) -> int | None:
+        if self.kept == "made":
+            return self._need("samples", samples)
+        if samples is not None and self.train_size is None:
+            raise DataError("other", "samples", f"the data set `{self.name}` counts its own samples")
+        return self._agree("samples", self.train_size, samples)
 
     def _native_size(self) -> tuple[int, int]:
         return self.shape[1:] if self.shape else (self._need("image_size", None),) * 2
@@ -89,6 +108,11 @@ class DatasetInfo:
         if own is not None and asked not in (None, own):
             raise DataError("other", option, f"the data set `{self.name}` has {own} {option}, not {asked}")
         return asked if own is None else own
+
+
+def _fitting(known: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """The data set's statistics, or those that put [0, 1] into [-1, 1] where they are of other channels."""
+    return known if len(known) == channels else (0.5,) * channels
 
 
 def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
@@ -106,8 +130,8 @@ INFO: dict[str, DatasetInfo] = {
         DatasetInfo("cifar10", (3, 32, 32), 10, _CIFAR_MEAN, _CIFAR_STD, 50_000, 10_000),
         DatasetInfo("svhn", (3, 32, 32), 10, _HALF3, _HALF3, 73_257, 26_032),
         DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
-        DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000),
-        DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None),
-        DatasetInfo("synthetic", None, None, (), (), None, None),
+        DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
+        DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
+        DatasetInfo("synthetic", None, None, (), (), None, None, "made"),
     )
 }

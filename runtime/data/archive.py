@@ -1,37 +1,57 @@
-"""Data sets that come as a few files: torchvision downloads and checks them."""
+"""Data sets that come as a few files: torchvision downloads them, and their checksums are those of the originals."""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runtime.data.config import DataConfig
 from runtime.data.errors import DataError, missing
+from runtime.data.files import described, read_regular
 
 T = TypeVar("T")
 
 
-def read_archive(config: DataConfig, files: Sequence[str], read: Callable[[Path], T]) -> T:
-    """What `read` (a torchvision class, called with the root) gives; `files` are relative to the root.
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The original files of a data set: path from `root` to checksum (MD5, as published), none above `most` bytes."""
 
-    A missing file is noticed here, before torchvision takes seconds to be imported.
-    """
-    paths = [config.folder / name for name in files]
-    if not config.download and not all(path.is_file() for path in paths):
-        raise missing(config.dataset, paths, layout=" and ".join(files), download=True)
-    return guarded(config, lambda: read(config.folder))
+    files: Mapping[str, str]
+    most: int
+    fetch: Callable[[str], Any]
+
+    def read(self, config: DataConfig, parse: Callable[[Callable[[str], bytes]], T]) -> T:
+        """What `parse` makes of a function from a file's name to its verified bytes."""
+        if config.download:
+            guarded(config, lambda: self.fetch(str(config.folder)))
+        absent = [path for name in self.files if not (path := config.folder / name).is_file()]
+        if absent:
+            raise missing(config.dataset, absent, layout=" and ".join(self.files), download=True)
+        return guarded(config, lambda: parse(lambda name: self._content(config.folder, name)))
+
+    def _content(self, folder: Path, name: str) -> bytes:
+        content = read_regular(folder / name, self.most)
+        if not is_original(content, self.files[name]):
+            raise ValueError(f"{folder / name} is not the original file: its checksum is another one")
+        return content
+
+
+def is_original(content: bytes, checksum: str) -> bool:
+    """Whether a file's MD5 is the published one."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == checksum
 
 
 def guarded(config: DataConfig, read: Callable[[], T]) -> T:
     """Call `read`, which downloads or parses files; what goes wrong there becomes a `DataError`."""
     try:
         return read()
-    except (OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
-        raise DataError(
-            f"the data set `{config.dataset}` in {config.folder} cannot be read: {error}", help=[_remedy(config)]
-        ) from error
+    except (OSError, EOFError, MemoryError, RuntimeError, ValueError, zlib.error) as error:
+        what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
+        raise DataError(what, help=[_remedy(config)]) from error
 
 
 def _remedy(config: DataConfig) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.data.errors import DataError
+
 AUGMENTATIONS = ("none", "paper")
 
 
@@ -15,7 +17,7 @@ class DataConfig:
     `augment` is `none` or `paper` (what the papers' code does for this data set). `image_size`, in pixels, resizes to
     a square: data sets held in memory once, when they are read (bilinear, antialiased); image folders while decoding;
     paddings stay the paper's number of pixels. `resplit` merges train and test and splits them anew at the same
-    sizes, by a fixed permutation. `channels` and `samples` are for `synthetic`, `classes` for `synthetic` and
+    sizes, by a fixed permutation. `samples` is for `synthetic`, `channels` and `classes` for `synthetic` and
     `image_folder`. `workers` processes decode the images of folders; data sets held in memory need none.
     """
 
@@ -37,4 +39,7 @@ class DataConfig:
     @property
     def folder(self) -> Path:
         """The absolute path of `root`."""
-        return Path(self.root).expanduser().resolve()
+        try:
+            return Path(self.root).expanduser().resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a link to itself, an unknown user's home, a NUL
+            raise DataError(f"{self.root!r} is no path: {error}", help=["data.root names a folder"]) from error

@@ -16,6 +16,7 @@ Indices = NDArray[np.int64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
+_BLOCK = 32  # bytes that Philox makes of one value of its counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,17 @@ class Draws:
 
     def generator(self, index: int, stream: str) -> np.random.Generator:
         """A generator of its own for one sample, for draws whose number is not known beforehand."""
-        key = np.append(self._key(stream), np.uint64(index))  # Philox takes 128 bits of key
-        return np.random.Generator(np.random.Philox(key=key))
+        return np.random.Generator(np.random.Philox(key=self._philox_key(index, stream)))
+
+    def noise(self, stream: str, first: int, count: int) -> NDArray[np.uint8]:
+        """The random bytes `first` to `first + count` of an endless sequence; those before need not be made."""
+        block, skipped = divmod(first, _BLOCK)
+        bits = np.random.Philox(key=self._philox_key(0, stream), counter=block)
+        words = bits.random_raw(-(-(skipped + count) // 8)).astype("<u8")
+        return words.view(np.uint8)[skipped : skipped + count]
+
+    def _philox_key(self, index: int, stream: str) -> NDArray[np.uint64]:
+        return np.append(self._key(stream), np.uint64(index))  # Philox takes 128 bits of key
 
     def _key(self, stream: str) -> NDArray[np.uint64]:
         # One element, not a scalar: numpy warns of overflow in scalars, and overflow is the point here.

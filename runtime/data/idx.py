@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +15,50 @@ from numpy.typing import NDArray
 from runtime.data.archive import guarded
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
+from runtime.data.files import remark
 from runtime.data.splits import Arrays
+from specc.datasets import INFO
+from specc.files import open_regular
 
 _BYTES = 0x08  # the type code of unsigned bytes, the only type these data sets use
+_MOST = 1_000_000  # images a file: larger than every relative of MNIST, and small enough for any memory (748 MiB)
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array in an IDX file of bytes; the header holds two zeros, the type, the rank and the big-endian sizes."""
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if len(content) < 4 or content[:3] != bytes([0, 0, _BYTES]):
+def read_idx(path: Path, item: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The array in an IDX file of bytes: any number of items of the shape `item`.
+
+    The header holds two zeros, the type, the rank and the big-endian sizes. What it announces is checked before
+    anything else is read, so that no more is unpacked than the data set can have.
+    """
+    with _unpacked(path) as file:
+        shape = _shape(path, file)
+        if shape[1:] != item or len(shape) != 1 + len(item):
+            raise ValueError(f"{path} holds {_show(shape)} bytes, not N{''.join(f'×{size}' for size in item)}")
+        if shape[0] > _MOST:
+            raise ValueError(f"{path} announces {shape[0]:,} items, more than the {_MOST:,} that are read")
+        content = file.read(math.prod(shape) + 1)  # one more than there should be: at the end gzip checks its sum
+    if len(content) != math.prod(shape):
+        wrong = "goes on after its end" if len(content) > math.prod(shape) else "is cut off"
+        raise ValueError(f"{path} {wrong}: {len(content):,} bytes after the header, {math.prod(shape):,} expected")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    with open_regular(path) as file:
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+
+
+def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:
+    start = file.read(4)
+    sizes = file.read(4 * start[3]) if len(start) == 4 else b""
+    if start[:3] != bytes([0, 0, _BYTES]) or not sizes or len(sizes) != 4 * start[3]:
         raise ValueError(f"{path} is not an IDX file of bytes")
-    start = 4 + 4 * content[3]
-    shape = [int(size) for size in np.frombuffer(content[4:start], dtype=">u4")]
-    if len(content) != start + math.prod(shape):
-        raise ValueError(f"{path} is cut off: {len(content)} bytes, {start + math.prod(shape)} expected")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    return tuple(int(size) for size in np.frombuffer(sizes, dtype=">u4"))
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return "×".join(f"{size}" for size in shape[:8])
 
 
 def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, Arrays]:
@@ -37,7 +68,8 @@ def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, 
     folders = [config.folder / torchvision_name / "raw", config.folder / "raw", config.folder]
     found = next((folder for folder in folders if _find(folder, "train-images-idx3-ubyte")), None)
     if found:
-        return guarded(config, lambda: (_half(found, "train"), _half(found, "t10k")))
+        item = INFO[config.dataset].image_size
+        return guarded(config, lambda: (_half(found, "train", item), _half(found, "t10k", item)))
     raise missing(
         config.dataset,
         [folder / "train-images-idx3-ubyte[.gz]" for folder in folders],
@@ -46,8 +78,9 @@ def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, 
     )
 
 
-def _half(folder: Path, half: str) -> Arrays:
-    images, labels = (read_idx(_must_find(folder, f"{half}-{kind}-ubyte")) for kind in ("images-idx3", "labels-idx1"))
+def _half(folder: Path, half: str, item: tuple[int, int]) -> Arrays:
+    images = read_idx(_must_find(folder, f"{half}-images-idx3-ubyte"), item)
+    labels = read_idx(_must_find(folder, f"{half}-labels-idx1-ubyte"), ())
     return Arrays(images[:, None], labels.astype(np.int64))
 
 
@@ -58,7 +91,7 @@ def _find(folder: Path, name: str) -> Path | None:
 def _must_find(folder: Path, name: str) -> Path:
     if path := _find(folder, name):
         return path
-    raise FileNotFoundError(f"{folder / name} and {name}.gz are missing")
+    raise FileNotFoundError(f"{folder / name} and {name}.gz are missing{remark(folder / name)}")
 
 
 def _download(config: DataConfig, torchvision_name: str) -> Any:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError
+from runtime.data.files import described
 from runtime.data.splits import Splits
 from specc.datasets import INFO, DatasetInfo
 
@@ -19,14 +20,19 @@ def open_dataset(config: DataConfig) -> Splits:
     # By name and late: a data set costs the imports of its own libraries only when it is used.
     load: Callable[[DataConfig, DatasetInfo], Splits]
     load = import_module(f"runtime.data.sources.{config.dataset}").load
-    return load(config, _resolved(config))
+    info = _resolved(config)
+    try:
+        return load(config, info)
+    except OSError as error:  # of looking for the files: a name too long, a folder that may not be entered
+        what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
+        raise DataError(what, help=["data.root names a folder that can be entered and read"]) from error
 
 
 def _resolved(config: DataConfig) -> DatasetInfo:
     try:
         return INFO[config.dataset].resolved(
             image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples,
-            mean=config.mean, std=config.std,
+            mean=config.mean, std=config.std, resplit=config.resplit,
         )  # fmt: skip
     except ValueError as error:
         raise DataError(str(error)) from error

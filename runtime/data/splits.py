@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from runtime.data.augment import CropFlip, Pixels
+from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from specc.datasets import DatasetInfo
@@ -41,11 +42,12 @@ class Split(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """A data set, opened."""
+    """A data set, opened; `remarks` are for the user: what of it is not as it should be, and used all the same."""
 
     train: Split
     test: Split
     info: DatasetInfo
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,12 @@ def in_memory(
     config: DataConfig, info: DatasetInfo, train: Arrays, test: Arrays, *, paper: CropFlip, peak: int = 255
 ) -> Splits:
     """The splits of a data set that fits into memory; `paper` is its `augment: paper`."""
+    train, test = (checked(config, info, half, data) for half, data in (("training", train), ("test", test)))
     if config.resplit:
         train, test = _resplit(train, test)
     augmentation = paper if config.augment == "paper" else CropFlip()
     opened = [ArraySplit(info, _resized(half, info), augmentation, peak) for half in (train, test)]
-    return Splits(opened[0], opened[1], info)
+    return Splits(opened[0], opened[1], info, differences(info, len(train.labels), len(test.labels)))
 
 
 def _resplit(train: Arrays, test: Arrays) -> tuple[Arrays, Arrays]:

@@ -102,5 +102,5 @@ def resolve_data(draft: Draft) -> DatasetInfo:
     data = draft.spec.config.data
     return INFO[data.dataset].resolved(
         image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,
-        mean=data.mean, std=data.std,
+        mean=data.mean, std=data.std, resplit=data.resplit,
     )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Whether a data set is what its name says: no image without a label, nothing of another shape, no empty half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from runtime.data.errors import DataError
+from specc.datasets import INFO, DatasetInfo
+
+if TYPE_CHECKING:
+    from runtime.data.config import DataConfig
+    from runtime.data.splits import Arrays
+
+
+def checked(config: DataConfig, info: DatasetInfo, half: str, data: Arrays) -> Arrays:
+    """The `half` of a data set held in memory, as it is; `DataError` says what is wrong with it."""
+    for problem in _problems(info, data):
+        raise DataError(
+            f"the {half} half of `{config.dataset}` in {config.folder} {problem}",
+            help=["put the original files there; images of your own belong into an `image_folder`"],
+        )
+    return data
+
+
+def _problems(info: DatasetInfo, data: Arrays) -> Iterator[str]:
+    images, labels = data.images, data.labels
+    if len(images) != len(labels) or labels.ndim != 1:
+        yield f"has {len(images)} images and {labels.size} labels"
+    if not len(images):
+        yield "has no images"
+    native = INFO[info.name].shape or info.shape
+    if native is not None and images.shape[1:] != native:
+        yield f"has images of {_show(images.shape[1:])}, which should be {_show(native)}"
+    assert info.classes is not None  # `resolved` saw to it
+    if (wrong := np.flatnonzero((labels < 0) | (labels >= info.classes))).size:
+        yield f"has the label {labels[wrong[0]]} at image {wrong[0]}: labels are 0 to {info.classes - 1}"
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    channels, *size = shape
+    return f"{'×'.join(map(str, size))} pixels with {channels} channel{'s' * (channels != 1)}"
+
+
+def differences(info: DatasetInfo, train: int, test: int) -> tuple[str, ...]:
+    """A remark for each half that has another number of images than the data set is known to have."""
+    known = INFO[info.name]
+    return tuple(
+        f"{info.name} has {found:,} {half} images here, not {size:,}"
+        for half, found, size in (("training", train, known.train_size), ("test", test, known.test_size))
+        if size not in (None, found)
+    )

@@ -1,0 +1,115 @@
+"""From an image file to the pixels that a network sees; a file that gives none is named, with what to do."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from runtime.data.draws import Draws
+from runtime.data.errors import DataError
+from runtime.data.files import described
+from specc.files import open_regular
+
+# torchvision's RandomResizedCrop: area as a fraction of the image, aspect ratio, attempts before the centre is taken
+_AREA, _RATIO, _ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
+_EVAL_MARGIN = 256 / 224  # evaluation resizes the short side to so much more than it then crops
+_THIN = 16  # times as long as wide: what lies further out never gets into the centre, whatever is resized
+_MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
+
+
+def decode(path: str, channels: int) -> Any:
+    """The image in a file, in 8 bits a channel, grey or in colour; `DataError` where there is none."""
+    try:
+        with open_regular(path) as file:
+            return _decoded(file, channels)
+    except FileNotFoundError as error:
+        help = ["put it back, or start a new run: a run looks up its images once, when it starts"]
+        raise DataError(f"{path} is no longer there", help=help) from error
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read: {error.strerror}", help=["make the file readable"]) from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
+        raise DataError(f"{path} cannot be decoded: {_cause(error)}", help=["replace or remove the file"]) from error
+
+
+def _cause(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no image of a format that Pillow reads"
+    return (error.strerror if isinstance(error, OSError) else "") or described(error)
+
+
+def _decoded(file: BinaryIO, channels: int) -> Any:
+    from PIL import Image
+
+    if not os.fstat(file.fileno()).st_size:
+        raise ValueError("the file is empty")
+    with warnings.catch_warnings():
+        # Pillow warns of large images and refuses what is twice as large, 178 million pixels: that is bound enough.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(file) as image:
+            return _eight_bits(image).convert(_MODES[channels])
+
+
+def _eight_bits(image: Any) -> Any:
+    """Pillow cuts off what is over 255; the high byte is what it takes of 16-bit colour."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
+        return Image.fromarray((np.asarray(image) >> (_bits(image) - 8)).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are 32-bit numbers, and nothing says which of them is white")
+    return image
+
+
+def _bits(image: Any) -> int:
+    """The bits of a grey pixel; TIFF may have 12."""
+    bits_per_sample = 258
+    return int(image.tag_v2[bits_per_sample][0]) if bits_per_sample in getattr(image, "tag_v2", ()) else 16
+
+
+def centre_crop(image: Any, size: int) -> Any:
+    """The square in the middle, as torchvision's Resize and CenterCrop give it."""
+    from torchvision.transforms import functional
+
+    resized = functional.resize(_without_ends(image), round(size * _EVAL_MARGIN))
+    return functional.center_crop(resized, [size, size])
+
+
+def _without_ends(image: Any) -> Any:
+    """The middle of a very thin image; resized as a whole, 1 pixel by 65,535 would be gigabytes."""
+    width, height = image.size
+    wide, high = min(width, _THIN * height), min(height, _THIN * width)
+    left, top = (width - wide) // 2, (height - high) // 2
+    return image if (wide, high) == image.size else image.crop((left, top, left + wide, top + high))
+
+
+def random_crop(image: Any, size: int, draws: Draws, index: int) -> Any:
+    """RandomResizedCrop and RandomHorizontalFlip, drawn for this sample and epoch."""
+    from torchvision.transforms import functional
+
+    generator = draws.generator(index, "crop")
+    cropped = functional.resized_crop(image, *random_box(image.width, image.height, generator), [size, size])
+    return functional.hflip(cropped) if generator.integers(2) else cropped
+
+
+def random_box(width: int, height: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, left, height and width in pixels of a crop of random area and aspect ratio."""
+    for _ in range(_ATTEMPTS):
+        area = width * height * generator.uniform(*_AREA)
+        ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            return int(generator.integers(height - high + 1)), int(generator.integers(width - wide + 1)), high, wide
+    return _central_box(width, height)
+
+
+def _central_box(width: int, height: int) -> tuple[int, int, int, int]:
+    """The largest central crop whose aspect ratio is allowed."""
+    wide = min(width, round(height * _RATIO[1]))
+    high = min(height, round(width / _RATIO[0]))
+    return (height - high) // 2, (width - wide) // 2, high, wide

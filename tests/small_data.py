@@ -1,0 +1,90 @@
+"""Every data set that lies on a disk, with a handful of images, as files by name; and ways to put them down."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from runtime.data import DataConfig
+
+Files = dict[str, bytes]
+OPTIONS: dict[str, dict[str, int]] = {"image_folder": {"image_size": 8, "classes": 2}}
+
+
+def config(dataset: str, root: Path, **options: object) -> DataConfig:
+    return DataConfig(dataset, root=str(root), **(OPTIONS.get(dataset, {}) | options))  # type: ignore[arg-type]
+
+
+def put(root: Path, files: Mapping[str, bytes]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def png(array: np.ndarray) -> bytes:
+    return encoded(Image.fromarray(array), "PNG")
+
+
+def encoded(image: Image.Image, form: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form)
+    return file.getvalue()
+
+
+@cache
+def mnist(train: int = 6, test: int = 3, size: tuple[int, int] = (28, 28), suffix: str = "") -> Files:
+    files = {}
+    for half, count in (("train", train), ("t10k", test)):
+        files[f"{half}-images-idx3-ubyte"] = idx(pixels(count, *size))
+        files[f"{half}-labels-idx1-ubyte"] = idx(np.arange(count, dtype=np.uint8) % 10)
+    return {name + suffix: gzip.compress(content) if suffix else content for name, content in files.items()}
+
+
+@cache
+def cifar10() -> Files:
+    batch = pickle.dumps({"data": pixels(2, 3072), "labels": [0, 9]})
+    return {f"cifar-10-batches-py/{name}": batch for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]}
+
+
+@cache
+def svhn() -> Files:
+    from scipy.io import savemat
+
+    file = io.BytesIO()
+    savemat(file, {"X": pixels(32, 32, 3, 3), "y": np.array([[1], [10], [3]], dtype=np.uint8)}, do_compression=True)
+    return {f"{half}_32x32.mat": file.getvalue() for half in ("train", "test")}
+
+
+@cache
+def stl10() -> Files:
+    parts = {"X": pixels(2, 3, 96, 96).tobytes(), "y": bytes([1, 10])}
+    return {f"stl10_binary/{half}_{part}.bin": parts[part] for half in ("train", "test") for part in parts}
+
+
+@cache
+def image_folder() -> Files:
+    forms = {"0.png": "PNG", "1.jpg": "JPEG"}
+    image = Image.fromarray(pixels(12, 10, 3))
+    return {
+        f"{half}/{name}/{file}": encoded(image, form)
+        for half in ("train", "val")
+        for name in ("cat", "dog")
+        for file, form in forms.items()
+    }
