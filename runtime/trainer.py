@@ -203,12 +203,13 @@ class Trainer:
             yield from self._stopping(self.train_data.epoch(self.epoch, self.step))
 
     def _stopping(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches; before each of them is a moment to stop."""
+        """The batches; before and after each of them is a moment to stop."""
         try:
             for batch in batches:
                 self.interruption.grant()
                 yield batch
                 del batch
+                self.interruption.grant()  # and not wait for the next one
         except RuntimeError:
             self.interruption.grant()  # workers that decode images hear a signal too, and are gone then
             raise

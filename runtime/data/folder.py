@@ -19,6 +19,7 @@ from runtime.data.errors import DataError, missing
 from runtime.data.files import described
 from runtime.data.scan import LAYOUT, left_out, scan
 from runtime.data.splits import Batch, Splits
+from runtime.data.workers import take_no_part
 from specc.datasets import DatasetInfo
 
 _TEST_NAMES = ("val", "test")
@@ -46,6 +47,7 @@ class FolderSplit:
             num_workers=self.workers,
             collate_fn=_collated,
             generator=torch.Generator(),  # its own, or it would take a draw from the global one every epoch
+            worker_init_fn=take_no_part,
         )
         for batch in self._loaded(loader):
             if isinstance(batch, DataError):

@@ -1,0 +1,258 @@
+"""How a run ends before its time: what it says, what it leaves behind, and that the next one goes on from there."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from runtime import checkpoint
+from runtime.data.splits import Batch
+from runtime.errors import Interrupted, RunError
+from runtime.trainer import Trainer
+
+from .test_resume import STEPS, Watcher, plan_of, resumed, rows, stopped, trainer_of
+from .test_runtime import assert_same, tensors
+
+
+def summary(folder: Path) -> Any:
+    """As a reader that knows no `NaN` reads it."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
+
+
+def after(trainer: Trainer, epoch: int, steps: int, do: Callable[[], None]) -> Trainer:
+    """Do something when so many steps of an epoch are done."""
+    trainer.progress = Watcher(lambda done: do() if (trainer.epoch, done) == (epoch, steps) else None)
+    return trainer
+
+
+def ended(trainer: Trainer) -> RunError:
+    with pytest.raises(RunError) as caught:
+        trainer.train()
+    return caught.value
+
+
+def assert_goes_on(folder: Path, whole: Path) -> None:
+    """Resumed, it ends as the run that was never ended."""
+    plan = plan_of("SGD")
+    before = trainer_of(plan, whole)
+    before.train()
+    trainer = resumed(plan, folder)
+    trainer.train()
+    assert_same(tensors(trainer.session), tensors(before.session))
+    assert rows(folder) == rows(whole)
+    assert summary(folder)["status"] == "completed"
+
+
+# ---------------------------------------------------------------------------------------------- signals
+
+
+def test_a_machine_that_is_taken_away_leaves_a_checkpoint(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path / "run")
+
+    def terminate() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # some clusters send two
+
+    ending = ended(after(trainer, 1, 2, terminate))
+    assert isinstance(ending, Interrupted)
+    assert ending.exit_code == 143
+    assert str(ending) == "interrupted in epoch 2; checkpoint saved"
+    assert ending.help == (f"continue with: specc resume {tmp_path / 'run'}",)
+    assert summary(tmp_path / "run")["status"] == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+def test_ctrl_c_has_its_own_exit_code(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    assert ended(after(trainer, 0, 1, lambda: signal.raise_signal(signal.SIGINT))).exit_code == 130
+
+
+def test_who_stops_twice_while_the_checkpoint_is_saved_keeps_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = stopping = trainer_of(plan_of("SGD"), tmp_path / "run")
+
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(checkpoint, "optimizer_tensors", lambda session: signal.raise_signal(signal.SIGINT))
+
+    ending = ended(after(trainer, 1, 2, interrupt))
+    monkeypatch.undo()
+    assert stopping.interruption.wanted == signal.SIGINT
+    assert str(ending) == "interrupted in epoch 2; the last checkpoint stands, of the end of epoch 1"
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+def test_who_stops_twice_before_there_is_a_checkpoint_is_told_so(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+
+    def insist() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    assert str(ended(after(trainer, 0, 2, insist))) == "interrupted in epoch 1; no checkpoint was saved yet"
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As a shell does for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        trainer = trainer_of(plan_of("SGD"), tmp_path)
+        after(trainer, 0, 1, lambda: signal.raise_signal(signal.SIGINT)).train()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert summary(tmp_path)["status"] == "completed"
+
+
+@pytest.mark.parametrize("signalled", [True, False])
+def test_workers_that_are_gone_with_the_signal_do_not_spoil_the_checkpoint(signalled: bool, tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    batches = trainer.train_data.epoch
+
+    def dying(epoch: int, start: int = 0) -> Iterator[Batch]:
+        yield next(batches(epoch, start))
+        trainer.interruption.wanted = signal.SIGTERM if signalled else 0
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+
+    trainer.train_data.epoch = dying  # type: ignore[method-assign]
+    with pytest.raises(Interrupted if signalled else RuntimeError, match="saved" if signalled else "worker"):
+        trainer.train()
+    assert checkpoint.exists(trainer.run_dir.checkpoint) == signalled
+
+
+# ---------------------------------------------------------------------------------------------- numbers that are none
+
+
+def poison(trainer: Trainer, name: str, value: float = torch.nan) -> Callable[[], None]:
+    tensor: Tensor = trainer.session.model.tensors()[name]
+    return lambda: tensor.detach().view(-1)[:1].fill_(value) and None
+
+
+@pytest.mark.parametrize("name", ["a.conv.weight", "a.bn.running_var", "unit0.independent.ema.conv.weight"])
+def test_what_breaks_after_the_last_look_is_no_result(name: str, tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path / "run")
+    ending = ended(after(trainer, 1, STEPS, poison(trainer, name)))
+    assert str(ending) == f"`{name}` is not finite in epoch 2, step {STEPS}"
+    assert "the last checkpoint stands, of the end of epoch 1" in ending.help
+    assert (summary(tmp_path / "run")["status"], summary(tmp_path / "run")["test"]) == ("failed", {})
+    assert len(rows(tmp_path / "run")) == 1
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_loss_between_two_looks_is_noticed_at_the_end_of_the_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    monkeypatch.setattr(trainer, "_looks", lambda step: False)
+    ending = ended(after(trainer, 0, 1, lambda: trainer.averages.sums["accuracy"].fill_(torch.inf) and None))
+    assert str(ending) == f"of the means so far `accuracy` is inf in epoch 1, step {STEPS}"
+
+
+def test_what_is_broken_is_not_saved_by_who_stops(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    spoil = poison(trainer, "a.conv.weight")
+
+    def stop() -> None:
+        spoil()
+        trainer.interruption.wanted = signal.SIGINT
+
+    assert "`a.conv.weight` is not finite" in str(ended(after(trainer, 0, 1, stop)))
+    assert not checkpoint.exists(trainer.run_dir.checkpoint)
+
+
+def test_a_test_that_is_no_number_completes_nothing(tmp_path: Path) -> None:
+    """Weights that are numbers may give logits that are none."""
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    ending = ended(after(trainer, 1, STEPS, poison(trainer, "a.conv.weight", 3e38)))
+    assert "the training ended, but of its test `loss` is " in str(ending)
+    assert summary(tmp_path)["status"] == "failed"
+
+
+# ---------------------------------------------------------------------------------------------- a full disk
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path / "run")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+
+    with files_of_at_most(2**40):
+        ending = ended(after(trainer, 1, 1, fill))
+    folder = tmp_path / "run" / "checkpoints"
+    assert ending.exit_code == 3
+    assert str(ending).startswith(f"cannot write {folder / 'last'}: ")
+    assert "File too large" in str(ending)
+    assert ending.help == (
+        "the last checkpoint stands, of the end of epoch 1",
+        f"as soon as it can be written: specc resume {tmp_path / 'run'}",
+    )
+    assert [path.name for path in folder.iterdir()] == ["last"]
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "summary.json", "checkpoints"])
+def test_what_cannot_be_written_is_named(name: str, tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    if name == "checkpoints":
+        (tmp_path / name).write_text("a file")
+    else:
+        (tmp_path / name).mkdir()
+    ending = ended(trainer)
+    assert type(ending) is RunError
+    assert str(ending).startswith(f"cannot write {tmp_path / name}")
+    assert ending.help[-1 if name != "summary.json" else 1].startswith("as soon as it can be written: specc resume ")
+
+
+def test_an_interrupted_run_is_saved_where_its_summary_cannot_be(tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+    (tmp_path / "summary.json").mkdir()
+    ending = ended(after(trainer, 0, 1, lambda: signal.raise_signal(signal.SIGINT)))
+    assert ending.exit_code == 130
+    assert checkpoint.exists(trainer.run_dir.checkpoint)
+    assert any("summary.json: Is a directory" in line for line in ending.help)
+
+
+def test_a_damaged_checkpoint_is_said_to_be_so(tmp_path: Path) -> None:
+    plan = plan_of("SGD")
+    stopped(trainer_of(plan, tmp_path), 0, 0)
+    last = tmp_path / "checkpoints" / "last"
+    state = (last / "state.json").read_text()
+    for name, content in {
+        "state.json": "{}",
+        "state.json ": "[1]",
+        "state.json  ": state.replace('"epoch": 0', '"epoch": "x"'),
+        "averages.safetensors": "",
+        "optimizer.safetensors": "short",
+    }.items():
+        kept = (last / name.strip()).read_bytes()
+        (last / name.strip()).write_text(content)
+        with pytest.raises(RunError, match=r"the checkpoint in .*last cannot be read"):
+            resumed(plan, tmp_path)
+        (last / name.strip()).write_bytes(kept)
+    resumed(plan, tmp_path)
