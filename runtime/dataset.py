@@ -8,29 +8,21 @@ from typing import Any
 from specc.environment import expand_path
 from specc.plan import Plan
 
-from .data import DataConfig, DataError, Splits, open_dataset
-from .errors import RunError
+from .data import DataConfig, Splits, open_dataset
 
 
 def open_data(plan: Plan, root: Path | None = None) -> Splits:
-    """The plan's data set, in `root` or where the spec says; one that is missing is a `RunError` saying where."""
+    """The plan's data set, in `root` or where the spec says; one that is missing is a `DataError` saying where."""
     data = plan.config.data
     fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed}
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
-    try:
-        return open_dataset(DataConfig(**fields))
-    except DataError as error:
-        raise RunError(str(error), tuple(error.help)) from None
+    return open_dataset(DataConfig(**fields))
 
 
 def data_root(plan: Plan) -> Path:
     """The absolute path of `data.root`, as seen from the current folder."""
-    root = plan.config.data.root
-    try:
-        return DataConfig(plan.config.data.dataset, expand_path(root)).folder
-    except (RuntimeError, ValueError, OSError) as error:  # such as the home of somebody unknown
-        raise RunError(f"`data.root: {root}` is no folder: {error}") from None
+    return DataConfig(plan.config.data.dataset, expand_path(plan.config.data.root)).folder
 
 
 def root_of_resumed(plan: Plan, recorded: object) -> tuple[Path, str | None]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from specc.plan import Instruction
 
 from .checkpoint import exists
+from .data import DataError
 from .device import obtainable, ran_out
 from .errors import Interrupted, RunError, WriteError
 from .exceed import did_not_fit
@@ -32,6 +33,8 @@ def told(run: Trainer, error: BaseException) -> RunError | None:
     if isinstance(error, WriteError):
         help = (what_stands(run), f"as soon as it can be written: {resume_command(run)}")
         return RunError(str(error), help)
+    if isinstance(error, DataError):
+        return RunError(str(error), (*error.help, what_stands(run), f"then: {resume_command(run)}"))
     if isinstance(error, RunError):
         return error
     if ran_out(error):

@@ -18,7 +18,7 @@ from specc.plan import Plan
 from . import checkpoint
 from .averages import Averages, accuracy, training_figures
 from .clock import StepClock
-from .data import Loader
+from .data import DataError, Loader
 from .data.draws import Draws
 from .data.splits import Batch
 from .dataset import open_data, root_of_resumed
@@ -210,7 +210,7 @@ class Trainer:
                 yield batch
                 del batch
                 self.interruption.grant()  # and not wait for the next one
-        except RuntimeError:
+        except DataError:
             self.interruption.grant()  # workers that decode images hear a signal too, and are gone then
             raise
 

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from runtime.errors import Interrupted
+from runtime.errors import Interrupted, RunError
 from runtime.rundir import RunDir
 from runtime.trainer import Trainer
 from specc.cli import main
@@ -210,6 +210,23 @@ def test_a_signal_to_the_whole_group_stops_between_two_steps(tmp_path: Path, mon
     assert resumed(trainer.plan, tmp_path / "run").step == 1
 
 
+def test_an_image_that_is_damaged_later_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    trainer = trainer_in(tmp_path / "run")
+    picture = tmp_path / "pictures" / "train" / "a" / "0.png"
+    whole = picture.read_bytes()
+    trainer.progress = Watcher(lambda done: picture.write_bytes(b"") and None if done == 2 else None)
+    with pytest.raises(RunError, match=r"0\.png") as caught:
+        trainer.train()
+    stands, then = caught.value.help[-2:]
+    assert stands == "the last checkpoint stands, of the end of epoch 1"
+    assert then == f"then: specc resume {tmp_path / 'run'}"
+    picture.write_bytes(whole)
+    again = resumed(trainer.plan, tmp_path / "run")
+    assert again.train()["status"] == "completed"
+
+
 def test_a_batch_larger_than_a_folder_is_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images(tmp_path / "pictures", 6)
     monkeypatch.chdir(tmp_path)
@@ -228,7 +245,7 @@ def test_a_batch_that_the_compiler_spoke_of_is_not_spoken_of_again(tmp_path: Pat
 def test_a_home_that_is_nobodys_is_no_traceback(spec: Path) -> None:
     result = run(spec, "data.root=~nobody-of-this-name/data")
     assert result.exit_code == 3
-    assert "`data.root: ~nobody-of-this-name/data` is no folder" in result.stderr
+    assert "'~nobody-of-this-name/data' is no path" in result.stderr
 
 
 def test_a_run_of_an_older_run_directory_looks_where_the_spec_says(tmp_path: Path) -> None:
