@@ -68,9 +68,10 @@ class Executor:
     def predict(self, images: Tensor) -> Tensor:
         """Logits of the backbone alone, in whatever mode the model is."""
         values = without_label(images, self.classes, self.mean, self.std) if self.labelled else images
+        whole = values
         with self.cast():
             for block in self.model.blocks:
-                values = block(values)
+                values = block(values, whole)
         return values
 
     def cast(self) -> AbstractContextManager[None]:
@@ -84,7 +85,7 @@ class Executor:
         source = self.values[features(i.block - 1)]
         source.requires_grad_(i.input_grad)
         with torch.set_grad_enabled(i.needs_grad), self.cast():
-            out = self.model.blocks[i.block](source)
+            out = self.model.blocks[i.block](source, self.values[features(-1)])
         if i.needs_grad:
             self.values[tape(i.block)] = out
         if i.input_grad:
@@ -95,9 +96,10 @@ class Executor:
         unit = self.plan.by_unit[i.unit]
         source = self.values[features(unit.end)].detach().requires_grad_()
         with self.cast():
-            out = run_link(self.model, unit.links[0], source)
+            images = self.values[features(-1)]
+            out = run_link(self.model, unit.links[0], source, images)
             for link in unit.links[1:]:
-                out = out + run_link(self.model, link, source)
+                out = out + run_link(self.model, link, source, images)
         self.values[f"{branch_output(unit.name)}.input"] = source
         self.values[f"{branch_output(unit.name)}.graph"] = out
         self.values[branch_output(unit.name)] = out.detach()

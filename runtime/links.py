@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-def run_link(model: Model, link: LinkPlan, x: Tensor) -> Tensor:
-    """What the unit's heads read in place of `x`."""
+def run_link(model: Model, link: LinkPlan, x: Tensor, images: Tensor) -> Tensor:
+    """What the unit's heads read in place of `x`; a copied layer may read the images too."""
     ema = model.networks[link.ema]
     if link.bias is None:
-        return ema(x)  # type: ignore[no-any-return]
+        return ema(x, images)  # type: ignore[no-any-return]
     bias = model.networks[link.bias]
     if link.mode == "parameter":
         pairs = zip(ema.named_parameters(), bias.parameters(), strict=True)
-        return functional_call(ema, {name: average + offset for (name, average), offset in pairs}, (x,))  # type: ignore[no-any-return]
+        return functional_call(ema, {name: average + offset for (name, average), offset in pairs}, (x, images))  # type: ignore[no-any-return]
     if link.scale is not None:
         s = model.scales[link.scale]
-        return s * bias(x) + (2 - s) * ema(x)  # type: ignore[no-any-return]
-    return bias(x) + ema(x)  # type: ignore[no-any-return]
+        return s * bias(x, images) + (2 - s) * ema(x, images)  # type: ignore[no-any-return]
+    return bias(x, images) + ema(x, images)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from specc.backbone.graph import INPUT, Graph
+from specc.backbone.graph import IMAGES, INPUT, Graph
 from specc.plan import Network
 
 from .modules import BUILDERS, BatchNorm
@@ -31,14 +31,14 @@ class GraphModule(nn.Module):
             self._runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)]))
             first += len(piece.nodes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Run the graph on one batch; the caller decides how long `x` lives."""
+    def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
+        """Run the graph on one batch; the caller decides how long `x` lives. Not every graph needs the images."""
         if not (self.network.pieces and torch.is_grad_enabled()):
             for run in self._runs:
-                x = run(x)
+                x = run(x, images)
             return x
         for run in self._runs:
-            x = checkpoint(run, x, use_reentrant=False, context_fn=run.contexts)
+            x = checkpoint(run, x, images, use_reentrant=False, context_fn=run.contexts)
         return x
 
     def canonical_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -70,9 +70,11 @@ class Run:
         self._dying = _last_uses(graph)
         self._norms = [part for part in parts if isinstance(part, BatchNorm)]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, images: Tensor | None = None) -> Tensor:
         """The piece's output."""
         values = {INPUT: x}
+        if images is not None:
+            values[IMAGES] = images
         del x
         for node, part, dying in zip(self.graph.nodes, self.parts, self._dying, strict=True):
             inputs = [values[name] for name in node.inputs]

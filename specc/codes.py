@@ -83,6 +83,7 @@ CODES: dict[str, Code] = {
     "SPC206": Code("wrong value of an op's argument"),
     "SPC207": Code("unknown level", ("levels.*.name",)),
     "SPC208": Code("a unit named twice", ("levels.*.skip", "levels.*.units")),
+    "SPC209": Code("parts of one name", ("backbone",)),
     # graph and shapes
     "SPC301": Code("images too small for the backbone", _SHAPES),
     "SPC302": Code("layer does not fit what it reads", _SHAPES),
@@ -115,6 +116,9 @@ CODES: dict[str, Code] = {
     "SPC423": Code("EMA links that cannot be added", _LINKS),
     "SPC424": Code("EMA link to an earlier layer", _LINKS),
     "SPC425": Code("EMA link without a unit", _LINKS),
+    "SPC426": Code("nothing to average", _LINKS),
+    "SPC427": Code("EMA link with fewer layers", _LINKS),
+    "SPC428": Code("EMA link with other layers", _LINKS),
     # budget
     "SPC501": Code("predicted peak over the budget"),
     "SPC502": Code("not a memory size"),

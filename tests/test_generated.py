@@ -23,7 +23,7 @@ import specc
 from runtime import Session
 from runtime.modules import BUILDERS
 from runtime.trace import watch
-from specc.backbone.graph import INPUT, BackboneGraph
+from specc.backbone.graph import IMAGES, INPUT, BackboneGraph
 from specc.backbone.ops import numel
 from specc.compiler import run_passes
 from specc.compiler.memory import as_traced
@@ -151,7 +151,9 @@ def test_plans_are_sound_and_survive_json(document: Document) -> None:
 def test_shapes_and_parameters_are_those_of_the_modules(document: Document) -> None:
     plan = plan_of(document)
     for network in plan.networks.values():
+        assert plan.data.shape is not None
         values = {INPUT: torch.empty(4, *network.graph.input, device="meta")}
+        values[IMAGES] = torch.empty(4, *plan.data.shape, device="meta")
         for node in network.graph.nodes:
             with torch.device("meta"):
                 part = BUILDERS[node.op.name](node.op, node.in_shapes)

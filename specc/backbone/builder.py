@@ -6,10 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
-from .ops import Op, RangeError, Shape
+from .ops import Op, RangeError, Shape, ShapeError
 from .ops.ranges import check_ranges
 
 MOST_OPS = 20_000  # of one graph; a ResNet-1202 has 4,200
+
+
+class NameTaken(ShapeError):
+    """Two ops of a graph would have the same name, so that one hides the other."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"two of its parts are called `{name}`")
+        self.name = name
 
 
 class Builder:
@@ -31,7 +39,8 @@ class Builder:
     def add(self, op: Op, name: str | None = None, inputs: Sequence[str] = ()) -> str:
         """Append one op reading `inputs` (full names; by default the last value) and return its full name.
 
-        Raises `ShapeError` when the op does not fit, `RangeError` when one of its arguments is out of its range.
+        Raises `ShapeError` when the op does not fit, `RangeError` when one of its arguments is out of its range, and
+        `NameTaken` where another op has its name.
         """
         check_ranges(op)
         if len(self.nodes) >= MOST_OPS:
@@ -39,6 +48,8 @@ class Builder:
         sources = tuple(inputs) or (self.last,)
         in_shapes = tuple(self.shapes[source] for source in sources)
         node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))
+        if node.name in self.shapes:
+            raise NameTaken(node.name)
         self.nodes.append(node)
         self.shapes[node.name] = node.shape
         self.last = node.name

@@ -14,6 +14,8 @@ from .ops import Op, Saved, Shape, numel
 if TYPE_CHECKING:
     import networkx as nx
 
+IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
+
 
 @dataclass(frozen=True)
 class Node:
@@ -61,7 +63,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Ops in executable order from one input to one output, the last node."""
+    """Ops in executable order from one input to one output, the last node; any of them may read the images too."""
 
     input: Shape
     nodes: tuple[Node, ...]
@@ -91,18 +93,27 @@ class Graph:
         """FLOPs of one sample's forward."""
         return sum(n.flops for n in self.nodes)
 
+    @cached_property
+    def reads_images(self) -> bool:
+        """Whether it needs the images beside its input."""
+        return any(IMAGES in node.inputs for node in self.nodes)
+
     def pieces(self, sizes: tuple[int, ...]) -> tuple[Graph, ...]:
-        """The graph in successive pieces of so many nodes, each reading only what the one before hands on."""
-        found, first, shape, outer = [], 0, self.input, INPUT
+        """The graph in successive pieces of so many nodes, each reading what the one before hands on, and the images.
+
+        Only the graph that begins with the images has an input that is alive between its pieces.
+        """
+        found, first, shape = [], 0, self.input
+        names: dict[str, str] = {}
         for size in sizes:
             nodes = self.nodes[first : first + size]
-            found.append(Graph(shape, tuple(rewire(node, {outer: INPUT}) for node in nodes)))
-            first, shape, outer = first + size, nodes[-1].shape, nodes[-1].name
+            found.append(Graph(shape, tuple(rewire(node, names) for node in nodes)))
+            first, shape, names = first + size, nodes[-1].shape, {nodes[-1].name: INPUT, INPUT: IMAGES}
         return tuple(found)
 
     def uses(self) -> dict[str, int]:
         """How many inputs read each value."""
-        counts = {INPUT: 0} | {node.name: 0 for node in self.nodes}
+        counts = {INPUT: 0, IMAGES: 0} | {node.name: 0 for node in self.nodes}
         for node in self.nodes:
             for name in node.inputs:
                 counts[name] += 1
@@ -169,6 +180,11 @@ class Layer:
         """Shape of what the layer hands on."""
         return self.nodes[-1].shape
 
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything to train in it."""
+        return any(node.parameters for node in self.nodes)
+
 
 @dataclass(frozen=True)
 class BackboneGraph:
@@ -189,12 +205,16 @@ class BackboneGraph:
 
     @cached_property
     def cuts(self) -> tuple[str, ...]:
-        """Layers after which one tensor alone separates the rest of the network: the legal ends of blocks."""
+        """Layers after which one tensor alone separates the rest of the network: the legal ends of blocks.
+
+        The images do not count: they are there throughout a step, and nobody wants their gradient.
+        """
         made = {INPUT: -1} | {node.name: i for i, layer in enumerate(self.layers) for node in layer.nodes}
         last_read = dict(made)
         for i, layer in enumerate(self.layers):
             last_read.update((name, i) for node in layer.nodes for name in node.inputs)
         live = [0] * (len(self.layers) + 1)  # live[i]: values that cross the boundary after layer i, as differences
+        del made[INPUT]
         for name, first in made.items():
             live[max(first, 0)] += last_read[name] > max(first, 0)
             live[last_read[name]] -= last_read[name] > max(first, 0)
@@ -206,17 +226,30 @@ class BackboneGraph:
         )
 
     def alive_after(self, position: int) -> tuple[str, ...]:
-        """The values that layers after `position` read and layers up to it (or the image) provide."""
-        made = [INPUT, *(node.name for layer in self.layers[: position + 1] for node in layer.nodes)]
+        """The values that layers after `position` read and layers up to it provide."""
+        made = [node.name for layer in self.layers[: position + 1] for node in layer.nodes]
         read = {name for layer in self.layers[position + 1 :] for node in layer.nodes for name in node.inputs}
         return tuple(name for name in made if name in read)
 
     def part(self, first: int, last: int) -> Graph:
-        """The graph of layers first..last (inclusive), whose only input is what the layer before them hands on."""
-        before = self.layers[first - 1] if first else None
-        shape, outer = (before.shape, before.nodes[-1].name) if before else (self.input, INPUT)
+        """The graph of layers first..last (inclusive), whose input is what the layer before them hands on."""
         nodes = (node for layer in self.layers[first : last + 1] for node in layer.nodes)
-        return Graph(shape, tuple(rewire(node, {outer: INPUT}) for node in nodes))
+        if not first:
+            return Graph(self.input, tuple(nodes))
+        before = self.layers[first - 1].nodes[-1]
+        return Graph(before.shape, tuple(_entered(node, before.name) for node in nodes))
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of every value."""
+        return {INPUT: self.input} | {node.name: node.shape for node in self.nodes}
+
+    def entries(self, first: int, count: int) -> tuple[str, ...]:
+        """What `count` layers from `first` on read of what others make, the images left out."""
+        nodes = [node for layer in self.layers[first : first + count] for node in layer.nodes]
+        read = dict.fromkeys(name for node in nodes for name in node.inputs)
+        own = {INPUT, *(node.name for node in nodes)}
+        return tuple(name for name in read if name not in own)
 
     def piece_sizes(self, first: int, last: int) -> tuple[int, ...]:
         """Numbers of nodes between the legal cuts inside layers first..last: what recomputation takes at a time."""
@@ -229,14 +262,22 @@ class BackboneGraph:
         return tuple(sizes)
 
     def copy_of(self, first: int, count: int) -> Graph:
-        """Layers first..first+count-1 under names of their own, as an EMA link copies them."""
-        graph = self.part(first, first + count - 1)
+        """`count` layers from `first` on under names of their own, as an EMA link copies them: they read one value."""
+        (entry,) = self.entries(first, count)
+        names = self._local_names(first, count)
+        nodes = (node for layer in self.layers[first : first + count] for node in layer.nodes)
+        copies = (replace(rewire(_entered(node, entry), names), name=names[node.name]) for node in nodes)
+        return Graph(self.shapes[entry], tuple(copies))
+
+    def _local_names(self, first: int, count: int) -> dict[str, str]:
+        """The nodes' names without their layer's; in full where that would make two the same."""
         names = {}
         for i, layer in enumerate(self.layers[first : first + count]):
             for node in layer.nodes:
                 local = node.name.removeprefix(layer.name + ".")
                 names[node.name] = local if count == 1 else f"{i}.{local}"
-        return Graph(graph.input, tuple(replace(rewire(n, names), name=names[n.name]) for n in graph.nodes))
+        clear = len({INPUT, *names.values()}) == len(names) + 1
+        return names if clear else {name: name for name in names}
 
     def to_networkx(self) -> nx.DiGraph:
         """The graph of all nodes, each carrying its `Node` as the attribute ``node``."""
@@ -248,6 +289,11 @@ class BackboneGraph:
             graph.add_node(node.name, node=node)
             graph.add_edges_from((source, node.name) for source in node.inputs)
         return graph
+
+
+def _entered(node: Node, entry: str) -> Node:
+    """The node as part of a graph whose input is the value `entry`."""
+    return rewire(node, {entry: INPUT, INPUT: IMAGES})
 
 
 def rewire(node: Node, names: dict[str, str]) -> Node:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ..diagnostics import did_you_mean
 from ..schema import MOST, Config
-from .builder import LayerBuilder
+from .builder import LayerBuilder, NameTaken
 from .graph import INPUT, BackboneGraph
 from .macros import MACROS
 from .ops import OPS, Op, Shape, ShapeError, show
@@ -204,7 +204,7 @@ class _Expansion:
                 with b.layer(name, at(i)):
                     _expand(b, _repeated(entry.entry, n), nodes)
             except ShapeError as error:
-                self.problems.append(self._misfit(b, i, name, sources, str(error)))
+                self.problems.append(self._misfit(b, i, name, sources, error))
                 self.unknown.update(entry.names[n:])
                 return
             nodes = [b.last]
@@ -213,8 +213,19 @@ class _Expansion:
             text = f"`{entry.names[-1]}` gives {show(b.shape)}, not the expected {show(entry.expect)}"
             self.problems.append(Problem("SPC303", text, at(i, "expect"), f"is {show(b.shape)}"))
 
-    def _misfit(self, b: LayerBuilder, i: int, name: str, sources: list[str], error: str) -> Problem:
+    def _taken(self, b: LayerBuilder, i: int, name: str, node: str) -> Problem:
+        """A part of this layer has the name of a part of another one."""
+        owner = next((layer for layer in b.layers if any(node == part.name for part in layer.nodes)), None)
+        if owner is None:
+            return Problem("SPC209", f"two parts of `{name}` would be called `{node}`", at(i), "taken")
+        text = f"`{name}` would have a part called `{node}`, and `{owner.name}` has one"
+        related = ((at(self.places[owner.name], "name"), "has a part of this name"),)
+        return Problem("SPC209", text, at(i, "name"), "taken", ("give one of the two another name",), related)
+
+    def _misfit(self, b: LayerBuilder, i: int, name: str, sources: list[str], error: ShapeError) -> Problem:
         """A shape error, with the places where the shapes come from."""
+        if isinstance(error, NameTaken):
+            return self._taken(b, i, name, error.name)
         related = tuple(
             (at(self.places[source], "name"), f"`{source}` gives {show(b.shapes[self.outputs[source]])}")
             for source in sources

@@ -10,6 +10,7 @@ from ..plan import Plan
 from ..spec.load import Spec, doubtful
 from ..spec.source import Path
 from .budget import hold
+from .collisions import check_tensors
 from .dependencies import depend
 from .doubts import genuine
 from .draft import Draft
@@ -25,7 +26,9 @@ from .units import form_units
 Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
-CHECKS: tuple[Pass, ...] = (*BEFORE_SPLIT, settle, partition, form_units)  # what a spec can be wrong about
+CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
+    *BEFORE_SPLIT, settle, partition, form_units, check_tensors,
+)  # fmt: skip
 FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
 PASSES: tuple[Pass, ...] = (*PREDICTING, hold)

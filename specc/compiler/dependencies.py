@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +58,9 @@ def tasks(draft: Draft) -> Iterator[Task]:
         last_end[unit.start] = max(unit.end, last_end.get(unit.start, 0))
     starts = _windows(draft, last_end)
     for block in draft.blocks:
-        yield _forward(block, starts[block.index])
+        yield _forward(block, starts[block.index], _images(draft, [block.name]))
         for unit in ends.get(block.index, ()):
-            yield from _losses(unit)
+            yield from _losses(unit, _images(draft, [link.ema for link in unit.links]))
         for start in sorted(s for s, end in last_end.items() if end == block.index):
             yield from (_backward(b, start) for b in range(block.index, start - 1, -1) if start in starts[b])
         for unit in ends.get(block.index, ()):
@@ -83,14 +83,19 @@ def _windows(draft: Draft, last_end: dict[int, int]) -> dict[int, list[int]]:
     return starts
 
 
-def _forward(block: Block, starts: list[int]) -> Task:
+def _images(draft: Draft, networks: Iterable[str]) -> frozenset[str]:
+    """The images, where one of the networks reads them beside its input."""
+    return frozenset({features(-1)} if any(draft.networks[name].graph.reads_images for name in networks) else ())
+
+
+def _forward(block: Block, starts: list[int], images: frozenset[str]) -> Task:
     k = block.index
     instruction = Instruction("forward", block=k, needs_grad=bool(starts), input_grad=any(s < k for s in starts))
     writes = {features(k), *([tape(k)] if starts else [])}
-    return Task(instruction, frozenset({features(k - 1), f"params:{block.name}"}), frozenset(writes))
+    return Task(instruction, images | {features(k - 1), f"params:{block.name}"}, frozenset(writes))
 
 
-def _losses(unit: Unit) -> Iterator[Task]:
+def _losses(unit: Unit, images: frozenset[str]) -> Iterator[Task]:
     """The branch of a unit's EMA links, its heads, and the gradient back through the branch."""
     target = cotangent(unit.end, unit.start)
     source = features(unit.end)
@@ -98,7 +103,7 @@ def _losses(unit: Unit) -> Iterator[Task]:
     copies = {f"ema:{unit.name}", *(f"params:{bias}" for bias in biases)}
     if unit.links:
         yield Task(
-            Instruction("branch", unit=unit.name), frozenset({source, *copies}), frozenset({branch_output(unit.name)})
+            Instruction("branch", unit=unit.name), images | {source, *copies}, frozenset({branch_output(unit.name)})
         )
     for head in unit.heads:
         reads = {branch_output(unit.name) if unit.links else source, f"params:{unit.name}.{head.name}"}

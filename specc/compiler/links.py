@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from ..backbone.graph import Graph
+from ..backbone.graph import Graph, Layer
 from ..backbone.ops import show
 from ..diagnostics import Diagnostic, Label, did_you_mean
 from ..plan import LinkPlan
@@ -20,10 +21,10 @@ def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
     for i, link in enumerate(site.draft.spec.config.ema_links):
         if link.levels is not None and site.level.name not in link.levels:
             continue
-        first = _source(site, i, link)
-        if first is None:
+        run = _found(site, i, link)
+        if run is None:
             continue
-        plan, graph = _link(site, len(links), link, first)
+        plan, graph = _link(site, len(links), link, run)
         links.append(plan)
         shapes.append((i, graph.shape))
     for i, shape in shapes[1:]:
@@ -33,51 +34,143 @@ def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
     return tuple(links), shapes[0][1] if shapes else site.end.output
 
 
-def _source(site: Site, i: int, link: EmaLink) -> int | None:
-    """Index of the first layer to copy; None (and a diagnostic) where that cannot be."""
-    graph, spec = site.draft.graph, site.draft.spec
-    after = graph.index[site.end.layers[-1]] + 1
-    first = after if link.source == "next" else graph.index.get(link.source)
-    if first is None:
+def _found(site: Site, i: int, link: EmaLink) -> Run | None:
+    """The layers to copy; None where there are none, with a diagnostic unless the unit ends too late for them."""
+    graph, end = site.draft.graph, site.draft.graph.index[site.end.layers[-1]]
+    if link.source != "next" and link.source not in graph.index:
         help = did_you_mean(link.source, ["next", *graph.index])
         message = f"no layer is called `{link.source}`"
         site.linked.add(i)
-        site.found.append(spec.error("SPC201", message, "ema_links", i, "from", label="unknown layer", help=help))
+        site.found.append(site.draft.spec.error("SPC201", message, "ema_links", i, "from", label="unknown layer",
+                                                help=help))  # fmt: skip
         return None
-    if first < after:  # a fixed source serves only the units that end before it
+    if link.source != "next" and graph.index[link.source] <= end:
         return None
     site.linked.add(i)
-    if first + link.layers > len(graph.layers) - 1:
-        message = (
-            f"`{site.name}` has only {len(graph.layers) - 1 - first} layers to copy before the head, not {link.layers}"
-        )
-        site.found.append(spec.error("SPC421", message, "ema_links", i, label="too many layers"))
-        return None
-    owner = {layer: block.index for block in site.draft.blocks for layer in block.layers}
-    blocks = {owner.get(layer.name) for layer in graph.layers[first : first + link.layers]}
-    if len(blocks) > 1:
-        message = f"the {link.layers} layers after `{site.name}` lie in more than one block"
-        site.found.append(spec.error("SPC421", message, "ema_links", i, label="crosses a cut"))
-        return None
-    copied = graph.layers[first : first + link.layers]
-    read = {name for layer in copied for node in layer.nodes for name in node.inputs}
-    loose = [layer.name for layer in copied[:-1] if layer.nodes[-1].name not in read]
-    if loose:
-        message = f"the {link.layers} layers after `{site.name}` are not one piece: nobody in them reads `{loose[0]}`"
-        site.found.append(spec.error("SPC421", message, "ema_links", i, label="a loose end"))
-        return None
-    want, have = graph.part(first, first).input, site.end.output
-    if want != have:
-        message = f"`{graph.layers[first].name}` takes {show(want)}, but `{site.name}` has features of {show(have)}"
-        site.found.append(spec.error("SPC422", message, "ema_links", i, "from", label="another shape"))
-        return None
-    return first
+    runs = _next(site, i, link, end) if link.source == "next" else iter([_named(site, i, link)])
+    first = next(runs)
+    chosen = next((run for run in (first, *runs) if not run.wrong()), None)
+    site.found += first.wrong() if chosen is None else chosen.remarks()
+    return chosen
 
 
-def _link(site: Site, number: int, link: EmaLink, first: int) -> tuple[LinkPlan, Graph]:
+def _named(site: Site, i: int, link: EmaLink) -> Run:
+    """From the layer that is named on, as many as the link says and the block has."""
+    first = site.draft.graph.index[link.source]
+    return Run(site, i, first, min(link.layers, _room(site, first)))
+
+
+def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
+    """Runs of layers of the next block, the shortest of at least as many as the link says first."""
+    after, most = end + 1, _room(site, end + 1)
+    for count in range(min(link.layers, most), most + 1):
+        yield from (Run(site, i, first, count) for first in range(after, after + most + 1 - count))
+
+
+def _room(site: Site, first: int) -> int:
+    """Layers from the first one to the end of its block, the backbone's head left out."""
     graph = site.draft.graph
-    copy = graph.copy_of(first, link.layers)
-    names = (node.name for layer in graph.layers[first : first + link.layers] for node in layer.nodes)
+    block = next(block for block in site.draft.blocks if graph.layers[first].name in block.layers)
+    return max(min(graph.index[block.layers[-1]], len(graph.layers) - 2) + 1 - first, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Successive layers that a link may copy: they read one value and hand on one, and have something to average."""
+
+    site: Site
+    i: int  # of the link
+    first: int
+    count: int
+
+    @property
+    def link(self) -> EmaLink:
+        """The link."""
+        return self.site.draft.spec.config.ema_links[self.i]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What would be copied."""
+        return self.site.draft.graph.layers[self.first : self.first + self.count]
+
+    @property
+    def after(self) -> int:
+        """The layer after the unit."""
+        return self.site.draft.graph.index[self.site.end.layers[-1]] + 1
+
+    def wrong(self) -> list[Diagnostic]:
+        """Why it cannot be copied, the first reason only."""
+        reasons = (self._missing, self._loose, self._misread, self._untrained)
+        return next(([found] for reason in reasons if (found := reason()) is not None), [])
+
+    def _error(self, code: str, message: str, *key: str, label: str, help: tuple[str, ...] = ()) -> Diagnostic:
+        return self.site.draft.spec.error(code, message, "ema_links", self.i, *key, label=label, help=help)
+
+    def _missing(self) -> Diagnostic | None:
+        if self.count:
+            return None
+        message = f"`{self.site.name}` has no layer to copy before the head of the network"
+        return self._error("SPC421", message, label="nothing to copy")
+
+    def _loose(self) -> Diagnostic | None:
+        """It hands on one value: that of its last layer."""
+        read = {name for layer in self.layers for node in layer.nodes for name in node.inputs}
+        loose = [layer.name for layer in self.layers[:-1] if layer.nodes[-1].name not in read]
+        if not loose:
+            return None
+        message = f"{_listed(self.layers)} are not one piece: nobody in them reads `{loose[0]}`"
+        return self._error("SPC421", message, label="a loose end")
+
+    def _misread(self) -> Diagnostic | None:
+        """It reads one value, in whose place it will read the unit's features."""
+        graph, name, features = self.site.draft.graph, self.layers[0].name, self.site.end.output
+        entries = graph.entries(self.first, self.count)
+        if not entries:
+            message = f"`{name}` reads the images alone: there is no place for the features of `{self.site.name}`"
+            return self._error("SPC421", message, "from", label="reads no features")
+        if len(entries) > 1:
+            read = _listed(layer for layer in graph.layers for node in layer.nodes if node.name in entries)
+            message = f"{_listed(self.layers)} read {len(entries)} values, those of {read}: the features are one"
+            return self._error("SPC421", message, label="reads several values")
+        want, own = graph.shapes[entries[0]], graph.layers[self.after - 1].nodes[-1].name
+        if want != features or (self.link.source == "next" and entries != (own,)):
+            message = f"`{name}` takes {show(want)}, but `{self.site.name}` has features of {show(features)}"
+            return self._error("SPC422", message, "from", label="another shape")
+        return None
+
+    def _untrained(self) -> Diagnostic | None:
+        if any(layer.trained for layer in self.layers):
+            return None
+        later = self.site.draft.graph.layers[self.first : self.first + _room(self.site, self.first)]
+        reach = next((n for n, layer in enumerate(later, 1) if layer.trained), None)
+        help = ("`from: next` goes on to the next layer with parameters of its block",)
+        if self.link.source == "next":
+            help = ("cut where the next block begins with something to train",)
+        elif reach is not None:
+            help = (f"with `layers: {reach}` the copy reaches `{later[reach - 1].name}`, which has some",)
+        message = f"there are no parameters in {_listed(self.layers)}: there is nothing to average"
+        return self._error("SPC426", message, "from", label="no parameters", help=help)
+
+    def remarks(self) -> Iterator[Diagnostic]:
+        """A note where other layers are copied than so many from the one after the unit on."""
+        spec, copied = self.site.draft.spec, f"`{self.site.name}` copies {_listed(self.layers)}"
+        if self.count < self.link.layers:
+            message = f"{copied}: there is no more before the next cut or the head"
+            yield spec.note("SPC427", message, "ema_links", self.i, "layers", label=f"only {self.count}")
+        elif self.count > self.link.layers or (self.link.source == "next" and self.first != self.after):
+            message = f"{copied}, the shortest piece that begins with the features and has something to average"
+            yield spec.note("SPC428", message, "ema_links", self.i, "from", label="not the very next alone")
+
+
+def _listed(layers: Iterable[Layer]) -> str:
+    names = [f"`{layer.name}`" for layer in layers]
+    shown = [*names[:2], f"{len(names) - 3} more", names[-1]] if len(names) > 4 else names
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
+def _link(site: Site, number: int, link: EmaLink, run: Run) -> tuple[LinkPlan, Graph]:
+    copy = site.draft.graph.copy_of(run.first, run.count)
+    names = (node.name for layer in run.layers for node in layer.nodes)
     full = {node.name: name for node, name in zip(copy.nodes, names, strict=True)}
     tag = str(number + 1) if number else ""
     ema = site.add_network(f"ema{tag}", copy, None)
@@ -85,7 +178,7 @@ def _link(site: Site, number: int, link: EmaLink, first: int) -> tuple[LinkPlan,
     sources = {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p in n.parameters}
     if link.average_buffers:  # the counters of batch norms are whole numbers and stay their own
         sources |= {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p, s in n.buffers.items() if s}
-    block = next((b.name for b in site.draft.blocks if graph.layers[first].name in b.layers), "")
+    block = next((b.name for b in site.draft.blocks if run.layers[0].name in b.layers), "")
     return LinkPlan(ema, bias, link.bias, link.momentum, link.init, block, sources), copy
 
 

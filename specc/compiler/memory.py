@@ -104,6 +104,7 @@ class Simulation:
         self.resident = self.memory.total
         if config.views > 1:  # the batch stays with whoever made it; the step works on its views
             images = self.memory.new(4 * numel(self.step.data.shape) * self.costs.batch, "inputs")
+        self.images = tapes.Images(images, self.orders[features(-1)])
         self.values[features(-1)] = images if self.source is None else self._features(self.source)
 
     def _features(self, shape: Shape) -> Storage:
@@ -115,7 +116,7 @@ class Simulation:
         source = self.values[features(i.block - 1)]
         out, recorded = tapes.forward_in_pieces(
             self.memory, self.costs, network, source, record=i.needs_grad, input_grad=i.input_grad,
-            order=self.orders[features(i.block - 1)],
+            order=self.orders[features(i.block - 1)], images=self.images,
         )  # fmt: skip
         self.orders[features(i.block)] = recorded.order
         self.values[features(i.block)] = out
@@ -146,7 +147,7 @@ class Simulation:
             out, self.tapes[name] = tapes.forward(
                 self.memory, self.costs, network.graph, source,
                 record=True, trainable=network.group is not None, input_grad=True,
-                order=self.orders[features(unit.end)],
+                order=self.orders[features(unit.end)], images=self.images,
             )  # fmt: skip
             self.orders.setdefault(branch_output(unit.name), self.tapes[name].order)
             if link.scale is not None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..backbone.graph import INPUT, Graph, Node
+from ..backbone.graph import IMAGES, INPUT, Graph, Node
 from ..backbone.ops import Order, Saved, Shape, numel
 from ..backbone.ops.opaque import Footprint, highest
 from ..plan import Network
 from .allocator import Allocator, Storage
 
 GRADIENT = "gradients of activations"
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What a network may read beside its input: held by the caller throughout, and without gradient."""
+
+    storage: Storage
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Piece:
     source: Storage | None  # what enters it; None where nothing in it is kept for a backward
     entries: list[Kept]
     input_grad: bool
+    images: Images | None
 
     @property
     def last(self) -> Kept | None:
@@ -87,17 +96,20 @@ class Piece:
 
 
 def forward_in_pieces(memory: Allocator, costs: Costs, network: Network, source: Storage, *, record: bool,
-                      input_grad: bool = False, order: Order = "plain") -> tuple[Storage, Tape]:  # fmt: skip
+                      input_grad: bool = False, order: Order = "plain",
+                      images: Images | None = None) -> tuple[Storage, Tape]:  # fmt: skip
     """Run a network of which only what enters each piece is kept; see `Network.pieces`."""
     if not network.pieces or not record:
-        return forward(memory, costs, network.graph, source, record=record, input_grad=input_grad, order=order)
+        return forward(
+            memory, costs, network.graph, source, record=record, input_grad=input_grad, order=order, images=images
+        )
     tape = Tape(network.graph, trainable=True, source=dense(order, network.graph.input))
     value = memory.hold(source)
     for graph in network.graph.pieces(network.pieces):
         out, part = forward(
-            memory, costs, graph, value, record=True, input_grad=input_grad, order=order, forgetful=True
+            memory, costs, graph, value, record=True, input_grad=input_grad, order=order, forgetful=True, images=images
         )
-        piece = Piece(graph, order, value, part.entries, input_grad)
+        piece = Piece(graph, order, value, part.entries, input_grad, images)
         if piece.last is None:
             memory.drop(value)
             piece.source = None
@@ -110,7 +122,7 @@ def forward_in_pieces(memory: Allocator, costs: Costs, network: Network, source:
 
 def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, record: bool, trainable: bool = True,
             input_grad: bool = False, order: Order = "plain", forgetful: bool = False,
-            until: str = "") -> tuple[Storage, Tape]:  # fmt: skip
+            until: str = "", images: Images | None = None) -> tuple[Storage, Tape]:  # fmt: skip
     """Run a graph on `source` (held by the caller); the result has one holder, the caller.
 
     A forgetful forward records what would be kept, and keeps nothing. It ends after the node `until`, or before its
@@ -120,6 +132,8 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
     values = {INPUT: memory.hold(source)}
     orders: dict[str, Order] = {INPUT: order}
     needs = {INPUT: input_grad and record}
+    if images is not None:
+        values[IMAGES], orders[IMAGES], needs[IMAGES] = memory.hold(images.storage), images.order, False
     uses = _uses(graph)
     for node in graph.simple:
         inputs = [values[name] for name in node.inputs]
@@ -168,7 +182,7 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
 
 def _uses(graph: Graph) -> dict[str, int]:
     """How many inputs of simple nodes read each value."""
-    counts = {INPUT: 0} | {node.name: 0 for node in graph.simple}
+    counts = {INPUT: 0, IMAGES: 0} | {node.name: 0 for node in graph.simple}
     for node in graph.simple:
         for name in node.inputs:
             counts[name] += 1
@@ -370,7 +384,7 @@ def _backward_of_piece(memory: Allocator, costs: Costs, piece: Piece, flowing: F
             continue
         if kept.saves and not computed and piece.last is not None and piece.source is not None:
             out, tape = forward(memory, costs, piece.graph, piece.source, record=True, input_grad=piece.input_grad,
-                                order=piece.order, until=piece.last.node.name)  # fmt: skip
+                                order=piece.order, until=piece.last.node.name, images=piece.images)  # fmt: skip
             memory.drop(out)
             again, computed = {entry.node.name: entry for entry in tape.entries}, True
         waiting -= kept.saves

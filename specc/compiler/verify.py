@@ -21,16 +21,17 @@ from ..plan import (
     features,
     tape,
 )
+from .wiring import miswired
 
 Source = tuple[str, ...]  # what a gradient comes from: a head, a backward, a branch's backward
 
 
 def verify(plan: Plan) -> list[str]:
-    """Every broken promise as ``position: instruction: what is wrong``; empty for a sound plan."""
+    """Every broken promise, of a step as ``position: instruction: what is wrong``; empty for a sound plan."""
     replay = Replay(plan)
     for position, instruction in enumerate(plan.instructions):
         replay.run(position, instruction)
-    return [*replay.found, *replay.left_over()]
+    return [*replay.found, *replay.left_over(), *miswired(plan)]
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Replay:
         self._flag("needs_grad", i.needs_grad, bool(starts))
         self._flag("input_grad", i.input_grad, any(start < i.block for start in starts))
         self._read(features(i.block - 1))
+        self._read_images([self.plan.blocks[i.block].name])
         self._read_parameters(self.plan.blocks[i.block].name)
         self._write(features(i.block))
         if starts:
@@ -91,6 +93,7 @@ class Replay:
     def _branch(self, i: Instruction) -> None:
         unit = self.plan.by_unit[i.unit]
         self._read(features(unit.end))
+        self._read_images([link.ema for link in unit.links])
         self._read_branch(unit)
         self._write(branch_output(unit.name))
 
@@ -160,6 +163,10 @@ class Replay:
         value = self.values.get(name, Value(self.position))
         value.used = self.position
         return value
+
+    def _read_images(self, networks: Iterable[str]) -> None:
+        if any(self.plan.networks[name].graph.reads_images for name in networks):
+            self._read(features(-1))
 
     def _write(self, name: str) -> None:
         self.values[name] = Value(self.position)

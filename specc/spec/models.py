@@ -187,8 +187,12 @@ class Level(Config):
 class EmaLink(Config):
     """An exponential moving average of the first layers of a later block (MAN, 2407.05623, section 3.2)."""
 
-    source: Text = Field("next", alias="from", description="`next` block, or the name of the first layer to copy")
-    layers: Count = Field(1, description="how many layers to copy")
+    source: Text = Field(
+        "next",
+        alias="from",
+        description="name of the first layer to copy, or `next`: the first that read the features and have parameters",
+    )
+    layers: Count = Field(1, description="how many layers to copy; fewer where the block ends before")
     momentum: Fraction = Field(0.995, description="m in ema <- m ema + (1 - m) source")
     bias: Literal["branch", "scaled", "parameter", "none"] = Field(
         "branch",

@@ -145,11 +145,12 @@ def _copies(site: Site, end: int, first: int, count: int) -> bool:
     graph, last = site.graph, first + count - 1
     if last >= len(graph.layers) - 1 or site.block_of(first) != site.block_of(last):
         return False
-    before, nodes = graph.layers[first - 1], [node for layer in graph.layers[first : last + 1] for node in layer.nodes]
+    nodes = [node for layer in graph.layers[first : last + 1] for node in layer.nodes]
     read, own = {name for node in nodes for name in node.inputs}, {node.name for node in nodes}
     if not any(node.parameters for node in nodes) or not own <= {*read, nodes[-1].name}:
         return False
-    return read - own <= {before.nodes[-1].name} and before.shape == graph.layers[site.cuts[end]].shape
+    entries = graph.entries(first, count)
+    return len(entries) == 1 and graph.shapes[entries[0]] == graph.layers[site.cuts[end]].shape
 
 
 def features(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Shape:
