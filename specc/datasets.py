@@ -84,9 +84,12 @@ class DatasetInfo:
         )
 
     def _channels(self, asked: int | None) -> int:
-        """Images in files are read in colour or, where that is asked for, in grey."""
-        if self.name == "image_folder" and asked == 1:
-            return 1
+        """A user's own images are read in colour or, where that is asked for, in grey."""
+        if self.shape is None and self.kept == "folder":
+            if asked not in (None, 1, 3):
+                message = f"the data set `{self.name}` is read in 3 channels, or in 1 (grey), not in {asked}"
+                raise DataError("other", "channels", message)
+            return asked or 3
         return self._need("channels", self._agree("channels", len(self.mean) or None, asked))
 
     def _train_size(self, samples: int | None) -> int | None:

@@ -15,10 +15,11 @@ class DataConfig:
     """Which data to read, and how.
 
     `augment` is `none` or `paper` (what the papers' code does for this data set). `image_size`, in pixels, resizes to
-    a square: data sets held in memory once, when they are read (bilinear, antialiased); image folders while decoding;
-    paddings stay the paper's number of pixels. `resplit` merges train and test and splits them anew at the same
-    sizes, by a fixed permutation. `samples` is for `synthetic`, `channels` and `classes` for `synthetic` and
-    `image_folder`. `workers` processes decode the images of folders; data sets held in memory need none.
+    a square: data sets held in memory once, when they are read (bilinear, antialiased), or batch by batch where they
+    would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels. `resplit` merges
+    train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for `synthetic`,
+    `channels` and `classes` for `synthetic` and `image_folder`. `workers` processes decode the images of folders; data
+    sets held in memory need none.
     """
 
     dataset: str

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from runtime.data.draws import Draws, Indices
+from runtime.data.errors import DataError
 from runtime.data.splits import Batch, Split
 
 
@@ -45,8 +46,15 @@ class Loader:
         """
         draws = Draws(self.seed, epoch)
         batches = self._indices(draws)[start_step:]
-        for images, labels in self.split.batches(batches, draws if self.train else None):
+        for images, labels in self._batches(batches, draws if self.train else None):
             yield self._normalised(images), labels.to(self.device, non_blocking=True)
+
+    def _batches(self, batches: list[Indices], draws: Draws | None) -> Iterator[Batch]:
+        try:
+            yield from self.split.batches(batches, draws)
+        except MemoryError as error:
+            what = f"a batch of {self.batch_size} images of {self.split.info.shape} does not fit into memory"
+            raise DataError(what, help=["lower `data.batch_size` or `data.image_size`"]) from error
 
     def _indices(self, draws: Draws) -> list[Indices]:
         size = len(self.split)

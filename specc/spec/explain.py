@@ -21,8 +21,8 @@ EXPECTED = {
     "int_from_float": "a whole number", "mapping_type": "a mapping",
 }  # fmt: skip
 _COMPARISONS = {
-    "greater_than": "greater than {gt:g}", "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}", "less_than_equal": "at most {le:g}",
+    "greater_than": "greater than {gt}", "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}", "less_than_equal": "at most {le}",
 }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
     kind, context = detail["type"], detail.get("ctx", {})
     where, value = place(path), show(detail["input"])
     if kind in _COMPARISONS:
-        rule = _COMPARISONS[kind].format(**context)
+        rule = _COMPARISONS[kind].format(**{name: _bound(number) for name, number in context.items()})
         return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"expected {rule}")
     if kind == "finite_number":
         return Diagnostic("SPC106", f"{where} is {value}, which is not a finite number", tree.span(path), "not finite")
@@ -233,6 +233,10 @@ def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
         return Diagnostic("SPC110", f"{where} must have {rule}, not {length}", tree.span(path), f"{length} of {bound}")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return Diagnostic("SPC104", f"{where}: {message}", tree.span(path), "not accepted")
+
+
+def _bound(number: float) -> str:
+    return f"{int(number):,}" if number == int(number) else f"{number:g}"
 
 
 def _problem(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:

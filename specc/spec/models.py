@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from ..backbone.families import Backbone
 from ..heads import Augmented, Classifier, Decoder, Goodness, Head, Periodic, Pointwise, PooledLinear, Similarity
@@ -42,6 +42,15 @@ SpecName = Annotated[
 ]
 
 
+# What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
+# more samples; more processes than the largest machines have cores only take memory.
+Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
+Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
+Samples = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
+Workers = Annotated[StrictInt, Field(ge=0, le=256)]
+LARGEST_IMAGE = 1 << 30
+
+
 class Data(Config):
     """Which images to train on."""
 
@@ -51,18 +60,20 @@ class Data(Config):
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
     )
-    image_size: Width | None = Field(None, description="height and width in pixels; by default the data set's own")
-    channels: Width | None = Field(None, description="for `synthetic` and `image_folder`")
+    image_size: Side | None = Field(None, description="height and width in pixels; by default the data set's own")
+    channels: Channels | None = Field(
+        None, description="for `synthetic`; for `image_folder` 3 (the default), or 1: read in grey"
+    )
     classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
     mean: list[Real] | None = Field(None, description="mean of each channel for normalisation, for images in [0, 1]")
     std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
-    samples: Count | None = Field(None, description="for `synthetic`: number of training images")
+    samples: Samples | None = Field(None, description="for `synthetic`: number of training images")
     resplit: Bool = Field(
         False,
-        description="merge the 70,000 images and split them 60,000 / 10,000 anew",
-        json_schema_extra=only_with(dataset="fashion_mnist"),
+        description="merge the images for training and testing and split them anew, as many for each as before; "
+        "not for `imagenet`, `image_folder` and `synthetic`",
     )
-    workers: Index = Field(0, description="processes that decode images (ImageNet, image_folder)")
+    workers: Workers = Field(0, description="processes that decode images (ImageNet, image_folder)")
     download: Bool = Field(False, description="fetch the data set into `root` when it is missing")
 
     aliases: ClassVar[dict[str, str]] = {
@@ -70,6 +81,15 @@ class Data(Config):
         "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
         "num_classes": "classes", "n_classes": "classes",
     }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _of_a_size(self) -> Data:
+        """Each number may be within its bound, and the image still be larger than any memory."""
+        if (numbers := (self.image_size or 1) ** 2 * (self.channels or 1)) > LARGEST_IMAGE:
+            message = f"an image of {self.image_size} × {self.image_size} pixels with {self.channels} channels has "
+            message += f"{numbers:,} numbers, more than {LARGEST_IMAGE:,}"
+            raise problem("SPC104", message, key="image_size", beside="channels", label="too large together")
+        return self
 
 
 class Fit(Config):
