@@ -83,11 +83,14 @@ def broken(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
 
 
 def one_value(run: Trainer) -> RunError:
-    """For torch's refusal to normalise a channel by a variance of one value."""
+    """For torch's refusal to normalise one value, where the compiler could not see it coming."""
     where = run.session.executor.running
-    at = f" at `{where}`" if where else ""
-    help = ("at least two images a batch, or a normalisation that does not go by the batch: `layer_norm`",)
-    return RunError(f"batch norm got one value a channel{at}: one image, of which one pixel is left", help)
+    at = f"at `{where}`" if where else "in the evaluation"
+    help = (
+        "another `data.batch_size`, so that no batch is of one image, or larger images",
+        "`layer_norm` normalises each image by itself",
+    )
+    return RunError(f"a norm gets one value a channel {at}: one image, of which one pixel is left", help)
 
 
 def out_of_memory(run: Trainer, error: BaseException, where: Instruction | None = None) -> RunError:

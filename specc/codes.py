@@ -131,6 +131,7 @@ CODES: dict[str, Code] = {
     "SPC602": Code("contradicts the data set", _IMAGES),
     "SPC603": Code("one number a channel", (*_IMAGES, "data.mean", "data.std")),
     "SPC604": Code("batch larger than the data set", (*_IMAGES, "data.batch_size")),
+    "SPC605": Code("one value for statistics", (*_HEADS, "ema_links.*", "data.batch_size")),
     "SPC610": Code("Nesterov without momentum"),
     "SPC611": Code("warm-up as long as the training", ("train.epochs", "train.schedule")),
     "SPC612": Code("milestone after the end", ("train.epochs", "train.schedule")),

@@ -150,10 +150,11 @@ def images(root: Path, count: int = 8) -> None:
             Image.fromarray(generator.integers(256, size=(8, 8, 3), dtype=np.uint8)).save(path)
 
 
-def on_images(**changes: Any) -> dict[str, Any]:
+def on_images(batch_size: int = 4, workers: int = 0, **parts: Any) -> dict[str, Any]:
     layers = [*TINY["backbone"]["layers"][:-1], {"name": "head", "op": "linear", "out": 2}]
-    data = {"dataset": "image_folder", "root": "pictures", "image_size": 8, "classes": 2, "batch_size": 4}
-    return TINY | {"data": data | changes, "backbone": {"layers": layers}, "train": {"epochs": 2}}
+    data = {"dataset": "image_folder", "root": "pictures", "image_size": 8, "classes": 2}
+    data |= {"batch_size": batch_size, "workers": workers}
+    return TINY | {"data": data, "backbone": {"layers": layers}, "train": {"epochs": 2}} | parts
 
 
 def trainer_in(folder: Path, **changes: Any) -> Trainer:

@@ -21,13 +21,14 @@ from .options import check_options
 from .partition import partition
 from .schedule import schedule
 from .settle import settle
+from .statistics import check_statistics
 from .units import form_units
 
 Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
-    *BEFORE_SPLIT, settle, partition, form_units, check_tensors,
+    *BEFORE_SPLIT, settle, partition, form_units, check_tensors, check_statistics,
 )  # fmt: skip
 FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
@@ -57,7 +58,8 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     """Whether what a check looks at was made."""
     known = draft.backbone is not None
     settled = known and draft.spec.config.split.fit is None
-    needs: dict[Pass, bool] = {settle: known, partition: settled, form_units: bool(draft.blocks)}
+    cut = bool(draft.blocks)
+    needs: dict[Pass, bool] = {settle: known, partition: settled, form_units: cut, check_statistics: cut}
     return needs.get(step, True)
 
 

@@ -94,7 +94,9 @@ def _large_batch(draft: Draft, data: DatasetInfo) -> tuple[Diagnostic, ...]:
         return ()
     message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
     beside = draft.spec.beside("the data set", "data", "dataset")
-    return (draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", secondary=beside),)
+    help = (f"memory is predicted for {batch} images a step; `batch_size: {size}` predicts what will be trained",)
+    return (draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", help=help,
+                               secondary=beside),)  # fmt: skip
 
 
 def resolve_data(draft: Draft) -> DatasetInfo:
