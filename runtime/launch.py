@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,17 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     _train(plan, target, chosen, resolved, resumed=False)
 
 
-def resume(folder: Path, device: str | None, gpu: int | None) -> None:
-    """Continue the run in `folder` with the plan that is stored there."""
+def resume(
+    folder: Path, device: str | None, gpu: int | None, predicted_for: Callable[[Plan, Any], Plan] = lambda plan, _: plan
+) -> None:
+    """Continue the run in `folder` with the plan that is stored there, its memory predicted for the device it gets."""
     target = RunDir(folder)
     plan, resolved = target.plan(), target.read("spec.resolved.yaml")
     if target.known("summary.json", "status") == "completed":
         _say_again(target)
         return
-    _train(plan, target, choose(device, gpu), resolved, resumed=True)
+    chosen = choose(device, gpu)
+    _train(predicted_for(plan, chosen.type), target, chosen, resolved, resumed=True)
 
 
 def _say_again(target: RunDir) -> None:

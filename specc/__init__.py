@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from .devices import Device
     from .plan import Plan
     from .spec.load import Spec
 
@@ -25,13 +26,17 @@ def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     return load_spec(source, overrides)
 
 
-def compile(source: str | os.PathLike[str] | Spec, overrides: Sequence[str] = ()) -> Plan:
-    """Compile a spec (a file's path, or what `load` returned) into a plan. Raises `SpecError` with every diagnostic."""
+def compile(source: str | os.PathLike[str] | Spec, overrides: Sequence[str] = (), device: Device | None = None) -> Plan:
+    """Compile a spec (a file's path, or what `load` returned) into a plan. Raises `SpecError` with every diagnostic.
+
+    Memory is predicted by the rules of `device`, a GPU's where nothing is said: the same on every machine, unlike the
+    command line, which predicts for the device that a run would take.
+    """
     from .compiler import compile_spec
     from .spec.load import Spec
 
     spec = source if isinstance(source, Spec) else load(source, overrides)
-    return compile_spec(spec)[0]
+    return compile_spec(spec if device is None else spec.on(device))[0]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .devices import Device
 from .diagnostics import Diagnostic, SpecError, sort
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ class Report:
     spec: Spec | None = None
 
 
-def check(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Report:
-    """Read a file and check all of it; `OSError` when it cannot be read."""
+def check(path: str | os.PathLike[str], overrides: Sequence[str] = (), device: Device = "cuda") -> Report:
+    """Read a file and check all of it, a budget by the rules of a device; `OSError` when it cannot be read."""
     from .spec.load import read_spec
 
-    return examine(read_spec(path, overrides))
+    reading = read_spec(path, overrides)
+    return examine(reading if reading.spec is None else replace(reading, spec=reading.spec.on(device)))
 
 
 def check_text(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Report:

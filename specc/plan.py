@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from .backbone.graph import Graph
 from .backbone.ops import Shape
 from .datasets import DatasetInfo
+from .devices import Device
 
 if TYPE_CHECKING:
     from .spec.models import SpecModel
@@ -170,6 +171,7 @@ class Memory:
     peak_instruction: int
     categories: Mapping[str, int]  # what is alive at the peak
     timeline: tuple[Moment, ...]
+    device: Device = "cuda"  # whose rules were followed
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -65,8 +65,13 @@ def _read_class(kind: type, value: Any) -> Any:
         return kind.model_validate(value)
     if is_dataclass(kind):
         hints = _hints(kind)
-        return kind(**{f.name: _read(hints[f.name], value[f.name]) for f in fields(kind)})
+        known = (f for f in fields(kind) if f.name in value or not _optional(f))  # a file may be older than a field
+        return kind(**{f.name: _read(hints[f.name], value[f.name]) for f in known})
     return value
+
+
+def _optional(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 @cache

@@ -96,7 +96,8 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     budget = plan.config.budget
     against = f" of a budget of {show_bytes(budget.memory)}" if budget else ", no budget given"
     where = plan.instructions[plan.memory.peak_instruction]
-    yield f"predicted peak {show_bytes(plan.memory.peak_bytes)}{against}, at `{where}`"
+    on = "a CPU" if plan.memory.device == "cpu" else "CUDA"
+    yield f"predicted peak {show_bytes(plan.memory.peak_bytes)} on {on}{against}, at `{where}`"
     parts = sorted(plan.memory.categories.items(), key=lambda item: -item[1])
     yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
     parameters = sum(n.graph.parameter_count for n in plan.networks.values() if not n.prefix)
@@ -152,6 +153,7 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str,
         "units": [_unit_document(plan, unit) for unit in plan.units],
         "memory": {
             "budget_bytes": budget.memory if budget else None,
+            "device": plan.memory.device,
             "predicted_peak_bytes": plan.memory.peak_bytes,
             "traced_peak_bytes": max(peaks) if peaks else None,
             "margins": margin_documents(plan),

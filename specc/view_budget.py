@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .compiler.search import Option, Result
+    from .devices import Device
     from .plan import Plan
     from .spec.models import SpecModel
 
@@ -28,9 +29,11 @@ def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
     return table
 
 
-def fit_table(result: Result) -> Table:
+def fit_table(result: Result, device: Device) -> Table:
     """One row a number of blocks and combination of knobs; * marks the Pareto front of peak and FLOPs."""
-    title = f"best splits for a budget of {show_bytes(result.budget)} (* no other has both less memory and fewer FLOPs)"
+    on = "a CPU" if device == "cpu" else "CUDA"
+    best = "* no other has both less memory and fewer FLOPs"
+    title = f"best splits for a budget of {show_bytes(result.budget)} on {on} ({best})"
     table = _table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""))
     for option in result.options:
         row = option.row
@@ -67,12 +70,13 @@ def decided(before: SpecModel, plan: Plan) -> Iterator[str]:
         yield f"  and {', '.join(turned)}"
 
 
-def fit_document(result: Result) -> dict[str, Any]:
+def fit_document(result: Result, device: Device) -> dict[str, Any]:
     """The table for machines."""
     chosen = result.chosen
     return {
         "format_version": 1,
         "budget_bytes": result.budget,
+        "device": device,
         "legal_cuts": result.legal,
         "considered_cuts": result.considered,
         "rows": [_option(option) for option in result.options],
@@ -116,7 +120,8 @@ def compare_document(plans: Sequence[Plan], measured: Sequence[Any]) -> dict[str
     for plan, found in zip(plans, measured, strict=True):
         row: dict[str, Any] = {
             "name": plan.name, "blocks": len(plan.blocks), "units": len(plan.units),
-            "predicted_peak_bytes": plan.memory.peak_bytes, "flops_per_image": step_flops(plan),
+            "predicted_peak_bytes": plan.memory.peak_bytes, "predicted_for": plan.memory.device,
+            "flops_per_image": step_flops(plan),
         }  # fmt: skip
         if found is not None:
             row |= {"device": found.device, "measured_peak_bytes": found.peak_bytes, "step_seconds": found.seconds}

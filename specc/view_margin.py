@@ -16,8 +16,8 @@ WHAT = "margin for cuDNN/cuBLAS workspaces"
 
 def margin_lines(plan: Plan) -> Iterator[str]:
     """One line for every GPU that was calibrated with the torch that is installed, or how to come by one."""
-    found = current()
-    if not found:
+    found = current() if plan.memory.device == "cuda" else ()
+    if not found and plan.memory.device == "cuda":
         yield uncalibrated(newest())
     for calibration in found:
         yield margin_line(calibration, plan)
@@ -44,6 +44,8 @@ def uncalibrated(older: Calibration | None) -> str:
 def margin_documents(plan: Plan) -> list[dict[str, Any]]:
     """The margins for machines."""
     predicted = plan.memory.peak_bytes
+    if plan.memory.device == "cpu":  # where tensors are counted one by one
+        return []
     return [{"device": c.device, "margin_bytes": c.margin(predicted), "calibrated": c.date} for c in current()]
 
 

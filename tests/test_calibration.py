@@ -137,7 +137,7 @@ def test_a_damaged_file_is_as_if_it_were_not_there(name: str) -> None:
     folder().mkdir(parents=True)
     (folder() / "damaged.json").write_bytes(DAMAGED[name])
     assert stored() == ()
-    result = run("plan", QUICKSTART)
+    result = run("plan", QUICKSTART, "--device", "cuda")
     assert result.exit_code == 0
     assert "not calibrated: specc doctor --calibrate" in result.output
     save(made())
@@ -159,15 +159,15 @@ def test_an_odd_cache_is_as_if_it_were_empty(kind: str, cache: Path) -> None:
 
 
 def test_a_plan_shows_the_margin_beside_its_prediction() -> None:
-    plain = json.loads(run("plan", QUICKSTART, "--format", "json").stdout)["memory"]
+    plain = json.loads(run("plan", QUICKSTART, "--device", "cuda", "--format", "json").stdout)["memory"]
     assert plain["margins"] == []
     save(made())
-    shown = json.loads(run("plan", QUICKSTART, "--format", "json").stdout)["memory"]
+    shown = json.loads(run("plan", QUICKSTART, "--device", "cuda", "--format", "json").stdout)["memory"]
     (margin,) = shown.pop("margins")
     del plain["margins"]
     assert shown == plain, "never inside of it"
     assert margin["margin_bytes"] == made().margin(plain["predicted_peak_bytes"])
-    lines = run("plan", QUICKSTART).stdout.splitlines()
+    lines = run("plan", QUICKSTART, "--device", "cuda").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("margin for cuDNN/cuBLAS workspaces")]
     assert "on NVIDIA GeForce RTX 4090: 20.65 MiB (calibrated 2026-01-31); prediction and margin 33.7 MiB" in line
     assert "OVER" not in line
@@ -175,14 +175,14 @@ def test_a_plan_shows_the_margin_beside_its_prediction() -> None:
 
 def test_a_plan_says_when_only_the_margin_is_over_the_budget() -> None:
     save(made())
-    result = run("plan", QUICKSTART, "budget.memory=30 MiB")
+    result = run("plan", QUICKSTART, "--device", "cuda", "budget.memory=30 MiB")
     assert result.exit_code == 0
     assert "prediction and margin 33.7 MiB, OVER THE BUDGET" in result.stdout
 
 
 def test_a_calibration_of_another_torch_is_named() -> None:
     save(made(torch="2.0.0+cu117"))
-    line = run("plan", QUICKSTART).stdout.splitlines()[-1]
+    line = run("plan", QUICKSTART, "--device", "cuda").stdout.splitlines()[-1]
     assert "RTX 4090 was made with torch 2.0.0+cu117, CUDA 12.8, cuDNN 91002; anew: specc doctor --calibrate" in line
 
 

@@ -11,10 +11,22 @@ import click
 
 from ..diagnostics import SpecError
 from .output import echo
-from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, main, show, spec_argument
+from .shared import (
+    compile_shown,
+    console,
+    errors_shown,
+    fail,
+    failures_shown,
+    load,
+    main,
+    predicted_on,
+    show,
+    spec_argument,
+)
 
 if TYPE_CHECKING:
     from ..compiler.search import Option, Result
+    from ..devices import Device
     from ..plan import Plan
     from ..spec.load import Spec
     from ..spec.models import SpecModel
@@ -39,13 +51,14 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 
 @main.command()
 @spec_argument
+@predicted_on
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
-def plan(spec: Path, overrides: tuple[str, ...], traced: bool, verified: bool, form: str) -> None:
+def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, verified: bool, form: str) -> None:
     """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
     with errors_shown(form):
-        loaded = load(spec, list(overrides))
+        loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)
     from .. import view
     from ..view_budget import decided
@@ -86,12 +99,13 @@ def _verify(compiled: Plan) -> None:
 
 @main.command()
 @spec_argument
-def graph(spec: Path, overrides: tuple[str, ...]) -> None:
+@predicted_on
+def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
     """Show the backbone layer by layer: shapes, parameters, FLOPs, and where it may be cut."""
     from ..compiler import CHECKS, run_passes
 
     with errors_shown():
-        loaded = load(spec, list(overrides))
+        loaded = load(spec, list(overrides), device)
         draft = run_passes(loaded, CHECKS)
         if draft.failed:
             raise SpecError(draft.diagnostics, loaded.sources)
@@ -104,19 +118,28 @@ def graph(spec: Path, overrides: tuple[str, ...]) -> None:
 @click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--budget", type=Memory(), help="The most memory a step may take; by default the spec's own.")
+@predicted_on
 @click.option("--allow", default="split", show_default=True, help=f"What may change, of: {','.join(ALLOWED)}.")
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen spec to this file.")
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
-def fit(spec: Path, overrides: tuple[str, ...], budget: int | None, allow: str, write: Path | None, form: str) -> None:
+def fit(
+    spec: Path,
+    overrides: tuple[str, ...],
+    budget: int | None,
+    device: Device,
+    allow: str,
+    write: Path | None,
+    form: str,
+) -> None:
     """Find the fewest blocks whose predicted peak fits a budget, and where to cut."""
     names = [name.strip() for name in allow.split(",")]
     unknown = [name for name in names if name not in ALLOWED]
     if unknown:
         raise click.UsageError(f"--allow takes {', '.join(ALLOWED)}, not {', '.join(unknown)}")
     with errors_shown(form):
-        loaded = load(spec, list(overrides))
+        loaded = load(spec, list(overrides), device)
         result = _search(loaded, budget, names)
-    _show_fit(result, form)
+    _show_fit(result, device, form)
     if result.chosen is None:
         from ..compiler.search import shortfall
 
@@ -167,14 +190,14 @@ def _checked(loaded: Spec, result: Result, option: Option) -> SpecModel:
     return config
 
 
-def _show_fit(result: Result, form: str) -> None:
+def _show_fit(result: Result, device: Device, form: str) -> None:
     from ..view_budget import fit_document, fit_table, split_line
 
     if form == "json":
-        echo(json.dumps(fit_document(result), indent=2, allow_nan=False))
+        echo(json.dumps(fit_document(result, device), indent=2, allow_nan=False))
         return
     if result.options:
-        console(stderr=False).print(fit_table(result))
+        console(stderr=False).print(fit_table(result, device))
     if result.considered < result.legal:
         echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
     if result.chosen is not None:
@@ -190,21 +213,29 @@ def _unlimited(loaded: Spec) -> Spec:
 @main.command()
 @click.argument("specs", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="SPEC...")
 @click.option("--run", "steps", type=click.IntRange(min=0), default=0, help="Also measure so many steps of each.")
-@click.option("--device", help="Where to measure: `cpu`, `cuda`, ...")
+@click.option("--device", help="Where to measure, and to predict for: `cpu`, `cuda`, ...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An override for every spec.")
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
 def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
+    from ..devices import meant
+
+    kind = meant(device)
+    if kind is None:
+        raise click.UsageError(f"`{device}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
     plans: list[Plan] = []
     with errors_shown(form):
-        plans = [compile_shown(_unlimited(load(path, list(overrides)))) for path in specs]
+        plans = [compile_shown(_unlimited(load(path, list(overrides), kind))) for path in specs]
     measured: list[Any] = [None] * len(plans)
     if steps:
         with failures_shown():
             from runtime import device as devices
             from runtime.measure import measure
 
+            from ..compiler.memory import predicted_for
+
             chosen = devices.choose(device, None)
+            plans = [predicted_for(plan, meant(str(chosen)) or kind) for plan in plans]
             measured = [measure(plan, chosen, steps) for plan in plans]
     from ..view_budget import compare_document, compare_table
 

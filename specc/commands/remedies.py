@@ -20,7 +20,7 @@ def what_fits(error: BudgetExceeded) -> Iterator[str]:
     from ..spec.dump import dump
     from ..spec.load import loads
 
-    spec = loads(dump(plan.config))
+    spec = loads(dump(plan.config)).on(plan.memory.device)
     draft = run_passes(spec, PREDICTING)
     if draft.memory is None:
         return

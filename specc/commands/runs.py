@@ -29,12 +29,21 @@ from .shared import (
 def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None) -> None:
     """Compile a spec, train it, and hold the measured memory against the budget."""
     one_device(gpu, device)
+    from ..devices import meant
+
     with errors_shown():
-        loaded = load(spec, list(overrides))
+        loaded = load(spec, list(overrides), meant(device, gpu) or "cuda")
         compiled = compile_shown(loaded)
     with failures_shown():
         from runtime import launch
+        from runtime.device import choose
 
+        kind = meant(str(choose(device, gpu)))
+    if kind is not None and kind != loaded.device:  # torch knows better what is here
+        loaded = loaded.on(kind)
+        with errors_shown():
+            compiled = compile_shown(loaded)
+    with failures_shown():
         launch.run(compiled, loaded, device, gpu, run_dir)
 
 
@@ -47,7 +56,9 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
     with failures_shown():
         from runtime import launch
 
-        launch.resume(run_dir, device, gpu)
+        from ..compiler.memory import predicted_for
+
+        launch.resume(run_dir, device, gpu, predicted_for)
 
 
 @main.command()

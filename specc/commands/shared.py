@@ -18,6 +18,7 @@ from .output import Program, echo, write
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..devices import Device
     from ..plan import Plan
     from ..spec.load import Spec
 
@@ -50,12 +51,31 @@ def one_device(gpu: int | None, device: str | None) -> None:
         raise click.UsageError("give either --gpu or --device")
 
 
-def load(path: Path, overrides: list[str]) -> Spec:
-    """Load a spec; a file that cannot be read ends the command with exit code 2."""
+def predicted_on(command: Command) -> Command:
+    """The device whose memory is predicted."""
+    return click.option(
+        "--device", type=Kind(), default="", help="Predict for `cpu` or `cuda`; by default for what `run` would take."
+    )(command)
+
+
+class Kind(click.ParamType):  # type: ignore[type-arg]
+    """A device by whose rules memory is predicted."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Which kind it is."""
+        from ..devices import meant
+
+        return meant(value or None) or self.fail(f"`{value}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
+
+
+def load(path: Path, overrides: list[str], device: Device) -> Spec:
+    """Load a spec for a device; a file that cannot be read ends the command with exit code 2."""
     from ..check import load as load_spec
 
     try:
-        return load_spec(path, overrides)
+        return load_spec(path, overrides).on(device)
     except OSError as error:
         fail(2, cannot_read(path, error))
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..diagnostics import Diagnostic
 from ..files import exists
 from .output import echo
-from .shared import cannot_read, fail, main, show
+from .shared import cannot_read, fail, main, predicted_on, show
+
+if TYPE_CHECKING:
+    from ..devices import Device
 
 FORMATS = ("human", "concise", "json", "github", "sarif")
 
 
 @main.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC... [KEY=VALUE]...")
+@predicted_on
 @click.option("--format", "form", type=click.Choice(FORMATS), default="human", help="How diagnostics are printed.")
-def validate(specs: tuple[str, ...], form: str) -> None:
+def validate(specs: tuple[str, ...], device: Device, form: str) -> None:
     """Check specs and report everything that is wrong with them."""
     from ..check import check
 
@@ -31,7 +36,7 @@ def validate(specs: tuple[str, ...], form: str) -> None:
     unread: list[str] = []
     for file in files:
         try:
-            report = check(file, overrides)
+            report = check(file, overrides, device)
         except OSError as error:
             unread.append(cannot_read(file, error))
             continue

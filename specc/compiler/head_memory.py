@@ -6,7 +6,7 @@ Mirrors `runtime.heads` step by step; a change there without one here fails the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..backbone.ops import Order, numel
 from ..plan import HeadPlan, Network
@@ -46,6 +46,7 @@ class HeadSimulation:
     order: Order = "plain"  # in which the features lie in memory
     lasting: Sequence[Storage] = ()  # what Python has a name for
     scalars: Sequence[Storage] = ()
+    losses: list[Storage] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -78,10 +79,13 @@ class HeadSimulation:
         return gradient
 
     def _losses(self, *, sequential: bool) -> Storage:
+        self.memory.new(SCALAR, "losses")  # their sum, which alone stays
         whole = self._whole_gradient()
         for members in [[n] for n in self.networks] if sequential else [list(self.networks)]:
             for part in self._round(members):
                 self.memory.drop(part)
+            self.memory.drop(*self.losses)
+            self.losses = []
         return whole
 
     def _outputs(self, *, sequential: bool) -> Storage:
@@ -98,6 +102,10 @@ class HeadSimulation:
         """Forward, loss and backward of some networks together; the gradients at their inputs."""
         outputs = [self._forward(network) for network in members]
         kept = [self._loss(output) for output in outputs]
+        if members[1:]:
+            total = self.memory.new(SCALAR, "losses")
+            self.memory.drop(*self.losses)
+            self.losses = [total]
         self.memory.drop(*(output.storage for output in outputs))
         arrived = [self._loss_backward(output, k) for output, k in zip(reversed(outputs), reversed(kept), strict=True)]
         return [self._backward(output, g) for output, g in zip(reversed(outputs), arrived, strict=True)]
@@ -136,7 +144,7 @@ class HeadSimulation:
         """What the loss keeps for its backward. Losses are computed in fp32."""
         copy = self.memory.new(self._sizes(output).full, "activations") if output.storage.width < 4 else None
         kept = self._sizes(output).forward(copy or self.memory.hold(output.storage))
-        self.memory.new(SCALAR, "losses")
+        self.losses.append(self.memory.new(SCALAR, "losses"))
         return kept
 
     def _sizes(self, output: Output) -> Loss:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..backbone.graph import Graph
 from ..backbone.ops import Order, Shape, numel
 from ..datasets import DatasetInfo
+from ..devices import Device
 from ..plan import (
     Instruction,
     LinkPlan,
@@ -45,17 +46,25 @@ class Step:
     networks: Mapping[str, Network]
     units: tuple[Unit, ...]
     instructions: tuple[Instruction, ...]
+    device: Device
 
 
 def step_of(draft: Draft) -> Step:
     """The step of a scheduled draft."""
-    return Step(draft.spec.config, draft.info, draft.networks, draft.units, draft.instructions)
+    return Step(draft.spec.config, draft.info, draft.networks, draft.units, draft.instructions, draft.spec.device)
+
+
+def predicted_for(plan: Plan, device: Device) -> Plan:
+    """The plan with its memory predicted by the rules of a device."""
+    if plan.memory.device == device:
+        return plan
+    step = Step(plan.config, plan.data, plan.networks, plan.units, plan.instructions, device)
+    return replace(plan, memory=Simulation(step).run())
 
 
 def as_traced(plan: Plan) -> Memory:
-    """The plan's memory as a trace sees it: under torch's dispatch modes gradients are never added to in place."""
-    step = Step(plan.config, plan.data, plan.networks, plan.units, plan.instructions)
-    return Simulation(step, traced=True).run()
+    """The plan's memory as a trace sees it: as on a CPU, where gradients are never added to in place."""
+    return predicted_for(plan, "cpu").memory
 
 
 def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float = 0.01) -> Moment | None:
@@ -67,12 +76,13 @@ def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float 
 class Simulation:
     """One training step, from the second on (momentum exists), under a pretend allocator."""
 
-    def __init__(self, step: Step, source: Shape | None = None, *, traced: bool = False) -> None:
+    def __init__(self, step: Step, source: Shape | None = None) -> None:
         self.step = step
         self.source = source  # shape of what the first block reads, where that is not the images
         self.resident = 0  # bytes that live throughout
         config = step.config
         swapped = config.train.memory_format == "channels_last"
+        traced = step.device == "cpu"
         self.costs = tapes.Costs(config.rows, LOW_BYTES[config.train.precision], traced, config.views, swapped)
         self.units = {unit.name: unit for unit in step.units}
         self.memory = Allocator()
@@ -91,7 +101,7 @@ class Simulation:
             getattr(self, f"_{instruction.kind}")(instruction)
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
         top = max(moments, key=lambda moment: moment.bytes)
-        return Memory(top.bytes, top.instruction, top.categories, tuple(moments))
+        return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.step.device)
 
     def _resident(self) -> None:
         """What lives through the whole step: parameters, their optimizer state, averages, buffers, the batch."""

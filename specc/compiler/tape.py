@@ -28,7 +28,8 @@ class Costs:
 
     batch: int
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
-    traced: bool = False  # as under a dispatch mode on a CPU: gradients are never added to in place, masks are floats
+    traced: bool = False  # as counted on a CPU, under a dispatch mode: gradients are never added to in place, masks
+    # are floats
     views: int = 1  # of every image in the batch
     swapped: bool = False  # images and the weights of convolutions have their channels last
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from ..devices import Device
 from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
 from .models import SpecModel
 from .source import Path, Tree, decode, parse, parse_bytes, read_bytes
@@ -21,6 +22,7 @@ class Spec:
     tree: Tree
     warnings: tuple[Diagnostic, ...] = field(default=())
     written: Tree | None = None  # as the author wrote it, where the tree is only the valid part of that
+    device: Device = "cuda"  # for which the memory is predicted
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -30,6 +32,10 @@ class Spec:
     def with_config(self, config: SpecModel) -> Spec:
         """The same text, read as another configuration: what a search tries."""
         return replace(self, config=config)
+
+    def on(self, device: Device) -> Spec:
+        """The same spec, predicted for another device."""
+        return replace(self, device=device)
 
     def span(self, *path: str | int, key: bool = False) -> Span:
         """Where the spec says `path`; the nearest thing around it where it says nothing."""
