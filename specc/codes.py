@@ -95,6 +95,7 @@ CODES: dict[str, Code] = {
     "SPC308": Code("torchvision model cannot be traced", _SHAPES),
     "SPC309": Code("torchvision model not traced yet", _SHAPES),
     "SPC310": Code("nothing left to shrink", _SHAPES),
+    "SPC311": Code("grey images read as colours", _SHAPES),
     # local learning
     "SPC401": Code("not a legal cut", ("backbone",)),
     "SPC402": Code("too many blocks", _BLOCKS),

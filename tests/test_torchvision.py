@@ -288,12 +288,12 @@ def test_an_unknown_model_names_the_nearest() -> None:
     assert "resnet18" in text
 
 
-def test_small_and_grey_images_are_refused() -> None:
+def test_small_images_and_other_channels_are_refused() -> None:
     data = document("resnet18")["data"]
     ((code, _, text),) = codes_of(backbone={"torchvision": "inception_v3"}, data=data | {"image_size": 16})
     assert code == "SPC301"
     assert "16×16" in text
-    ((code, _, text),) = codes_of(data=data | {"channels": 1})
+    ((code, _, text),) = codes_of(data=data | {"channels": 2})
     assert code == "SPC301"
     assert "3 channels" in text
 

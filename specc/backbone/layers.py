@@ -138,6 +138,10 @@ class Layers(Config):
         """The graph for images of shape `input`; raises `BackboneError` with all that is wrong."""
         return _Expansion(self.layers, input, classes).run()
 
+    def remarks(self, input: Shape) -> tuple[Problem, ...]:
+        """What the user should know of how images are read: nothing that the layers do not say."""
+        return ()
+
 
 @dataclass
 class _Expansion:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..backbone.graph import BackboneGraph
 from ..backbone.ops import RangeError, ShapeError
 from ..backbone.problems import BackboneError, Problem
 from ..datasets import INFO, DataError, DatasetInfo
-from ..diagnostics import Diagnostic, Label
+from ..diagnostics import Diagnostic, Label, Severity
 from .draft import Draft
 
 _DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}
@@ -30,7 +32,8 @@ def expand(draft: Draft) -> Draft:
         return draft.having(_small_images(draft, data, error))
     except BackboneError as error:
         return draft.having(*(_located(draft, problem) for problem in error.problems))
-    return draft.having(*_exhausted(draft, data, backbone), data=data, backbone=backbone)
+    remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
+    return draft.having(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
 
 
 def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:
@@ -54,12 +57,13 @@ def _image_size(draft: Draft, data: DatasetInfo) -> tuple[Label, ...]:
     return draft.spec.beside(text, "data", "image_size") or draft.spec.beside(text, "data", "dataset")
 
 
-def _located(draft: Draft, problem: Problem) -> Diagnostic:
-    """A problem of the user's own graph, at its place."""
+def _located(draft: Draft, problem: Problem, severity: Severity = Severity.ERROR) -> Diagnostic:
+    """A problem of the user's own graph, or a remark on it, at its place."""
     spec = draft.spec
     related = tuple(Label(spec.span(*path), text) for path, text in problem.related)
-    return spec.error(problem.code, problem.message, *problem.path, label=problem.label, help=problem.help,
-                      secondary=related)  # fmt: skip
+    found = spec.error(problem.code, problem.message, *problem.path, label=problem.label, help=problem.help,
+                       secondary=related)  # fmt: skip
+    return replace(found, severity=severity)
 
 
 def _wrong_data(draft: Draft, error: DataError) -> Diagnostic:

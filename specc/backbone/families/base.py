@@ -10,6 +10,7 @@ from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import Macro
 from ..ops import GlobalAvgPool, Linear, Shape
+from ..problems import Problem
 
 
 class Family(Config):
@@ -20,6 +21,10 @@ class Family(Config):
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W); raises `ShapeError` or `BackboneError`."""
         raise NotImplementedError
+
+    def remarks(self, input: Shape) -> tuple[Problem, ...]:
+        """What the user should know of how images of shape `input` are read; no mistakes."""
+        return ()
 
     def torchvision_name(self, name: str) -> str | None:
         """What torchvision calls the tensor `name` in its model of this network; None where it has no such model."""
