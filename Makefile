@@ -48,7 +48,8 @@ lint: $(READY)  ## format and fix what can be fixed
 types: $(READY)  ## check the types
 	$(BIN)/mypy
 
-fuzz: $(READY)  ## random valid specs; EXAMPLES=... (default 2000)
+fuzz: $(READY)  ## damaged specs, CASES=... (50000), SEED=... (0); random valid ones, EXAMPLES=... (2000)
+	$(BIN)/python -m tests.fuzz $(or $(CASES),50000) --seed $(or $(SEED),0) --jobs $(JOBS)
 	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py -n $(JOBS) -s
 
 bench: $(READY)  ## compile and validation times, patches, our step beside the published schedule

@@ -46,6 +46,8 @@ class Builder:
         if len(self.nodes) >= MOST_OPS:
             raise RangeError(f"these are more than {MOST_OPS:,} ops")
         sources = tuple(inputs) or (self.last,)
+        if wanted := op.lacks(len(sources)):
+            raise ShapeError(f"`{op.name}` takes {wanted}, not {len(sources)}")
         in_shapes = tuple(self.shapes[source] for source in sources)
         node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))
         if node.name in self.shapes:

@@ -251,15 +251,13 @@ def _repeated(entry: Entry, n: int) -> Entry:
 
 
 def _expand(b: LayerBuilder, entry: Entry, nodes: list[str]) -> None:
-    """Append an entry that reads `nodes`, after checking that it takes so many."""
-    arity = entry.args.arity if isinstance(entry.args, Op) else 1
-    if (arity is None and len(nodes) < 2) or (arity is not None and len(nodes) != arity):
-        wanted = "two or more inputs" if arity is None else f"{arity} input" + "s" * (arity != 1)
-        raise ShapeError(f"`{entry.op}` takes {wanted}, not {len(nodes)}")
+    """Append an entry that reads `nodes`."""
     if isinstance(entry.args, Op):
         if entry.args.blocks_gradient and (trained := b.trained_before(nodes)):
             raise ShapeError(f"`{entry.op}` gives no gradient to what it reads, so that `{trained}` would never learn")
         b.add(entry.args, None, nodes)
+    elif len(nodes) > 1:
+        raise ShapeError(f"`{entry.op}` takes 1 input, not {len(nodes)}")
     else:
         b.last = nodes[0]
         entry.args.expand(b)

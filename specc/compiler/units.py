@@ -201,7 +201,9 @@ def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
         numbers = ", ".join(str(block.index) for block in alone[:5]) + (", ..." if len(alone) > 5 else "")
         layers = f"`{alone[0].layers[0]}` to `{alone[0].layers[-1]}`"
         blocks = f"block {numbers} ({layers})" if len(alone) == 1 else f"the blocks {numbers} ({layers} and others)"
-        help = ("give its unit a head under `auxiliary`, or a level with a wider window",)
+        help = ["give its unit a head under `auxiliary`, or a level with a wider window"]
+        if spec.tree.data.get("auxiliary") == {}:
+            help.insert(0, "an empty `auxiliary` means no heads: leave the key out to get a `classifier`")
         where = next((w for w in ("auxiliary", "levels", "split") if (w,) in spec.tree.values), "backbone")
         beside = spec.beside(f"{len(draft.blocks)} blocks", "split") if where != "split" else ()
         yield spec.error("SPC414", f"no unit trains {blocks}", where, label="leaves a block untrained", help=help,

@@ -144,10 +144,12 @@ def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagno
 def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:
     """The reading of a spec with invalid values: those are left out."""
     from .explain import explain
+    from .explain_names import explain_names
     from .repair import repair
 
     explained = explain(error, tree)
-    diagnostics = (*written, *(d for _, d in explained if not _judged(d, written)))
+    names = explain_names(tree, {path for path, _ in explained})
+    diagnostics = (*written, *(d for _, d in explained if not _judged(d, written)), *names)
     repaired = repair(tree)
     if repaired is None:
         return Reading(None, diagnostics, tree.sources)

@@ -353,7 +353,10 @@ class SpecModel(Config):
     data: Data = Field(Data(), description="which images to train on")
     backbone: Backbone = Field(description="the network")
     split: Split = Field(Split(blocks=1), description="where the backbone is cut")
-    auxiliary: Auxiliary = Field(Auxiliary(classifier=Classifier()), description="the heads of every unit")
+    auxiliary: Auxiliary = Field(
+        Auxiliary(classifier=Classifier()),
+        description="the heads of every unit; where the key is left out, one `classifier`; `{}`: no heads at all",
+    )
     levels: Annotated[list[Level], Field(min_length=1)] = Field([Level(name="independent")], description="window sizes")
     ema_links: list[EmaLink] = Field([], description="EMA copies of later layers in the auxiliary networks (MAN)")
     train: Train = Field(Train(), description="how to train")

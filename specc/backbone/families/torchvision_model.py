@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from ...notices import notice
 from ...schema import Text
 from ..graph import INPUT, BackboneGraph, Node, rewire
 from ..ops import Concat, Shape
@@ -45,6 +46,7 @@ class TorchvisionModel(Family):
         if graph is None:
             from ..torchvision import backbone
 
+            notice(f"tracing torchvision's `{self.torchvision[:40]}`, which takes a while and is done once")
             graph = backbone(self.torchvision, input, classes)
             cache.save(key, graph)
         return graph

@@ -87,6 +87,12 @@ class Op:
         """Whether the gradient of every input shares the storage of the output's gradient."""
         return False
 
+    def lacks(self, count: int) -> str:
+        """How many inputs it takes, in words, where these are too few or too many; nothing where they fit."""
+        if self.arity is None:
+            return "two or more inputs" if count < 2 else ""
+        return "" if count == self.arity else f"{self.arity} input" + "s" * (self.arity != 1)
+
     def output(self, *inputs: Shape) -> Shape:
         """Shape of the result; raises `ShapeError` when the inputs do not fit."""
         return inputs[0]
