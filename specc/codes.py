@@ -104,6 +104,7 @@ CODES: dict[str, Code] = {
     "SPC405": Code("window larger than the number of blocks", (*_BLOCKS, "levels.*.window")),
     "SPC406": Code("no such unit", (*_BLOCKS, "levels.*.window")),
     "SPC407": Code("unit skipped and changed at once", ("levels.*.skip", "levels.*.units")),
+    "SPC408": Code("block without parameters", ("backbone",)),
     "SPC410": Code("head does not fit the features", _HEADS),
     "SPC411": Code("one weight a unit", _HEADS),
     "SPC412": Code("negative weight", (*_HEADS, "levels.*.weight")),

@@ -79,7 +79,7 @@ def test_the_best_of_all_splits(changes: Document) -> None:
     draft = run_passes(spec, CHECKS)
     config = with_all_heads(spec.config)
     slices = Slices(draft, config)
-    assert 12 <= len(slices.legal) <= 14
+    assert 7 <= len(slices.legal) <= 14
     rows = {row.blocks: row for row in best_splits(draft, config).rows}
     for count in range(len(slices.legal) + 1):
         peaks = [peak for cuts in combinations(slices.legal, count) if (peak := peak_of(slices, cuts)) is not None]

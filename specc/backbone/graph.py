@@ -225,6 +225,26 @@ class BackboneGraph:
             if count == 1 and last_read[layer.nodes[-1].name] > i
         )
 
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """The legal cuts to choose from: between any two of them, and at both ends, there is something to train.
+
+        Of the cuts between two layers with parameters it is the last: activations and poolings go with what comes
+        before them. Pooling and flattening before the last such layer, the head, go with that.
+        """
+        found: dict[int, list[Layer]] = {}  # legal cuts by the number of trained layers before them
+        before, legal = 0, set(self.cuts)
+        for layer in self.layers:
+            before += layer.trained
+            if layer.name in legal:
+                found.setdefault(before, []).append(layer)
+        chosen = (
+            next(layer for layer in reversed(cuts) if count < before - 1 or layer.shape == cuts[0].shape)
+            for count, cuts in found.items()
+            if 0 < count < before
+        )
+        return tuple(layer.name for layer in chosen)
+
     def alive_after(self, position: int) -> tuple[str, ...]:
         """The values that layers after `position` read and layers up to it provide."""
         made = [node.name for layer in self.layers[: position + 1] for node in layer.nodes]

@@ -194,7 +194,7 @@ def lists_of_weights(config: SpecModel) -> dict[Path, int]:
 
 def _more_blocks(draft: Draft, config: SpecModel, budget: int) -> Remedy | None:
     """The next number of blocks that fits, by ever larger steps, until more of them no longer help."""
-    most, current, step = len(draft.graph.cuts) + 1, len(draft.blocks), 1
+    most, current, step = len(draft.graph.places) + 1, len(draft.blocks), 1
     lowest, vain = draft.memory.peak_bytes if draft.memory else budget, 0
     while current + step <= most and vain < 3:
         split = Split(blocks=current + step, by="memory")

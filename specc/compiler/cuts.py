@@ -14,8 +14,11 @@ Measure = Literal["layers", "flops", "parameters", "memory"]
 
 
 def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
-    """The `count - 1` legal cuts, as positions of layers, whose largest block is the smallest possible."""
-    legal = [graph.index[name] for name in graph.cuts]
+    """The `count - 1` cuts, as positions of layers, whose largest block is the smallest possible.
+
+    Every block has something to train; by layers, only what has parameters counts.
+    """
+    legal = [graph.index[name] for name in graph.places]
     return even_cuts(legal, count) if by == "layers" else balanced_cuts(layer_costs(graph, by), legal, count)
 
 

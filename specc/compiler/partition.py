@@ -20,16 +20,17 @@ def partition(draft: Draft) -> Draft:
     cuts, found = _even(draft) if after is None else _named(draft, after)
     found += _unknown_norms(draft)
     blocks, networks = build_blocks(draft, cuts)
+    found += _idle(draft, blocks)
     return draft.having(*found, blocks=blocks, networks=networks)
 
 
 def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
     """Cuts that leave every block nearly the same size by the measure that is asked for."""
     graph, split = draft.graph, draft.spec.config.split
-    count, places = split.blocks or 1, len(graph.cuts)
+    count, places = split.blocks or 1, len(graph.places)
     if count > places + 1:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
-        beside = (Label(draft.spec.span("backbone", key=True), f"can be cut in {places} places"),)
+        beside = (Label(draft.spec.span("backbone", key=True), f"{places} cuts leave every block something to train"),)
         at, help = ("split", "blocks"), ("fewer blocks, or a deeper backbone",)
         return [], [
             draft.spec.error("SPC402", message, *at, label=f"at most {places + 1}", help=help, secondary=beside)
@@ -71,8 +72,36 @@ def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...
     else:
         text, label = f"`{name}` cannot end a block: {_alive(graph, position)}", "not a legal cut"
     return draft.spec.error(
-        "SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position)}",)
+        "SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position, graph.cuts)}",)
     )
+
+
+def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:
+    """Blocks without parameters: a warning where the cuts are the user's own, an error where there is no other block.
+
+    Only cuts that the spec names make such blocks.
+    """
+    spec, graph = draft.spec, draft.graph
+    trained = {layer.name for layer in graph.layers if layer.trained}
+    if not trained:
+        yield spec.error("SPC408", "no layer of the backbone has parameters", "backbone", label="nothing to train",
+                         key=True)  # fmt: skip
+        return
+    for block in blocks:
+        if trained.isdisjoint(block.layers):
+            entry = _entry(draft, block, blocks)
+            names = f"`{block.layers[0]}`" + (f" to `{block.layers[-1]}`" if len(block.layers) > 1 else "")
+            near = nearest(graph, graph.index[block.layers[0]] - 1, graph.places)
+            help = (f"nearest cuts that leave every block something: {near}",)
+            message = f"there is nothing to train in block {block.index} ({names})"
+            yield spec.warning("SPC408", message, *entry, label="a block without parameters", help=help)
+
+
+def _entry(draft: Draft, block: Block, blocks: tuple[Block, ...]) -> tuple[str | int, ...]:
+    """Where the spec names the cut at the end of a block, or before the last one."""
+    end = blocks[min(block.index, len(blocks) - 2)].layers[-1]
+    after = draft.spec.config.split.after or []
+    return ("split", "after", after.index(end)) if end in after else ("split",)
 
 
 def _alive(graph: BackboneGraph, position: int) -> str:
@@ -85,9 +114,9 @@ def _alive(graph: BackboneGraph, position: int) -> str:
     return f"{len(alive)} tensors are alive after it, those of {shown}"
 
 
-def nearest(graph: BackboneGraph, position: int) -> str:
-    """The legal cuts next to a position, as help."""
-    legal = [graph.index[name] for name in graph.cuts]
+def nearest(graph: BackboneGraph, position: int, cuts: tuple[str, ...]) -> str:
+    """The cuts next to a position, as help."""
+    legal = [graph.index[name] for name in cuts]
     before = [c for c in legal if c < position][-1:]
     return (
         " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"

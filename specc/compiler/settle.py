@@ -57,7 +57,7 @@ def undecided(spec: Spec) -> Draft:
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
     """What makes sense only where the number of blocks is known."""
-    spec, places = draft.spec, len(draft.graph.cuts)
+    spec, places = draft.spec, len(draft.graph.places)
     if fit.min_blocks > places + 1:
         message = f"{fit.min_blocks} blocks need {fit.min_blocks - 1} cuts, but the backbone has {places} places to cut"
         yield spec.error("SPC402", message, *AT, "min_blocks", label=f"at most {places + 1}")

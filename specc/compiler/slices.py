@@ -22,6 +22,7 @@ from .memory import Simulation, batch_bytes, resident_bytes, step_of
 from .schedule import schedule
 from .units import build_unit, sites_at
 
+SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
 START = -1  # the position before the first layer
 
 Boundaries = tuple[int, ...]  # where successive blocks begin and end: positions of layers, `START` first
@@ -54,7 +55,7 @@ class Slices:
         self.later = without_numbers(config)
         self.window = max(int(level.window) for level in config.levels)
         self.end = len(self.graph.layers) - 1
-        self.legal = [self.graph.index[name] for name in self.graph.cuts]
+        self.legal = [self.graph.index[name] for name in self.graph.places]
         self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
         self._leads = self.window if self.window > 1 else int(bool(config.ema_links))
         self._cache: dict[tuple[Boundaries, bool], Slice | None] = {}
@@ -148,7 +149,7 @@ class Slices:
     def _draft(self, config: SpecModel, ends: list[int], only: set[int]) -> Draft | None:
         """A draft of the blocks between successive boundaries, with the units that end with one of the blocks `only`.
 
-        None where such a unit cannot stand, for example because an EMA link finds nothing to copy.
+        None where such a unit cannot stand, for example because an EMA link finds nothing to copy, or not enough.
         """
         blocks, networks = [], {}
         for i, (before, last) in enumerate(pairwise(ends)):
@@ -163,7 +164,7 @@ class Slices:
                 continue
             units.append(build_unit(site))
             networks |= site.networks
-            if any(found.is_error for found in site.found):
+            if any(found.is_error or found.code == SHORTENED for found in site.found):
                 return None
         return mini.having(networks=networks, units=tuple(unit for unit in units if unit.heads))
 

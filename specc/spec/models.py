@@ -118,7 +118,8 @@ class Split(Config):
 
     blocks: Count | None = Field(None, description="number of blocks, as equal as the legal cuts allow")
     by: Literal["layers", "flops", "parameters", "memory"] = Field(
-        "layers", description="what is made equal; `memory`: what a block keeps for its backward"
+        "layers",
+        description="what is made equal; `layers` with parameters; `memory`: what a block keeps for its backward",
     )
     after: list[Text] | None = Field(None, description="names of the layers after which to cut")
     fit: Fit | None = Field(

@@ -67,7 +67,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     image, classes = draw(shapes(size)), draw(st.integers(2, 5))
     backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
-    split, cuts = draw(_splits(graph))
+    split, cuts = draw(_splits(graph, graph.cuts if zero_weights else graph.places))
     site = Site(graph, cuts, classes)
     document: Document = {
         "specc": 1,
@@ -90,14 +90,14 @@ def _data(image: Shape, classes: int, batch: int) -> Document:
 
 
 @st.composite
-def _splits(draw: st.DrawFn, graph: BackboneGraph) -> tuple[Document, tuple[int, ...]]:
-    """A `split:` and the positions where it cuts."""
+def _splits(draw: st.DrawFn, graph: BackboneGraph, legal: tuple[str, ...]) -> tuple[Document, tuple[int, ...]]:
+    """A `split:` and the positions where it cuts, by name after some of the `legal` layers."""
     from ..compiler.cuts import Measure, place_cuts
 
-    most = min(len(graph.cuts), 3)
+    most = min(len(legal), 3)
     wanted = draw(st.integers(0, most))
-    if wanted and draw(st.booleans()):
-        names = draw(st.lists(st.sampled_from(graph.cuts), min_size=wanted, max_size=wanted, unique=True))
+    if wanted and (wanted > len(graph.places) or draw(st.booleans())):
+        names = draw(st.lists(st.sampled_from(legal), min_size=wanted, max_size=wanted, unique=True))
         cuts = tuple(sorted(graph.index[name] for name in names))
         return {"after": [graph.layers[cut].name for cut in cuts]}, cuts
     measures: tuple[Measure, ...] = ("layers", "flops", "parameters", "memory")
