@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from specc import files
+
 from .durable import new_folder, standing
 from .errors import RunError
 from .session import Session
@@ -80,8 +82,8 @@ def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
     try:
         whole = standing(folder)
-        state: dict[str, Any] = json.loads((whole / "state.json").read_text())
-        model, optimizer, sums = (load_file(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
+        state: dict[str, Any] = json.loads(files.read_text(whole / "state.json"))
+        model, optimizer, sums = (_tensors(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
         scaler, figures = state.pop("scaler"), Figures(**state.pop("figures"))
         position = Position(int(state.pop("epoch")), int(state.pop("step")), **state, figures=figures)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -95,6 +97,11 @@ def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     except (KeyError, RuntimeError) as error:
         raise _damaged(folder, str(error)) from None
     return position, sums
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    files.check_regular(path)
+    return load_file(path)
 
 
 def _damaged(folder: Path, reason: str) -> RunError:

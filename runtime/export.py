@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from specc import files
 from specc.plan import Plan
 
 from .durable import standing
@@ -86,6 +87,7 @@ def _checkpoint(run: RunDir) -> dict[str, Tensor]:
         help = (f"train it first: `specc resume {run.path}`",)
         raise RunError(f"the run in {run.path} has no checkpoint yet", help)
     try:
+        files.check_regular(path)
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"the checkpoint {path} cannot be read: {error}") from None

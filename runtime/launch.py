@@ -15,6 +15,7 @@ from rich.console import Console
 
 from specc.margins import newest
 from specc.plan import Plan
+from specc.render import printable
 from specc.schema import show_bytes
 from specc.spec.dump import dump
 from specc.spec.load import Spec
@@ -60,8 +61,8 @@ def _say_again(target: RunDir) -> None:
         said = closing(json.loads(target.read("summary.json")), target.path)
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
-    print(f"the run in {target.path} is complete: nothing is left to do", file=sys.stderr)
-    print("\n".join(said))
+    print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=sys.stderr)
+    print("\n".join(map(printable, said)))
 
 
 def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: bool) -> None:
@@ -73,7 +74,7 @@ def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: b
         if resumed:
             trainer.resume()
         for line in opening(trainer, resumed=resumed):
-            console.print(line, soft_wrap=True)
+            console.print(printable(line), soft_wrap=True)
         summary = trainer.train()
     except KeyboardInterrupt:
         help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)
@@ -81,7 +82,7 @@ def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: b
     finally:
         progress.close()
     for line in closing(summary, target.path):
-        print(line)
+        print(printable(line))
     trainer.check_budget()  # a run may be over before there was a step to check it after
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import specc
+from specc import files
 from specc.plan import Plan
 
 from .dataset import data_root
@@ -72,7 +73,7 @@ class RunDir:
         A run that is resumed writes those after its checkpoint again.
         """
         with writing(self.metrics):
-            written = self.metrics.read_bytes() if self.metrics.exists() else b""
+            written = files.read(self.metrics) if self.metrics.exists() else b""
         head, *rows = [line for line in written.splitlines(keepends=True) if line.endswith(b"\n")] or [b""]
         rows = rows[:epochs]
         kept = b"".join([head, *rows]) if rows else b""  # a head without rows may be of anything
@@ -91,7 +92,7 @@ class RunDir:
     def read(self, name: str, help: tuple[str, ...] = ()) -> str:
         """A file's text; raises `RunError` where there is none."""
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return files.read_text(self.path / name)
         except OSError as error:
             message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
             raise RunError(message, help) from None
@@ -101,7 +102,7 @@ class RunDir:
     def known(self, name: str, key: str) -> Any:
         """What a JSON document says of a key; None where there is no such document."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))[key]
+            return json.loads(files.read_text(self.path / name))[key]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -44,6 +44,11 @@ def read_text(path: AnyPath) -> str:
     return read(path).decode("utf-8")
 
 
+def check_regular(path: AnyPath) -> None:
+    """Raise `OSError` for what is there and no regular file; before a library opens it by its name."""
+    open_regular(path).close()
+
+
 def exists(path: AnyPath) -> bool:
     """Whether there is something of this name; false for what cannot be a name."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -260,3 +261,31 @@ def test_validation_goes_on_after_a_missing_file(spec: Path, tmp_path: Path) -> 
     assert result.stdout.count(": ok") == 2
     assert "SPC102" in result.stderr
     assert result.stderr.count("error: cannot read") == 2
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory, under a name that would drive a terminal."""
+    folder = tmp_path_factory.mktemp("runs")
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps(document(split={"blocks": 1})), encoding="utf-8")
+    result = invoke("run", path, "--device", "cpu", "--run-dir", folder / ESCAPE)
+    assert result.exit_code == 0, result.output
+    assert not _drives(result.output)
+    return folder / ESCAPE
+
+
+@pytest.mark.parametrize("name", ["plan.json", "spec.resolved.yaml", "summary.json", "state.json", "model.safetensors"])
+def test_a_file_of_a_run_that_is_no_regular_file_is_not_waited_for(name: str, finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / ESCAPE
+    shutil.copytree(finished, copy, symlinks=True)
+    found = next(path for path in copy.rglob(name))
+    found.unlink()
+    os.mkfifo(found)
+    if name in ("state.json", "model.safetensors"):
+        (copy / "summary.json").unlink()  # else the run is complete, and its state is not looked at
+    words = ["resume", copy] if name != "model.safetensors" else ["export", copy]
+    result = invoke(*words)
+    assert result.exit_code == (0 if name == "summary.json" else 3), result.output
+    assert not _drives(result.output)
+    assert name in ("summary.json",) or "egular file" in result.output
