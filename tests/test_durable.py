@@ -67,6 +67,21 @@ def test_a_folder_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     assert seen == {("old", True), ("new", False), ("new", True)}
 
 
+def test_what_a_crash_left_half_done_survives_the_next_one(tmp_path: Path) -> None:
+    """The old one aside, the new one whole and not in its place."""
+    seen, count, died = set(), 0, True
+    while died:
+        folder = tmp_path / str(count) / "last"
+        fill(folder.with_name("last.old"), "old")
+        fill(folder.with_name("last.new"), "new")
+        assert told(folder) == {"new"}
+        died = dies(partial(fill, folder, "newest"), count)
+        (now,) = told(folder)
+        seen.add(now)
+        count += 1
+    assert seen == {"new", "newest"}
+
+
 def test_a_first_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     count = 0
     while dies(partial(fill, tmp_path / str(count), "new"), count):

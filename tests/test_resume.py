@@ -216,11 +216,14 @@ def test_a_row_that_has_no_checkpoint_is_written_once(torn: int | None, tmp_path
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
 
 
-def test_rows_that_were_taken_away_are_spoken_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 80, -1])
+def test_rows_that_were_taken_away_are_spoken_of(kept: int, tmp_path: Path) -> None:
     plan = plan_of("SGD")
     stopped(trainer_of(plan, tmp_path), 1, 0)
-    (tmp_path / "metrics.csv").unlink()
+    table = tmp_path / "metrics.csv"
+    table.write_bytes(table.read_bytes()[:kept])
     assert resumed(plan, tmp_path).notes == ["metrics.csv has 0 rows for 1 epochs: what is missing stays so"]
+    assert table.read_bytes() == b"", "no half a row for the next one to be glued to"
 
 
 def test_another_data_set_is_not_gone_on_with(tmp_path: Path) -> None:
