@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import os
 import pickle
 from collections.abc import Callable
@@ -157,3 +158,17 @@ def test_a_root_that_is_no_folder_is_a_data_error(
         open_dataset(small.config(dataset, Path(root)))
     assert caught.value.help
     assert root != "file" or f"{tmp_path / 'file'} is no folder" in str(caught.value)
+
+
+# --- downloads ---
+
+
+@pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "CIFAR10", "SVHN", "STL10", "ImageNet"])
+def test_a_download_that_fails_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr(f"torchvision.datasets.{name}", fails)
+    dataset = {"FashionMNIST": "fashion_mnist"}.get(name, name.lower())
+    with pytest.raises(DataError, match=f"`{dataset}` cannot be fetched into {tmp_path}: IncompleteRead"):
+        open_dataset(small.config(dataset, tmp_path, download=True))

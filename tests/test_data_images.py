@@ -227,3 +227,35 @@ def test_no_half_may_be_empty(root: Path, half: str) -> None:
             path.unlink()
     with pytest.raises(DataError, match=f"{half} has no images in cat, dog"):
         open_dataset(small.config("image_folder", root))
+
+
+# --- formats and processes ---
+
+
+def test_no_file_is_handed_to_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow has PostScript drawn by Ghostscript, whatever the file is called."""
+    (tmp_path / "x.png").write_bytes(small.encoded(Image.new("RGB", (8, 8)), "EPS"))
+    with pytest.raises(DataError, match=r"x\.png cannot be decoded: it is no image"):
+        decode(str(tmp_path / "x.png"), 3)
+
+
+@pytest.mark.parametrize("form", ["GIF", "JPEG", "BMP", "TIFF", "PPM", "WEBP"])
+def test_formats_are_recognised_whatever_a_file_is_called(tmp_path: Path, form: str) -> None:
+    (tmp_path / "x.png").write_bytes(small.encoded(Image.new("RGB", (8, 8), (200, 200, 200)), form))
+    assert np.abs(np.array(decode(str(tmp_path / "x.png"), 3)).astype(int) - 200).max() <= 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_transparent_palettes_are_decoded_without_a_warning(tmp_path: Path) -> None:
+    image = Image.fromarray(small.pixels(4, 4, 3)).quantize(4)
+    image.info["transparency"] = bytes([0, 128, 255, 255])
+    (tmp_path / "x.png").write_bytes(small.encoded(image, "PNG"))
+    assert decode(str(tmp_path / "x.png"), 3).mode == "RGB"
+
+
+@pytest.mark.filterwarnings("error")
+def test_more_workers_than_cores_are_remarked_on_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    splits = open_dataset(small.config("image_folder", root, workers=2))
+    assert splits.remarks == ("2 worker processes share 1 cores (`data.workers`)",)
+    assert len(all_of(splits)) == 4

@@ -27,7 +27,7 @@ class Archive:
     def read(self, config: DataConfig, parse: Callable[[Callable[[str], bytes]], T]) -> T:
         """What `parse` makes of a function from a file's name to its verified bytes."""
         if config.download:
-            guarded(config, lambda: self.fetch(str(config.folder)))
+            fetched(config, lambda: self.fetch(str(config.folder)))
         absent = [path for name in self.files if not (path := config.folder / name).is_file()]
         if absent:
             raise missing(config.dataset, absent, layout=" and ".join(self.files), download=True)
@@ -45,16 +45,21 @@ def is_original(content: bytes, checksum: str) -> bool:
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == checksum
 
 
+def fetched(config: DataConfig, fetch: Callable[[], Any]) -> None:
+    """Call `fetch`, which downloads or unpacks; whatever a connection or an archive raises becomes a `DataError`."""
+    try:
+        fetch()
+    except Exception as error:
+        help = ["put the files there yourself and leave data.download=true away"]
+        what = f"the data set `{config.dataset}` cannot be fetched into {config.folder}: {described(error)}"
+        raise DataError(what, help=help) from error
+
+
 def guarded(config: DataConfig, read: Callable[[], T]) -> T:
-    """Call `read`, which downloads or parses files; what goes wrong there becomes a `DataError`."""
+    """Call `read`, which parses files; what goes wrong there becomes a `DataError`."""
     try:
         return read()
     except (OSError, EOFError, MemoryError, RuntimeError, ValueError, zlib.error) as error:
         what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
-        raise DataError(what, help=[_remedy(config)]) from error
-
-
-def _remedy(config: DataConfig) -> str:
-    if config.download:
-        return "if the download failed: put the files there yourself and leave data.download=true away"
-    return "to fetch it anew: remove the damaged files, then specc run SPEC data.download=true"
+        help = ["to fetch it anew: remove the damaged files, then specc run SPEC data.download=true"]
+        raise DataError(what, help=help) from error

@@ -18,6 +18,8 @@ from specc.files import open_regular
 _AREA, _RATIO, _ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
 _EVAL_MARGIN = 256 / 224  # evaluation resizes the short side to so much more than it then crops
 _THIN = 16  # times as long as wide: what lies further out never gets into the centre, whatever is resized
+# What the endings of image files promise, and what often hides behind them; Pillow calls other programs for some more.
+_FORMATS = ("JPEG", "MPO", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
 _MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 
 
@@ -48,10 +50,12 @@ def _decoded(file: BinaryIO, channels: int) -> Any:
 
     if not os.fstat(file.fileno()).st_size:
         raise ValueError("the file is empty")
+    Image.init()  # or only the most common formats are known
     with warnings.catch_warnings():
         # Pillow warns of large images and refuses what is twice as large, 178 million pixels: that is bound enough.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(file) as image:
+        # What else it warns of (odd metadata, colours under transparent pixels) would come again in every epoch.
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=[form for form in _FORMATS if form in Image.OPEN]) as image:
             return _eight_bits(image).convert(_MODES[channels])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,25 +43,30 @@ class FolderSplit:
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
-        loader = DataLoader(
-            _Decoded(self, draws if self.augmented else None),
-            batch_sampler=[batch.tolist() for batch in batches],
-            num_workers=self.workers,
-            collate_fn=_collated,
-            generator=torch.Generator(),  # its own, or it would take a draw from the global one every epoch
-            worker_init_fn=take_no_part,
-        )
-        for batch in self._loaded(loader):
+        for batch in self._loaded(batches, draws):
             if isinstance(batch, DataError):
                 raise batch
             yield batch
 
-    def _loaded(self, loader: Iterable[Batch | DataError]) -> Iterator[Batch | DataError]:
+    def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
         try:
-            yield from loader
+            yield from self._started(batches, draws)
         except (OSError, RuntimeError) as error:  # what torch says where a process cannot be started, or was killed
             help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
             raise DataError(f"the {self.workers} worker processes failed: {described(error)}", help=help) from error
+
+    def _started(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # `_crowded` says so, and once
+            loader = DataLoader(
+                _Decoded(self, draws if self.augmented else None),
+                batch_sampler=[batch.tolist() for batch in batches],
+                num_workers=self.workers,
+                collate_fn=_collated,
+                generator=torch.Generator(),  # its own, or it would take a draw from the global one every epoch
+                worker_init_fn=take_no_part,
+            )
+            return iter(loader)
 
 
 class _Decoded(Dataset[_Sample | DataError]):
@@ -107,7 +114,13 @@ def open_folders(config: DataConfig, info: DatasetInfo, roots: Sequence[Path]) -
     info = replace(info, train_size=len(train.samples), test_size=len(test.samples))
     halves = [FolderSplit(info, half.samples, config.augment == "paper", config.workers) for half in (train, test)]
     remarks = (*differences(info, len(halves[0]), len(halves[1])), *left_out(train), *left_out(test))
-    return Splits(halves[0], halves[1], info, remarks)
+    return Splits(halves[0], halves[1], info, (*remarks, *_crowded(config.workers)))
+
+
+def _crowded(workers: int) -> tuple[str, ...]:
+    """A remark on more worker processes than can run at a time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (f"{workers} worker processes share {cores} cores (`data.workers`)",) if workers > cores else ()
 
 
 def _folders(config: DataConfig, roots: Sequence[Path]) -> tuple[Path, Path]:

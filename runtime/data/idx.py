@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.data.archive import guarded
+from runtime.data.archive import fetched, guarded
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
 from runtime.data.files import remark
@@ -40,7 +40,7 @@ def read_idx(path: Path, item: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(content) != math.prod(shape):
         wrong = "goes on after its end" if len(content) > math.prod(shape) else "is cut off"
         raise ValueError(f"{path} {wrong}: {len(content):,} bytes after the header, {math.prod(shape):,} expected")
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()  # bytes cannot be written to, and torch warns
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _show(shape: tuple[int, ...]) -> str:
 def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, Arrays]:
     """The train and test arrays of `root`, which may hold torchvision's folders or the files themselves."""
     if config.download:
-        guarded(config, lambda: _download(config, torchvision_name))
+        fetched(config, lambda: _download(config, torchvision_name))
     folders = [config.folder / torchvision_name / "raw", config.folder / "raw", config.folder]
     found = next((folder for folder in folders if _find(folder, "train-images-idx3-ubyte")), None)
     if found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictFloat, StrictInt, field_validator, model_validator
 
 from ..backbone.families import Backbone
 from ..heads import Augmented, Classifier, Decoder, Goodness, Head, Periodic, Pointwise, PooledLinear, Similarity
@@ -48,6 +48,7 @@ Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
 Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
 Samples = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
 Workers = Annotated[StrictInt, Field(ge=0, le=256)]
+Deviation = Annotated[StrictFloat, Field(ge=1e-6, le=1, allow_inf_nan=False)]  # 1: images are not scaled
 LARGEST_IMAGE = 1 << 30
 
 
@@ -65,16 +66,24 @@ class Data(Config):
         None, description="for `synthetic`; for `image_folder` 3 (the default), or 1: read in grey"
     )
     classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
-    mean: list[Real] | None = Field(None, description="mean of each channel for normalisation, for images in [0, 1]")
-    std: list[Positive] | None = Field(None, description="standard deviation of each channel, likewise")
+    mean: list[Fraction] | None = Field(
+        None, description="mean of each channel for normalisation, for images in [0, 1]"
+    )
+    std: list[Deviation] | None = Field(None, description="standard deviation of each channel, likewise")
     samples: Samples | None = Field(None, description="for `synthetic`: number of training images")
     resplit: Bool = Field(
         False,
         description="merge the images for training and testing and split them anew, as many for each as before; "
         "not for `imagenet`, `image_folder` and `synthetic`",
     )
-    workers: Workers = Field(0, description="processes that decode images (ImageNet, image_folder)")
-    download: Bool = Field(False, description="fetch the data set into `root` when it is missing")
+    workers: Workers = Field(
+        0, description="processes that decode images", json_schema_extra=only_with(dataset=["imagenet", "image_folder"])
+    )
+    download: Bool = Field(
+        False,
+        description="fetch the data set into `root` when it is missing",
+        json_schema_extra=only_with(dataset=["mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet"]),
+    )
 
     aliases: ClassVar[dict[str, str]] = {
         "name": "dataset", "path": "root", "dir": "root", "bs": "batch_size", "batch": "batch_size",

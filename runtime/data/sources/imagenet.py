@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.data.archive import guarded
+from runtime.data.archive import fetched
 from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.folder import open_folders
@@ -21,7 +21,7 @@ def load(config: DataConfig, info: DatasetInfo) -> Splits:
     """`paper` is a random resized crop and a mirror; evaluation resizes to 256 and crops 224 from the centre."""
     roots = [config.folder, config.folder / "imagenet"]
     if config.download:
-        guarded(config, lambda: _unpack(roots))
+        fetched(config, lambda: _unpack(roots))
     try:
         return open_folders(config, info, roots)
     except DataError as error:
