@@ -115,7 +115,7 @@ class Executor:
     def _head(self, i: Instruction) -> None:
         unit, head = self.plan.by_unit[i.unit], self.heads[i.unit, i.head]
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
-        networks = [self.model.networks[name] for name in head.networks]
+        networks = [self.model.networks[name].variant(variant) for name, variant in head.runs]
         target = self._target(head)
         loss, gradient = run_head(head, networks, source, target, self.cast, self.scale)
         self.losses[unit.name][head.term] = loss

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from specc.plan import HeadPlan
+from specc.backbone.layout import Layout
+from specc.plan import HeadPlan, PatchGrid
 
 from .label_views import select
 from .losses import LOSSES
@@ -30,11 +31,14 @@ def run_head(
     return run.outputs(features)
 
 
-def cut(x: Tensor, grid: tuple[int, int]) -> list[Tensor]:
-    """Views of the patches, row by row."""
-    rows, columns = grid
-    h, w = x.shape[2] // rows, x.shape[3] // columns
-    return [x[:, :, r * h : (r + 1) * h, c * w : (c + 1) * w] for r in range(rows) for c in range(columns)]
+def cut(x: Tensor, patches: PatchGrid) -> list[Tensor]:
+    """Views of the patches of a map, row by row."""
+    return [x[:, :, top:bottom, left:right] for top, bottom, left, right in patches.cells(x.shape[2:])]
+
+
+def as_map(x: Tensor, tokens: Layout | None) -> Tensor:
+    """A view of tokens as the map that they come from; what is a map already as it is."""
+    return x if tokens is None else x[:, tokens.skip :].transpose(1, 2).unflatten(2, tokens.size)
 
 
 class _Run:
@@ -58,22 +62,23 @@ class _Run:
 
     def losses(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the patches' own losses."""
-        assert self.head.patches is not None
-        grid = self.head.patches.grid
-        leaves = [_leaf(patch) for patch in cut(features, grid)]
-        targets = cut(self.target, grid) if self.head.target == "images" else [self.target] * len(leaves)
-        jobs = list(zip(self.networks, leaves, targets, strict=True))
-        rounds = [jobs] if self.head.patches.execution == "joint" else [[job] for job in jobs]
+        grid = self._grid
+        targets = cut(self.target, grid) if self.head.target == "images" else [self.target] * len(self.networks)
         total = torch.zeros((), dtype=torch.promote_types(features.dtype, torch.float32), device=features.device)
-        gradient = torch.empty_like(features)
-        parts = cut(gradient, grid)
-        for members in rounds:
-            loss = self._sum(members)
-            self._backward(loss)
-            total = total + loss.detach()
-            for _, leaf, _ in members:
-                parts.pop(0).copy_(_gradient(leaf))
+        gradient, parts = self._gradient(features)
+        jobs = list(zip(self.networks, cut(as_map(features, grid.tokens), grid), targets, parts, strict=True))
+        for members in [jobs] if grid.execution == "joint" else [[job] for job in jobs]:
+            total = total + self._round(members)
         return total, gradient
+
+    def _round(self, jobs: Sequence[tuple[GraphModule, Tensor, Tensor, Tensor]]) -> Tensor:
+        """Some patches together: their summed loss; their gradients go where they belong."""
+        leaves = [self._leaf(patch) for _, patch, _, _ in jobs]
+        loss = self._sum([(network, leaf, target) for (network, _, target, _), leaf in zip(jobs, leaves, strict=True)])
+        self._backward(loss)
+        for (_, _, _, part), leaf in zip(jobs, leaves, strict=True):
+            part.copy_(_gradient(leaf))
+        return loss.detach()
 
     def _sum(self, jobs: Sequence[tuple[GraphModule, Tensor, Tensor]]) -> Tensor:
         with self.cast():
@@ -83,20 +88,33 @@ class _Run:
 
     def outputs(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """One loss on the mean of the patches' outputs."""
-        assert self.head.patches is not None
-        grid = self.head.patches.grid
-        leaves = [_leaf(patch) for patch in cut(features, grid)]
-        if self.head.patches.execution == "joint":
+        leaves = [self._leaf(patch) for patch in cut(as_map(features, self._grid.tokens), self._grid)]
+        if self._grid.execution == "joint":
             with self.cast():
                 mean = torch.stack([net(leaf) for net, leaf in zip(self.networks, leaves, strict=True)]).mean(0)
             loss = self.loss(mean, self.target)
             self._backward(loss)
         else:
             loss = self._sequential_outputs(leaves)
-        gradient = torch.empty_like(features)
-        for part, leaf in zip(cut(gradient, grid), leaves, strict=True):
+        gradient, parts = self._gradient(features)
+        for part, leaf in zip(parts, leaves, strict=True):
             part.copy_(_gradient(leaf))
         return loss.detach(), gradient
+
+    @property
+    def _grid(self) -> PatchGrid:
+        assert self.head.patches is not None
+        return self.head.patches
+
+    def _leaf(self, patch: Tensor) -> Tensor:
+        """The patch as a leaf: a view of a map; of tokens, which lie the other way round, a copy."""
+        return _leaf(patch if self._grid.tokens is None else patch.clone(memory_format=torch.contiguous_format))
+
+    def _gradient(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """A place for the gradient at the features, and views of its patches; nothing reaches class tokens."""
+        tokens = self._grid.tokens
+        gradient = torch.zeros_like(features) if tokens and tokens.skip else torch.empty_like(features)
+        return gradient, cut(as_map(gradient, tokens), self._grid)
 
     def _sequential_outputs(self, leaves: list[Tensor]) -> Tensor:
         """A pass without gradient for the mean, then one backward a patch with the mean's cotangent."""
@@ -108,6 +126,7 @@ class _Run:
             with self.cast():
                 out = network(leaf)
             torch.autograd.backward(out, cotangent.to(out.dtype))
+            del out
         return loss
 
     @torch.no_grad()
@@ -119,6 +138,7 @@ class _Run:
                 out = network(leaf)
             network.track(True)
             total = out if total is None else total.add_(out)
+            del out  # before the next patch's forward
         assert total is not None
         return total.div_(len(leaves))
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,16 @@ from .modules import BUILDERS, BatchNorm
 class GraphModule(nn.Module):
     """Executes one network; its tensors are known by their canonical names."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, graph: Graph | None = None, tensors: GraphModule | None = None) -> None:
         super().__init__()
         self.network = network
-        graph = network.graph
+        graph = graph or network.graph
         self.parts = nn.ModuleList(BUILDERS[node.op.name](node.op, node.in_shapes) for node in graph.nodes)
+        if tensors is not None:  # the same ones at another size
+            for i, part in enumerate(tensors.parts):
+                if next(part.parameters(), None) is not None or next(part.buffers(), None) is not None:
+                    self.parts[i] = part
+        self.others = nn.ModuleList(GraphModule(replace(network, others=()), other, self) for other in network.others)
         self._runs: list[Run] = []
         first = 0
         for piece in graph.pieces(network.pieces or (len(graph.nodes),)) if graph.nodes else ():
@@ -40,6 +46,12 @@ class GraphModule(nn.Module):
         for run in self._runs:
             x = checkpoint(run, x, images, use_reentrant=False, context_fn=run.contexts)
         return x
+
+    def variant(self, number: int) -> GraphModule:
+        """The module for inputs of another size, by the place of its graph in the network."""
+        found = self.others[number - 1] if number else self
+        assert isinstance(found, GraphModule)
+        return found
 
     def canonical_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters by canonical name."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from .backbone.graph import Graph
+from .backbone.layout import Layout
 from .backbone.ops import Shape
 from .datasets import DatasetInfo
 from .devices import Device
+from .heads.patches import Cell, cells
 
 if TYPE_CHECKING:
     from .spec.models import SpecModel
@@ -59,11 +61,17 @@ class Network:
     graph: Graph
     group: str | None
     pieces: tuple[int, ...] = ()  # nodes that are recomputed together in the backward; empty: all is kept
+    others: tuple[Graph, ...] = ()  # further ones with the same tensors, for patches of other shapes
 
     @property
     def parameters(self) -> dict[str, Shape]:
         """Its parameters by canonical name."""
         return {self.prefix + name: shape for name, shape in self.graph.parameters.items()}
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """All its graphs."""
+        return (self.graph, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,11 @@ class PatchGrid:
     grid: tuple[int, int]
     fuse: Literal["losses", "outputs"]
     execution: Literal["joint", "sequential"]
+    tokens: Layout | None = None  # how tokens are laid out before they are cut; None: the features are a map
+
+    def cells(self, size: Sequence[int]) -> tuple[Cell, ...]:
+        """The patches of so many rows and columns, row by row."""
+        return cells(size, self.grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,16 @@ class HeadPlan:
     weight: float
     networks: tuple[str, ...] = ()
     patches: PatchGrid | None = None
+    variants: tuple[int, ...] = ()  # which of its network's graphs runs on each patch; the first where empty
+
+    def graphs(self, networks: Mapping[str, Network]) -> tuple[Graph, ...]:
+        """What runs on the features, or on each of their patches."""
+        return tuple(networks[name].graphs[variant] for name, variant in self.runs)
+
+    @property
+    def runs(self) -> tuple[tuple[str, int], ...]:
+        """Name and variant of the network that runs on the features, or on each of their patches."""
+        return tuple(zip(self.networks, self.variants or (0,) * len(self.networks), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def parameter_count(plan: Plan, unit: Unit) -> int:
 def forward_flops(plan: Plan, unit: Unit) -> int:
     """FLOPs of one image's forward through the unit's blocks and auxiliary network."""
     blocks = sum(plan.networks[plan.blocks[k].name].graph.flops for k in range(unit.start, unit.end + 1))
-    heads = sum(plan.networks[name].graph.flops for head in unit.heads for name in head.networks)
+    heads = sum(graph.flops for head in unit.heads for graph in head.graphs(plan.networks))
     links = sum(plan.networks[n].graph.flops for link in unit.links for n in (link.ema, link.bias) if n)
     return blocks + heads + links
 

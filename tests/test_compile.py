@@ -198,7 +198,7 @@ WRONG: dict[str, tuple[str, Document]] = {
     "wide window": ("SPC405", {"levels": [{"name": "wide", "window": 5}]}),
     "no such unit": ("SPC406", {"levels": [{"name": "wide", "window": 2, "skip": [0]}]}),
     "untrained block": ("SPC414", {"levels": [{"name": "only", "skip": [1]}]}),
-    "patches": ("SPC417", {"auxiliary": {"reconstruction": {"patches": {"grid": [3, 3]}}}}),
+    "patches": ("SPC417", {"auxiliary": {"reconstruction": {"patches": {"grid": [5, 5]}}}}),
     "list of weights": ("SPC411", {"auxiliary": {"classifier": {"weight": [1.0]}}}),
     "shape of a link": ("SPC422", {"ema_links": [{"from": "stage3.1"}]}),
 }

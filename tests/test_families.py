@@ -229,7 +229,11 @@ def test_heads_on_vectors() -> None:
         ({"backbone": SMALL_VIT | {"heads": 5}}, "SPC104", "5 heads cannot share a width of 24"),
         ({"backbone": SMALL_VIT | {"patch": 7}}, "SPC301", "cannot be cut into patches of 7×7"),
         ({"backbone": {"family": "convnext"}}, "SPC301", "24×24"),
-        ({"auxiliary": {"reconstruction": {"patches": {"grid": [2, 2]}}}}, "SPC417", "not the tokens 10×24"),
+        (
+            {"auxiliary": {"reconstruction": {"patches": {"grid": [4, 4]}}}},
+            "SPC417",
+            "more cells than the feature map 24×3×3",
+        ),
         ({"backbone": {"family": "vgg", "depth": 12}}, "SPC105", "12"),
     ],
 )

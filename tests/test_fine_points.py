@@ -42,7 +42,7 @@ def scaled_parts(value: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     scale.detach().fill_(value)
     x = torch.rand(3, *session.plan.blocks[0].output, dtype=torch.float64)
     branch, average = session.model.networks[link.bias](x), session.model.networks[link.ema](x)
-    return run_link(session.model, link, x), branch, average, scale
+    return run_link(session.model, link, x, x), branch, average, scale
 
 
 @pytest.mark.parametrize("s", [0.0, 0.5, 1.0, 2.0])

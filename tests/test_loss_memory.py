@@ -82,7 +82,7 @@ def predicted(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
     source = memory.new(4 * numel(shape) * batch, "features")
     sized = numel(shape) if head.target == "images" else 0
     given = 4 * batch * {"images": sized, "one_hot": CLASSES}.get(head.target, 0)  # the simulation makes the target
-    HeadSimulation(memory, costs, head, [network], source, numel(shape), sized, {}, CLASSES).run()
+    HeadSimulation(memory, costs, head, {"head": network}, source, numel(shape), sized, {}, CLASSES).run()
     return memory.highest - source.bytes - given, memory.total - source.bytes
 
 
@@ -101,4 +101,4 @@ def test_a_loss_without_a_rule_is_not_priced_as_another_one() -> None:
     memory = Allocator()
     source = memory.new(4 * 4 * 6, "features")
     with pytest.raises(KeyError, match="hinge"):
-        HeadSimulation(memory, Costs(6), stranger, [network], source, 4, 0, {}, CLASSES).run()
+        HeadSimulation(memory, Costs(6), stranger, {"head": network}, source, 4, 0, {}, CLASSES).run()

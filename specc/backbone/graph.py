@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from .layout import Places, layouts
 from .ops import INPUT as INPUT
 from .ops import Op, Saved, Shape, numel
 
@@ -298,6 +299,11 @@ class BackboneGraph:
                 names[node.name] = local if count == 1 else f"{i}.{local}"
         clear = len({INPUT, *names.values()}) == len(names) + 1
         return names if clear else {name: name for name in names}
+
+    @cached_property
+    def layouts(self) -> dict[str, Places]:
+        """For every value the places of its positions in the image."""
+        return layouts(self.nodes, {})
 
     def to_networkx(self) -> nx.DiGraph:
         """The graph of all nodes, each carrying its `Node` as the attribute ``node``."""

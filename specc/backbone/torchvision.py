@@ -118,6 +118,32 @@ class Laboratory:
             self.measured[alike] = (*_measure(module, takes), footprints(module, takes))
         return Opaque(part, takes, self.measured[alike][0], weights, state, *self.measured[alike][1:])
 
+    def in_place(self, part: Part, takes: tuple[Shape, ...]) -> bool:
+        """Whether the part leaves the rows and columns of what it reads what they are, seen by moving their numbers.
+
+        A part with tensors of its own cannot be looked at so: it is believed where it gives as many as it takes.
+        """
+        import torch
+
+        module = self.module(part)
+        given = [grid or shape[1:] for grid, shape in zip(part.grids, takes, strict=True)]
+        size = tuple(self.values[0][self.nodes[part.output]].shape[1:3])
+        if len(set(given)) != 1 or len(given[0]) != 2:
+            return False
+        if any(True for _ in (*module.parameters(), *module.buffers())):
+            return given[0] == size
+        h, w = given[0]
+
+        def mean(numbers: Any) -> Any:
+            inputs = (numbers.expand(2, c[0], h, w) if len(c) == 3 else numbers.expand(2, c[1], h, w).flatten(2).mT
+                      for c in takes)  # fmt: skip
+            return module(*inputs)[0].mean(-1).view(size)
+
+        there = mean(torch.ones(1, 1))
+        rows, columns = mean(torch.arange(1.0, h + 1)[:, None]) / there, mean(torch.arange(1.0, w + 1)) / there
+        alike = torch.allclose(rows, rows[:, :1].expand(size)) and torch.allclose(columns, columns[:1].expand(size))
+        return alike and bool((rows.diff(dim=0) > 0).all()) and bool((columns.diff(dim=1) > 0).all())
+
     def movement(self, part: Part, takes: Shape) -> Op | None:
         """The op that puts numbers to the same places, found by moving consecutive numbers."""
         import torch

@@ -32,7 +32,7 @@ def instruction_flops(i: Instruction, networks: Networks, units: Iterable[Unit])
 def _head(head: HeadPlan, networks: Networks) -> int:
     """Forward and backward of all patches; sequential outputs take one more forward."""
     passes = 4 if head.patches and head.patches.execution == "sequential" and head.patches.fuse == "outputs" else 3
-    return passes * sum(networks[name].graph.flops for name in head.networks)
+    return passes * sum(graph.flops for graph in head.graphs(networks))
 
 
 def _link(link: LinkPlan, networks: Networks, *, forward: bool) -> int:

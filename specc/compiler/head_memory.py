@@ -5,9 +5,10 @@ Mirrors `runtime.heads` step by step; a change there without one here fails the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from ..backbone.graph import Graph
 from ..backbone.ops import Order, numel
 from ..plan import HeadPlan, Network
 from . import tape as tapes
@@ -17,6 +18,15 @@ from .tape import GRADIENT, Costs, Tape
 
 SCALAR = 4  # bytes of a loss
 SCALARS = 8  # bytes of further numbers: its weighted self, and where its backward starts
+
+
+@dataclass(slots=True)
+class Run:
+    """What runs on the features or on one of their patches, and the copy that it reads, where it does not read them."""
+
+    network: Network
+    graph: Graph
+    leaf: Storage | None = None
 
 
 @dataclass(slots=True)
@@ -37,7 +47,7 @@ class HeadSimulation:
     memory: Allocator
     costs: Costs
     head: HeadPlan
-    networks: Sequence[Network]
+    networks: Mapping[str, Network]
     source: Storage
     feature: int  # numbers of one sample's features
     image: int  # numbers of one image
@@ -55,6 +65,16 @@ class HeadSimulation:
         views = {"images": self.costs.views, "pairs": 2}.get(self.head.target, 1)
         return samples * views
 
+    def __post_init__(self) -> None:
+        graphs = self.head.graphs(self.networks)
+        if len(set(self.head.networks)) < len(graphs) and not self._sequential:
+            self.costs = replace(self.costs, meeting=True)
+        self.runs = [Run(self.networks[name], graph) for name, graph in zip(self.head.networks, graphs, strict=True)]
+
+    @property
+    def _sequential(self) -> bool:
+        return self.head.patches is not None and self.head.patches.execution == "sequential"
+
     def run(self) -> Storage:
         """The gradient at the features, held by the caller."""
         target = None
@@ -66,41 +86,49 @@ class HeadSimulation:
         if patches is None:
             gradient = self._whole()
         elif patches.fuse == "losses":
-            gradient = self._losses(sequential=patches.execution == "sequential")
+            gradient = self._losses()
         else:
-            gradient = self._outputs(sequential=patches.execution == "sequential")
+            gradient = self._outputs()
         self.memory.drop(*self.scalars)
         if target is not None:
             self.memory.drop(target)
         return gradient
 
     def _whole(self) -> Storage:
-        (gradient,) = self._round(self.networks[:1] or [None])
+        (gradient,) = self._round(self.runs[:1] or [None])
         return gradient
 
-    def _losses(self, *, sequential: bool) -> Storage:
+    def _losses(self) -> Storage:
         self.memory.new(SCALAR, "losses")  # their sum, which alone stays
         whole = self._whole_gradient()
-        for members in [[n] for n in self.networks] if sequential else [list(self.networks)]:
-            for part in self._round(members):
-                self.memory.drop(part)
-            self.memory.drop(*self.losses)
+        for members in [[run] for run in self.runs] if self._sequential else [self.runs]:
+            leaves = self._leaves(members)
+            self.memory.drop(*self._round(members), *leaves, *self.losses)
             self.losses = []
         return whole
 
-    def _outputs(self, *, sequential: bool) -> Storage:
-        parts = self._sequential_outputs() if sequential else self._joint_outputs()
+    def _leaves(self, members: Sequence[Run]) -> list[Storage]:
+        """The patches where they are copies: tokens lie the other way round."""
+        assert self.head.patches is not None
+        for run in members if self.head.patches.tokens else ():
+            size = numel(run.graph.input) * self.costs.batch * self.source.width
+            run.leaf = self.memory.new(size, "activations", self.source.width)
+        return [run.leaf for run in members if run.leaf]
+
+    def _outputs(self) -> Storage:
+        leaves = self._leaves(self.runs)
+        parts = self._sequential_outputs() if self._sequential else self._joint_outputs()
         whole = self._whole_gradient()
-        self.memory.drop(*parts, *self.lasting)
+        self.memory.drop(*parts, *self.lasting, *leaves)
         return whole
 
     def _whole_gradient(self) -> Storage:
         width = self.source.width
         return self.memory.new(self.feature * self.costs.batch * width, GRADIENT, width)
 
-    def _round(self, members: Sequence[Network | None]) -> list[Storage]:
+    def _round(self, members: Sequence[Run | None]) -> list[Storage]:
         """Forward, loss and backward of some networks together; the gradients at their inputs."""
-        outputs = [self._forward(network) for network in members]
+        outputs = [self._forward(run) for run in members]
         kept = [self._loss(output) for output in outputs]
         if members[1:]:
             total = self.memory.new(SCALAR, "losses")
@@ -110,19 +138,24 @@ class HeadSimulation:
         arrived = [self._loss_backward(output, k) for output, k in zip(reversed(outputs), reversed(kept), strict=True)]
         return [self._backward(output, g) for output, g in zip(reversed(outputs), arrived, strict=True)]
 
-    def _forward(self, network: Network | None, *, record: bool = True) -> Output:
-        if network is None:  # the backbone's own head: the logits are the features
+    def _forward(self, run: Run | None, *, record: bool = True) -> Output:
+        if run is None:  # the backbone's own head: the logits are the features
             return Output(self.memory.hold(self.source), self.feature)
         storage, tape = tapes.forward(
-            self.memory, self.costs, network.graph, self.source, record=record, input_grad=record, order=self._order()
-        )
-        shape = network.graph.shape
-        return Output(storage, numel(shape), network, tape, shape[0] if len(shape) == 3 else 0)
+            self.memory, self.costs, run.graph, run.leaf or self.source,
+            record=record, input_grad=record, order=self._order(),
+        )  # fmt: skip
+        shape = run.graph.shape
+        return Output(storage, numel(shape), run.network, tape, shape[0] if len(shape) == 3 else 0)
 
     def _order(self) -> Order:
         """How the network's input lies in memory: a patch is cut out of the features."""
         patches = self.head.patches
-        return self.order if patches is None or patches.grid == (1, 1) else "slice"
+        if patches is None:
+            return self.order
+        if patches.tokens is not None:
+            return "plain"
+        return self.order if patches.grid == (1, 1) else "slice"
 
     def _backward(self, output: Output, gradient: Storage) -> Storage:
         if output.network is None or output.tape is None:
@@ -169,7 +202,7 @@ class HeadSimulation:
 
     def _joint_outputs(self) -> list[Storage]:
         """All patches, the mean of their outputs, one loss on it."""
-        outputs = [self._forward(network) for network in self.networks]
+        outputs = [self._forward(run) for run in self.runs]
         first = outputs[0].storage
         stacked = self.memory.new(sum(o.storage.bytes for o in outputs), "activations", first.width)
         self.memory.drop(*(output.storage for output in outputs))
@@ -187,21 +220,21 @@ class HeadSimulation:
     def _sequential_outputs(self) -> list[Storage]:
         """A pass without gradient for the mean; then one patch after the other with the mean's cotangent."""
         total: Storage | None = None
-        for network in self.networks:
-            output = self._forward(network, record=False)
+        for run in self.runs:
+            output = self._forward(run, record=False)
             if total is None:
                 total = output.storage
             else:
                 self.memory.drop(output.storage)
         assert total is not None
-        mean = Output(total, numel(self.networks[0].graph.shape))
+        mean = Output(total, numel(self.runs[0].graph.shape))
         kept = self._loss(mean)
         gradient = self._loss_backward(mean, kept)
         cotangent = self.memory.new(gradient.bytes, GRADIENT, gradient.width)
         self.memory.drop(gradient)
         parts = []
-        for network in self.networks:
-            output = self._forward(network)
+        for run in self.runs:
+            output = self._forward(run)
             parts.append(self._backward(output, self.memory.hold(cotangent)))
             self.memory.drop(output.storage)
         self.memory.drop(cotangent, total)

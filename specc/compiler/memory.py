@@ -203,14 +203,15 @@ class Simulation:
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
         head = next(h for h in unit.heads if h.name == i.head)
-        networks = [self.step.networks[name] for name in head.networks]
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
         assert self.step.data.shape is not None
         grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
         sizes = numel(unit.feature), numel(self.step.data.shape)
         order = self.orders[branch_output(unit.name) if unit.links else features(unit.end)]
         classes = self.step.data.classes or 0
-        gradient = HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads, classes, order).run()
+        gradient = HeadSimulation(
+            self.memory, self.costs, head, self.step.networks, source, *sizes, grads, classes, order
+        ).run()
         self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
 
     def _backward(self, i: Instruction) -> None:

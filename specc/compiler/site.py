@@ -51,8 +51,8 @@ class Site:
         own = self.level.override(self.end.index)
         return self.level.weight if own is None or own[1].weight is None else own[1].weight
 
-    def add_network(self, part: str, graph: Graph, group: str | None) -> str:
+    def add_network(self, part: str, graph: Graph, group: str | None, others: tuple[Graph, ...] = ()) -> str:
         """Register a network of the unit and return its name."""
         name = f"{self.name}.{part}"
-        self.networks[name] = Network(name, name + ".", graph, group)
+        self.networks[name] = Network(name, name + ".", graph, group, others=others)
         return name

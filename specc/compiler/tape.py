@@ -31,6 +31,7 @@ class Costs:
     traced: bool = False  # as counted on a CPU, under a dispatch mode: gradients are never added to in place, masks
     # are floats
     views: int = 1  # of every image in the batch
+    meeting: bool = False  # gradients of one parameter meet in one backward: a network runs several times before it
     swapped: bool = False  # images and the weights of convolutions have their channels last
 
     @property
@@ -443,6 +444,8 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
         if lay == "swapped" and key not in grads:
             wide = _replaced(memory, wide, size, 4)  # it lay as the input does, and is to lie as the weights do
         if grads.setdefault(key, wide) is not wide:
+            if costs.traced and costs.meeting:  # the sum is a new one
+                memory.drop(memory.new(4 * size, "gradients"))
             memory.drop(wide)  # added to the one that is there
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..backbone.graph import Graph
+from ..backbone.layout import Layout
 from ..backbone.ops import ShapeError, show
 from ..diagnostics import Diagnostic, Label, Span
 from ..heads import Context, Head, HeadError, Ramp
-from ..plan import HeadPlan, PatchGrid, Unit
+from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..spec.models import Auxiliary, Level, merge
 from .draft import Draft
 from .links import check_links, form_links
@@ -84,7 +84,7 @@ def build_unit(site: Site) -> Unit:
         own = (final,) if site.weight or _keeps_dead(site) else ()
         return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, site.end.output, own)
     links, feature = form_links(site)
-    heads = tuple(_heads(site, feature))
+    heads = tuple(_heads(site, feature, links))
     if not heads:  # nothing to train here, so nothing is built
         site.networks.clear()
     return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, feature, heads, links)
@@ -100,13 +100,14 @@ def auxiliary_of(site: Site) -> Auxiliary:
     return merge(site.draft.spec.config.auxiliary, site.level.auxiliary, own[1].auxiliary if own else None)
 
 
-def _heads(site: Site, feature: tuple[int, ...]) -> Iterator[HeadPlan]:
+def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
     draft = site.draft
     assert draft.info.shape is not None
     assert draft.info.classes is not None
     last_layer = draft.graph.index[site.end.layers[-1]]
     place = site.index, site.with_heads
-    context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place)
+    through = tuple(site.networks[link.ema].graph for link in links)
+    context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through)
     terms: set[str] = set()
     for key, head in auxiliary_of(site).heads().items():
         weight = _weight(site, key, head)
@@ -115,23 +116,43 @@ def _heads(site: Site, feature: tuple[int, ...]) -> Iterator[HeadPlan]:
         try:
             term = head.key if head.term in terms else head.term  # two losses of a kind keep their own names
             terms.add(term)
-            yield _head(site, term, head, head.graph(context), weight)
+            possible = _possible(site, key, head, context)
+            yield _head(site, term, possible, weight, context)
         except ShapeError as error:
             site.found.append(_impossible(site, key, head, feature, error))
 
 
-def _head(site: Site, term: str, head: Head, graph: Graph, weight: float) -> HeadPlan:
-    patches, group = head.patches, f"{site.name}.{head.key}"
+def _possible(site: Site, key: str, head: Head, context: Context) -> Head:
+    """The head, without patches where they are impossible and the spec says that this is right."""
+    if head.patches is None or head.patches.otherwise == "error":
+        return head
+    try:
+        head.graphs(context)
+    except ShapeError as error:
+        whole = head.model_copy(update={"patches": None})
+        whole.graphs(context)
+        site.found.append(_whole(site, key, error))
+        return whole
+    return head
+
+
+def _head(site: Site, term: str, head: Head, weight: float, context: Context) -> HeadPlan:
+    patches, group, graphs = head.patches, f"{site.name}.{head.key}", head.graphs(context)
+    loss = head.loss_name(), head.loss_target()
     if patches is None:
-        names = [site.add_network(head.key, graph, group)]
-        return HeadPlan(head.key, term, head.loss_name(), head.loss_target(), weight, tuple(names))
-    count = patches.grid[0] * patches.grid[1]
+        names = [site.add_network(head.key, graphs[0], group)]
+        return HeadPlan(head.key, term, *loss, weight, tuple(names))
+    variants: tuple[int, ...] = ()
     if patches.weights == "shared":
-        names = [site.add_network(head.key, graph, group)] * count
+        different = list(dict.fromkeys(graphs))
+        names = [site.add_network(head.key, different[0], group, tuple(different[1:]))] * len(graphs)
+        variants = tuple(map(different.index, graphs))
     else:
-        names = [site.add_network(f"{head.key}.patch{p}", graph, group) for p in range(count)]
-    grid = PatchGrid((patches.grid[0], patches.grid[1]), patches.fuse, patches.execution)
-    return HeadPlan(head.key, term, head.loss_name(), head.loss_target(), weight, tuple(names), grid)
+        names = [site.add_network(f"{head.key}.patch{p}", graph, group) for p, graph in enumerate(graphs)]
+    places = context.places
+    tokens = places if isinstance(places, Layout) and len(context.feature) == 2 else None
+    grid = PatchGrid((patches.grid[0], patches.grid[1]), patches.fuse, patches.execution, tokens)
+    return HeadPlan(head.key, term, *loss, weight, tuple(names), grid, variants)
 
 
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:
@@ -154,6 +175,13 @@ def _impossible(site: Site, key: str, head: Head, feature: tuple[int, ...], erro
     path = head_path(site, key)
     at = next((p for i in range(len(inner), -1, -1) if (p := (*path, *inner[:i])) in spec.tree.values), path)
     return spec.error(code, message, *at, label="does not fit", key=at == path, secondary=_cut(site))
+
+
+def _whole(site: Site, key: str, error: ShapeError) -> Diagnostic:
+    """What `otherwise: whole` decided at a unit."""
+    message = f"`{key}` runs without patches at `{site.name}`: {error}"
+    path = (*head_path(site, key), "patches")
+    return site.draft.spec.note("SPC418", message, *path, label="not at every unit", secondary=_cut(site))
 
 
 def _cut(site: Site) -> tuple[Label, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .augmented import Augmented
-from .base import Context, Head, HeadError, Patches, Ramp, Weight
+from .base import Context, Head, Ramp, Weight
 from .classifier import Classifier
 from .decoder import Decoder
+from .errors import HeadError
 from .goodness import Goodness
+from .patches import Patches
 from .periodic import Periodic
 from .pointwise import Pointwise
 from .pooled_linear import PooledLinear

@@ -9,39 +9,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ..backbone.builder import Builder
-from ..backbone.graph import BackboneGraph, Graph
-from ..backbone.ops import Shape, ShapeError, show
+from ..backbone.graph import INPUT, BackboneGraph, Graph
+from ..backbone.layout import Lost, Places, layouts
+from ..backbone.ops import Shape, ShapeError
 from ..backbone.ops.entry import Entry
-from ..schema import Config, Grid, Real
+from ..schema import Config, Real
+from .errors import LayerError
+from .patches import Patches, as_map, check, divide
 
 Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with
-
-
-class HeadError(ShapeError):
-    """A head cannot be built where it should stand. `path` leads from the head's key to what is at fault."""
-
-    code: ClassVar[str] = "SPC410"
-    path: tuple[str | int, ...] = ()
-
-
-class LayerError(HeadError):
-    """An op in a head's list of layers does not fit the one before."""
-
-    code: ClassVar[str] = "SPC415"
-
-
-class TargetError(HeadError):
-    """A head's own layers end in a shape that its loss cannot use."""
-
-    code: ClassVar[str] = "SPC416"
-    path = ("layers",)
-
-
-class GridError(HeadError):
-    """A patch grid does not divide what it is laid on."""
-
-    code: ClassVar[str] = "SPC417"
-    path = ("patches", "grid")
 
 
 class Ramp(Config):
@@ -59,19 +35,6 @@ class Ramp(Config):
 Weight = Annotated[Real | Ramp | list[Real], Field(union_mode="smart")]
 
 
-class Patches(Config):
-    """Run the head on a grid of spatial patches (HPFF's patch feature fusion)."""
-
-    grid: Grid = Field([2, 2], description="rows and columns")
-    weights: Literal["shared", "separate"] = Field("separate", description="one network for all patches or one each")
-    fuse: Literal["losses", "outputs"] = Field(
-        "losses", description="sum the patches' losses (HPFF's code) or average their outputs (HPFF's paper)"
-    )
-    execution: Literal["joint", "sequential"] = Field(
-        "joint", description="all patches at once, or one after the other in a fraction of the memory"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a head may know of the place where it is built."""
@@ -83,21 +46,23 @@ class Context:
     end: int  # index of the unit's last layer
     index: int = 0  # of the unit among those of its level that have heads
     count: int = 1
+    through: tuple[Graph, ...] = ()  # the copied layers between the backbone and the head
 
-    def patch(self, grid: Sequence[int], *, whole_image: bool) -> Context:
-        """The context of one patch; a fused output stands for the whole image, a fused loss for its own part of it."""
-        image = self.image if whole_image else divide(self.image, grid, "image")
-        return replace(self, feature=divide(self.feature, grid, "feature map"), image=image)
+    @property
+    def places(self) -> Places:
+        """Where the features' positions are in the image."""
+        start = self.backbone.layouts[self.backbone.layers[self.end].nodes[-1].name]
+        found = [layouts(graph.nodes, {INPUT: start})[graph.output] for graph in self.through] or [start]
+        last = self.through[-1].output if self.through else self.backbone.layers[self.end].nodes[-1].name
+        straight = isinstance(found[0], Lost) or not found[0].turned
+        return found[0] if straight and len(set(found)) == 1 else Lost(last)
 
-
-def divide(shape: Shape, grid: Sequence[int], what: str) -> Shape:
-    """One cell of `shape` under the grid; raises `GridError` when it does not divide."""
-    if len(shape) != 3:
-        kind = "tokens" if len(shape) == 2 else "vector"
-        raise GridError(f"patches need a feature map (C×H×W), not the {kind} {show(shape)}")
-    if shape[1] % grid[0] or shape[2] % grid[1]:
-        raise GridError(f"a {grid[0]}×{grid[1]} patch grid does not divide the {what} {show(shape)}")
-    return (shape[0], shape[1] // grid[0], shape[2] // grid[1])
+    def patches(self, patches: Patches) -> tuple[Context, ...]:
+        """The context of each patch; a fused output stands for the whole image, a fused loss for its part of it."""
+        parts = divide(as_map(self.feature, self.places), patches.grid, "feature map")
+        whole = patches.fuse == "outputs"
+        images = [self.image] * len(parts) if whole else divide(self.image, patches.grid, "image")
+        return tuple(replace(self, feature=f, image=i) for f, i in zip(parts, images, strict=True))
 
 
 class Head(Config):
@@ -122,11 +87,15 @@ class Head(Config):
         """What the loss compares with."""
         return self.target
 
-    def graph(self, context: Context) -> Graph:
-        """The graph of the head, or of one of its patches."""
+    def graphs(self, context: Context) -> tuple[Graph, ...]:
+        """The graph of the head, or those of its patches; raises `ShapeError` when it cannot stand there."""
         if self.patches is None:
-            return self.build(context)
-        return self.build(context.patch(self.patches.grid, whole_image=self.patches.fuse == "outputs"))
+            return (self.build(context),)
+        places = context.patches(self.patches)
+        built = {place.feature + place.image: self.build(place) for place in places}
+        graphs = tuple(built[place.feature + place.image] for place in places)
+        check(self.patches, graphs)
+        return graphs
 
 
 def chain(b: Builder, entries: Sequence[Entry]) -> None:

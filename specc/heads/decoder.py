@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from ..backbone.graph import Graph
-from ..backbone.ops import BatchNorm, ClassToken, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
+from ..backbone.layout import Lost
+from ..backbone.ops import BatchNorm, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
 from ..backbone.ops.entry import OpEntry
 from ..schema import Width
-from .base import Context, Head, Target, TargetError, builder, chain
+from .base import Context, Head, Target, builder, chain
+from .errors import TargetError
+from .patches import lost
 
 
 class Decoder(Head):
     """Resize the features to the image, then convolutions to its channels and a sigmoid.
 
-    Tokens are laid out as a square map first, without the class token; a vector is a map of one pixel.
+    Tokens are laid out as the map that they come from first, without the class token; a vector is a map of one pixel.
     """
 
     layers: Literal["2c"] | list[OpEntry] = Field(
@@ -35,7 +37,7 @@ class Decoder(Head):
         b = builder(context)
         if self.layers == "2c":
             if len(context.feature) != 3:
-                b.add(ToMap(skip=class_tokens(context)))
+                b.add(layout_of(context))
             b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
             b.add(Conv(context.image[0], bias=True))
         else:
@@ -49,16 +51,11 @@ class Decoder(Head):
         return self.loss
 
 
-def class_tokens(context: Context) -> int:
-    """How many tokens stand before those of the image: the rest of a square.
-
-    A graph with `class_token` ops says how many there are; one without (traced from elsewhere) may have made one.
-    """
-    if len(context.feature) != 2:
-        return 0
-    rest = context.feature[0] - isqrt(context.feature[0]) ** 2
-    nodes = (node for layer in context.backbone.layers[: context.end + 1] for node in layer.nodes)
-    known = sum(isinstance(node.op, ClassToken) for node in nodes)
-    if rest != known and (known or rest > 1):
-        raise ShapeError(f"the tokens {show(context.feature)}, {known} of them class tokens, do not form a square map")
-    return rest
+def layout_of(context: Context) -> ToMap:
+    """The op that makes a map of tokens, class tokens left out, or of a vector."""
+    places = context.places
+    if len(context.feature) == 1:
+        return ToMap()
+    if isinstance(places, Lost):
+        raise ShapeError(lost(context.feature, places))
+    return ToMap(places.size, places.skip)

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from ..backbone.graph import Graph
 from ..backbone.ops import Conv, Flatten, GroupNorm, LayerNorm, Linear, numel, show
-from .base import Context, Head, HeadError, Target, builder
+from .base import Context, Head, Target, builder
+from .errors import HeadError
 
 
 class Goodness(Head):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
 
-from ..backbone.graph import BackboneGraph
+from ..backbone.graph import BackboneGraph, Graph
 from ..backbone.ops import Shape, ShapeError
 from ..heads import Context
 from ..spec.models import Auxiliary
@@ -153,14 +153,17 @@ def _copies(site: Site, end: int, first: int, count: int) -> bool:
     return len(entries) == 1 and graph.shapes[entries[0]] == graph.layers[site.cuts[end]].shape
 
 
-def features(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Shape:
-    """What the heads of a unit read: its block's output, or what comes out of its links."""
+def through(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:
+    """The copies of layers between a unit's last block and its heads."""
     for link in drawn:
         first = _first(site, place.block, link["from"])
         if level["name"] in link.get("levels", [level["name"]]) and first > site.cuts[place.block]:
-            count: int = link.get("layers", 1)
-            return site.graph.layers[first + count - 1].shape
-    return site.graph.layers[site.cuts[place.block]].shape
+            yield site.graph.copy_of(first, link.get("layers", 1))
+
+
+def features(site: Site, place: Place, copies: Sequence[Graph]) -> Shape:
+    """What the heads of a unit read: its block's output, or what comes out of its links."""
+    return copies[0].shape if copies else site.graph.layers[site.cuts[place.block]].shape
 
 
 # -- heads ----------------------------------------------------------------------------------------------------------
@@ -168,11 +171,14 @@ def features(site: Site, place: Place, level: Document, drawn: Sequence[Document
 
 def contexts(site: Site, drawn: Sequence[Document], linked: Sequence[Document]) -> list[Context]:
     """Every place where a head would stand."""
-    return [
-        Context(features(site, place, level, linked), site.graph.input, site.classes, site.graph,
-                site.cuts[place.block], place.index, place.count)
-        for level in drawn for place in places(site.blocks, level)
-    ]  # fmt: skip
+    found = []
+    for level in drawn:
+        for place in places(site.blocks, level):
+            copies = tuple(through(site, place, level, linked))
+            where = site.cuts[place.block], place.index, place.count
+            shape = features(site, place, copies)
+            found.append(Context(shape, site.graph.input, site.classes, site.graph, *where, copies))
+    return found
 
 
 def standing(key: str, options: Iterable[Document], where: Sequence[Context]) -> list[Document]:
@@ -186,7 +192,7 @@ def _stands(key: str, option: Document, where: Sequence[Context]) -> bool:
     head = Auxiliary.model_validate({key: option}).heads()[key]
     try:
         for context in where:
-            head.graph(context)
+            head.graphs(context)
     except (ShapeError, IndexError):
         return False
     return True
@@ -194,7 +200,9 @@ def _stands(key: str, option: Document, where: Sequence[Context]) -> bool:
 
 def _patched(base: Document) -> list[Document]:
     """A head on a grid of patches, in every way."""
-    ways = product(([2, 2], [1, 2], [1, 1]), ("separate", "shared"), ("losses", "outputs"), ("joint", "sequential"))
+    ways = product(
+        ([2, 2], [1, 2], [1, 1], [3, 2]), ("separate", "shared"), ("losses", "outputs"), ("joint", "sequential")
+    )
     return [
         {**base, "patches": {"grid": grid, "weights": weights, "fuse": fuse, "execution": execution}}
         for grid, weights, fuse, execution in ways

@@ -30,6 +30,7 @@ class Elementwise(Op):
     """
 
     __slots__ = ()
+    keeps_positions: ClassVar[bool] = True
     cost: ClassVar[int] = 1
     keeps: ClassVar[Saved] = SAVES_INPUT
 

@@ -70,6 +70,7 @@ class Op:
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
     answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not
     blocks_gradient: ClassVar[bool] = False  # the gradient of its input is zero, so that nothing before it learns
+    keeps_positions: ClassVar[bool] = False  # every token of the result stands where the same token of an input stood
     spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
 
     @property

@@ -114,6 +114,7 @@ class Linear(Op):
     bias: bool = True
 
     name: ClassVar[str] = "linear"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "fc"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {

@@ -14,6 +14,7 @@ class Add(Op):
     """Sum of values of one shape."""
 
     name: ClassVar[str] = "add"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "add"
     arity: ClassVar[int | None] = None
     passes_gradient: ClassVar[bool] = True
@@ -32,6 +33,7 @@ class Mul(Op):
     """Product of two values of one shape, or of a feature map and a gate with one number a channel, in any order."""
 
     name: ClassVar[str] = "mul"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "mul"
     arity: ClassVar[int | None] = 2
     spreads: ClassVar[bool] = True

@@ -14,6 +14,7 @@ class Normalization(Op):
     """An op that gives numbers mean 0 and variance 1 and then scales and shifts every channel."""
 
     __slots__ = ()
+    keeps_positions: ClassVar[bool] = True
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),), "bias": (channels(inputs[0]),)}
@@ -114,6 +115,7 @@ class RmsNorm(Op):
     eps: Positive = 1e-6
 
     name: ClassVar[str] = "rms_norm"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
     answers_all: ClassVar[bool] = True

@@ -23,6 +23,7 @@ class Part:
     root: str  # the module whose tensors it uses, "" when it uses none
     grids: tuple[Shape, ...]  # one an input, () where nothing is to be unfolded
     folds: bool  # whether the result is folded into tokens
+    grid: Shape = ()  # rows and columns of the folded result; () where they are not those of the image
 
 
 @dataclass(frozen=True, slots=True)

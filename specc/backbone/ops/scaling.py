@@ -21,6 +21,7 @@ class LayerScale(Op):
 
     spreads: ClassVar[bool] = True
     name: ClassVar[str] = "layer_scale"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "layer_scale"
     aliases: ClassVar[dict[str, str]] = {"init_value": "init", "init_values": "init", "gamma": "init", "value": "init"}
 
@@ -125,6 +126,7 @@ class Dropout(Dropping):
     p: Probability = 0.5
 
     name: ClassVar[str] = "dropout"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "dropout"
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
@@ -138,6 +140,7 @@ class DropPath(Dropping):
     p: Probability = 0.1
 
     name: ClassVar[str] = "drop_path"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "drop_path"
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:

@@ -96,6 +96,7 @@ class PositionEmbedding(Op):
     """A learnt vector added to every token."""
 
     name: ClassVar[str] = "position_embedding"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "pos_embedding"
     passes_gradient: ClassVar[bool] = True
 
@@ -179,6 +180,7 @@ class Attention(Op):
     windows: Width = 1
 
     name: ClassVar[str] = "attention"
+    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "attention"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {

@@ -71,6 +71,10 @@ class Laboratory(Protocol):
         """The part as an op, measured."""
         ...
 
+    def in_place(self, part: Part, takes: tuple[Shape, ...]) -> bool:
+        """Whether the part leaves the rows and columns of what it reads what they are."""
+        ...
+
     def movement(self, part: Part, takes: Shape) -> Op | None:
         """The op of the vocabulary that moves numbers to the same places."""
         ...

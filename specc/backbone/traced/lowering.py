@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..graph import INPUT, Node
 from ..ops import Op, Shape
@@ -54,6 +54,13 @@ class _Lowering:
             grids, found.output.name in self.last,
         )  # fmt: skip
 
+    def _placed(self, found: Region, shapes: tuple[Shape, ...]) -> Part:
+        """The part with the grid of what it gives, where that is a smaller or equal picture of what it takes."""
+        part = self._part(found)
+        if part.folds and self.laboratory.in_place(part, shapes):
+            return replace(part, grid=found.output.shape[:2])
+        return part
+
     def _word(self, found: Region) -> Op | None:
         shapes = tuple(map(self.shape, found.inputs))
         name = found.output.name
@@ -80,7 +87,7 @@ class _Lowering:
         inputs = tuple(self.names[name] for name in sources)
         shapes = tuple(map(self.shape, sources))
         if op is None:
-            op = self.laboratory.opaque(self._part(found), shapes)
+            op = self.laboratory.opaque(self._placed(found, shapes), shapes)
         node = Node(self._name(found, op), op, inputs, shapes, op.output(*shapes))
         if node.shape != self.shape(output.name):
             text = f"`{node.name}` gives {self.shape(output.name)} in torchvision, but {node.shape} as `{op.name}`"
