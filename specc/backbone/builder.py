@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
@@ -114,6 +114,6 @@ class LayerBuilder(Builder):
         name = super().number(prefix)
         return prefix if name == f"{prefix}0" else name
 
-    def backbone(self) -> BackboneGraph:
+    def backbone(self, aliases: Mapping[str, str] | None = None) -> BackboneGraph:
         """The finished backbone."""
-        return BackboneGraph(self.input, tuple(self.layers))
+        return BackboneGraph(self.input, tuple(self.layers), aliases or {})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -193,6 +193,7 @@ class BackboneGraph:
 
     input: Shape
     layers: tuple[Layer, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)  # names of several layers -> the last of them
 
     @cached_property
     def index(self) -> dict[str, int]:

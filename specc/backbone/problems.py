@@ -17,6 +17,8 @@ class Problem:
     label: str = ""
     help: tuple[str, ...] = ()
     related: tuple[tuple[Path, str], ...] = ()  # further places, each with a remark
+    named: bool = False  # it is the key at `path` that is meant, not its value
+    warning: bool = False
 
 
 class BackboneError(Exception):

@@ -62,8 +62,8 @@ def _located(draft: Draft, problem: Problem, severity: Severity = Severity.ERROR
     spec = draft.spec
     related = tuple(Label(spec.span(*path), text) for path, text in problem.related)
     found = spec.error(problem.code, problem.message, *problem.path, label=problem.label, help=problem.help,
-                       secondary=related)  # fmt: skip
-    return replace(found, severity=severity)
+                       secondary=related, key=problem.named)  # fmt: skip
+    return replace(found, severity=Severity.WARNING if problem.warning else severity)
 
 
 def _wrong_data(draft: Draft, error: DataError) -> Diagnostic:

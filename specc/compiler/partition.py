@@ -44,7 +44,7 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
     found: list[Diagnostic] = []
     cuts: dict[int, int] = {}  # layer -> entry
     last = -1
-    for i, name in enumerate(after):
+    for i, name in enumerate(graph.aliases.get(name, name) for name in after):
         where = ("split", "after", i)
         position = graph.index.get(name)
         if position is None:

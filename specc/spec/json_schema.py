@@ -127,12 +127,15 @@ def _op_entry(schema: Schema) -> Schema:
     own = {key: value for key, value in schema["properties"].items() if key != "op"}
     names = schema["properties"]["op"]["enum"]
     choice = {"enum": names, "description": "the op or macro"}
-    return {
-        "type": "object",
-        "required": schema["required"],
-        "properties": {"op": choice, **own},
-        "allOf": [{"$ref": "#/definitions/op_arguments"}],
-    }
+    arguments: Schema = {"$ref": "#/definitions/op_arguments"}
+    entry: Schema = {"type": "object", "required": schema["required"], "properties": {"op": choice, **own}}
+    if "group" not in own:
+        return {**entry, "allOf": [arguments]}
+    waiting = {"anyOf": [{"required": ["group"]}, {"required": ["each"]}]}
+    either = {"oneOf": [{"required": ["op"]}, {"required": ["group"]}]}
+    if "anyOf" in own["repeat"]:  # inside of a group, where any argument may be a parameter
+        return {**entry, **either}
+    return {**entry, **either, "if": {"not": waiting}, "then": arguments}
 
 
 def _arguments() -> Schema:

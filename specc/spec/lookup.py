@@ -91,6 +91,8 @@ def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]
         for kind in arms(field.annotation):
             if typing.get_origin(kind) in (list, tuple):
                 yield from ((f"{here}[]", arm) for arm in arms(typing.get_args(kind)[0]) if is_config(arm))
+            elif typing.get_origin(kind) is dict:
+                yield from ((f"{here}.NAME", arm) for arm in arms(typing.get_args(kind)[1]) if is_config(arm))
             elif is_config(kind):
                 yield here, kind
 
