@@ -213,7 +213,7 @@ def test_heads_on_vectors() -> None:
     """Linear layers alone; the decoder starts from one pixel."""
     ops = [{"op": "flatten"}, *[{"op": "linear", "out": 8}] * 3, {"op": "linear", "out": 10}]
     layers = [{"name": f"l{i}"} | op for i, op in enumerate(ops)]
-    plan = plan_of({"layers": layers}, 4, split={"blocks": 3})
+    plan = plan_of({"layers": layers}, 4, split={"after": ["l1", "l2"]})
     decoder = plan.networks["unit1.independent.decoder"].graph
     classifier = plan.networks["unit1.independent.classifier"].graph
     assert decoder.nodes[0].shape == (8, 1, 1)

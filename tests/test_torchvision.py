@@ -149,8 +149,12 @@ def test_only_what_the_vocabulary_lacks_is_opaque(name: str) -> None:
 LAYERS = {
     "resnet18": "conv1 layer1.0 layer1.1 layer2.0 layer2.1 layer3.0 layer3.1 layer4.0 layer4.1 fc",
     "densenet121": "features.conv0 "
-    + " ".join(f"features.denseblock{i} features.transition{i}" for i in (1, 2, 3))
-    + " features.denseblock4 classifier",
+    + " ".join(
+        f"features.denseblock{i}.denselayer{j}" if j else f"features.transition{i - 1}"
+        for i, count in enumerate((6, 12, 24, 16), 1)
+        for j in range(i == 1, count + 1)
+    )
+    + " classifier",
     "alexnet": "features.0 features.3 features.6 features.8 features.10 classifier",
     "googlenet": "conv1 conv2 conv3 "
     + " ".join(f"inception{i}" for i in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"))

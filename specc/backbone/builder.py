@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 
+from .concats import nested
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
 from .ops import Op, RangeError, Shape, ShapeError
 from .ops.ranges import check_ranges
@@ -116,4 +119,6 @@ class LayerBuilder(Builder):
 
     def backbone(self, aliases: Mapping[str, str] | None = None) -> BackboneGraph:
         """The finished backbone."""
-        return BackboneGraph(self.input, tuple(self.layers), aliases or {})
+        nodes = nested(self.nodes)
+        layers = (replace(layer, nodes=tuple(islice(nodes, len(layer.nodes)))) for layer in self.layers)
+        return BackboneGraph(self.input, tuple(layers), aliases or {})

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ..diagnostics import did_you_mean
+from .concats import nested
 from .graph import BackboneGraph
 from .measuring import BATCHES, footprints
 from .ops import Flatten, Op, Saved, Shape, ShapeError, ToMap, ToTokens, numel
@@ -30,7 +31,7 @@ def backbone(model: str, image: Shape, classes: int) -> BackboneGraph:
     """The model for images of shape `image` as a graph; raises `BackboneError` or `ShapeError`."""
     _check_name(model)
     laboratory = load(model, classes, image)
-    return layered(image, lower(laboratory.traced, laboratory), laboratory.traced.lists)
+    return layered(image, tuple(nested(lower(laboratory.traced, laboratory))), laboratory.traced.lists)
 
 
 def extract(op: Opaque) -> Any:

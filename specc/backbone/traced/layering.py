@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from ..graph import INPUT, BackboneGraph, Layer, Node
-from ..ops import ClassToken, PositionEmbedding, Shape
+from ..ops import ClassToken, Concat, PositionEmbedding, Shape
 from ..ops.normalization import Normalization
 from .regions import common
 
@@ -53,8 +53,12 @@ def _weighty(node: Node) -> bool:
 
 
 def _path(run: Sequence[Node]) -> str:
-    """The innermost module around a run; a single node's own name."""
-    return common(node.name for node in run)
+    """The innermost module around a run; a single node's own name.
+
+    What is put together at the end of a run may be so by whoever reads it, in another module.
+    """
+    own = run[:-1] if len(run) > 1 and isinstance(run[-1].op, Concat) else run
+    return common(node.name for node in own)
 
 
 def _long(runs: Sequence[Sequence[Node]]) -> set[str]:
