@@ -33,13 +33,23 @@ from .trainer import Trainer
 def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None) -> None:
     """Train a plan in a new run directory."""
     chosen = choose(device, gpu)
-    if folder is not None and os.path.exists(folder / "plan.json"):
-        help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
-        raise RunError(f"{folder} already holds a run", help)
+    if folder is not None:
+        _vacant(folder)
     open_data(plan)  # a missing data set should leave no run directory behind
     resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
     target = RunDir.create(plan, spec.tree.text, resolved, folder)
     _train(plan, target, chosen, resolved, resumed=False)
+
+
+def _vacant(folder: Path) -> None:
+    """Refuse a folder that holds what a run leaves behind: it would be overwritten, or gone on with."""
+    if os.path.exists(folder / "plan.json"):
+        help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
+        raise RunError(f"{folder} already holds a run", help)
+    for name in ("metrics.csv", "checkpoints", "summary.json"):
+        if os.path.exists(folder / name):
+            help = ("choose another folder with `--run-dir DIR`, or remove it",)
+            raise RunError(f"{folder} holds what is left of a run: {name} without its plan", help)
 
 
 def resume(

@@ -109,6 +109,15 @@ def test_a_file_named_runs_ends_the_command(spec: Path) -> None:
     assert result.stderr.startswith("error: no run directory: cannot write runs/tiny/")
 
 
+@pytest.mark.parametrize("name", ["metrics.csv", "checkpoints"])
+def test_what_is_left_of_a_run_is_not_added_to(name: str, spec: Path) -> None:
+    Path("run", name).mkdir(parents=True)
+    result = run(spec, "--run-dir", "run")
+    assert result.exit_code == 3
+    assert f"run holds what is left of a run: {name} without its plan" in result.stderr
+    assert [path.name for path in Path("run").iterdir()] == [name]
+
+
 @pytest.mark.parametrize("name", ["[/x]", "[bold]x", ":smile:", "with space"])
 def test_the_name_of_a_folder_is_no_markup(name: str, spec: Path) -> None:
     result = run(spec, "--run-dir", name)

@@ -27,7 +27,10 @@ from .shared import (
 @device_options
 @click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None) -> None:
-    """Compile a spec, train it, and hold the measured memory against the budget."""
+    """Compile a spec, train it, and hold the measured memory against the budget.
+
+    Ctrl-C and SIGTERM save a checkpoint, with which `specc resume` goes on.
+    """
     one_device(gpu, device)
     from ..devices import meant
 
@@ -51,7 +54,10 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
 @click.argument("run_dir", type=click.Path(file_okay=False, path_type=Path))
 @device_options
 def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
-    """Continue an interrupted run from its last checkpoint, with the plan it was started with."""
+    """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
+
+    A run without a checkpoint begins anew; of one that is complete the results are shown again.
+    """
     one_device(gpu, device)
     with failures_shown():
         from runtime import launch
