@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
+_LONG = 1_000  # characters of a message: everything that is really said takes fewer
 _LISTED = 12  # so many valid names are read at a glance; a longer list is cut
 _TIED = 20  # so many equally good guesses are looked at
 _COMPARED = 200  # difflib takes about 10 us a pair, and a spec may hold thousands of layer names
@@ -56,6 +57,13 @@ class Diagnostic:
     secondary: tuple[Label, ...] = ()
     help: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Keep it readable: a spec may hold words of any length, and messages name them."""
+        if len(self.message) > _LONG or len(self.label) > _LONG or any(len(line) > _LONG for line in self.help):
+            object.__setattr__(self, "message", shorten(self.message))
+            object.__setattr__(self, "label", shorten(self.label))
+            object.__setattr__(self, "help", tuple(map(shorten, self.help)))
+
     @property
     def is_error(self) -> bool:
         """Whether the spec cannot be compiled because of it."""
@@ -81,6 +89,18 @@ class SpecError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.diagnostics))
+
+
+def shorten(text: str) -> str:
+    """The text with its longest words cut, and then itself, if it is too long to be read.
+
+    >>> len(shorten("a word of " + "x" * 5000))
+    73
+    """
+    if len(text) <= _LONG:
+        return text
+    words = re.sub(r"\S{80,}", lambda match: f"{match[0][:60]}...", text)
+    return words if len(words) <= _LONG else f"{words[:_LONG]}..."
 
 
 def sort(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -116,6 +116,7 @@ Repeats = Annotated[StrictInt, Field(ge=1, le=DEEPEST)]
 FewRepeats = Annotated[StrictInt, Field(ge=1, le=100)]  # in a head, of which there are many
 Seed = Annotated[StrictInt, Field(ge=0, lt=1 << 63)]
 Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Factor = Annotated[StrictFloat, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]  # a product of two is a number
 Positive = Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)]

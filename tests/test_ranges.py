@@ -14,7 +14,7 @@ from specc.backbone.ops import OPS, Conv, RangeError, Relu, ShapeError
 from specc.backbone.ops.entry import make
 from specc.check import check_text
 from specc.spec.json_schema import json_schema, op_schema
-from tests.documents import Document, document
+from tests.documents import Document, compiled, document
 
 KINDS = {**OPS, **MACROS}
 SHAPES = ((4, 8, 8), (8, 4), (8,))
@@ -178,3 +178,13 @@ def test_a_stride_of_one_in_both_directions_needs_no_projection() -> None:
     builder = Builder((4, 8, 8))
     make(MACROS["basic_block"], {"out": 4, "stride": [1, 1]}).expand(builder)
     assert not any("downsample" in node.name for node in builder.nodes)
+
+
+@pytest.mark.parametrize("weight", [1e308, -1e308, [1e31, 1.0, 1.0], {"first": 1e31, "last": 0.0}])
+def test_the_product_of_two_weights_is_a_number(weight: Any) -> None:
+    assert codes(document(auxiliary={"classifier": {"weight": weight}})) == ["SPC104"]
+    if isinstance(weight, float):
+        assert codes(document(levels=[{"name": "a", "weight": weight}])) == ["SPC104"]
+        assert codes(document(levels=[{"name": "a", "units": [{"unit": 0, "weight": weight}]}])) == ["SPC104"]
+    most = {"classifier": {"weight": 1e30}}
+    assert "Infinity" not in compiled(auxiliary=most, levels=[{"name": "a", "weight": 1e30}]).to_json()

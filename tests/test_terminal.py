@@ -289,3 +289,21 @@ def test_a_file_of_a_run_that_is_no_regular_file_is_not_waited_for(name: str, fi
     assert result.exit_code == (0 if name == "summary.json" else 3), result.output
     assert not _drives(result.output)
     assert name in ("summary.json",) or "egular file" in result.output
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"split": {"after": ["x" * 9_000]}},
+        {"split": {"after": ["x y " * 9_000]}},
+        {"ema_links": [{"from": "next", "levels": ["x" * 9_000]}]},
+        {"backbone": {"layers": [{"name": "a", "op": "x" * 9_000}]}, "split": {"blocks": 1}},
+        {"backbone": {"layers": [{"name": "a", "op": "relu", "from": "x" * 9_000}]}, "split": {"blocks": 1}},
+        {"backbone": {"layers": [{"name": "x" * 9_000, "op": "relu"}]}, "split": {"blocks": 1}},
+    ],
+)
+def test_a_word_of_any_length_leaves_a_message_readable(parts: dict[str, object]) -> None:
+    report = check_text(json.dumps(document(**parts)))
+    assert report.diagnostics
+    for form in FORMATS:
+        assert len(render(report.diagnostics, report.sources, form)) < 4_000

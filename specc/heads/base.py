@@ -13,7 +13,7 @@ from ..backbone.graph import INPUT, BackboneGraph, Graph
 from ..backbone.layout import Lost, Places, layouts
 from ..backbone.ops import Shape, ShapeError
 from ..backbone.ops.entry import Entry
-from ..schema import Config, Real
+from ..schema import Config, Factor
 from .errors import LayerError
 from .patches import Patches, as_map, check, divide
 
@@ -23,8 +23,8 @@ Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares
 class Ramp(Config):
     """A weight interpolated linearly over the units of a level, from its first to its last."""
 
-    first: Real = Field(description="weight at the level's first unit")
-    last: Real = Field(description="weight at the level's last unit that has heads")
+    first: Factor = Field(description="weight at the level's first unit")
+    last: Factor = Field(description="weight at the level's last unit that has heads")
 
     def at(self, index: int, count: int) -> float:
         """The weight of unit `index` of `count`."""
@@ -32,7 +32,7 @@ class Ramp(Config):
         return self.first * (1 - ratio) + self.last * ratio
 
 
-Weight = Annotated[Real | Ramp | list[Real], Field(union_mode="smart")]
+Weight = Annotated[Factor | Ramp | list[Factor], Field(union_mode="smart")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from ..schema import (
     Bytes,
     Config,
     Count,
+    Factor,
     Fraction,
     Index,
     Matching,
     NonNegative,
     PathText,
     Positive,
-    Real,
     Seed,
     Text,
     Width,
@@ -180,7 +180,7 @@ class UnitOverride(Config):
     """What one unit of a level has differently."""
 
     unit: Index = Field(description="the unit, by the index of its last block")
-    weight: Real | None = Field(None, description="instead of the level's weight")
+    weight: Factor | None = Field(None, description="instead of the level's weight")
     auxiliary: Auxiliary | None = Field(None, description="merged over the level's auxiliary network")
 
 
@@ -191,7 +191,7 @@ class Level(Config):
     window: Count | Literal["all"] = Field(
         1, description="consecutive blocks that gradient flows through; `all`: every block before, nothing is cut"
     )
-    weight: Real = Field(1.0, description="factor on all losses of the level")
+    weight: Factor = Field(1.0, description="factor on all losses of the level")
     skip: list[Index] = Field([], description="units without a loss, by the index of their last block")
     auxiliary: Auxiliary | None = Field(
         None, description="merged over the top-level auxiliary network; null removes a head"
