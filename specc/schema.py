@@ -87,6 +87,12 @@ class Matching:
 _SIZE_HELP = "write a number and a unit, like `6 GiB` or `512 MB`"
 
 
+def _size_help(number: str, letter: str) -> str:
+    """What may have been meant: `1G` leaves open which gigabyte it is."""
+    meant = [f"`{number} {name}`" for name in UNITS if letter and name[1:] in ("iB", "B") and name[0] == letter.upper()]
+    return f"did you mean {' or '.join(meant)}?" if meant else _SIZE_HELP
+
+
 def parse_bytes(value: Any) -> Any:
     """``6 GiB``, ``512MB`` or a plain number of bytes, as bytes."""
     if isinstance(value, str):
@@ -94,8 +100,9 @@ def parse_bytes(value: Any) -> Any:
         unit = match and {name.lower(): size for name, size in UNITS.items()}.get(match[2].lower())
         if not match or not unit:
             units = ", ".join(name for name in UNITS if name)
-            reason = f"the units are {units}" if match else "a number and a unit are expected"
-            raise problem("SPC502", f"`{value}` is not a memory size", label=reason, help=_SIZE_HELP)
+            label = "no such unit" if match else "a number and a unit are expected"
+            message = f"`{value[:40]}` is not a memory size: the units are {units}"
+            raise problem("SPC502", message, label=label, help=_size_help(match[1], match[2]) if match else _SIZE_HELP)
         value = int(float(match[1]) * unit)
     if isinstance(value, float):
         raise problem("SPC502", "a fraction of a byte is no memory size", label="not whole", help=_SIZE_HELP)

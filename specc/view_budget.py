@@ -45,6 +45,19 @@ def fit_table(result: Result, device: Device) -> Table:
     return table
 
 
+def fit_lines(result: Result) -> Iterator[str]:
+    """What to know of the table, and the option to take."""
+    if result.considered < result.legal:
+        yield f"looked at {result.considered} of {result.legal} legal cuts, evenly spread: others may be better"
+    if not result.complete:
+        yield "rows are left out where more blocks lower the peak by less than 1 %"
+    if not result.exact:
+        yield "a split that was proposed came to something else when it was compiled: there may be better ones"
+    if result.chosen is not None:
+        yield split_line(result.chosen.row.after)
+        yield from result.chosen.knobs
+
+
 def _short(after: Sequence[str]) -> str:
     return ", ".join(after) if len(after) <= 6 else f"{', '.join(after[:3])}, … {after[-1]}"
 
@@ -79,6 +92,8 @@ def fit_document(result: Result, device: Device) -> dict[str, Any]:
         "device": device,
         "legal_cuts": result.legal,
         "considered_cuts": result.considered,
+        "exact": result.exact and result.considered == result.legal,
+        "complete": result.complete,
         "rows": [_option(option) for option in result.options],
         "chosen": _option(chosen) if chosen else None,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
+from functools import cache
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,21 @@ from click.testing import CliRunner, Result
 import specc
 from specc.check import check_text
 from specc.cli import main
+from specc.commands.shared import Line
 from specc.compiler import CHECKS, run_passes
-from specc.compiler.fit import Row, best_splits
-from specc.compiler.search import with_all_heads
+from specc.compiler.budget import predicted_peak
+from specc.compiler.draft import Draft
+from specc.compiler.fit import Row, Splits
+from specc.compiler.search import WORTH, least, search, written
+from specc.compiler.search import Result as Found
 from specc.compiler.slices import START, Slices
 from specc.diagnostics import Diagnostic
 from specc.plan import Plan
-from specc.spec.dump import dump
-from specc.spec.load import Spec, loads
+from specc.progress import heard
+from specc.spec.derive import derive
+from specc.spec.dump import dump, plain
+from specc.spec.load import Spec, loads, read_spec
+from specc.spec.models import Auxiliary, Fit
 
 Document = dict[str, Any]
 
@@ -69,7 +77,8 @@ def spec_of(**changes: Any) -> Spec:
 
 
 def rows_of(spec: Spec) -> tuple[Row, ...]:
-    return best_splits(run_passes(spec, CHECKS), with_all_heads(spec.config)).rows
+    splits = Splits(run_passes(spec, CHECKS), spec.config)
+    return tuple(row for blocks in splits.numbers if (row := splits.best(blocks)) is not None)
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
@@ -77,10 +86,9 @@ def test_the_best_of_all_splits(changes: Document) -> None:
     """Every subset of the legal cuts, by slices that are each simulated on their own."""
     spec = spec_of(**changes)
     draft = run_passes(spec, CHECKS)
-    config = with_all_heads(spec.config)
-    slices = Slices(draft, config)
+    slices = Slices(draft, spec.config)
     assert 7 <= len(slices.legal) <= 14
-    rows = {row.blocks: row for row in best_splits(draft, config).rows}
+    rows = {row.blocks: row for row in rows_of(spec)}
     for count in range(len(slices.legal) + 1):
         peaks = [peak for cuts in combinations(slices.legal, count) if (peak := peak_of(slices, cuts)) is not None]
         assert (count + 1 in rows) == bool(peaks)
@@ -92,11 +100,13 @@ def test_the_best_of_all_splits(changes: Document) -> None:
 
 
 def peak_of(slices: Slices, cuts: tuple[int, ...]) -> int | None:
-    """The peak of one split; a single block is no window of two."""
-    ends = (START, *cuts, slices.end)
-    if len(ends) <= slices.window:
+    """The peak of one split; a single block is no window of two, and a block with nothing to train is none at all."""
+    ends, count = (START, *cuts, slices.end), len(cuts) + 1
+    trained = [any(n.parameters for layer in slices.graph.layers[a + 1 : b + 1] for n in layer.nodes)
+               for a, b in pairwise(ends)]  # fmt: skip
+    if len(ends) <= slices.window or not all(trained):
         return None
-    parts = [slices.measure(ends[max(0, i - slices.window) : i + 1]) for i in range(1, len(ends))]
+    parts = [slices.measure(ends[max(0, i - slices.window) : i + 1], i - 1, count) for i in range(1, len(ends))]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
@@ -250,13 +260,161 @@ def test_fit_tells_the_floor(spec: Path) -> None:
     assert "nothing fits into 1 MiB: the floor is " in result.output
 
 
-def test_fit_says_where_lists_of_weights_do_not_fit(spec: Path, tmp_path: Path) -> None:
+def test_lists_of_weights_are_spoken_of_before_the_search(spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.yaml"
     lists = "auxiliary={classifier: {weight: [0.5, 0.4, 0.3]}}"
-    words = ("fit", spec, "split={blocks: 4}", "levels=[{name: a}]", lists)
-    rows = json.loads(invoke(*words, "--budget", "1GiB", "--format", "json").stdout)["rows"]
-    limits = {row["blocks"]: row["predicted_peak_bytes"] + 64 for row in rows}
-    result = invoke(*words, "--budget", limits[2], "--write", out)
-    assert result.exit_code == 1
-    assert "SPC411" in result.output
-    assert not out.exists()
+    words = ("fit", spec, "split={blocks: 2}", "levels=[{name: a}]", lists)
+    result = invoke(*words, "--budget", "1GiB", "--format", "json", "--write", out)
+    assert result.exit_code == 0, result.output
+    assert "warning[SPC506]: `classifier.weight` lists 3 numbers, one a unit: only splits into 4 blocks are tried" in (
+        result.stderr
+    )
+    assert {row["blocks"] for row in json.loads(result.stdout)["rows"]} == {1, 4}
+    assert len(specc.compile(out).blocks) == 1
+
+
+def test_the_spec_need_not_have_a_split_that_its_windows_fit_into(spec: Path) -> None:
+    result = invoke("fit", spec, "split={blocks: 1}", "--budget", "1GiB", "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert min(row["blocks"] for row in json.loads(result.stdout)["rows"]) == 2
+
+
+def test_what_may_not_change_stays(spec: Path) -> None:
+    words = ("fit", spec, "split={after: [stage1.0, stage3.0]}", "--budget", "1GiB", "--format", "json")
+    document = json.loads(invoke(*words, "--allow", "recompute").stdout)
+    assert [row["after"] for row in document["rows"]] == [["stage1.0", "stage3.0"]] * 2
+    assert [row["knobs"] for row in document["rows"]] == [[], ["train.recompute: true"]]
+
+
+# ---------------------------------------------------------------------------------------------- --write
+
+
+CHILD = """extends: fitted.yaml
+name: child
+train: {epochs: 3}
+split: {blocks: 4}
+budget: {memory: 1 GiB}
+"""
+
+
+@pytest.fixture
+def child(spec: Path) -> Path:
+    path = spec.with_name("child.yaml")
+    path.write_text(CHILD)
+    return path
+
+
+def test_what_is_written_says_what_it_has_differently(child: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    out = tmp_path / "deep" / "smaller one.yaml"
+    limit = 2 * min(peaks().values())
+    words = ("fit", child, "data.batch_size=128", "--budget", limit, "--allow", "split,recompute", "--write", out)
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    text = out.read_text()
+    assert text.startswith("extends: ../child.yaml\nname: smaller_one\ndata: {batch_size: 128}\nsplit:")
+    assert "epochs" not in text
+    config = loads_file(out).config
+    assert (config.name, config.train.epochs, config.data.batch_size) == ("smaller_one", 3, 128)
+    assert config.budget is not None
+    assert config.budget.memory == limit
+    assert specc.compile(out).memory.peak_bytes <= limit
+
+
+def loads_file(path: Path) -> Spec:
+    found = read_spec(path).spec
+    assert found is not None
+    return found
+
+
+def test_differences_that_cannot_be_said_are_written_out(child: Path, tmp_path: Path) -> None:
+    """A list is replaced as a whole, and a default written out in one would override something."""
+    config = loads_file(child).config
+    levels = [config.levels[0].model_copy(update={"auxiliary": Auxiliary(classifier=None)}), *config.levels[1:]]
+    text = derive(config.model_copy(update={"levels": levels}), child, tmp_path / "other.yaml")
+    (tmp_path / "other.yaml").write_text(text)
+    assert plain(loads_file(tmp_path / "other.yaml").config)["levels"][0]["auxiliary"] == {"classifier": None}
+
+
+def test_a_spec_is_not_written_over(child: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("mine")
+    for target, said in (child, "is the spec itself"), (other, "--force to replace it"):
+        before = target.read_text()
+        result = invoke("fit", child, "--write", target)
+        assert (result.exit_code, target.read_text()) == (2, before)
+        assert said in " ".join(result.output.split())
+    assert invoke("fit", child, "--write", child, "--force").exit_code == 2
+    assert child.read_text() == CHILD
+    assert invoke("fit", child, "--write", other, "--force").exit_code == 0
+    assert other.read_text() != "mine"
+
+
+@pytest.mark.parametrize("size", ["1G", "1g", "1 Gb/s", "much"])
+def test_a_size_without_its_unit_names_the_units(spec: Path, size: str) -> None:
+    for result in (invoke("fit", spec, "--budget", size), invoke("validate", spec, f"budget.memory={size}")):
+        said = " ".join(result.output.replace("│", " ").split())
+        assert f"`{size}` is not a memory size: the units are B, KiB, KB, MiB, MB, GiB, GB, TiB, TB" in said
+        assert ("did you mean `1 GiB` or `1 GB`?" in said) == (size in ("1G", "1g"))
+
+
+# ---------------------------------------------------------------------------------------------- long chains
+
+
+LONG = spec_of(backbone={"family": "resnet_cifar", "depth": 74, "widths": [4, 4, 8, 16]})
+ENOUGH = 1 << 40
+
+
+@cache
+def long_chain() -> tuple[Draft, Found]:
+    draft = run_passes(LONG, CHECKS)
+    return draft, search(draft, ENOUGH)
+
+
+def test_a_long_chain_has_rows_only_where_more_blocks_help() -> None:
+    _, result = long_chain()
+    assert (result.considered, result.legal) == (37, 37)
+    assert result.exact
+    assert not result.complete
+    found = [option.row.predicted_peak_bytes for option in result.options]
+    assert len(found) > 5
+    assert all(b <= WORTH * a for a, b in pairwise(found[:-1]))
+    assert min(found) == found[-1]
+
+
+def test_rows_are_what_their_specs_come_to() -> None:
+    draft, result = long_chain()
+    for option in result.options:
+        assert option.row.predicted_peak_bytes == predicted_peak(draft, written(option))
+
+
+def test_what_fits_does_so_as_a_whole_plan() -> None:
+    """The search leaves out the losses, a few bytes a block: a budget in between is one that the split does not fit."""
+    draft, result = long_chain()
+    blocks, whole = result.options[-1].row.blocks, result.options[-1].row.predicted_peak_bytes
+    row = Splits(draft, LONG.config).best(blocks)
+    assert row is not None
+    assert row.predicted_peak_bytes < whole
+    only = Fit(min_blocks=blocks, max_blocks=blocks)
+    assert least(draft, whole - 1, only).chosen is None
+    assert least(draft, whole, only).chosen is not None
+    assert search(draft, whole - 1, within=only).chosen is None
+
+
+def test_who_waits_is_told_what_for() -> None:
+    said: list[str] = []
+    with heard(said.append):
+        search(run_passes(spec_of(), CHECKS), ENOUGH)
+    search(run_passes(spec_of(), CHECKS), ENOUGH)
+    assert any("blocks measured" in line for line in said)
+    assert any("looking for the best split into 3 blocks" in line for line in said)
+
+
+def test_the_line_comes_when_a_command_takes_long_and_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    for patience, shown in (100.0, False), (-1.0, True):
+        line = Line(patience)
+        line.tell("looking")
+        line.tell("looking on")
+        assert (line.status is not None) == shown
+        line.close()
+    assert capsys.readouterr().out == ""

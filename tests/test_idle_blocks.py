@@ -11,8 +11,7 @@ import specc
 from specc.check import check_text
 from specc.compiler import CHECKS, run_passes
 from specc.compiler.cuts import place_cuts
-from specc.compiler.fit import best_splits
-from specc.compiler.search import with_all_heads
+from specc.compiler.fit import Splits
 from specc.diagnostics import Diagnostic, Severity
 
 from .documents import Document, spec_of
@@ -95,6 +94,7 @@ def test_a_backbone_without_any_parameters_is_an_error() -> None:
 
 def test_fit_considers_no_other_cuts() -> None:
     spec = spec_of(document())
-    table = best_splits(run_passes(spec, CHECKS), with_all_heads(spec.config))
-    assert {name for row in table.rows for name in row.after} == set(PLACES)
-    assert table.rows[-1].blocks == 4
+    splits = Splits(run_passes(spec, CHECKS), spec.config)
+    rows = [row for blocks in splits.numbers if (row := splits.best(blocks)) is not None]
+    assert {name for row in rows for name in row.after} == set(PLACES)
+    assert rows[-1].blocks == 4

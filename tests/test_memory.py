@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
 from typing import Any
 
 import pytest
@@ -14,10 +13,10 @@ from runtime import Session
 from runtime.trace import fake_batch, trace, watch
 from specc.compiler import CHECKS, run_passes
 from specc.compiler.budget import predicted_peak, remedies
-from specc.compiler.fit import best_splits
+from specc.compiler.fit import Splits
 from specc.compiler.flops import step_flops
 from specc.compiler.memory import as_traced, first_difference
-from specc.compiler.search import KNOBS, search, with_all_heads, written
+from specc.compiler.search import KNOBS, search, written
 from specc.compiler.verify import verify
 from specc.plan import Plan
 from specc.spec.load import Spec, loads
@@ -93,40 +92,13 @@ def test_recomputation_changes_memory_and_nothing_else() -> None:
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"levels": LEVELS}, {"ema_links": [{"from": "next"}]}, {"levels": LEVELS, "train": {"recompute": True}},
-    {"levels": [{"name": "wide", "window": 3}]},
-], ids=["independent", "two levels", "links", "recompute", "three blocks"])  # fmt: skip
-def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
-    """Against every combination of the legal cuts, each compiled as a whole."""
-    spec = spec_of(**changes)
-    draft = run_passes(spec, CHECKS)
-    table = best_splits(draft, with_all_heads(spec.config))
-    window = max(level.window for level in spec.config.levels)
-    assert table.considered == table.legal == 7
-    for row in table.rows:
-        if 1 < row.blocks < window:
-            continue
-        splits = [list(cuts) for cuts in combinations(draft.graph.cuts, row.blocks - 1)]
-        if row.blocks < window:
-            continue
-        peaks = {tuple(after): peak for after in splits if (peak := peak_of(changes, after)) is not None}
-        assert row.predicted_peak_bytes == pytest.approx(peaks[row.after], rel=1e-4)
-        assert row.predicted_peak_bytes <= min(peaks.values()) * (1 + 1e-4)
-
-
-def peak_of(changes: dict[str, Any], after: list[str]) -> int | None:
-    """The peak of a whole plan; None where an EMA link finds nothing to copy before the head."""
-    draft = run_passes(spec_of(**changes, split={"after": after}))
-    assert {d.code for d in draft.diagnostics} <= {"SPC421", "SPC425"}
-    return None if draft.memory is None else draft.memory.peak_bytes
-
-
 def test_relative_flops_are_those_of_the_plan() -> None:
     spec = spec_of(levels=LEVELS)
-    table = best_splits(run_passes(spec, CHECKS), with_all_heads(spec.config))
+    splits = Splits(run_passes(spec, CHECKS), spec.config)
     whole = step_flops(plan_of(split={"blocks": 1}))
-    for row in table.rows[:4]:
+    for blocks in range(2, 6):
+        row = splits.best(blocks)
+        assert row is not None
         plan = plan_of(levels=LEVELS, split={"after": list(row.after)})
         assert row.relative_flops == pytest.approx(step_flops(plan) / whole)
 

@@ -20,6 +20,7 @@ from .shared import (
     load,
     main,
     predicted_on,
+    progress_shown,
     show,
     spec_argument,
 )
@@ -41,12 +42,15 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes."""
+        from pydantic_core import PydanticCustomError
+
         from ..schema import parse_bytes
 
         try:
             return int(parse_bytes(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        except PydanticCustomError as error:
+            help = (error.context or {}).get("help")
+            self.fail(f"{error.message()}; {help}" if help else error.message(), param, ctx)
 
 
 @main.command()
@@ -120,7 +124,11 @@ def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
 @click.option("--budget", type=Memory(), help="The most memory a step may take; by default the spec's own.")
 @predicted_on
 @click.option("--allow", default="split", show_default=True, help=f"What may change, of: {','.join(ALLOWED)}.")
-@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen spec to this file.")
+@click.option(
+    "--write", "target", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the chosen spec to this file: what is changed, over the spec that it extends.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Let --write replace a file that is there.")
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
 def fit(
     spec: Path,
@@ -128,7 +136,8 @@ def fit(
     budget: int | None,
     device: Device,
     allow: str,
-    write: Path | None,
+    target: Path | None,
+    force: bool,
     form: str,
 ) -> None:
     """Find the fewest blocks whose predicted peak fits a budget, and where to cut."""
@@ -136,21 +145,40 @@ def fit(
     unknown = [name for name in names if name not in ALLOWED]
     if unknown:
         raise click.UsageError(f"--allow takes {', '.join(ALLOWED)}, not {', '.join(unknown)}")
+    if target is not None:
+        _may_write(spec, target, force)
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
-        result = _search(loaded, budget, names)
+        with progress_shown():
+            result = _search(loaded, budget, names)
     _show_fit(result, device, form)
     if result.chosen is None:
         from ..compiler.search import shortfall
 
         more = "allow more with --allow split,patches,recompute,precision,batch_size"
         fail(1, shortfall(result), more, "or raise --budget")
-    chosen = _checked(loaded, result, result.chosen)
-    if write is not None:
-        from ..spec.dump import dump
+    if target is not None:
+        _write(spec, target, _budgeted(result, result.chosen))
 
-        write.write_text(dump(chosen), encoding="utf-8")
-        echo(f"wrote {write}", err=True)
+
+def _may_write(spec: Path, target: Path, force: bool) -> None:
+    """A spec is not written over the one that it is made from, nor over any other file unasked."""
+    if not target.exists():
+        return
+    if spec.exists() and target.samefile(spec):
+        raise click.UsageError(f"--write {target} is the spec itself, which the new one extends: give another file")
+    if not force:
+        raise click.UsageError(f"{target} exists: give another file, or --force to replace it")
+
+
+def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
+    from ..spec.derive import derive
+
+    try:
+        target.write_text(derive(chosen, spec, target), encoding="utf-8")
+    except OSError as error:
+        fail(3, f"cannot write {target}: {error.strerror}")
+    echo(f"wrote {target}", err=True)
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
@@ -162,46 +190,34 @@ def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
     limit = budget if budget is not None else own.memory if own else None
     if limit is None:
         raise click.UsageError("no budget: give --budget, or `budget.memory` in the spec")
-    if any(level.window == "all" for level in loaded.config.levels):
-        raise click.UsageError("fit needs levels with a number as their window; `all` keeps every block alive")
-    draft = undecided(loaded) if fit else run_passes(loaded, CHECKS)
+    draft = undecided(loaded) if fit or "split" in names else run_passes(loaded, CHECKS)
     if draft.failed:
         raise SpecError(draft.diagnostics, loaded.sources)
-    return search(draft, limit, [*names, *(fit.allow if fit else ())], fit or ANY)
+    if draft.diagnostics:
+        show(draft.diagnostics, loaded.sources, "human")
+    return search(draft, limit, [*names, *(["split", *fit.allow] if fit else ())], fit or ANY)
 
 
-def _checked(loaded: Spec, result: Result, option: Option) -> SpecModel:
-    """The chosen spec under the budget that it was chosen for; what is wrong with it ends the command.
-
-    That is rare: where weights are listed unit by unit, for another number of units.
-    """
-    from ..compiler import PASSES, run_passes
+def _budgeted(result: Result, option: Option) -> SpecModel:
+    """The chosen spec under the budget that it was chosen for."""
     from ..compiler.search import written
     from ..spec.models import Budget
 
     config = written(option)
     budget = (config.budget or Budget(memory=result.budget)).model_copy(update={"memory": result.budget})
-    config = config.model_copy(update={"budget": budget})
-    draft = run_passes(loaded.with_config(config), PASSES)
-    if draft.failed:
-        show(draft.diagnostics, loaded.sources, "human")
-        fail(1, f"the spec does not go with {option.row.blocks} blocks", "give weights as one number, or as "
-             "`{first: ..., last: ...}`, and name no units that there may not be")  # fmt: skip
-    return config
+    return config.model_copy(update={"budget": budget})
 
 
 def _show_fit(result: Result, device: Device, form: str) -> None:
-    from ..view_budget import fit_document, fit_table, split_line
+    from ..view_budget import fit_document, fit_lines, fit_table
 
     if form == "json":
         echo(json.dumps(fit_document(result, device), indent=2, allow_nan=False))
         return
     if result.options:
         console(stderr=False).print(fit_table(result, device))
-    if result.considered < result.legal:
-        echo(f"looked at {result.considered} of {result.legal} legal cuts, evenly spread")
-    if result.chosen is not None:
-        echo("\n".join([split_line(result.chosen.row.after), *result.chosen.knobs]))
+    for line in fit_lines(result):
+        echo(line)
 
 
 def _unlimited(loaded: Spec) -> Spec:

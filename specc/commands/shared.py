@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -17,6 +18,7 @@ from .output import Program, echo, write
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
     from ..devices import Device
     from ..plan import Plan
@@ -84,7 +86,8 @@ def compile_shown(spec: Spec) -> Plan:
     """Compile and print the warnings."""
     from ..compiler import compile_spec
 
-    compiled, warnings = compile_spec(spec)
+    with progress_shown():
+        compiled, warnings = compile_spec(spec)
     if warnings:
         show(warnings, spec.sources, "human")
     return compiled
@@ -114,6 +117,43 @@ def failures_shown() -> Iterator[None]:
         fail(error.exit_code, str(error), *what_fits(error), *error.help)
     except RunError as error:
         fail(error.exit_code, str(error), *error.help)
+
+
+@contextmanager
+def progress_shown() -> Iterator[None]:
+    """On a terminal, one line that says how far a search has come, gone when it is over."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from ..progress import heard
+
+    line = Line()
+    try:
+        with heard(line.tell):
+            yield
+    finally:
+        line.close()
+
+
+class Line:
+    """A line on stderr that is written anew now and then; most commands are done before there is one."""
+
+    def __init__(self, patience: float = 0.5) -> None:
+        self._patience, self._begun = patience, monotonic()
+        self.status: Status | None = None
+
+    def tell(self, text: str) -> None:
+        """Show a text, once the command takes long."""
+        if self.status is not None:
+            self.status.update(text)
+        elif monotonic() - self._begun > self._patience:
+            self.status = console(stderr=True).status(text)
+            self.status.start()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self.status is not None:
+            self.status.stop()
 
 
 def check_runtime() -> None:

@@ -13,6 +13,7 @@ from ..schema import show_bytes
 from ..spec.models import Auxiliary, Budget, SpecModel, Split
 from ..spec.source import Path
 from .draft import Draft
+from .flops import instruction_flops
 
 Change = tuple[str, "SpecModel | None"]
 
@@ -120,8 +121,22 @@ def _with_other_weights(draft: Draft, budget: int) -> Iterator[str]:
                "`{first: ..., last: ...}`, for other numbers of blocks")  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What becomes of a configuration: its predicted peak, and FLOPs of a step, an image."""
+
+    peak: int
+    flops: int
+
+
 def predicted_peak(draft: Draft, config: SpecModel) -> int | None:
     """The peak of the same backbone on the same images under another configuration; None where that has errors."""
+    found = compiled(draft, config)
+    return None if found is None else found.peak
+
+
+def compiled(draft: Draft, config: SpecModel) -> Compiled | None:
+    """The same backbone on the same images under another configuration; None where that has errors."""
     from . import FROM_SPLIT
 
     result = Draft(draft.spec.with_config(config), (), draft.data, draft.backbone)
@@ -129,7 +144,10 @@ def predicted_peak(draft: Draft, config: SpecModel) -> int | None:
         result = step(result)
         if result.failed:
             return None
-    return None if result.memory is None else result.memory.peak_bytes
+    if result.memory is None:
+        return None
+    flops = sum(instruction_flops(i, result.networks, result.units) for i in result.instructions)
+    return Compiled(result.memory.peak_bytes, config.views * flops)
 
 
 def having(config: SpecModel, section: str, **changes: Any) -> SpecModel:

@@ -8,17 +8,20 @@ See `slices` for why slices are independent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..spec.models import SpecModel
 from .draft import Draft
-from .slices import START, Slices
-from .tables import Array, Tables
+from .roles import Setting
+from .slices import Slices
+from .stretch import Array
+from .tables import Edges, Tables
 
-EXACT_CUTS = {1: 160, 2: 72}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 12
+EXACT_CUTS = {1: 200, 2: 200}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +34,6 @@ class Row:
     relative_flops: float  # of a step, against end-to-end training of the same backbone
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The best split for every number of blocks, and how many of the legal cuts were looked at."""
-
-    rows: tuple[Row, ...]
-    considered: int
-    legal: int
-
-
-def best_splits(draft: Draft, config: SpecModel) -> Table:
-    """The split with the smallest predicted peak, for every number of blocks that windows and legal cuts allow."""
-    slices = Slices(draft, config)
-    graph, legal = draft.graph, slices.legal
-    cuts = thinned(legal, EXACT_CUTS.get(slices.window, 12))
-    tables = Tables(slices, (START, *cuts, slices.end))
-    found = list(Paths(tables).best(len(cuts) + 1))
-    costs = {len(best.path) - 1: best.bytes for best in found}
-    if not all(tables.certain(blocks, costs.get(blocks, np.inf)) for blocks in range(1, len(cuts) + 2)):
-        tables.complete()
-        found = list(Paths(tables).best(len(cuts) + 1))
-    base, whole = slices.base(), 3 * sum(node.flops for node in graph.nodes)
-    rows = []
-    for best in found:
-        after = tuple(graph.layers[cuts[i - 1]].name for i in best.path[1:-1])
-        rows.append(Row(len(after) + 1, after, base + int(best.bytes), best.flops / whole))
-    return Table(tuple(rows), len(cuts), len(legal))
-
-
 def thinned(legal: list[int], most: int) -> list[int]:
     """At most `most` of the legal cuts, evenly spread."""
     if len(legal) <= most:
@@ -66,9 +41,40 @@ def thinned(legal: list[int], most: int) -> list[int]:
     return [legal[round(i * (len(legal) - 1) / (most - 1))] for i in range(most)]
 
 
+class Splits:
+    """The best splits of a backbone under one configuration."""
+
+    def __init__(self, draft: Draft, config: SpecModel) -> None:
+        self.graph = draft.graph
+        self.legal = [self.graph.index[name] for name in self.graph.places]
+        self.slices = Slices(draft, config)
+        self.cuts = thinned(self.legal, EXACT_CUTS.get(self.slices.window, 12))
+        if len(self.cuts) < len(self.legal):
+            self.slices = Slices(draft, config, self.cuts)
+        self.paths = Paths(Tables(self.slices))
+        self.base, self._whole = self.slices.base(), 3 * sum(node.flops for node in self.graph.nodes)
+
+    @property
+    def numbers(self) -> Iterator[int]:
+        """The numbers of blocks that the spec and the cuts allow."""
+        return (count for count in range(1, len(self.cuts) + 2) if self.slices.roles.possible(count))
+
+    def best(self, blocks: int, below: float = np.inf) -> Row | None:
+        """The split into so many blocks with the lowest predicted peak, if that is less than `below`."""
+        found = self.paths.best(blocks, below - self.base)
+        if found is None:
+            return None
+        after = tuple(self.graph.layers[self.cuts[i - 1]].name for i in found.path[:-1])
+        return Row(blocks, after, self.base + round(found.bytes), found.flops / self._whole)
+
+    def bound(self, blocks: int) -> float:
+        """No split into so many blocks has a lower peak."""
+        return self.base + self.paths.bound(blocks)
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A split: indices of its boundaries, the bytes that it adds, its highest slice and its FLOPs an image."""
+    """A split: the places where its blocks end, the bytes that it adds, its highest slice and its FLOPs an image."""
 
     path: tuple[int, ...]
     bytes: float
@@ -77,73 +83,90 @@ class Path:
 
 
 class Paths:
-    """All splits: a state is the last boundaries, as many as a window has blocks; an edge is one block."""
+    """All splits. An edge is one block; a step takes all paths one block further."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables, self.window = tables, tables.slices.window
-        self.end = len(tables.places) - 1
+        self.tables = tables
+        self._lowest, self._sums = Chain(tables, _higher), Chain(tables, _sum)
 
-    def best(self, most: int) -> Iterator[Path]:
-        """The cheapest path of one block, of two, and so on, where there is one."""
-        lowest, free = self._lowest_limits(most), self._sums(np.inf, most)
-        for blocks in range(1, most + 1):
-            if np.isfinite(self._last(free[blocks])):
-                yield self._best(blocks, lowest[blocks], free[: blocks + 1])
+    def bound(self, blocks: int) -> float:
+        """The lowest that the highest slice can be, and the least that cuts can bring, of different splits maybe."""
+        return self._lowest.end(blocks) + self._sums.end(blocks)
 
-    def _best(self, blocks: int, lowest: float, sums: list[Array]) -> Path:
-        """Lower the limit until the sum alone is too large.
+    def best(self, blocks: int, below: float = np.inf) -> Path | None:
+        """The cheapest path of so many blocks, if it is cheaper than `below`."""
+        if not self.bound(blocks) < below:
+            return None
+        lowest, least = self._lowest.end(blocks), self._sums.end(blocks)
+        edges = [self.tables.edges(number, blocks) for number in range(blocks)]
+        best = self._path(edges, lowest)
+        below = min(below, np.nextafter(best.bytes, np.inf))
+        limits = self._limits(edges, lowest, below - least)
+        waiting = [(0, len(limits), least)]  # limits from a to b, and a sum that none of them gets below
+        while waiting:
+            first, after, sums = waiting.pop()
+            if first >= after or limits[first] + sums >= best.bytes:
+                continue
+            middle = (first + after) // 2
+            found = self._path(edges, limits[middle])
+            best = min(best, found, key=lambda path: path.bytes)
+            waiting += [(middle + 1, after, sums), (first, middle, found.bytes - found.highest)]
+        return best if best.bytes < below else None
 
-        With the limit lowered the sum can only grow, so a better path than the best has its highest slice below that
-        of the last one found, and below what the best costs beyond the last sum.
-        """
-        best = self._path(sums, np.inf)
-        limit = np.nextafter(best.highest, 0)
-        while limit >= lowest:
-            sums = self._sums(limit, blocks)
-            found = self._path(sums, limit)
-            if found.bytes < best.bytes:
-                best = found
-            limit = np.nextafter(min(found.highest, best.bytes - self._last(sums[-1])), 0)
-        return best
+    def _limits(self, edges: list[Edges], low: float, high: float) -> Array:
+        """The heights of slices in between, each of which may be the highest of the best path."""
+        heights = {id(e): e.local[(e.local > low) & (e.local < high)] for e in edges}
+        return np.unique(np.concatenate([*heights.values()]))
 
-    def _lowest_limits(self, most: int) -> list[float]:
-        """For each number of blocks the smallest possible highest slice: a bottleneck shortest path."""
-        reach, found = self._start(), []
-        for _ in range(most + 1):
-            found.append(self._last(reach))
-            reach = np.maximum(reach[..., None], self.tables.local).min(axis=0)
-        return found
-
-    def _sums(self, limit: float, blocks: int) -> list[Array]:
-        """After each block, by state, the smallest sum of resident bytes with no slice above the limit."""
-        weights = self._weights(limit)
-        sums = [self._start()]
-        for _ in range(blocks):
-            sums.append((sums[-1][..., None] + weights).min(axis=0))
-        return sums
-
-    def _weights(self, limit: float) -> Array:
-        return np.where(self.tables.local <= limit, self.tables.auxiliary, np.inf)
-
-    def _start(self) -> Array:
-        state = np.full((self.end + 1,) * self.window, np.inf)
-        state[(0,) * self.window] = 0
-        return state
-
-    def _last(self, state: Array) -> float:
-        """The best of the states at the end."""
-        return float(state[..., self.end].min())
-
-    def _path(self, sums: list[Array], limit: float) -> Path:
-        """The path that the sums belong to, read backwards."""
-        last = sums[-1][..., self.end]
-        state = (*(int(i) for i in np.unravel_index(last.argmin(), last.shape)), self.end)
-        total, highest, flops, path = float(last.min()), 0.0, 0.0, [self.end]
-        for before in reversed(sums[:-1]):
-            local, auxiliary = (np.moveaxis(a, 0, -1)[state] for a in (self.tables.local, self.tables.auxiliary))
-            costs = np.where(local <= limit, np.moveaxis(before, 0, -1)[state[:-1]] + auxiliary, np.inf)
-            state = (int(costs.argmin()), *state[:-1])
-            edge = (*state, path[-1])
-            highest, flops = max(highest, float(self.tables.local[edge])), flops + float(self.tables.flops[edge])
-            path.append(state[-1])
+    def _path(self, edges: list[Edges], limit: float) -> Path:
+        """The path with the smallest sum and no slice above the limit, read backwards."""
+        known = {id(e): e.within(limit) for e in edges}
+        steps = [known[id(e)] for e in edges]
+        costs = [_start(self.tables)]
+        for step in steps:
+            costs.append(step.step(costs[-1], partial(_sum, step)))
+        state = int(np.argmin(costs[-1]))
+        total, highest, flops, path = float(costs[-1][state]), 0.0, 0.0, list[int]()
+        for step, before in zip(reversed(steps), reversed(costs[:-1]), strict=True):
+            into = slice(*np.searchsorted(step.target, [state, state + 1]))
+            edge = into.start + int(np.argmin(before[step.source[into]] + step.auxiliary[into]))
+            highest, flops = max(highest, float(step.local[edge])), flops + float(step.flops[edge])
+            path.append(int(step.windows[edge, -1]))
+            state = int(step.source[edge])
         return Path(tuple(reversed(path)), total + highest, highest, flops)
+
+
+class Chain:
+    """The lowest cost of each state after one block, two, and so on; numbers of blocks share how they begin."""
+
+    def __init__(self, tables: Tables, join: Callable[[Edges, Array], Array]) -> None:
+        self.tables, self.join = tables, join
+        self._settings: list[Setting] = []
+        self._costs = [_start(tables)]
+
+    def end(self, blocks: int) -> float:
+        """The lowest cost at the end of the backbone."""
+        settings = [self.tables.slices.roles.setting(number, blocks) for number in range(blocks)]
+        same = next((i for i, (a, b) in enumerate(zip(settings, self._settings, strict=False)) if a != b), None)
+        same = min(len(settings), len(self._settings)) if same is None else same
+        del self._settings[same:], self._costs[same + 1 :]
+        for number in range(same, blocks):
+            edges = self.tables.edges(number, blocks)
+            self._costs.append(edges.step(self._costs[-1], partial(self.join, edges)))
+        self._settings = settings
+        return float(self._costs[-1].min())
+
+
+def _start(tables: Tables) -> Array:
+    """The state before the first block."""
+    costs = np.full(tables.states, np.inf)
+    costs[0] = 0
+    return costs
+
+
+def _higher(edges: Edges, before: Array) -> Array:
+    return np.maximum(before, edges.local)
+
+
+def _sum(edges: Edges, before: Array) -> Array:
+    return before + edges.auxiliary

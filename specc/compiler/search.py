@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 
+from ..progress import tell
 from ..schema import show_bytes
 from ..spec.models import Fit, SpecModel, Split
-from .budget import having, predicted_peak, with_one_weight, with_sequential_patches
+from .budget import compiled, having, with_sequential_patches
 from .draft import Draft
-from .fit import Row, best_splits
+from .fit import Row, Splits
+
+LOSSES = 64  # bytes a block: the losses, which slices leave out
 
 Change = Callable[[SpecModel], "SpecModel | None"]
 
@@ -30,11 +33,13 @@ KNOBS: dict[str, tuple[str, Change]] = {
 
 
 ANY = Fit()
+ALL_ROWS = 32  # of more legal cuts than these not every number of blocks is a row
+WORTH = 0.99  # and then a row has at most so much of the peak of the one before
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """The best split into so many blocks under some knobs."""
+    """The best split into so many blocks under some knobs, as it was compiled."""
 
     row: Row
     knobs: tuple[str, ...]
@@ -45,13 +50,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All options, and the one to take: the fewest blocks and the fewest knobs that fit."""
+    """Options in rising numbers of blocks, and the one to take: the fewest knobs and the fewest blocks that fit."""
 
     options: tuple[Option, ...]
     chosen: Option | None
     considered: int  # legal cuts that were looked at
     legal: int
     budget: int
+    complete: bool = True  # whether there is a row for every number of blocks
+    exact: bool = True  # whether all splits were what the search took them for
 
     @property
     def floor(self) -> Option:
@@ -61,54 +68,123 @@ class Result:
 
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
     """Try every combination of the allowed knobs (`split` and the names in `KNOBS`) with every number of blocks."""
-    found = Result((), None, 0, 0, budget)
-    for setting in _settings(draft.spec.config, allow):
-        found = _with(found, draft, setting, within if "split" in allow else _as_it_is(draft))
+    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    for knobs, config in _settings(draft.spec.config, allow):
+        if "split" in allow:
+            found = _with_best(found, Trial(draft, knobs, config, within, budget))
+        else:
+            found = replace(found, options=(*found.options, *_own(draft, knobs, config, budget)))
     marked = tuple(_marked(found.options))
     return replace(found, options=marked, chosen=next(_fitting(marked), None))
 
 
 def least(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
-    found = Result((), None, 0, 0, budget)
+    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    tried: list[Trial] = []
     for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: len(setting[0])):
-        known = len(found.options)
-        for setting in settings:
-            found = _with(found, draft, setting, fit)
-        for option in _fitting(found.options[known:]):
-            if _really_fits(draft, option, budget):
-                return replace(found, chosen=option)
+        trials = [Trial(draft, knobs, config, fit, budget) for knobs, config in settings]
+        fitting = [option for trial in trials if (option := trial.fewest()) is not None]
+        if fitting:
+            return replace(found, options=tuple(fitting), chosen=next(_fitting(fitting)))
+        tried += trials
+    for trial in tried:  # nothing fits: what comes nearest to it
+        found = _with_best(found, trial)
     return found
 
 
-def _with(found: Result, draft: Draft, setting: tuple[tuple[str, ...], SpecModel], within: Fit) -> Result:
-    """The result with the best splits under one more setting of the knobs."""
-    knobs, config = setting
-    table = best_splits(draft, with_all_heads(config))
-    rows = [row for row in table.rows if within.min_blocks <= row.blocks <= (within.max_blocks or row.blocks)]
-    more = (Option(row, knobs, config, row.predicted_peak_bytes <= found.budget) for row in rows)
-    return replace(found, options=(*found.options, *more), considered=table.considered, legal=table.legal)
+class Trial:
+    """The best splits under one setting of the knobs."""
+
+    def __init__(self, draft: Draft, knobs: tuple[str, ...], config: SpecModel, within: Fit, budget: int) -> None:
+        self.draft, self.knobs, self.config, self.budget = draft, knobs, config, budget
+        self.splits, self.exact = Splits(draft, config), True
+        numbers = list(self.splits.numbers)
+        self.numbers = [n for n in numbers if within.min_blocks <= n <= (within.max_blocks or n)]
+        self.complete = len(self.splits.cuts) <= ALL_ROWS
+
+    def fewest(self) -> Option | None:
+        """The option with the fewest blocks that fits."""
+        for blocks in self.numbers:
+            self._tell(blocks)
+            if self.splits.bound(blocks) <= self.budget:
+                row = self.splits.best(blocks, self.budget + 1)
+                option = self.compiled(row) if row is not None else None
+                if option is not None and option.fits:
+                    return option
+        return None
+
+    def options(self) -> Iterator[Option]:
+        """One for every number of blocks, or one wherever more blocks make a difference."""
+        last, held = None, None
+        for row in self._rows():
+            option = self.compiled(row)
+            if option is None:
+                continue
+            if self.complete or last is None or _worth(last, option):
+                last, held = option, None
+                yield option
+            else:
+                held = option
+        if held is not None:
+            yield held
+
+    def compiled(self, row: Row) -> Option | None:
+        """The split as its spec is compiled; None where that has errors."""
+        config = self.config.model_copy(update={"split": split_of(row)})
+        found = compiled(self.draft, config)
+        if found is None:
+            self.exact = False
+            return None
+        self.exact = self.exact and abs(found.peak - row.predicted_peak_bytes) <= LOSSES * row.blocks
+        row = replace(row, predicted_peak_bytes=found.peak)
+        return Option(row, self.knobs, self.config, found.peak <= self.budget)
+
+    def _rows(self) -> Iterator[Row]:
+        lowest = float("inf")
+        for blocks in self.numbers:
+            self._tell(blocks)
+            if not self.complete and self.splits.bound(blocks) >= lowest:
+                continue  # more blocks for nothing
+            row = self.splits.best(blocks, float("inf") if self.complete else lowest)
+            if row is not None:
+                lowest = min(lowest, row.predicted_peak_bytes)
+                yield row
+
+    def _tell(self, blocks: int) -> None:
+        knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
+        tell(f"looking for the best split into {blocks} blocks{knobs}")
 
 
-def _as_it_is(draft: Draft) -> Fit:
-    """The number of blocks that the spec asks for."""
-    return Fit(min_blocks=len(draft.blocks), max_blocks=len(draft.blocks))
+def _worth(last: Option, option: Option) -> bool:
+    """Whether an option with more blocks is a row of its own."""
+    enough = option.row.predicted_peak_bytes <= WORTH * last.row.predicted_peak_bytes
+    return enough or (option.fits and not last.fits)
+
+
+def _with_best(found: Result, trial: Trial) -> Result:
+    """The result with the options of one more setting of the knobs."""
+    options = (*found.options, *trial.options())
+    return replace(
+        found, options=options, considered=len(trial.splits.cuts), complete=found.complete and trial.complete,
+        exact=found.exact and trial.exact,
+    )  # fmt: skip
+
+
+def _own(draft: Draft, knobs: tuple[str, ...], config: SpecModel, budget: int) -> Iterator[Option]:
+    """The split that the spec has, where it may not change."""
+    found = compiled(draft, config)
+    if found is not None:
+        after = tuple(block.layers[-1] for block in draft.blocks[:-1])
+        whole = 3 * sum(node.flops for node in draft.graph.nodes)
+        yield Option(
+            Row(len(draft.blocks), after, found.peak, found.flops / whole), knobs, config, found.peak <= budget
+        )
 
 
 def _fitting(options: Iterable[Option]) -> Iterator[Option]:
     """The options that fit, the fewest knobs and then the fewest blocks first."""
     return iter(sorted((o for o in options if o.fits), key=lambda o: (len(o.knobs), o.row.blocks)))
-
-
-def _really_fits(draft: Draft, option: Option, budget: int) -> bool:
-    """Whether the whole plan does too: slices leave out the few bytes of the losses, and what paths have in common."""
-    peak = predicted_peak(draft, written(option))
-    return peak is not None and peak <= budget
-
-
-def with_all_heads(config: SpecModel) -> SpecModel:
-    """The configuration without weights by unit: their number changes with the blocks, their size does not matter."""
-    return with_one_weight(having(config, "train", zero_weight_heads="keep"))
 
 
 def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[tuple[tuple[str, ...], SpecModel]]:

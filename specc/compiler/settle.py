@@ -9,6 +9,7 @@ from ..diagnostics import Diagnostic, Severity
 from ..schema import show_bytes
 from ..spec.load import Spec
 from ..spec.models import Budget, Fit, Level, Split
+from ..spec.source import Path
 from .budget import advice, highest_point, lists_of_weights
 from .draft import Draft
 from .partition import partition
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .search import Option, Result
 
 AT = ("split", "fit")
+ONE_NUMBER = "write one number, or `{first: ..., last: ...}` for weights that change from unit to unit"
 
 
 def settle(draft: Draft) -> Draft:
@@ -47,12 +49,14 @@ def settle(draft: Draft) -> Draft:
 
 
 def undecided(spec: Spec) -> Draft:
-    """What is known before the split is."""
+    """What is known before the split is; for a command that looks at splits, whatever the spec says of its own."""
     from . import BEFORE_SPLIT, run_passes
 
     draft = run_passes(spec, BEFORE_SPLIT)
+    if draft.backbone is None:
+        return draft
     fit = spec.config.split.fit
-    return draft if fit is None or draft.backbone is None else draft.having(*_obstacles(draft, fit))
+    return draft.having(*(_obstacles(draft, fit) if fit else (*_windows(draft, Fit()), *_left_out(draft))))
 
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
@@ -61,52 +65,72 @@ def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
     if fit.min_blocks > places + 1:
         message = f"{fit.min_blocks} blocks need {fit.min_blocks - 1} cuts, but the backbone has {places} places to cut"
         yield spec.error("SPC402", message, *AT, "min_blocks", label=f"at most {places + 1}")
-    most = min(fit.max_blocks or places + 1, places + 1)
-    for i, level in enumerate(spec.config.levels):
-        at = ("levels", i)
-        if level.window == "all":
-            message = "a window of `all` blocks keeps everything alive: no split needs less memory than another"
-            yield spec.error("SPC506", message, *at, "window", label="not a number", secondary=spec.beside("fit", *AT))
-        elif level.window > most:
-            message = f"a window of {level.window} blocks does not fit into {most}"
-            yield spec.error("SPC405", message, *at, "window", label=f"at most {most}",
-                             secondary=spec.beside("no more blocks", *AT, "max_blocks"))  # fmt: skip
-        yield from _numbered(draft, level, at)
-    if fit.min_blocks != fit.max_blocks:
-        yield from _listed(draft)
-
-
-def _numbered(draft: Draft, level: Level, at: tuple[str | int, ...]) -> Iterator[Diagnostic]:
-    """Units by their number; only a level's first one is the same however many there are."""
-    named = [((*at, "skip", j), unit) for j, unit in enumerate(level.skip)]
-    named += [((*at, "units", j, "unit"), own.unit) for j, own in enumerate(level.units)]
-    for path, unit in named:
-        if unit != level.first_end:
-            message = f"unit {unit} of the level `{level.name}` is named, but `fit` decides which units there are"
-            help = (f"name the first unit only, {level.first_end}, or give the cuts: `specc fit` finds them",)
-            yield draft.spec.error("SPC506", message, *path, label="may be any unit, or none", help=help,
-                                   secondary=draft.spec.beside("decides about the units", *AT))  # fmt: skip
-
-
-def _listed(draft: Draft) -> Iterator[Diagnostic]:
-    for path, count in lists_of_weights(draft.spec.config).items():
-        name = ".".join(map(str, path[-2:]))
-        levels = draft.spec.config.levels
-        level = levels[int(path[1])] if path[0] == "levels" else levels[0]
-        blocks = count + 1 + level.first_end
-        message = f"`{name}` lists {count} numbers, one a unit, but `fit` decides how many units there are"
+    yield from _windows(draft, fit)
+    for level, path, unit in _named(draft):
+        message = f"unit {unit} of the level `{level.name}` is named, but `fit` decides which units there are"
+        first = f"name the first unit only, {level.first_end}, or give the cuts: `specc fit` finds them"
+        yield spec.error("SPC506", message, *path, label="may be any unit, or none", help=(first,),
+                         secondary=spec.beside("decides about the units", *AT))  # fmt: skip
+    for path, count, blocks in _listed(draft) if fit.min_blocks != fit.max_blocks else ():
+        message = f"`{_name(path)}` lists {count} numbers, one a unit, but `fit` decides how many units there are"
         help = (
-            "write one number, or `{first: ..., last: ...}` for weights that change from unit to unit",
+            ONE_NUMBER,
             f"or let `fit` decide the cuts alone: `fit: {{min_blocks: {blocks}, max_blocks: {blocks}}}`",
         )
-        yield draft.spec.error("SPC506", message, *path, label=f"for {blocks} blocks", help=help,
-                               secondary=draft.spec.beside("decides about the units", *AT))  # fmt: skip
+        yield spec.error("SPC506", message, *path, label=f"for {blocks} blocks", help=help,
+                         secondary=spec.beside("decides about the units", *AT))  # fmt: skip
+
+
+def _left_out(draft: Draft) -> Iterator[Diagnostic]:
+    """Splits that are not looked at, because the spec does not go with them."""
+    for level, path, unit in _named(draft):
+        message = f"unit {unit} of the level `{level.name}` is named: only splits into more blocks than that are tried"
+        yield draft.spec.warning("SPC506", message, *path, label=f"for more than {unit} blocks")
+    for path, count, blocks in _listed(draft):
+        message = f"`{_name(path)}` lists {count} numbers, one a unit: only splits into {blocks} blocks are tried"
+        yield draft.spec.warning("SPC506", message, *path, label=f"for {blocks} blocks", help=(ONE_NUMBER,))
+
+
+def _windows(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
+    """Windows that no split can have."""
+    spec, places = draft.spec, len(draft.graph.places)
+    most = min(fit.max_blocks or places + 1, places + 1)
+    for i, level in enumerate(spec.config.levels):
+        at = ("levels", i, "window")
+        if level.window == "all":
+            message = "a window of `all` blocks keeps everything alive: no split needs less memory than another"
+            yield spec.error("SPC506", message, *at, label="not a number", secondary=spec.beside("fit", *AT))
+        elif level.window > most:
+            message = f"a window of {level.window} blocks does not fit into {most}"
+            yield spec.error("SPC405", message, *at, label=f"at most {most}",
+                             secondary=spec.beside("no more blocks", *AT, "max_blocks"))  # fmt: skip
+
+
+def _named(draft: Draft) -> Iterator[tuple[Level, Path, int]]:
+    """Units that are named by their number; only a level's first one is the same however many there are."""
+    for i, level in enumerate(draft.spec.config.levels):
+        at: Path = ("levels", i)
+        named: list[tuple[Path, int]] = [((*at, "skip", j), unit) for j, unit in enumerate(level.skip)]
+        named += [((*at, "units", j, "unit"), own.unit) for j, own in enumerate(level.units)]
+        yield from ((level, path, unit) for path, unit in named if unit != level.first_end)
+
+
+def _listed(draft: Draft) -> Iterator[tuple[Path, int, int]]:
+    """Lists of weights, one a unit: how many, and the number of blocks that they are for."""
+    levels = draft.spec.config.levels
+    for path, count in lists_of_weights(draft.spec.config).items():
+        level = levels[int(path[1])] if path[0] == "levels" else levels[0]
+        yield path, count, count + 1 + level.first_end
+
+
+def _name(path: Path) -> str:
+    return ".".join(map(str, path[-2:]))
 
 
 def _why_no_split(draft: Draft, fit: Fit) -> tuple[Diagnostic, ...]:
     """No split can stand at all: what is wrong with one that has as few blocks as can be."""
     windows = [int(level.window) for level in draft.spec.config.levels]
-    split = Split(blocks=max(fit.min_blocks, 1 + max(windows)))
+    split = Split(blocks=max(fit.min_blocks, min(1 + max(windows), 1 + len(draft.graph.places))))
     trial = form_units(partition(draft.having(spec=draft.spec.with_config(
         draft.spec.config.model_copy(update={"split": split})))))  # fmt: skip
     found = tuple(d for d in trial.diagnostics[len(draft.diagnostics) :] if d.is_error)

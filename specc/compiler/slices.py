@@ -7,18 +7,22 @@ each cut's auxiliary networks keep throughout, plus the highest slice. The tests
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
 from ..plan import Block, Instruction, Network, Unit
+from ..progress import tell
 from ..spec.models import SpecModel
 from .allocator import Allocator, Storage
+from .budget import having, with_one_weight
 from .dependencies import hazards, tasks
 from .draft import Draft
 from .flops import instruction_flops
 from .memory import Simulation, batch_bytes, resident_bytes, step_of
+from .roles import Roles, Setting
 from .schedule import schedule
 from .units import build_unit, sites_at
 
@@ -26,39 +30,46 @@ SHORTENED = "SPC427"  # a link that depends on how long the next block is: a sea
 START = -1  # the position before the first layer
 
 Boundaries = tuple[int, ...]  # where successive blocks begin and end: positions of layers, `START` first
-Likeness = tuple[tuple[object, ...], ...]
+Key = tuple[Boundaries, int, Setting]
+Kind = tuple[object, ...]  # what an instruction does, as seen from the block of its slice
+Peaks = Mapping[int, int]  # the highest points of an instruction above what is resident, by segment
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One block in its window: the peaks of its instructions above what is resident, its cut's resident bytes, FLOPs.
+    """One block in its window: what its instructions reach, and its cut's resident bytes and FLOPs.
 
-    Two slices that are `alike` have the same instructions, but for the sizes of blocks.
+    A forward or backward pass reaches something in each segment of its block, other instructions in segment 0. Two
+    slices of the same kinds have the same instructions, but for the sizes of blocks.
     """
 
-    peaks: tuple[int, ...]
-    alike: Likeness
+    kinds: tuple[Kind, ...]
+    peaks: tuple[Peaks, ...]
     auxiliary: int
     flops: int
 
     @property
     def local(self) -> int:
         """The highest point."""
-        return max(self.peaks)
+        return max(max(peaks.values()) for peaks in self.peaks)
 
 
 class Slices:
-    """Measures slices of one backbone under one configuration; every result is kept."""
+    """Measures slices of one backbone under one configuration; every result is kept.
 
-    def __init__(self, draft: Draft, config: SpecModel) -> None:
+    The segments of a block lie between the cuts that a search looks at.
+    """
+
+    def __init__(self, draft: Draft, config: SpecModel, cuts: Sequence[int] | None = None) -> None:
         self.draft, self.config, self.graph = draft, config, draft.graph
-        self.later = without_numbers(config)
-        self.window = max(int(level.window) for level in config.levels)
+        self.roles = Roles(config)
+        self.window = self.roles.window
         self.end = len(self.graph.layers) - 1
         self.legal = [self.graph.index[name] for name in self.graph.places]
+        self.places = (START, *(self.legal if cuts is None else cuts), self.end)
         self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
-        self._leads = self.window if self.window > 1 else int(bool(config.ema_links))
-        self._cache: dict[tuple[Boundaries, bool], Slice | None] = {}
+        self._leads = max(self.window - 1, int(bool(config.ema_links)))
+        self._cache: dict[Key, Slice | None] = {}
         self._networks: dict[tuple[int, int], Network] = {}
 
     def base(self) -> int:
@@ -67,16 +78,22 @@ class Slices:
         assert self.draft.info.shape is not None
         return resident_bytes(self.config, [whole]) + batch_bytes(self.config, self.draft.info.shape)
 
-    def measure(self, boundaries: Boundaries, last: bool = False) -> Slice | None:
-        """The slice of the last of the blocks between successive boundaries; None where a unit cannot stand.
+    def measure(self, boundaries: Boundaries, number: int, count: int) -> Slice | None:
+        """The slice of block `number` of `count`; None where a unit cannot stand.
 
-        With `last`, as if the backbone ended there.
+        The boundaries are those of its window, or of more blocks before it.
         """
-        key = boundaries[-self.window - 1 :], last or boundaries[-1] == self.end
+        key = self._key(boundaries[-self.window - 1 :], number, count)
         if key not in self._cache:
             self._cache[key] = None
-            self._measure(*key)
+            tell(f"looking for splits: {len(self._cache)} blocks measured")
+            self._measure(key[0], number, count)
         return self._cache[key]
+
+    def _key(self, boundaries: Boundaries, number: int, count: int) -> Key:
+        """What a slice depends on; the numbers of blocks before it count as far as a window or a link sees."""
+        leads = 0 if boundaries[0] == START else min(self._leads, number - len(boundaries) + 2)
+        return boundaries, leads, self.roles.setting(number, count)
 
     @cached_property
     def standing(self) -> list[int]:
@@ -86,50 +103,70 @@ class Slices:
     def _stands(self, cut: int) -> bool:
         earlier = [c for c in self.legal if c < cut][: self.window - 1]
         ends = [START, *earlier, cut, self.end]
-        return self._draft(self.later, ends, {len(ends) - 3}) is not None
+        config = having(with_one_weight(self.config), "train", zero_weight_heads="keep")
+        far = 1000 * self.window  # beyond all units that have a number in the spec
+        return self._draft(config, ends, {len(ends) - 3}, far, 2 * far) is not None
 
-    def _measure(self, boundaries: Boundaries, last: bool) -> None:
+    def _measure(self, boundaries: Boundaries, number: int, count: int) -> None:
         """Simulate a few blocks, which tells of the wanted slice and mostly of another one on the way."""
-        ends = [*self._lead(boundaries[0]), *boundaries, *([] if last else [self.end])]
-        target = len(ends) - 2 - (not last)
+        lead = self._lead(boundaries[0], number - len(boundaries) + 2)
+        ends = [*lead, *boundaries, *self._follow(boundaries[-1], number, count)]
+        target = len(lead) + len(boundaries) - 2
         only = {target - 1, target} if self.window == 1 else set(range(len(ends)))
-        draft = self._draft(self.config if boundaries[0] == START else self.later, ends, only)
+        draft = self._draft(self.config, ends, only, number - target, count)
         if draft is None:
             return
         draft = schedule(draft.having(tasks=hazards(list(tasks(draft)))))
         spans = _spans(draft.instructions)
-        simulation = self._simulation(draft, target)
-        timeline = simulation.run(spans[target][1]).timeline
-        alone = boundaries[0] == START or self.window == 1
-        for block in range(target if alone else self.window, target + 1):
+        memory = Segmented(self._segments)
+        simulation = self._simulation(draft, target, memory)
+        simulation.run(spans[target][1])
+        for block in range(min(self.window, target), target + 1):
             first, after = spans[block]
-            peaks = tuple(m.bytes - simulation.resident for m in timeline[first:after])
-            alike = tuple(_kind(i, block) for i in draft.instructions[first:after])
+            moments = zip(draft.instructions[first:after], memory.moments[first:after], strict=True)
+            works = [(_kind(i, block), _above(i, m, simulation.resident)) for i, m in moments if i.kind not in SILENT]
             own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{block}.")]
-            key = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
-            found = Slice(peaks, alike, resident_bytes(self.config, own), _flops(draft, block))
-            self._cache[key, last and block == target] = found
+            window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
+            kinds, peaks = zip(*works, strict=True)
+            found = Slice(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
+            self._cache[self._key(window, number - target + block, count)] = found
 
-    def _simulation(self, draft: Draft, target: int) -> Simulation:
+    def _simulation(self, draft: Draft, target: int, memory: Allocator) -> Simulation:
         """Of the blocks up to the target."""
         later = {block.name for block in draft.blocks[target + 1 :]}
         step = step_of(draft)
         step = replace(step, networks={k: n for k, n in step.networks.items() if k not in later})
         first = draft.blocks[0]
         simulation = Simulation(step, source=first.input if first.layers[0] != self.graph.layers[0].name else None)
-        simulation.memory = Total()
+        simulation.memory = memory
         return simulation
 
-    def _lead(self, first: int) -> list[int]:
+    @cached_property
+    def _segments(self) -> dict[str, int]:
+        """The segment of every op, by the place where it ends."""
+        ends = self.places[1:]
+        return {
+            node.name: 1 + bisect_left(ends, i)
+            for i in range(len(self.graph.layers))
+            for node in self.graph.part(i, i).simple
+        }
+
+    def _lead(self, first: int, most: int) -> list[int]:
         """Blocks before, which send the gradients that a window leaves behind; a single window leaves none.
 
         Where there are EMA links, the unit before must be there to see whether its links fit into the next block.
         """
         cuts: list[int] = []
-        while first != START and len(cuts) < self._leads:
+        while first != START and len(cuts) < min(self._leads, most):
             first = next(self.before(first), START)
             cuts.append(first)
         return cuts[::-1]
+
+    def _follow(self, last: int, number: int, count: int) -> list[int]:
+        """The end of the block after the last, if there is one; it decides what is kept for its own unit."""
+        if number == count - 1:
+            return []
+        return [self.end if number == count - 2 else next(self.after(last), self.end)]
 
     def before(self, cut: int) -> Iterator[int]:
         """Cuts before one, the nearest first, whose units can surely stand there."""
@@ -146,10 +183,11 @@ class Slices:
             self._networks[key] = Network("", "", self.graph.part(before + 1, last), "", pieces)
         return replace(self._networks[key], name=f"block{number}", group=f"block{number}")
 
-    def _draft(self, config: SpecModel, ends: list[int], only: set[int]) -> Draft | None:
+    def _draft(self, config: SpecModel, ends: list[int], only: set[int], first: int, count: int) -> Draft | None:
         """A draft of the blocks between successive boundaries, with the units that end with one of the blocks `only`.
 
-        None where such a unit cannot stand, for example because an EMA link finds nothing to copy, or not enough.
+        The first of them is number `first` of `count`. None where such a unit cannot stand, for example because an EMA
+        link finds nothing to copy, or not enough.
         """
         blocks, networks = [], {}
         for i, (before, last) in enumerate(pairwise(ends)):
@@ -159,7 +197,7 @@ class Slices:
         spec = self.draft.spec.with_config(config)
         mini = Draft(spec, (), self.draft.data, self.graph, tuple(blocks), networks)
         units: list[Unit] = []
-        for site in sites_at(mini, len(blocks)):
+        for site in sites_at(mini, first, count):
             if site.end.index not in only:
                 continue
             units.append(build_unit(site))
@@ -169,18 +207,39 @@ class Slices:
         return mini.having(networks=networks, units=tuple(unit for unit in units if unit.heads))
 
 
-class Total(Allocator):
-    """Counts no categories, which is quicker."""
+class Segmented(Allocator):
+    """Counts no categories, which is quicker; remembers for each instruction the highest points by segment."""
+
+    def __init__(self, segments: Mapping[str, int]) -> None:
+        super().__init__()
+        self.segments, self.segment = segments, 0
+        self.moments: list[dict[int, int]] = []
 
     def begin(self) -> None:
         """Start watching for the highest point anew."""
-        self.highest = self.total
+        self.moments.append({})
+        self._enter(0)
+
+    def at(self, op: str) -> None:
+        """The op that works from here on."""
+        segment = self.segments.get(op, 0)
+        if segment != self.segment:
+            self._enter(segment)
+
+    def _enter(self, segment: int) -> None:
+        self.segment = segment
+        self._note()
+
+    def _note(self) -> None:
+        moment = self.moments[-1]
+        if self.total > moment.get(self.segment, -1):
+            moment[self.segment] = self.highest = self.total
 
     def new(self, size: int, category: str, width: int = 4) -> Storage:
         """A storage of `size` bytes with one holder."""
         self.total += size
-        if self.total > self.highest:
-            self.highest = self.total
+        if self.moments:
+            self._note()
         return Storage(size, category, width)
 
     def drop(self, *storages: Storage) -> None:
@@ -191,10 +250,15 @@ class Total(Allocator):
                 self.total -= storage.bytes
 
 
-def without_numbers(config: SpecModel) -> SpecModel:
-    """The configuration for blocks further down: units that are named by their number are the first ones."""
-    levels = [level.model_copy(update={"skip": [], "units": []}) for level in config.levels]
-    return config.model_copy(update={"levels": levels})
+PASSES = ("forward", "backward")
+SILENT = ("free", "step", "ema_update")  # they allocate nothing
+
+
+def _above(i: Instruction, moment: Mapping[int, int], resident: int) -> Peaks:
+    """The highest points above what is resident; only a pass goes from segment to segment."""
+    if i.kind not in PASSES:
+        return {0: max(moment.values()) - resident}
+    return {segment: peak - resident for segment, peak in moment.items() if segment or len(moment) == 1}
 
 
 def _spans(instructions: tuple[Instruction, ...]) -> dict[int, tuple[int, int]]:
@@ -203,7 +267,7 @@ def _spans(instructions: tuple[Instruction, ...]) -> dict[int, tuple[int, int]]:
     return {block: (first, starts.get(block + 1, len(instructions))) for block, first in starts.items()}
 
 
-def _kind(i: Instruction, block: int) -> tuple[object, ...]:
+def _kind(i: Instruction, block: int) -> Kind:
     """What an instruction does, as seen from a block."""
     here = tuple(n - block if n >= 0 else None for n in (i.block, i.start))
     return i.kind, *here, i.unit.partition(".")[2], i.head, i.retain, i.needs_grad, i.input_grad

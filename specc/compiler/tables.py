@@ -1,156 +1,128 @@
-"""The slices of all windows over some cuts, as arrays with one axis a boundary.
+"""The slices of all windows over some cuts: between which states of a search they lead, and what they cost.
 
 Measuring every window of two blocks takes a cube of simulations. But during one instruction only one block is at work;
 the others add what they keep, each a constant. So its peak is a sum over the blocks of its window, and the peak of
-(p, q, r) is that of (p, q, r') and that of (p', q, r) less that of (p', q, r'): a square of simulations is enough.
-Where two windows are not alike in their instructions, they are measured one by one.
+(p, q, r) is that of (p, q, r') and that of (p', q, r) less that of (p', q, r'). Of the blocks themselves only the short
+ones are measured, see `stretch`. Where windows are not alike in their instructions, they are measured one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations, islice, pairwise, product
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cuts import balanced_cuts, layer_costs
-from .slices import Slice, Slices
+from .pairs import Blocks, Windows
+from .roles import Setting
+from .slices import Slices
+from .stretch import Array, Unclear
 
-Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Edges:
+    """Windows in one setting, sorted by the state that they lead to. A state is the last boundaries of a path."""
+
+    windows: Indices  # one row a window: places, the start over and over before a first block
+    source: Indices
+    target: Indices
+    local: Array  # the highest point
+    auxiliary: Array  # resident bytes that the cut brings
+    flops: Array
+
+    @cached_property
+    def groups(self) -> Indices:
+        """Where the windows of each target begin."""
+        return np.flatnonzero(np.diff(self.target, prepend=-1))
+
+    def within(self, limit: float) -> Edges:
+        """Those that are no higher than the limit."""
+        keep = self.local <= limit
+        return self if keep.all() else self.only(keep)
+
+    def only(self, keep: NDArray[np.bool_] | Indices) -> Edges:
+        """Some of them."""
+        columns = self.windows, self.source, self.target, self.local, self.auxiliary, self.flops
+        return Edges(*(column[keep] for column in columns))  # type: ignore[arg-type]
+
+    def step(self, costs: Array, join: Callable[[Array], Array]) -> Array:
+        """The lowest cost of each state after one block more; `join` puts those before and the edges' own together."""
+        found = np.full(len(costs), np.inf)
+        if len(self.source):
+            found[self.target[self.groups]] = np.minimum.reduceat(join(costs[self.source]), self.groups)
+        return found
+
+
 class Tables:
-    """Highest point, resident bytes and FLOPs of each slice, infinite where there is none.
+    """The edges of every setting, measured when they are first asked for."""
 
-    The index of a slice is that of its boundaries in `places`. A path begins with the start over and over.
+    def __init__(self, slices: Slices) -> None:
+        self.slices, self.window = slices, slices.window
+        self.end = len(slices.places) - 1
+        self.blocks = Blocks(slices)
+        self._edges: dict[tuple[int, Setting], Edges] = {}
+        self._states = np.unique(self._codes(np.concatenate([self._padded(n) for n in range(self.window + 1)])))
+
+    @property
+    def states(self) -> int:
+        """How many there are; the first is the start."""
+        return len(self._states)
+
+    def edges(self, number: int, count: int) -> Edges:
+        """The windows of block `number` of `count`."""
+        key = min(number, self.window), self.slices.roles.setting(number, count)
+        if key not in self._edges:
+            self._edges[key] = self._made(number, count)
+        return self._edges[key]
+
+    def _made(self, number: int, count: int) -> Edges:
+        windows = increasing(self.window + 1, self.end) if number >= self.window else self._first(number)
+        windows = windows[(windows[:, -1] == self.end) == (number == count - 1)]
+        if count > 1:
+            for column in range(self.window):
+                windows = windows[self.blocks.fine(windows[:, column], windows[:, column + 1])]
+        local, auxiliary, flops = self._costs(windows, number, count)
+        source, target = (np.searchsorted(self._states, self._codes(w)) for w in (windows[:, :-1], windows[:, 1:]))
+        stands = np.isfinite(local) & np.isfinite(auxiliary)
+        order = np.flatnonzero(stands)[np.argsort(target[stands], kind="stable")]
+        return Edges(windows, source, target, local, auxiliary, flops).only(order)
+
+    def _costs(self, windows: Indices, number: int, count: int) -> tuple[Array, Array, Array]:
+        found = Windows(self.blocks, number, count)
+        if self.window <= 2 or number == 0:
+            try:
+                return found.composed(windows)
+            except Unclear:
+                pass
+        return found.measured(windows)
+
+    def _first(self, number: int) -> Indices:
+        """The windows of one of the first blocks, which the start cuts short."""
+        found = increasing(number + 1, self.end)
+        return np.pad(found, ((0, 0), (self.window - number, 0)))
+
+    def _padded(self, cuts: int) -> Indices:
+        return np.pad(increasing(cuts, self.end), ((0, 0), (self.window - cuts, 0)))
+
+    def _codes(self, states: Indices) -> Indices:
+        return states @ (self.end + 1) ** np.arange(self.window)[::-1]
+
+
+def increasing(size: int, highest: int) -> Indices:
+    """All rising sequences of so many numbers from 1 to `highest`, one a row.
+
+    >>> increasing(2, 3).tolist()
+    [[1, 2], [1, 3], [2, 3]]
     """
-
-    slices: Slices
-    places: tuple[int, ...]  # the start, the cuts and the end
-
-    def __post_init__(self) -> None:
-        self.limits: dict[int, float] = {}  # for so many blocks or more, higher slices may have been left out
-        self.end, axes = len(self.places) - 1, self.slices.window + 1
-        self.local, self.auxiliary, self.flops = (np.full((len(self.places),) * axes, np.inf) for _ in range(3))
-        for chosen in self._first_blocks():
-            self._one(chosen)
-        if self.slices.window == 1:
-            self._single_blocks()
-        elif self.slices.window == 2:
-            for middle in range(self.end - 1, 0, -1):  # the last first: on the way to one slice lies one further up
-                self._around(middle)
-        else:
-            for chosen in combinations(range(len(self.places)), axes):
-                self._one(chosen)
-
-    def _single_blocks(self) -> None:
-        """All blocks, but for those that are too large: the more layers a block has, the higher its peak.
-
-        No split into two or more is better than one into two that is known if one of its blocks is higher than all of
-        that, and likewise for three, unless its cuts' own bytes are less; `complete` is for when that may be.
-        """
-        self._one((0, self.end))
-        two, three = self._known_split(2), self._known_split(3)
-        self.limits = {2: two + self._margin(), 3: min(two, three) + self._margin()}
-        for cut in range(1, self.end):
-            if not self._fits((0, cut), 2):
-                break
-        for cut in range(self.end - 1, 0, -1):
-            if not self._fits((cut, self.end), 2):
-                break
-        for last in range(2, self.end):
-            for first in range(last - 1, 0, -1):
-                if not self._fits((first, last), 3):
-                    break
-
-    def _fits(self, block: tuple[int, int], blocks: int) -> bool:
-        """Whether a larger block need be looked at."""
-        self._one(block)
-        return bool(self.local[block] <= self.limits[blocks] or self.local[block] == np.inf)
-
-    def _known_split(self, blocks: int) -> float:
-        """What a good split costs: the best of some near to even shares of what the layers keep."""
-        cuts, best = range(1, self.end), np.inf
-        if len(cuts) < blocks - 1:
-            return best
-        costs = layer_costs(self.slices.graph, "memory")
-        at = [self.places.index(cut) for cut in balanced_cuts(costs, self.places[1:-1], blocks)]
-        for moved in product(*((i - 1, i, i + 1) for i in at)):
-            path = (0, *moved, self.end)
-            if all(a < b for a, b in pairwise(path)):
-                for block in pairwise(path):
-                    self._one(block)
-                highest = max(self.local[block] for block in pairwise(path))
-                best = min(best, highest + sum(self.auxiliary[block] for block in pairwise(path)))
-        return float(best)
-
-    def _margin(self) -> int:
-        """The largest features between two blocks: inside of a block an op may overwrite them."""
-        sizes = (self.slices.graph.layers[cut].nodes[-1].size for cut in self.places[1:-1])
-        return 4 * self.slices.config.rows * max(sizes, default=0)
-
-    def certain(self, blocks: int, cost: float) -> bool:
-        """Whether no path of so many blocks costs less with a block that was not measured."""
-        limit = self.limits.get(min(blocks, 3), np.inf)
-        cuts = np.sort(self.auxiliary[:, 1:-1].min(axis=0))[: blocks - 1]
-        return bool(cost <= limit + cuts.sum())  # infinite where there are too few cuts
-
-    def complete(self) -> None:
-        """Measure what was left out."""
-        self.limits = {}
-        for chosen in combinations(range(len(self.places)), 2):
-            self._one(chosen)
-
-    def _first_blocks(self) -> Iterator[tuple[int, ...]]:
-        """Windows that the start cuts short; there are more blocks than those."""
-        for blocks in range(1, self.slices.window):
-            yield from ((0, *chosen) for chosen in combinations(range(1, self.end), blocks))
-
-    def _one(self, chosen: tuple[int, ...]) -> None:
-        found = self._slice(*chosen)
-        if found is not None:
-            index = (0,) * (self.slices.window + 1 - len(chosen)) + chosen
-            self.local[index], self.auxiliary[index], self.flops[index] = found.local, found.auxiliary, found.flops
-
-    def _slice(self, *chosen: int, last: bool = False) -> Slice | None:
-        return self.slices.measure(tuple(self.places[i] for i in chosen), last)
-
-    def _around(self, middle: int) -> None:
-        """All windows of two blocks that meet in the middle."""
-        before, after = self._neighbours(middle)
-        for last, lasts in (False, range(middle + 1, self.end)), (True, [self.end]):
-            rows = {i: s for i in range(middle) if (s := self._slice(i, middle, after, last=last)) is not None}
-            columns = {i: s for i in lasts if (s := self._slice(before, middle, i)) is not None}
-            self._compose(middle, rows, columns, self._slice(before, middle, after, last=last))
-
-    def _compose(
-        self, middle: int, rows: Mapping[int, Slice], columns: Mapping[int, Slice], common: Slice | None
-    ) -> None:
-        alike = [i for i, found in columns.items() if common and found.alike == common.alike]
-        known = np.array([columns[i].peaks for i in alike], float)
-        for first, row in rows.items():
-            composed = alike if common and row.alike == common.alike else []
-            if common and composed:
-                at = first, middle, composed
-                change = np.array(row.peaks, float) - np.array(common.peaks, float)
-                self.local[at] = (known + change).max(axis=1)
-                self.auxiliary[at] = [columns[i].auxiliary for i in composed]
-                self.flops[at] = [columns[i].flops for i in composed]
-            for last in columns.keys() - set(composed):
-                self._one((first, middle, last))
-
-    def _neighbours(self, middle: int) -> tuple[int, int]:
-        """What stands for all blocks on either side of the middle: near, and with something to train."""
-        place, index = self.places[middle], {cut: i for i, cut in enumerate(self.places)}
-        near = [index[cut] for cut in islice(self.slices.before(place), 3) if cut in index] or [0]
-        far = [index[cut] for cut in islice(self.slices.after(place), 3) if cut in index] or [self.end]
-        before = next((i for i in near if self._trained(i, middle)), near[0])
-        return before, next((i for i in far if self._trained(middle, i)), far[0])
-
-    def _trained(self, before: int, last: int) -> bool:
-        """Whether a block has parameters."""
-        layers = self.slices.graph.layers[self.places[before] + 1 : self.places[last] + 1]
-        return any(node.parameters for layer in layers for node in layer.nodes)
+    found = np.zeros((1, 0), np.int64)
+    for _ in range(size):
+        last = found[:, -1] if found.shape[1] else np.zeros(1, np.int64)
+        counts = highest - last
+        rows = np.repeat(np.arange(len(found)), counts)
+        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = np.column_stack([found[rows], last[rows] + 1 + offsets])
+    return found

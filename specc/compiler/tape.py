@@ -138,6 +138,7 @@ def forward(memory: Allocator, costs: Costs, graph: Graph, source: Storage, *, r
         values[IMAGES], orders[IMAGES], needs[IMAGES] = memory.hold(images.storage), images.order, False
     uses = _uses(graph)
     for node in graph.simple:
+        memory.at(node.name)
         inputs = [values[name] for name in node.inputs]
         gathers = node.op.gathers(dense(orders[node.inputs[0]], node.in_shapes[0]), node.in_shapes[0])
         orders[node.name] = node.op.order(tuple(orders[name] for name in node.inputs), node.shape)
@@ -405,6 +406,7 @@ def _step_back(memory: Allocator, costs: Costs, kept: Kept, executed: set[str], 
 
     In between it lets go of what it `held`; what was computed again for it alone goes as soon as it was used.
     """
+    memory.at(kept.node.name)
     node, incoming, width = kept.node, flowing.storages.pop(kept.node.name), costs.width(kept.node)
     lies = flowing.orders.get(node.name, "plain")
     if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient

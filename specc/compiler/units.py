@@ -8,20 +8,20 @@ from dataclasses import replace
 from ..backbone.layout import Layout
 from ..backbone.ops import ShapeError, show
 from ..diagnostics import Diagnostic, Label, Span
-from ..heads import Context, Head, HeadError, Ramp
+from ..heads import Context, Head, HeadError
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
-from ..spec.models import Auxiliary, Level, merge
+from ..spec.models import Auxiliary, Level, SpecModel, merge
 from .draft import Draft
 from .links import check_links, form_links
 from .partition import covered
-from .site import Site
+from .site import Seat, Site
 
 
 def form_units(draft: Draft) -> Draft:
     """Build every level's units: heads and EMA links at the end of each window, the backbone's own head at the last."""
     found = list(_check_levels(draft))
     complete = not any(d.is_error for d in found)
-    networks, units, sites = dict(draft.networks), [], list(sites_at(draft, len(draft.blocks)))
+    networks, units, sites = dict(draft.networks), [], list(sites_at(draft))
     for site in sites:
         unit = build_unit(site)
         networks |= site.networks
@@ -44,12 +44,13 @@ def _merged(found: Iterable[tuple[str, Diagnostic]]) -> Iterator[Diagnostic]:
         yield replace(first, help=(*help, *first.help))
 
 
-def sites_at(draft: Draft, count: int) -> Iterator[Site]:
-    """The places of all units, where the backbone has `count` blocks (a search looks at some of them only)."""
+def sites_at(draft: Draft, first: int = 0, count: int | None = None) -> Iterator[Site]:
+    """The places of all units; or of a few blocks out of `count`, of which the first has the number `first`."""
     for number, level in enumerate(draft.spec.config.levels):
         for end in draft.blocks[level.first_end :]:
-            if end.index not in level.skip:
-                yield Site(draft, number, level, end, level.start(end.index), count)
+            seat = Seat(level, first + end.index, len(draft.blocks) if count is None else count)
+            if seat.exists:
+                yield Site(draft, number, seat, end, level.start(end.index))
 
 
 def _check_levels(draft: Draft) -> Iterator[Diagnostic]:
@@ -80,14 +81,14 @@ def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -
 def build_unit(site: Site) -> Unit:
     """The unit of a place, its networks registered there."""
     if site.last:
-        final = HeadPlan("final", "classification", "cross_entropy", "labels", site.weight)
-        own = (final,) if site.weight or _keeps_dead(site) else ()
-        return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, site.end.output, own)
+        final = HeadPlan("final", "classification", "cross_entropy", "labels", site.seat.weight)
+        own = (final,) if site.seat.weight or _keeps_dead(site) else ()
+        return Unit(site.name, site.level.name, site.start, site.end.index, site.seat.weight, site.end.output, own)
     links, feature = form_links(site)
     heads = tuple(_heads(site, feature, links))
     if not heads:  # nothing to train here, so nothing is built
         site.networks.clear()
-    return Unit(site.name, site.level.name, site.start, site.end.index, site.weight, feature, heads, links)
+    return Unit(site.name, site.level.name, site.start, site.end.index, site.seat.weight, feature, heads, links)
 
 
 def _keeps_dead(site: Site) -> bool:
@@ -96,8 +97,13 @@ def _keeps_dead(site: Site) -> bool:
 
 def auxiliary_of(site: Site) -> Auxiliary:
     """The spec's auxiliary network with the level's and the unit's own changes."""
-    own = site.level.override(site.end.index)
-    return merge(site.draft.spec.config.auxiliary, site.level.auxiliary, own[1].auxiliary if own else None)
+    return of_seat(site.draft.spec.config, site.seat)
+
+
+def of_seat(config: SpecModel, seat: Seat) -> Auxiliary:
+    """The configuration's auxiliary network with the level's and the unit's own changes."""
+    own = seat.level.override(seat.number)
+    return merge(config.auxiliary, seat.level.auxiliary, own[1].auxiliary if own else None)
 
 
 def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
@@ -105,7 +111,7 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
     assert draft.info.shape is not None
     assert draft.info.classes is not None
     last_layer = draft.graph.index[site.end.layers[-1]]
-    place = site.index, site.with_heads
+    place = site.seat.index, site.seat.with_heads
     through = tuple(site.networks[link.ema].graph for link in links)
     context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through)
     terms: set[str] = set()
@@ -158,7 +164,7 @@ def _head(site: Site, term: str, head: Head, weight: float, context: Context) ->
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:
     """Where the spec speaks of a head: in the unit's, the level's or the common auxiliary network."""
     level = ("levels", site.number)
-    own = site.level.override(site.end.index)
+    own = site.level.override(site.seat.number)
     places: list[tuple[str | int, ...]] = [(*level, "units", own[0], "auxiliary", key)] if own else []
     places += [(*level, "auxiliary", key), ("auxiliary", key)]
     return next((p for p in places if p in site.draft.spec.tree.values), ("auxiliary", key))
@@ -194,23 +200,18 @@ def _cut(site: Site) -> tuple[Label, ...]:
 
 def _weight(site: Site, key: str, head: Head) -> float | None:
     """The factor on a head's loss, level included; None after an error."""
-    index, count = site.index, site.with_heads
-    own = head.weight
-    if isinstance(own, list):
-        if len(own) != count:
-            message = (
-                f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
-            )
-            label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
-            at, spec = (*head_path(site, key), "weight"), site.draft.spec
-            beside = spec.beside("in units of this window", "levels", site.number, "window")
-            site.found.append(spec.error("SPC411", message, *at, label=label, secondary=beside))
-            return None
-        own = own[index]
-    factor = own.at(index, count) if isinstance(own, Ramp) else own
+    count, own = site.seat.with_heads, head.weight
+    if isinstance(own, list) and len(own) != count:
+        message = f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
+        label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
+        at, spec = (*head_path(site, key), "weight"), site.draft.spec
+        beside = spec.beside("in units of this window", "levels", site.number, "window")
+        site.found.append(spec.error("SPC411", message, *at, label=label, secondary=beside))
+        return None
+    factor = head.weight_at(site.seat.index, count)
     if factor < 0:
         site.found.append(_negative(site, key, factor))
-    return site.weight * factor
+    return site.seat.weight * factor
 
 
 def _negative(site: Site, key: str, factor: float) -> Diagnostic:
@@ -221,7 +222,7 @@ def _negative(site: Site, key: str, factor: float) -> Diagnostic:
 def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
-    weighted = [site for site in sites if site.weight or _keeps_dead(site)]
+    weighted = [site for site in sites if site.seat.weight or _keeps_dead(site)]
     supervised = [site for site in weighted if site.last or auxiliary_of(site).heads()]
     counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
     alone = [block for block in draft.blocks if not counts[block.index]]

@@ -47,6 +47,9 @@ class Augmented(Head):
         ratio = index * self.pyramid / (count - 1) if count > 1 else 0.0
         return max(1, round(self.depth * (1 - ratio) + ratio))
 
+    def varies(self, index: int, count: int) -> object:
+        return self.layers_at(index, count)
+
     def loss_name(self) -> str:
         return "cross_entropy"
 

@@ -79,6 +79,17 @@ class Head(Config):
         """The graph from the unit's features to what the loss takes; raises `ShapeError` when it cannot stand there."""
         raise NotImplementedError
 
+    def weight_at(self, index: int, count: int) -> float:
+        """The factor on the loss at unit `index` of `count`."""
+        weight = self.weight
+        if isinstance(weight, list):
+            return weight[index]
+        return weight.at(index, count) if isinstance(weight, Ramp) else weight
+
+    def varies(self, index: int, count: int) -> object:
+        """What of the head's graph depends on the number of the unit, and on nothing else of its place."""
+        return None
+
     def loss_name(self) -> str:
         """The loss's name in `runtime.losses`."""
         raise NotImplementedError

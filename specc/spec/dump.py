@@ -10,6 +10,11 @@ from .models import Level, SpecModel, UnitOverride
 
 def dump(config: SpecModel) -> str:
     """YAML that loads to the same spec."""
+    return write(plain(config))
+
+
+def write(document: dict[str, Any]) -> str:
+    """A document as YAML, its keys in their order."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
@@ -17,7 +22,7 @@ def dump(config: SpecModel) -> str:
     yaml.width = 120
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     out = StringIO()
-    yaml.dump(plain(config), out)
+    yaml.dump(document, out)
     return out.getvalue()
 
 
