@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: help setup demo test golden lint types docs fuzz bench zoo clean
+.PHONY: help setup demo test full golden lint types docs fuzz bench zoo clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,10 +33,13 @@ test: $(READY)  ## lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+full: $(READY)  ## what `make test` runs only a part of: large traces, every composition, every recipe
+	$(BIN)/pytest -n $(JOBS) -m full
 
 golden: $(READY)  ## compare with the authors' code; DIR=... for other traces
-	$(BIN)/pytest tests/golden $(if $(DIR),--golden-dir $(DIR))
+	$(BIN)/pytest tests/golden -m "" $(if $(DIR),--golden-dir $(DIR))
 
 docs: $(READY)  ## write the generated pages of docs/ anew
 	$(BIN)/python -m specc.docs

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
+
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # workers share the cores, their processes too
+import torch  # it reads them
 
 SEED = int(os.environ.get("SPECC_TEST_SEED", "0"))
 
 settings.register_profile("specc", derandomize=True, deadline=None, database=None)
 settings.load_profile("specc")
-torch.set_num_threads(1)  # workers share the cores
+torch.set_num_threads(1)  # where torch was there before
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,3 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     return f"specc: seed {SEED} (SPECC_TEST_SEED), hypothesis derandomised"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache for all workers, and never that of the person who runs the tests."""
+    own = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECC_CACHE", str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "specc-cache"))
+        yield

@@ -262,6 +262,7 @@ def test_a_device_is_for_calibrating_only(words: tuple[str, str]) -> None:
     assert "--calibrate" in result.output
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_cpu_is_calibrated_for_real(cache: Path, tmp_path: Path) -> None:
     """Processes and plans as on a GPU. What is predicted is what is counted here, so the margin is next to nothing."""

@@ -18,20 +18,24 @@ DATA = Path(__file__).parent / "data"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Two tests a file; none is left out."""
+    """Two tests a file; none is left out, though `make test` leaves the single steps of ImageNet to `make full`."""
     if "trace" in metafunc.fixturenames:
         folder = metafunc.config.getoption("golden_dir") or DATA
         traces = sorted(folder.glob("*.json"))
         assert traces, f"no golden traces in {folder}"
-        metafunc.parametrize("trace", [case_of(path) for path in traces], indirect=True)
+        contained = metafunc.function is test_single_step  # what three steps begin with, but for the gradients' figures
+        metafunc.parametrize("trace", [case_of(path, contained) for path in traces], indirect=True)
 
 
-def case_of(path: Path) -> ParameterSet:
-    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config))
+def case_of(path: Path, contained: bool) -> ParameterSet:
+    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config, contained))
 
 
-def marks(config: dict[str, Any]) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.slow] if config["block"] == "bottleneck" else []
+def marks(config: dict[str, Any], contained: bool = True) -> list[pytest.MarkDecorator]:
+    """The large networks are slow; a part of what another test contains is run by `make full`."""
+    if config["block"] != "bottleneck":
+        return []
+    return [pytest.mark.slow, pytest.mark.full] if contained else [pytest.mark.slow]
 
 
 @pytest.fixture
