@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +54,6 @@ LARGE = ("alexnet", "convnext_tiny", "inception_v3", "swin_t", "vit_b_32")  # le
 
 def some(*names: str) -> list[ParameterSet]:
     return [pytest.param(name, marks=[pytest.mark.full] if name in LARGE else []) for name in names]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        path = tmp_path_factory.mktemp("cache")
-        patch.setenv("SPECC_CACHE", str(path))
-        yield path
 
 
 def graph_of(name: str) -> BackboneGraph:
