@@ -49,6 +49,14 @@ def test_a_repetition_does_not_either() -> None:
     assert error.message == "`x.0.downsample` would have a part called `x.0.downsample.conv`, and `x.0` has one"
 
 
+def test_a_layer_of_a_group_does_not_either() -> None:
+    group = {"define": {"pair": {"layers": [{"name": "first", "op": "basic_block", "out": 4}]}}}
+    layers = [{"name": "x", "group": "pair"}, {"name": "x.first.downsample", "op": "conv", "out": 4}, *HEAD]
+    text = json.dumps(document(backbone=group | {"layers": layers}, split={"blocks": 1}))
+    (error,) = check_text(text).diagnostics
+    assert "a part called `x.first.downsample.conv`, and `x.first` has one" in error.message
+
+
 def test_names_that_only_begin_alike_are_fine() -> None:
     assert findings(X, {"name": "x.tail", "op": "conv", "out": 4}, {"name": "x.conv1", "op": "relu"}) == ()
 

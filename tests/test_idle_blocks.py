@@ -85,6 +85,16 @@ def test_the_first_and_the_last_block_are_no_exception() -> None:
     assert lines == ['"norm",', '"head"']
 
 
+def test_a_block_that_ends_with_a_group_is_pointed_at_where_the_group_is_named() -> None:
+    group = {"shrink": {"layers": [{"name": "act", "op": "relu"}, {"name": "half", "op": "max_pool"}]}}
+    layers = [LAYERS[1], {"name": "small", "group": "shrink"}, *LAYERS[6:]]
+    found = findings(backbone={"define": group, "layers": layers}, split={"after": ["one", "small"]})
+    text = json.dumps(document(backbone={"define": group, "layers": layers}, split={"after": ["one", "small"]}))
+    (span,) = [d.span for d in found]
+    assert span is not None
+    assert text[span.column - 1 : span.end_column - 1] == '"small"'
+
+
 def test_a_backbone_without_any_parameters_is_an_error() -> None:
     layers = [{"name": "pool", "op": "global_avg_pool"}]
     data = {"dataset": "synthetic", "samples": 8, "batch_size": 4, "image_size": 8, "channels": 2, "classes": 2}

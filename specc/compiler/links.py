@@ -61,10 +61,15 @@ def _named(site: Site, i: int, link: EmaLink) -> Run:
 
 
 def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
-    """Runs of layers of the next block, the shortest of at least as many as the link says first."""
-    after, most = end + 1, _room(site, end + 1)
+    """Runs of layers of the next block, the shortest of at least as many as the link says first.
+
+    They begin with layers that read the features or the images alone; the layer after the unit is looked at anyway.
+    """
+    graph, after, most = site.draft.graph, end + 1, _room(site, end + 1)
+    features = {graph.layers[end].nodes[-1].name}
+    firsts = [n for n in range(after, after + most) if n == after or features.issuperset(graph.entries(n, 1))]
     for count in range(min(link.layers, most), most + 1):
-        yield from (Run(site, i, first, count) for first in range(after, after + most + 1 - count))
+        yield from (Run(site, i, n, count) for n in firsts or [after] if n + count <= after + most)
 
 
 def _room(site: Site, first: int) -> int:

@@ -100,7 +100,7 @@ def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:
 def _entry(draft: Draft, block: Block, blocks: tuple[Block, ...]) -> tuple[str | int, ...]:
     """Where the spec names the cut at the end of a block, or before the last one."""
     end = blocks[min(block.index, len(blocks) - 2)].layers[-1]
-    after = draft.spec.config.split.after or []
+    after = [draft.graph.aliases.get(name, name) for name in draft.spec.config.split.after or ()]
     return ("split", "after", after.index(end)) if end in after else ("split",)
 
 
