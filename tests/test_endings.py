@@ -19,6 +19,7 @@ from runtime.data import DataError
 from runtime.data.splits import Batch
 from runtime.errors import Interrupted, RunError
 from runtime.trainer import Trainer
+from specc.plan import Instruction
 
 from .test_resume import STEPS, Watcher, plan_of, resumed, rows, stopped, trainer_of
 from .test_runtime import assert_same, tensors
@@ -77,9 +78,33 @@ def test_a_machine_that_is_taken_away_leaves_a_checkpoint(tmp_path: Path) -> Non
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
-def test_ctrl_c_has_its_own_exit_code(tmp_path: Path) -> None:
-    trainer = trainer_of(plan_of("SGD"), tmp_path)
-    assert ended(after(trainer, 0, 1, lambda: signal.raise_signal(signal.SIGINT))).exit_code == 130
+def in_the_middle(trainer: Trainer, epoch: int, step: int, times: int = 1) -> Trainer:
+    """Press Ctrl-C in the middle of a step, when some groups have made theirs and others have not."""
+
+    def watch(instruction: Instruction) -> None:
+        if (trainer.epoch, trainer.step, instruction.kind) == (epoch, step, "step"):
+            trainer.session.executor.observer = None
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    trainer.session.executor.observer = watch
+    return trainer
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
+    ending = ended(in_the_middle(trainer_of(plan_of("SGD"), tmp_path / "run"), 1, 1))
+    assert (ending.exit_code, str(ending)) == (130, "interrupted in epoch 2; checkpoint saved")
+    assert resumed(plan_of("SGD"), tmp_path / "run").step == 2
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+def test_who_insists_on_stopping_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    """In the middle of a step, so that its parameters are not worth keeping."""
+    ending = ended(in_the_middle(trainer_of(plan_of("SGD"), tmp_path / "run"), 1, 1, times=2))
+    assert str(ending) == "interrupted in epoch 2; the last checkpoint stands, of the end of epoch 1"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert resumed(plan_of("SGD"), tmp_path / "run").step == 0
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
 def test_who_stops_twice_while_the_checkpoint_is_saved_keeps_the_one_before(

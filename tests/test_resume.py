@@ -32,6 +32,7 @@ KINDS: dict[str, Document] = {
     "SGD": {"precision": "fp32"},
     "AdamW": {"optimizer": {"name": "adamw"}, "schedule": {"name": "cosine"}},
     "fp16": {"precision": "fp16"},
+    "pixel by pixel": {"memory_format": "channels_last"},
 }
 STEPS, BATCHES = 3, 1  # of an epoch, of an evaluation
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,12 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.errors import BudgetExceeded, Interrupted
+from runtime.errors import BudgetExceeded
 from runtime.meter import Meter
 from runtime.progress import Lines
 from runtime.rundir import RunDir
 from runtime.trainer import Trainer
-from specc.plan import Instruction, Plan
+from specc.plan import Plan
 from specc.spec.models import Budget
 
 from .conftest import SEED
@@ -326,53 +325,6 @@ class Quiet(Lines):
 def trainer_of(plan: Plan, folder: Path) -> Trainer:
     folder.mkdir(exist_ok=True)
     return Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(), "text")
-
-
-def interrupt(trainer: Trainer, epoch: int, step: int, times: int = 1) -> None:
-    """Press Ctrl-C in the middle of a step, when some groups have made theirs and others have not."""
-
-    def watch(instruction: Instruction) -> None:
-        if (trainer.epoch, trainer.step, instruction.kind) == (epoch, step, "step"):
-            trainer.session.executor.observer = None
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-
-    trainer.session.executor.observer = watch
-
-
-@pytest.mark.parametrize(
-    ("step", "memory_format"),
-    [(1, "contiguous"), (4, "contiguous"), (1, "channels_last")],
-    ids=["in mid-epoch", "before an evaluation", "pixel by pixel"],
-)
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(step: int, memory_format: str, tmp_path: Path) -> None:
-    plan = digits(train={"epochs": 2, "schedule": {"name": "cosine"}, "memory_format": memory_format})
-    whole = trainer_of(plan, tmp_path / "whole")
-    assert len(whole.train_data) == 5
-    summary = whole.train()
-    parts = trainer_of(plan, tmp_path / "parts")
-    interrupt(parts, 1, step)
-    with pytest.raises(Interrupted, match="checkpoint saved"):
-        parts.train()
-    resumed = trainer_of(plan, tmp_path / "parts")
-    resumed.resume()
-    assert (resumed.epoch, resumed.step) == (1, step + 1)
-    assert resumed.train()["test"] == summary["test"]
-    assert_same(tensors(resumed.session), tensors(whole.session))
-    tables = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "parts")]
-    assert [row.count(",") for row in tables[1]] == [row.count(",") for row in tables[0]]
-
-
-def test_who_insists_on_stopping_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    plan = digits(train={"epochs": 2})
-    trainer = trainer_of(plan, tmp_path)
-    interrupt(trainer, 1, 2, times=2)
-    with pytest.raises(Interrupted, match="the last checkpoint stands"):
-        trainer.train()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    resumed = trainer_of(plan, tmp_path)
-    resumed.resume()
-    assert (resumed.epoch, resumed.step) == (1, 0)
 
 
 def test_a_measured_peak_over_budget_ends_the_run(tmp_path: Path) -> None:
