@@ -177,6 +177,20 @@ def test_workers_that_cannot_be_had_are_an_error_with_a_way_out(root: Path, monk
     assert "data.workers" in caught.value.help[0]
 
 
+def test_workers_are_born_with_all_that_decoding_needs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def started(*args: object) -> None:
+        order.append("a worker")
+        raise OSError(11, "not in this test")
+
+    monkeypatch.setattr("runtime.data.folder.warm_up", lambda: order.append("the libraries"))
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", started)
+    with pytest.raises(DataError):
+        all_of(open_dataset(small.config("image_folder", root, workers=1)))
+    assert order == ["the libraries", "a worker"]
+
+
 # --- folders ---
 
 

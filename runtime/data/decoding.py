@@ -23,6 +23,14 @@ _FORMATS = ("JPEG", "MPO", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "
 _MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 
 
+def warm_up() -> None:
+    """Import what decoding needs: a worker process has from its birth what its parent had, and is born every epoch."""
+    from PIL import Image
+    from torchvision.transforms import functional  # noqa: F401 - takes seconds
+
+    Image.init()
+
+
 def decode(path: str, channels: int) -> Any:
     """The image in a file, in 8 bits a channel, grey or in colour; `DataError` where there is none."""
     try:

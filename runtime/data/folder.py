@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from runtime.data.checks import differences
 from runtime.data.config import DataConfig
-from runtime.data.decoding import centre_crop, decode, random_crop
+from runtime.data.decoding import centre_crop, decode, random_crop, warm_up
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError, missing
 from runtime.data.files import described
@@ -56,6 +56,8 @@ class FolderSplit:
             raise DataError(f"the {self.workers} worker processes failed: {described(error)}", help=help) from error
 
     def _started(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
+        if self.workers:
+            warm_up()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create")  # `_crowded` says so, and once
             loader = DataLoader(
