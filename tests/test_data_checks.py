@@ -134,12 +134,13 @@ def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / "it ran").exists()
 
 
-def test_pickles_of_both_pythons_are_read() -> None:
+@pytest.mark.parametrize("fortran", [False, True])
+def test_pickles_of_both_pythons_are_read(fortran: bool) -> None:
     """Python 2 wrote the originals: their bytes are a text in latin 1."""
-    array = small.pixels(1, 3072)
-    state = (1, (1, 3072), cifar10._Pickled("u1", 0, 1), False, array.tobytes().decode("latin1"))
+    array = small.pixels(2, 3072)
+    text = array.tobytes("F" if fortran else "C").decode("latin1")
     found = cifar10._Pickled()
-    found.__setstate__(state)
+    found.__setstate__((1, (2, 3072), cifar10._Pickled("u1", 0, 1), fortran, text))
     assert np.array_equal(found.pixels(), array)
 
 
