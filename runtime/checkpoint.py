@@ -82,7 +82,7 @@ def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
     try:
         whole = standing(folder)
-        state: dict[str, Any] = json.loads(files.read_text(whole / "state.json"))
+        state: dict[str, Any] = files.mapping(files.read(whole / "state.json"))
         model, optimizer, sums = (_tensors(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
         scaler, figures = state.pop("scaler"), Figures(**state.pop("figures"))
         position = Position(int(state.pop("epoch")), int(state.pop("step")), **state, figures=figures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from specc import files
 from specc.margins import newest
 from specc.plan import Plan
 from specc.render import printable
@@ -68,8 +68,8 @@ def resume(
 def _say_again(target: RunDir) -> None:
     """The closing words of a run that is complete."""
     try:
-        said = closing(json.loads(target.read("summary.json")), target.path)
-    except (KeyError, TypeError, AttributeError) as error:
+        said = closing(files.mapping(target.read("summary.json")), target.path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
     print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=sys.stderr)
     print("\n".join(map(printable, said)))

@@ -102,7 +102,7 @@ class RunDir:
     def known(self, name: str, key: str) -> Any:
         """What a JSON document says of a key; None where there is no such document."""
         try:
-            return json.loads(files.read_text(self.path / name))[key]
+            return files.mapping(files.read(self.path / name))[key]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 AnyPath = str | os.PathLike[str]
 
@@ -42,6 +43,17 @@ def read(path: AnyPath, most: int = -1) -> bytes:
 def read_text(path: AnyPath) -> str:
     """What a regular file holds, as UTF-8."""
     return read(path).decode("utf-8")
+
+
+def mapping(text: str | bytes) -> dict[str, Any]:
+    """A JSON document that is a mapping; `ValueError` for anything else, however deep."""
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"a mapping was expected, not {type(found).__name__}")
+    return found
 
 
 def check_regular(path: AnyPath) -> None:

@@ -14,6 +14,7 @@ from .backbone.layout import Layout
 from .backbone.ops import Shape
 from .datasets import DatasetInfo
 from .devices import Device
+from .files import mapping
 from .heads.patches import Cell, cells
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class Plan:
         """The plan that `to_json` wrote."""
         from .serial import from_plain
 
-        document = json.loads(text)
+        document = mapping(text)
         version = document.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise ValueError(f"plan has format version {version}, this specc reads {FORMAT_VERSION}")

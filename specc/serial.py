@@ -33,8 +33,11 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], value: Any) -> T:
-    """The value of type `kind` that `to_plain` turned into `value`."""
-    return cast(T, _read(kind, value))
+    """The value of type `kind` that `to_plain` turned into `value`; `ValueError` where it did not."""
+    try:
+        return cast(T, _read(kind, value))
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"no {kind.__name__} was written like this: {error!r}") from error
 
 
 def _read(kind: Any, value: Any) -> Any:
