@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .ops import ClassToken, Concat, Opaque, PatchEmbed, Shape, ToTokens, Transpose
+from .ops import ClassToken, Concat, Embedding, Opaque, PatchEmbed, Shape, ToTokens, Transpose
 from .ops.cutting import Cut
 from .ops.opaque import Part
 from .ops.sliding import pair
@@ -69,6 +69,8 @@ def _of_tokens(node: Node, sources: list[Layout]) -> Layout | None:
             (_, h, w), (kh, kw) = node.in_shapes[0], pair(op.k)
             return Layout((h // kh, w // kw))
         case ToTokens():
+            return first
+        case Embedding() if len(node.in_shapes[0]) == 3:
             return first
         case Transpose():
             return _turned(first, node.shape)
