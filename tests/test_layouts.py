@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
+import torch.fx
+from torch import Tensor, nn
+from torchvision import models
 
 import specc
 from specc.backbone.families import TorchvisionModel
@@ -70,41 +76,105 @@ def test_where_tokens_stand(layers: list[Document], places: Places) -> None:
     assert graph.layouts[graph.layers[-3].nodes[-1].name] == places
 
 
-TRACED: dict[str, tuple[int, dict[str, Places]]] = {
-    "vit_b_32": (64, {"encoder.layers.encoder_layer_3": Layout((2, 2), skip=1)}),
-    "swin_t": (64, {"features.1.0": Layout((16, 16)), "features.2": Layout((8, 8)), "features.7.1": Layout((2, 2))}),
-    "swin_v2_t": (96, {"features.4": Layout((6, 6)), "features.6": Layout((3, 3))}),
-}
+# ---------------------------------------------------------------------------------------------- traced models
 
 
-@pytest.mark.parametrize(("image", "wanted"), TRACED.values(), ids=TRACED)
-def test_where_tokens_of_traced_models_stand(
-    image: int, wanted: dict[str, Places], request: pytest.FixtureRequest
+class Lasting(nn.Module):
+    """A convolution, then its features as (H, W, C) in some order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 1), nn.LayerNorm(self.width)
+        self.mix, self.fc = nn.Linear(self.width, self.width), nn.Linear(self.width, 7)
+
+    width = 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.mix(self.norm(self.arranged(self.conv(x)))).mean((1, 2)))  # type: ignore[no-any-return]
+
+    def arranged(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class Windows(Lasting):
+    """As many windows as rows, with as many pixels each as columns: the shape tells nothing."""
+
+    def arranged(self, x: Tensor) -> Tensor:
+        n, c = x.shape[:2]
+        return x.reshape(n, c, 2, 2, 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(n, 4, 4, c)
+
+
+class Flipped(Lasting):
+    def arranged(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flip(1)
+
+
+class ColumnsFirst(Lasting):
+    def arranged(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 2, 1)
+
+
+def merge(x: Tensor) -> Tensor:
+    """Swin's merging: 2×2 pixels side by side in the channels, the last ones of an odd side with zeros."""
+    x = nn.functional.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+    return torch.cat([x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)], -1)
+
+
+torch.fx.wrap("merge")
+
+
+class Merged(Lasting):
+    width = 16
+
+    def arranged(self, x: Tensor) -> Tensor:
+        return merge(x.permute(0, 2, 3, 1))
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The models of this file as if they were torchvision's."""
+    kinds = {kind.__name__.lower(): kind for kind in (Lasting, Windows, Flipped, ColumnsFirst, Merged)}
+    monkeypatch.setattr(models, "list_models", lambda **_: list(kinds))
+    monkeypatch.setattr(models, "get_model", lambda name, **_: kinds[name]())
+    monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("name", "side", "size"),
+    [
+        ("lasting", 4, (4, 4)),
+        ("merged", 4, (2, 2)),
+        ("merged", 5, (3, 3)),
+        ("windows", 4, None),
+        ("flipped", 4, None),
+        ("columnsfirst", 4, None),
+    ],
+)
+def test_what_moves_pixels_is_seen_to_keep_their_order_or_not(
+    name: str, side: int, size: tuple[int, int] | None
 ) -> None:
-    """Shifted windows and merged patches are undone inside of an opaque part, and seen to be."""
-    graph = TorchvisionModel(torchvision=request.node.callspec.id).expand((3, image, image), 7)
-    assert {name: graph.layouts[graph.layers[graph.index[name]].nodes[-1].name] for name in wanted} == wanted
+    graph = TorchvisionModel(torchvision=name).expand((3, side, side), 7)
+    places = graph.layouts["norm"]
+    assert places == Layout(size) if size else isinstance(places, Lost)
 
 
-MAXVIT: Document = {
-    "specc": 1,
-    "name": "windows",
-    "data": {
-        "dataset": "synthetic", "image_size": 224, "channels": 3, "classes": 7, "samples": 4, "batch_size": 2,
-    },
-    "backbone": {"torchvision": "maxvit_t"},
-    "split": {"after": ["blocks.0.layers.0.layers.window_attention"]},
-}  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_decoder_of_tokens_in_windows_is_refused_and_the_place_is_named() -> None:
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("head", [{}, {"patches": {"grid": [2, 2]}}], ids=["whole", "patched"])
+def test_a_decoder_of_traced_windows_is_refused_at_its_place(head: Document) -> None:
     """MaxViT's features between its two attentions: a decoder would restore a scrambled image."""
+
+    def spec(model: str) -> Document:
+        data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": 7, "samples": 4, "batch_size": 2}
+        document: Document = {"specc": 1, "name": "order", "data": data, "backbone": {"torchvision": model}}
+        return document | {"split": {"blocks": 2}, "auxiliary": {"reconstruction": head}}
+
+    graph = TorchvisionModel(torchvision="windows").expand((3, 4, 4), 7)
+    cuts = {"split": {"after": [next(layer.name for layer in graph.layers if len(layer.shape) == 2)]}}
+    assert specc.compile(spec_of(spec("lasting") | cuts)).units[0].heads
     with pytest.raises(SpecError) as caught:
-        specc.compile(spec_of(MAXVIT | {"auxiliary": {"reconstruction": {}}}))
+        specc.compile(spec_of(spec("windows") | cuts))
     (found,) = caught.value.diagnostics
-    assert (found.code, found.span is not None) == ("SPC410", True)
-    assert "`blocks.0.layers.0.layers.window_attention.partition_op.reshape` put them in another order" in found.message
-    assert specc.compile(spec_of(MAXVIT | {"auxiliary": {"classifier": {}}})).units
-    after = {"split": {"after": ["blocks.0.layers.0.layers.grid_attention"]}}
-    assert specc.compile(spec_of(MAXVIT | after | {"auxiliary": {"reconstruction": {}}})).units
+    assert (found.code, found.span is not None) == ("SPC417" if head else "SPC410", True)
+    assert "put them in another order" in found.message
+    assert found.secondary, "the cut that gives these features"

@@ -20,6 +20,7 @@ from runtime.network import GraphModule
 from runtime.trace import trace
 from specc.backbone.families import TorchvisionModel
 from specc.backbone.graph import BackboneGraph
+from specc.backbone.layout import Layout
 from specc.backbone.ops import Opaque
 from specc.backbone.problems import BackboneError
 from specc.check import check_text
@@ -131,6 +132,21 @@ def test_numbers_are_those_of_torchvision(name: str) -> None:
     after = {names(key): buffer for key, buffer in module.canonical_buffers()}
     for key, buffer in model.named_buffers():
         assert_close(after[key].double(), buffer.double(), key)
+
+
+PLACES: dict[str, dict[str, Layout]] = {
+    "vit_b_32": {"encoder.layers.encoder_layer_3": Layout((2, 2), skip=1)},
+    "swin_t": {"features.1.0": Layout((8, 8)), "features.2": Layout((4, 4)), "features.7.1": Layout((1, 1))},
+    "swin_v2_t": {"features.3.1": Layout((4, 4)), "features.5.0": Layout((2, 2))},
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_tokens_are_known_to_stand_as_the_image_does(name: str) -> None:
+    """Shifted windows are undone inside of an opaque part, merged patches are a smaller picture."""
+    graph = graph_of(name)
+    ends = {layer.name: layer.nodes[-1].name for layer in graph.layers}
+    assert {layer: graph.layouts[ends[layer]] for layer in PLACES[name]} == PLACES[name]
 
 
 @pytest.mark.parametrize("name", MODELS)
