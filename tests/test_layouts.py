@@ -56,6 +56,11 @@ CASES: dict[str, tuple[list[Document], Places]] = {
          {"name": "a", "op": "add", "from": ["t", "w"]}],
         Lost("w.windows"),
     ),
+    "a sum of two grids": (
+        [EMBED | {"k": [3, 2]}, {**EMBED, "name": "other", "k": [2, 3], "from": "input"},
+         {"name": "a", "op": "add", "from": ["embed", "other"]}],
+        Lost("a.add"),
+    ),
     "mixed positions": (
         [EMBED, {"name": "t", "op": "transpose"}, {"name": "up", "op": "linear", "out": 5},
          {"name": "down", "op": "linear", "out": 9}, {"name": "back", "op": "transpose"},

@@ -206,6 +206,15 @@ def test_a_patched_decoder_of_tokens_is_that_of_their_map() -> None:
     torch.testing.assert_close(*stems, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("head", [{}, patched()], ids=["whole", "patched"])
+def test_tokens_of_an_oblong_map_are_laid_out_as_it(head: Document) -> None:
+    layers = [{**TOKENS[0], "k": [7, 2]}, {"name": "pool", "op": "global_avg_pool"}, TOKENS[-1]]
+    plan = planned(layers, "stem", {"reconstruction": head | {"channels": 2}})
+    shapes = [graph.nodes[0].shape for graph in plan.units[0].heads[0].graphs(plan.networks)]
+    assert shapes == ([(8, 7, 7)] * 4 if head else [(8, 2, 7)])
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients(plan)[1].values())
+
+
 # ---------------------------------------------------------------------------------------------- where there are none
 
 VECTOR: list[Document] = [
