@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from .documents import Document, compiled, document
+from specc.compiler.memory import predicted_for
+
+from .documents import MAN, Document, compiled, document
 
 
 def data(**changes: Any) -> Document:
@@ -35,6 +37,12 @@ def test_a_better_prediction_leaves_the_fingerprint_alone() -> None:
     better = replace(plan, memory=replace(plan.memory, peak_bytes=plan.memory.peak_bytes + 1))
     assert better != plan
     assert better.fingerprint == plan.fingerprint
+
+
+def test_a_run_may_change_its_device() -> None:
+    plans = [predicted_for(compiled(**MAN), device) for device in ("cpu", "cuda")]
+    assert plans[0].memory != plans[1].memory
+    assert plans[0].fingerprint == plans[1].fingerprint
 
 
 def test_what_is_executed_is_in_the_fingerprint() -> None:
