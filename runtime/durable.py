@@ -25,18 +25,25 @@ def writing(path: Path) -> Iterator[None]:
         raise WriteError(f"cannot write {path}: {error}") from None
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, then put it there."""
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of `path` once it is whole and on the disk."""
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
         try:
-            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            yield temporary
             sync(temporary)
             os.replace(temporary, path)
-        except OSError:
+        except BaseException:
             with suppress(OSError):  # half a file is of no use, and a full disk is in need of room
                 temporary.unlink()
             raise
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file as a whole."""
+    with new_file(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def sync(path: Path) -> None:

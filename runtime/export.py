@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 from specc import files
 from specc.plan import Plan
 
-from .durable import standing
+from .durable import new_file, standing, writing
 from .errors import RunError
 from .rundir import RunDir
 
@@ -42,10 +43,7 @@ def export(folder: Path, names: Names | None = None, target: Path | None = None)
     plan = run.plan()
     chosen = names or ("torchvision" if has_torchvision_names(plan) else "canonical")
     state = backbone_state(plan, _checkpoint(run), chosen)
-    try:
-        _write(state, path, {"format": "pt", "names": chosen, "plan_fingerprint": plan.fingerprint})
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from None
+    _write(state, path, {"format": "pt", "names": chosen, "plan_fingerprint": plan.fingerprint})
     return Exported(path, chosen, len(state))
 
 
@@ -94,11 +92,13 @@ def _checkpoint(run: RunDir) -> dict[str, Tensor]:
 
 
 def _write(state: dict[str, Tensor], path: Path, facts: dict[str, str]) -> None:
-    """Write the file beside its place first, so that a crash leaves no half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".pt":
-        torch.save(state, temporary)
-    else:
-        save_file(state, temporary, facts)
-    temporary.replace(path)
+    """Write the file; a crash or a full disk leaves no half of it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as temporary:
+        if path.suffix == ".pt":
+            content = io.BytesIO()  # or torch would say of a full disk that a position is unexpected
+            torch.save(state, content)
+            temporary.write_bytes(content.getbuffer())
+        else:
+            save_file(state, temporary, facts)

@@ -21,6 +21,7 @@ from runtime.trainer import Trainer
 from specc.cli import main
 
 from .documents import compiled, document
+from .test_endings import files_of_at_most
 from .test_resume import TINY, Watcher, plan_of, resumed, stopped, trainer_of
 from .test_runtime import Quiet
 
@@ -144,6 +145,20 @@ def test_ctrl_c_before_the_first_step(spec: Path, monkeypatch: pytest.MonkeyPatc
     result = specc("resume", spec.parent / "run", "--device", "cpu")
     assert result.exit_code == 0
     assert "note: no checkpoint was saved yet: the run begins anew" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["out.pt", "out.safetensors", "file/out.pt"])
+def test_an_export_that_does_not_fit_leaves_no_half(name: str, spec: Path) -> None:
+    assert run(spec, "--run-dir", "run").exit_code == 0
+    Path("file").touch()
+    with files_of_at_most(600):
+        result = specc("export", "run", "-o", name)
+    assert result.exit_code == 3
+    assert f"error: cannot write {name}: " in result.stderr
+    assert ("File too large" in result.stderr) == (not name.startswith("file"))
+    assert {path.name for path in Path().iterdir()} == {"run", "file", "tiny.yaml"}
+    assert specc("export", "run", "-o", "out.pt").exit_code == 0
+    assert torch.load("out.pt", weights_only=True)
 
 
 # ---------------------------------------------------------------------------------------------- data
