@@ -188,3 +188,23 @@ def test_the_product_of_two_weights_is_a_number(weight: Any) -> None:
         assert codes(document(levels=[{"name": "a", "units": [{"unit": 0, "weight": weight}]}])) == ["SPC104"]
     most = {"classifier": {"weight": 1e30}}
     assert "Infinity" not in compiled(auxiliary=most, levels=[{"name": "a", "weight": 1e30}]).to_json()
+
+
+DEEP = {"family": "resnet_cifar", "depth": 2000, "widths": [4, 4, 6, 8]}
+
+
+def test_changes_are_not_tried_on_a_network_that_would_take_long() -> None:
+    report = check_text(json.dumps(document(backbone=DEEP, split={"blocks": 1}, budget={"memory": "1 MiB"})))
+    assert [d.code for d in report.diagnostics] == ["SPC501"]
+    assert "changes are not tried on 7,002 ops" in " ".join(report.diagnostics[0].help)
+
+
+def test_a_few_units_of_the_same_are_tried() -> None:
+    report = check_text(json.dumps(document(budget={"memory": "1 KiB"})))
+    assert "not tried" not in " ".join(report.diagnostics[0].help)
+
+
+def test_the_heads_of_all_units_together_have_an_end() -> None:
+    heads = {"pointwise": {"convolutions": 100, "linears": 100}}
+    assert codes(document(backbone=DEEP, split={"blocks": 150}, auxiliary=heads)) == ["SPC206"]
+    assert codes(document(auxiliary=heads)) == []

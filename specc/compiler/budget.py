@@ -15,6 +15,7 @@ from ..spec.source import Path
 from .draft import Draft
 from .flops import instruction_flops
 
+MOST_TRIED = 5_000  # ops, backbone and heads: some twenty changes of a ResNet-1202 take about three seconds
 Change = tuple[str, "SpecModel | None"]
 
 
@@ -64,6 +65,9 @@ def highest_point(draft: Draft) -> str:
 
 def advice(draft: Draft, budget: int, found: Sequence[Remedy] | None = None) -> Iterator[str]:
     """What to do about a peak over the budget, in order of what it costs; `found` are remedies that are known."""
+    if found is None and (ops := sum(len(network.graph.nodes) for network in draft.networks.values())) > MOST_TRIED:
+        yield f"changes are not tried on {ops:,} ops, as that takes long: `specc fit` does, and says how far it is"
+        return
     found = list(remedies(draft, budget)) if found is None else found
     if found:
         yield "; ".join(map(str, found))

@@ -16,20 +16,34 @@ from .links import check_links, form_links
 from .partition import covered
 from .site import Seat, Site
 
+MOST_OPS = 50_000  # of all units' auxiliary networks: a plan of so many takes seconds to make and to look at
+
 
 def form_units(draft: Draft) -> Draft:
     """Build every level's units: heads and EMA links at the end of each window, the backbone's own head at the last."""
     found = list(_check_levels(draft))
-    complete = not any(d.is_error for d in found)
+    complete, ops = not any(d.is_error for d in found), 0
     networks, units, sites = dict(draft.networks), [], list(sites_at(draft))
     for site in sites:
         unit = build_unit(site)
         networks |= site.networks
         units.append(unit)
+        ops += sum(len(network.graph.nodes) for network in site.networks.values())
+        if ops > MOST_OPS:
+            found.append(_too_many(draft))
+            complete = False
+            break
     found += _merged((site.name, diagnostic) for site in sites for diagnostic in site.found)
     if complete:
         found += [*_check_supervision(draft, sites), *check_links(draft, sites)]
     return draft.having(*found, networks=networks, units=tuple(unit for unit in units if unit.heads))
+
+
+def _too_many(draft: Draft) -> Diagnostic:
+    message = f"the auxiliary networks of all units together have more than {MOST_OPS:,} ops"
+    where = "auxiliary" if ("auxiliary",) in draft.spec.tree.values else "split"
+    help = ("fewer units, or smaller heads",)
+    return draft.spec.error("SPC206", message, where, label="too many", key=True, help=help)
 
 
 def _merged(found: Iterable[tuple[str, Diagnostic]]) -> Iterator[Diagnostic]:
