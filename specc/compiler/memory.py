@@ -83,7 +83,8 @@ class Simulation:
         config = step.config
         swapped = config.train.memory_format == "channels_last"
         traced = step.device == "cpu"
-        self.costs = tapes.Costs(config.rows, LOW_BYTES[config.train.precision], traced, config.views, swapped)
+        low = LOW_BYTES[config.train.precision]
+        self.costs = tapes.Costs(config.rows, low, traced=traced, views=config.views, swapped=swapped)
         self.units = {unit.name: unit for unit in step.units}
         self.memory = Allocator()
         self.values: dict[str, Storage] = {}

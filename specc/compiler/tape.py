@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from ..backbone.graph import IMAGES, INPUT, Graph, Node
 from ..backbone.ops import Order, Saved, Shape, numel
@@ -28,6 +28,7 @@ class Costs:
 
     batch: int
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
+    _: KW_ONLY
     traced: bool = False  # as counted on a CPU, under a dispatch mode: gradients are never added to in place, masks
     # are floats
     views: int = 1  # of every image in the batch
