@@ -12,9 +12,12 @@ import runtime
 import specc
 from runtime.trace import trace
 from specc.backbone.graph import IMAGES, INPUT
+from specc.compiler import CHECKS, run_passes
+from specc.compiler.fit import Splits
 from specc.compiler.memory import as_traced
 from specc.compiler.verify import verify
 from specc.plan import Plan
+from specc.spec.load import Spec
 
 from .documents import Document, spec_of
 
@@ -24,7 +27,8 @@ LAYERS: list[Document] = [
     {"name": "again", "from": "input", "op": "conv", "out": 2},
     {"name": "both", "from": ["two", "again"], "op": "concat"},
     {"name": "three", "op": "conv_bn_relu", "out": 5},
-    {"name": "last", "from": ["three", "input"], "op": "concat"},
+    {"name": "soft", "from": "input", "op": "sigmoid"},
+    {"name": "last", "from": ["three", "soft"], "op": "concat"},
     {"name": "four", "op": "conv", "out": 4},
     {"name": "pool", "op": "global_avg_pool"},
     {"name": "head", "op": "linear", "out": 2},
@@ -32,13 +36,17 @@ LAYERS: list[Document] = [
 ALL = [{"name": "all", "window": 5}]
 
 
-def plan_of(after: list[str], **parts: Any) -> Plan:
+def plan_spec(after: list[str], **parts: Any) -> Spec:
     data = {"dataset": "synthetic", "samples": 8, "batch_size": 4, "image_size": 8, "channels": 3, "classes": 2}
-    plan = specc.compile(spec_of({
+    return spec_of({
         "specc": 1, "name": "again", "data": data, "backbone": {"layers": LAYERS},
         "split": {"after": after} if after else {"blocks": 1},
         "auxiliary": {"classifier": {"layers": "0c1f"}, "reconstruction": {"channels": 2}},
-    } | parts))  # fmt: skip
+    } | parts)  # fmt: skip
+
+
+def plan_of(after: list[str], **parts: Any) -> Plan:
+    plan = specc.compile(plan_spec(after, **parts))
     assert verify(plan) == []
     return plan
 
@@ -57,7 +65,7 @@ def gradients(plan: Plan) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
 def test_every_place_where_the_images_alone_are_alive_beside_the_features_is_a_cut() -> None:
     graph = plan_of([]).config.backbone.expand((3, 8, 8), 2)
     assert graph.cuts == ("one", "two", "both", "three", "last", "four", "pool")
-    assert graph.index["again"] == 2  # after it, two values are alive
+    assert {"again", "soft"} <= set(graph.index)  # after them, two values are alive
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -90,7 +98,8 @@ FORWARD_FORWARD = {"auxiliary": {"goodness": {}}}
 )
 def test_the_prediction_is_what_a_trace_finds(parts: Document) -> None:
     plan = plan_of(["one", "two", "three"], **parts)
-    assert as_traced(plan).peak_bytes == pytest.approx(trace(plan).peak_bytes, rel=0.001)
+    predicted = [moment.bytes for moment in as_traced(plan).timeline]
+    assert predicted == pytest.approx(trace(plan).timeline, rel=0.001)
 
 
 def test_a_recomputed_first_block_reads_the_images_in_its_later_pieces() -> None:
@@ -103,7 +112,11 @@ def test_a_recomputed_first_block_reads_the_images_in_its_later_pieces() -> None
 def test_a_link_copies_what_reads_the_images_too() -> None:
     plan = plan_of(["three"], **MAN)
     (link,) = plan.units[0].links
-    assert [node.inputs for node in plan.networks[link.ema].graph.nodes] == [(INPUT, IMAGES), ("0.concat",)]
+    assert [node.inputs for node in plan.networks[link.ema].graph.nodes] == [
+        (IMAGES,),
+        (INPUT, "0.sigmoid"),
+        ("1.concat",),
+    ]
     session = runtime.Session(plan, device="cpu", dtype=torch.float64)
     images, labels = torch.rand(4, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 1, 1, 0])
     step = session.train_step(images, labels)
@@ -126,3 +139,15 @@ def test_the_verifier_sees_features_in_place_of_images() -> None:
         plan, networks={**plan.networks, "block1": replace(block, graph=replace(block.graph, nodes=nodes))}
     )
     assert "block1: `again.conv` should read input, and reads one.relu" in verify(broken)
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_fit_knows_what_blocks_that_read_the_images_take(window: int) -> None:
+    levels = [{"name": "only", "window": window}]
+    spec = plan_spec(["one"] if window == 1 else ["one", "two"], levels=levels)
+    splits = Splits(run_passes(spec, CHECKS), spec.config)
+    rows = [row for blocks in range(window + 1, 5) if (row := splits.best(blocks)) is not None]
+    assert rows
+    for row in rows:
+        plan = plan_of(list(row.after), levels=levels)
+        assert row.predicted_peak_bytes == pytest.approx(plan.memory.peak_bytes, rel=1e-3)

@@ -14,6 +14,8 @@ import runtime
 import specc
 from specc.backbone.graph import INPUT
 from specc.check import check_text
+from specc.compiler import CHECKS, run_passes
+from specc.compiler.fit import Splits
 from specc.compiler.verify import verify
 from specc.diagnostics import Diagnostic, Severity
 from specc.plan import LinkPlan, Plan
@@ -170,6 +172,16 @@ def test_a_link_is_shortened_where_the_next_block_is() -> None:
     (note,) = findings(layers, ["one", "two"], layers=2)
     assert (note.code, note.severity, note.label) == ("SPC427", Severity.NOTE, "only 1")
     assert "`unit0.independent` copies `two`" in note.message
+
+
+def test_fit_leaves_out_splits_that_shorten_links() -> None:
+    layers = [conv(name) for name in ("one", "two", "three", "four")]
+    spec = spec_of(document(layers, ["two"], layers=2))
+    splits = Splits(run_passes(spec, CHECKS), spec.config)
+    rows = [row for blocks in splits.numbers if (row := splits.best(blocks)) is not None]
+    assert [row.blocks for row in rows] == [1, 2, 3]
+    for row in rows[1:]:
+        assert not any(d.code == "SPC427" for d in findings(layers, row.after, layers=2))
 
 
 def test_the_backbones_head_is_not_copied() -> None:

@@ -184,6 +184,7 @@ class Simulation:
         unit = self.units[i.unit]
         incoming = self.values[branch_cotangent(unit.name)]
         total: Storage | None = None
+        first = ran(unit.links[0])[0]  # the last to send a gradient
         for link in reversed(unit.links):
             for name in reversed(ran(link)):
                 network, gradient = self.step.networks[name], self.memory.hold(incoming)
@@ -191,7 +192,7 @@ class Simulation:
                     gradient = self._scaled_backward(name, gradient)
                 total = tapes.backward(
                     self.memory, self.costs, self.tapes.pop(name), gradient, self._grads(network), network.prefix,
-                    input_grad=True, owned=True, arrived=total,
+                    input_grad=True, owned=True, arrived=total, more=name != first,
                 )  # fmt: skip
         self._accumulate(cotangent(unit.end, unit.start), total)
 

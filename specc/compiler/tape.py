@@ -286,7 +286,7 @@ def _keep(memory: Allocator, entry: Kept, inputs: list[Storage], copies: dict[in
 
 def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, grads: dict[str, Storage], prefix: str,
              *, retain: bool = False, input_grad: bool = False, owned: bool = False,
-             arrived: Storage | None = None) -> Storage | None:  # fmt: skip
+             arrived: Storage | None = None, more: bool = False) -> Storage | None:  # fmt: skip
     """Send `gradient` back; parameters' gradients go to `grads`, the input's is returned.
 
     The caller holds `gradient` throughout, as Python does in `torch.autograd.backward`, unless it is `owned` by the
@@ -306,7 +306,8 @@ def backward(memory: Allocator, costs: Costs, tape: Tape, gradient: Storage, gra
             own = grads if tape.trainable else None
             held, kept.storages = ([], kept.storages) if retain else (kept.storages, [])
             _step_back(memory, costs, kept, executed, flowing, own, prefix, held=held)
-    return _arrived(memory, costs, tape.graph, flowing, leaf="plain" if tape.source == "slice" else tape.source)
+    leaf: Order = "plain" if tape.source == "slice" else tape.source
+    return _arrived(memory, costs, tape.graph, flowing, leaf, more=more)
 
 
 def keep_parameters(memory: Allocator, costs: Costs, tape: Tape) -> None:
@@ -350,11 +351,17 @@ def _executed(entries: list[Kept], trainable: bool, input_grad: bool) -> set[str
     return found
 
 
-def _arrived(memory: Allocator, costs: Costs, graph: Graph, flowing: Flowing, leaf: Order) -> Storage | None:
-    """The gradient of the input, a leaf of autograd's graph: copied unless it lies in memory as the leaf does."""
+def _arrived(memory: Allocator, costs: Costs, graph: Graph, flowing: Flowing, leaf: Order, *,
+             more: bool = False) -> Storage | None:  # fmt: skip
+    """The gradient of the input, a leaf of autograd's graph: copied unless it lies in memory as the leaf does.
+
+    Where `more` is to come, a part of another gradient stays one until the two are added.
+    """
     found, order = flowing.storages.pop(INPUT, None), flowing.orders.get(INPUT, "plain")
     memory.drop(*flowing.storages.values())
     size = numel(graph.input) * costs.batch
+    if found is not None and found.numbers != size and more:
+        return found
     if found is not None and (found.numbers != size or dense(order, graph.input) != leaf):
         return _replaced(memory, found, size, found.width)
     return found
