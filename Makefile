@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: help setup demo test full golden lint types docs fuzz bench zoo clean
+.PHONY: help setup demo test full golden lint types docs fuzz mutants bench zoo clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ types: $(READY)  ## check the types
 fuzz: $(READY)  ## damaged specs, CASES=... (50000), SEED=... (0); random valid ones, EXAMPLES=... (2000)
 	$(BIN)/python -m tests.fuzz $(or $(CASES),50000) --seed $(or $(SEED),0) --jobs $(JOBS)
 	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py -n $(JOBS) -s
+
+mutants: $(READY)  ## make each mistake of a list and see that the tests notice it; NAMES=... for some
+	$(BIN)/python -m tests.mutants -j $(JOBS) $(NAMES)
 
 bench: $(READY)  ## compile and validation times, patches, our step beside the published schedule
 	$(BIN)/python benchmarks/compile.py

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import networkx as nx
 import pytest
 import torch
@@ -9,18 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+import specc
 from runtime import Session
+from runtime.averages import Averages
+from runtime.learning_rate import learning_rate
+from runtime.losses import similarity
 from runtime.modules import BUILDERS
 from runtime.trace import fake_batch, watch
 from specc.backbone import ops
 from specc.backbone.ops import numel
 from specc.compiler import run_passes
+from specc.compiler.budget import Remedy, remedies
+from specc.compiler.flops import instruction_flops
 from specc.compiler.memory import as_traced
 from specc.compiler.schedule import order
 from specc.compiler.verify import Replay, verify
-from specc.plan import cotangent
+from specc.plan import Plan, cotangent
+from specc.schema import parse_bytes
+from specc.spec.models import Schedule
 
-from .documents import HPFF, MAN, Document, compiled, documents, spec_of
+from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
 
 # ---------------------------------------------------------------------------------------------- the verifier
 
@@ -36,6 +47,15 @@ def test_a_gradient_that_comes_from_elsewhere_is_noticed() -> None:
         replay.run(position, instruction)
     (found,) = replay.found
     assert found.endswith("`grad0to0` holds the gradient of unit2.independent.classifier, which must not come here")
+
+
+def test_a_value_that_is_freed_an_instruction_late_is_noticed() -> None:
+    plan = compiled(**HPFF)
+    i = next(i for i, each in enumerate(plan.instructions) if each.kind == "free")
+    free, following = plan.instructions[i : i + 2]
+    late = (*plan.instructions[:i], following, free, *plan.instructions[i + 2 :])
+    found = verify(replace(plan, instructions=late))
+    assert found[0].startswith(f"{i + 1}: {free}: `{free.values[0]}` was read last at {i - 1}")
 
 
 # ---------------------------------------------------------------------------------------------- the schedule
@@ -105,3 +125,146 @@ def test_a_gate_takes_two_products_of_its_channels_and_hidden_ones(c: int, s: in
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.rand(1, *shape))
     assert op.flops((shape,), shape) == counter.get_total_flops() + 2 * numel(shape) + 5 * (s + c)
+
+
+def instruction(plan: Plan, text: str) -> int:
+    """FLOPs of one instruction."""
+    found = next(i for i in plan.instructions if str(i) == text)
+    return instruction_flops(found, plan.networks, plan.units)
+
+
+def test_a_backward_takes_twice_its_forward_and_recomputation_once_more() -> None:
+    for recompute, passes in (False, 2), (True, 3):
+        plan = compiled(train={"recompute": recompute})
+        forward = plan.networks["block1"].graph.flops
+        assert instruction(plan, "forward block1") == forward
+        assert instruction(plan, "backward block1 to block1") == passes * forward
+
+
+def test_no_gradient_of_averages_is_computed() -> None:
+    """Through the trained branch twice its forward, through the averaged one, whose weights stand still, once."""
+    plan = compiled(**MAN)
+    (link,) = plan.units[0].links
+    assert link.bias is not None
+    ema, bias = plan.networks[link.ema].graph.flops, plan.networks[link.bias].graph.flops
+    assert instruction(plan, f"branch {plan.units[0].name}") == ema + bias
+    assert instruction(plan, f"branch_backward {plan.units[0].name}") == ema + 2 * bias
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(("schedule", "rates"), [
+    ({"name": "constant"}, [1, 1, 1, 1]),
+    ({"name": "cosine"}, [1, 0.8535534, 0.5, 0.1464466]),
+    ({"name": "cosine", "count_from": 1}, [0.8535534, 0.5, 0.1464466, 0]),
+    ({"name": "step", "milestones": [1, 3], "gamma": 0.1}, [1, 0.1, 0.1, 0.01]),
+    ({"name": "constant", "warmup_epochs": 2, "warmup_lr": 0.2}, [0.2, 0.6, 1, 1]),
+], ids=lambda value: str(value) if isinstance(value, dict) else "")  # fmt: skip
+def test_the_learning_rate_of_every_epoch(schedule: dict[str, Any], rates: list[float]) -> None:
+    config = Schedule.model_validate(schedule)
+    assert [learning_rate(config, 1.0, epoch, 4) for epoch in range(4)] == pytest.approx(rates, abs=1e-7)
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("6 GiB", 6 << 30), ("512 MB", 512_000_000), ("1.5KiB", 1536), ("2 tb", 2 * 10**12), ("7", 7), ("7 B", 7), (99, 99),
+])  # fmt: skip
+def test_a_memory_size_in_bytes(text: str | int, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+# ---------------------------------------------------------------------------------------------- heads
+
+
+@pytest.mark.parametrize("layers", ["0c1f", "1c2f", "3c3f"])
+def test_a_classifier_has_as_many_layers_as_it_says(layers: str) -> None:
+    """The first convolution halves an 8×8 map where the width grows; the others keep it."""
+    plan = compiled(auxiliary={"classifier": {"layers": layers, "hidden": 5}})
+    (head,) = plan.units[0].heads
+    nodes = plan.networks[head.networks[0]].graph.nodes
+    convolutions = [node for node in nodes if isinstance(node.op, ops.Conv)]
+    linears = [node for node in nodes if isinstance(node.op, ops.Linear)]
+    assert (len(convolutions), len(linears)) == (int(layers[0]), int(layers[2]))
+    assert [node.shape for node in convolutions] == [(8, 4, 4)] * int(layers[0])
+    assert [node.shape for node in linears] == [(5,)] * (int(layers[2]) - 1) + [(4,)]
+
+
+def test_the_hidden_layers_of_pointwise_are_four_times_as_wide() -> None:
+    plan = compiled(auxiliary={"pointwise": {"linears": 2}})
+    for unit in plan.units[:-1]:
+        nodes = plan.networks[unit.heads[0].networks[0]].graph.nodes
+        widths = [node.shape for node in nodes if isinstance(node.op, ops.Linear)]
+        assert widths == [(4 * unit.feature[0],)] * 2 + [(4,)]
+
+
+def test_maps_are_compared_by_the_deviations_of_their_channels() -> None:
+    maps = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    targets = torch.eye(5)[:, :3]
+    moved = maps + torch.rand(5, 3, 1, 1)
+    torch.testing.assert_close(similarity(moved, targets), similarity(maps.flatten(2).std(2), targets))
+
+
+# ---------------------------------------------------------------------------------------------- remedies
+
+
+@pytest.fixture(scope="module")
+def remedied() -> list[Remedy]:
+    data = document()["data"] | {"image_size": 16, "samples": 64, "batch_size": 61}
+    draft = run_passes(spec_of(document(**HPFF, data=data, split={"blocks": 2})))
+    assert draft.memory is not None
+    return list(remedies(draft, int(0.9 * draft.memory.peak_bytes)))
+
+
+def test_remedies_come_cheapest_first(remedied: list[Remedy]) -> None:
+    """What costs nothing, then FLOPs, then precision, then the batch."""
+    kinds = ["patches.execution", "split", "train.recompute", "train.precision", "data.batch_size"]
+    found = [remedy.change.partition(":")[0] for remedy in remedied]
+    assert found == [kind for kind in kinds if kind in found]
+    assert len(found) >= 3
+    assert {"train.recompute", "train.precision"} <= set(found)
+
+
+def test_a_smaller_batch_is_a_multiple_of_eight(remedied: list[Remedy]) -> None:
+    size = int(remedied[-1].change.removeprefix("data.batch_size: "))
+    assert 8 <= size < 61
+    assert size % 8 == 0
+
+
+# ---------------------------------------------------------------------------------------------- what is shared
+
+
+def test_what_others_read_is_not_overwritten() -> None:
+    layers = [
+        {"name": "a", "op": "conv", "out": 4}, {"name": "norm", "op": "batch_norm"}, {"name": "r", "op": "relu"},
+        {"name": "sum", "op": "add", "from": ["norm", "r"]}, {"name": "n", "op": "batch_norm"},
+        {"name": "again", "op": "relu"}, {"name": "pool", "op": "global_avg_pool"},
+        {"name": "head", "op": "linear", "out": 4},
+    ]  # fmt: skip
+    graph = compiled(backbone={"layers": layers}, split={"blocks": 1}).networks["block0"].graph
+    relus = [node.name for node in graph.nodes if isinstance(node.op, ops.Relu)]
+    assert graph.overwriting == {relus[1]}
+
+
+def test_gradients_that_meet_take_more_on_a_cpu() -> None:
+    """Nothing else tells the devices apart here: there is no dropout."""
+    spec = spec_of(document(split={"blocks": 1}))
+    cpu, cuda = (specc.compile(spec, device=device).memory.timeline for device in ("cpu", "cuda"))
+    assert any(a.bytes > b.bytes for a, b in zip(cpu, cuda, strict=True))
+
+
+def test_no_two_tensors_start_alike() -> None:
+    tensors = dict(Session(compiled()).named_parameters())
+    drawn = [t for t in tensors.values() if t.dim() == 4 and t.shape == (4, 4, 3, 3)]
+    assert len(drawn) > 2
+    assert not any(torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
+
+
+def test_every_batch_weighs_as_many_as_it_has() -> None:
+    averages = Averages()
+    for value, weight in (1.0, 1), (2.0, 3):
+        averages.add({"x": torch.tensor(value)}, weight)
+    assert averages.means() == {"x": (1 + 2 * 3) / 4}
+
+
+def test_an_evaluation_keeps_no_tape() -> None:
+    assert Session(compiled()).predict(torch.rand(6, 1, 8, 8)).grad_fn is None

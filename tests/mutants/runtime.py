@@ -1,0 +1,71 @@
+"""Mistakes in training."""
+
+from __future__ import annotations
+
+from .mutant import mutant
+
+LOOP = "test_runtime.py::test_three_steps_of_a_naive_loop"
+GRADIENTS = "test_runtime.py::test_gradients_of_a_naive_loop"
+STATISTICS = "test_single_rules.py::test_a_batch_counts_once_in_the_statistics_however_often_it_is_computed"
+RATE = "test_single_rules.py::test_the_learning_rate_of_every_epoch"
+
+MUTANTS = [
+    mutant("runtime/executor.py", "self.values[features(i.block)] = out.detach()", "self.values[features(i.block)] = out",
+           "a block's output is not detached", STATISTICS),
+    mutant("runtime/executor.py", "self.values[name].add_(gradient)", "self.values[name] = gradient",
+           "the last gradient is the only one", LOOP + "[HPFF]"),
+    mutant("runtime/executor.py", "if i.start == i.block and source is not None:", "if source is not None:",
+           "no gradient leaves a block", LOOP + "[HPFF]"),
+    mutant("runtime/network.py", "        self.run.track(False)\n", "        self.run.track(True)\n",
+           "a batch that is computed again counts twice", STATISTICS),
+    mutant("runtime/links.py", "(2 - s) *", "s *", "both branches have the same weight",
+           "test_fine_points.py::test_the_two_branches_of_a_scaled_link_weigh_two_together"),
+    mutant("runtime/model.py", "1 - link.momentum)", "link.momentum)", "an average forgets what it should keep",
+           "test_runtime.py::test_an_average_moves_before_its_source"),
+    mutant("runtime/network.py", "math.sqrt(2 / (tensor.shape[0] *", "math.sqrt(2 / (tensor.shape[1] *", "fan-in for fan-out",
+           "test_fine_points.py::test_convolutions_start_with_the_variance_of_their_outputs"),
+    mutant("runtime/network.py", "math.sqrt(tensor.shape[1])", "math.sqrt(tensor.shape[0])", "fan-out for fan-in",
+           "test_fine_points.py::test_matrices_start_within_one_over_the_root_of_their_inputs"),
+    mutant("runtime/network.py", 'f"{seed}:init:{name}"', 'f"{seed}:init"', "all tensors of a shape start alike",
+           "test_single_rules.py::test_no_two_tensors_start_alike"),
+    mutant("runtime/checkpoint.py", "session.scaler.load_state_dict(scaler)", "pass", "the scaler starts anew",
+           "test_resume.py::test_the_scaler_of_fp16_goes_on_where_it_was"),
+    mutant("runtime/checkpoint.py", 'if slot != "step":', 'if slot == "step":', "a counter is laid out as its parameter is",
+           "test_resume.py::test_the_counters_of_adamw_go_on_where_they_were"),
+    mutant("runtime/trainer.py", 'bits(np.array([step]), "step")', 'bits(np.array([0]), "step")', "every step drops the same",
+           "test_resume.py::test_every_step_draws_its_own_dropout"),
+    mutant("runtime/trainer.py", '"loss": F.cross_entropy(logits, labels)}, len(labels))',
+           '"loss": F.cross_entropy(logits, labels)}, 1)', "an evaluation is averaged by batch",
+           "test_evaluation.py::test_an_evaluation_is_the_mean_over_all_images"),
+    mutant("runtime/averages.py", "held.add_(value.detach() * weight)", "held.add_(value.detach())",
+           "only the first batch is weighted", "test_single_rules.py::test_every_batch_weighs_as_many_as_it_has"),
+    mutant("runtime/optimizers.py", "nesterov=config.nesterov", "nesterov=False", "Nesterov's momentum is plain momentum",
+           LOOP + "[end to end]"),
+    mutant("runtime/optimizers.py", "            weight_decay=config.weight_decay,\n", "            weight_decay=0.0,\n",
+           "SGD decays no weights", LOOP + "[end to end]"),
+    mutant("runtime/heads.py", "self.scale(loss * self.head.weight)", "self.scale(loss)", "every loss weighs the same",
+           GRADIENTS),
+    mutant("runtime/heads.py", "cotangent = _gradient(mean) / len(leaves)", "cotangent = _gradient(mean)",
+           "a mean has the gradient of a sum", "test_runtime.py::test_sequential_patches_are_joint_patches"),
+    mutant("runtime/heads.py", "            network.track(False)\n", "            network.track(True)\n",
+           "a pass without gradient counts in the statistics", "test_runtime.py::test_sequential_patches_are_joint_patches"),
+    mutant("runtime/heads.py", "left:right] for top, bottom, left, right in", "left:right] for left, right, top, bottom in",
+           "patches come column by column", "test_runtime.py::test_any_combination_of_a_naive_loop"),
+    mutant("runtime/losses.py", "F.softplus(wrong - right)", "F.softplus(right - wrong)", "wrong labels are preferred",
+           "test_forward_forward.py::test_pairs_compare_an_image_with_itself"),
+    mutant("runtime/losses.py", "x.flatten(2).std(2)", "x.flatten(2).mean(2)", "maps are compared by their means",
+           "test_single_rules.py::test_maps_are_compared_by_the_deviations_of_their_channels"),
+    mutant("runtime/label_views.py", "return (labels + 1 + place % (classes - 1)) % classes",
+           "return (labels + place % (classes - 1)) % classes", "a wrong label may be the right one",
+           "test_forward_forward.py::test_a_wrong_label_is_another_class"),
+    mutant("runtime/learning_rate.py", "(epoch + schedule.count_from)", "epoch", "every cosine counts from 0", RATE),
+    mutant("runtime/learning_rate.py", "epoch >= milestone", "epoch > milestone", "a milestone comes an epoch late", RATE),
+    mutant("runtime/modules/normalization.py", "self.factor = 1 - (1 - momentum) ** updates", "self.factor = momentum",
+           "several updates are one", "test_ops.py::test_batch_norm_counts_a_step_several_times"),
+    mutant("runtime/meter.py", "self.peak = max(self.peak, self.alive)", "self.peak = self.alive", "the peak is the end",
+           "test_device_rules.py::test_a_run_on_a_cpu_takes_what_was_predicted[one block]"),
+    mutant("runtime/session.py", "    @torch.no_grad()\n    def predict", "    def predict", "an evaluation keeps tapes",
+           "test_single_rules.py::test_an_evaluation_keeps_no_tape"),
+    mutant("runtime/session.py", "        self.model.train(False)\n", "        self.model.train(True)\n",
+           "an evaluation uses the batch's statistics", "test_runtime.py::test_predict_reads_the_backbone_alone_and_changes_nothing"),
+]  # fmt: skip
