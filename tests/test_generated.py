@@ -135,7 +135,7 @@ def valid_without_errors(case: Case) -> None:
     told = {d.code for d in found if d.severity is not Severity.NOTE}
     assert told <= ZEROS, [str(d) for d in found]
     if not any(value in (0, 0.0) for value in weights(case.document)):
-        assert told == set(), [str(d) for d in found]
+        assert told <= {"SPC408"}, [str(d) for d in found]
 
 
 def weights(value: Any) -> Iterator[Any]:

@@ -261,6 +261,7 @@ def test_what_cannot_be_cut_says_why(
     (found,) = caught.value.diagnostics
     assert (found.code, finding[1] in found.message) == (finding[0], True), found.message
     assert found.span is not None
+    assert any("otherwise: whole" in line for line in found.help) == (found.code == "SPC417")
 
 
 @pytest.mark.parametrize("case", ["a vector", "more cells than positions", "tensors of two sizes"])
