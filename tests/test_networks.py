@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from jsonschema import Draft7Validator
 from torch import Tensor, nn
 from torchvision.models import densenet121
 
@@ -22,7 +23,9 @@ from specc.compiler.memory import as_traced
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity
 from specc.plan import Plan
+from specc.spec.json_schema import json_schema
 from specc.spec.load import load
+from specc.spec.source import read
 
 FOLDER = Path(__file__).parent / "networks"
 LARGE = FOLDER / "densenet121.yaml"
@@ -47,6 +50,18 @@ def step_of(plan: Plan) -> tuple[Session, Tensor, Tensor]:
     images, labels = fake_batch(plan)
     generator = torch.Generator().manual_seed(0)
     return Session(plan), torch.rand(images.shape, generator=generator) * 2 - 1, labels
+
+
+def test_they_fit_the_schema_that_editors_read() -> None:
+    schema = Draft7Validator(json_schema())
+    for path in NETWORKS:
+        tree, _ = read(path)
+        assert tree is not None
+        assert [error.message for error in schema.iter_errors(tree.data)] == [], path
+    tree, _ = read(LARGE)
+    assert tree is not None
+    tree.data["backbone"]["define"]["layer"]["layers"][1]["op"] = "rlu"
+    assert not schema.is_valid(tree.data)
 
 
 def test_there_are_at_least_twenty_five() -> None:
