@@ -1,4 +1,4 @@
-"""A head on a grid of spatial patches (HPFF's patch feature fusion, 2405.07638): which positions belong to which."""
+"""A head on a grid of spatial patches (HPFF's patch feature fusion, 2407.05638): which positions belong to which."""
 
 from __future__ import annotations
 
