@@ -305,7 +305,8 @@ def test_shrinks_to_a_minimal_spec() -> None:
     assert smallest["split"] == {"blocks": 1, "by": "layers"}
     assert "ema_links" not in smallest
     with_gelu = find(specs(), lambda document: "gelu" in json.dumps(document), settings=rules)
-    assert {layer["op"] for layer in with_gelu["backbone"]["layers"]} <= {"gelu", "relu", "add", *ENDS}
+    rest = [layer for layer in with_gelu["backbone"]["layers"] if layer.get("op") not in {"gelu", *ENDS}]
+    assert len(rest) <= 1, rest  # the shape that one gives decides what is offered after it, so it may stay
 
 
 def test_backbones_can_be_drawn_alone() -> None:
