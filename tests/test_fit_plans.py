@@ -17,10 +17,10 @@ BASE: dict[str, Any] = {
     "name": "fit",
     "data": {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 10, "samples": 64, "batch_size": 8},
     "backbone": {"layers": [
-        {"name": "a", "op": "conv_bn_relu", "out": 12},
+        {"name": "a", "op": "conv_bn_relu", "out": 8},
         {"name": "b", "op": "conv_bn_relu", "out": 8},
-        {"name": "c", "op": "conv_bn_relu", "out": 16, "stride": 2},
-        {"name": "d", "op": "conv_bn_relu", "out": 24, "stride": 2},
+        {"name": "c", "op": "conv_bn_relu", "out": 8},
+        {"name": "d", "op": "conv_bn_relu", "out": 16, "stride": 2},
         {"name": "e", "op": "conv_bn_relu", "out": 16},
         {"name": "mean", "op": "global_avg_pool"},
         {"name": "head", "op": "linear", "out": 10},

@@ -9,7 +9,7 @@ See `slices` for why slices are independent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -87,6 +87,7 @@ class Paths:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
+        self._kept: tuple[float, dict[int, tuple[Edges, Edges]]] = (np.inf, {})
         self._lowest, self._sums = Chain(tables, _higher), Chain(tables, _sum)
 
     def bound(self, blocks: int) -> float:
@@ -98,9 +99,10 @@ class Paths:
         if not self.bound(blocks) < below:
             return None
         lowest, least = self._lowest.end(blocks), self._sums.end(blocks)
-        edges = [self.tables.edges(number, blocks) for number in range(blocks)]
+        edges = self._up_to(below - least, [self.tables.edges(number, blocks) for number in range(blocks)])
         best = self._path(edges, lowest)
         below = min(below, np.nextafter(best.bytes, np.inf))
+        edges = _compact(_within(edges, below - least))
         limits = self._limits(edges, lowest, below - least)
         waiting = [(0, len(limits), least)]  # limits from a to b, and a sum that none of them gets below
         while waiting:
@@ -113,6 +115,13 @@ class Paths:
             waiting += [(middle + 1, after, sums), (first, middle, found.bytes - found.highest)]
         return best if best.bytes < below else None
 
+    def _up_to(self, limit: float, edges: list[Edges]) -> list[Edges]:
+        """Those no higher than the limit; the last ones are kept, as limits mostly fall."""
+        last, known = self._kept
+        known = {id(e): (e, (known[id(e)][1] if id(e) in known and limit <= last else e).within(limit)) for e in edges}
+        self._kept = limit, known
+        return [known[id(e)][1] for e in edges]
+
     def _limits(self, edges: list[Edges], low: float, high: float) -> Array:
         """The heights of slices in between, each of which may be the highest of the best path."""
         heights = {id(e): e.local[(e.local > low) & (e.local < high)] for e in edges}
@@ -120,9 +129,8 @@ class Paths:
 
     def _path(self, edges: list[Edges], limit: float) -> Path:
         """The path with the smallest sum and no slice above the limit, read backwards."""
-        known = {id(e): e.within(limit) for e in edges}
-        steps = [known[id(e)] for e in edges]
-        costs = [_start(self.tables)]
+        steps = _within(edges, limit)
+        costs = [_start(1 + max(int(step.target.max(initial=0)) for step in steps))]
         for step in steps:
             costs.append(step.step(costs[-1], partial(_sum, step)))
         state = int(np.argmin(costs[-1]))
@@ -142,7 +150,7 @@ class Chain:
     def __init__(self, tables: Tables, join: Callable[[Edges, Array], Array]) -> None:
         self.tables, self.join = tables, join
         self._settings: list[Setting] = []
-        self._costs = [_start(tables)]
+        self._costs = [_start(tables.states)]
 
     def end(self, blocks: int) -> float:
         """The lowest cost at the end of the backbone."""
@@ -157,9 +165,26 @@ class Chain:
         return float(self._costs[-1].min())
 
 
-def _start(tables: Tables) -> Array:
+def _within(edges: list[Edges], limit: float) -> list[Edges]:
+    """Those no higher than the limit; steps that are alike share them."""
+    known = {id(e): e.within(limit) for e in edges}
+    return [known[id(e)] for e in edges]
+
+
+def _compact(edges: list[Edges]) -> list[Edges]:
+    """The same with the states numbered anew, as few are left of many; the start stays the first."""
+    distinct = {id(e): e for e in edges}
+    used = np.unique(np.concatenate([[0], *(s for e in distinct.values() for s in (e.source, e.target))]))
+    known = {
+        i: replace(e, source=np.searchsorted(used, e.source), target=np.searchsorted(used, e.target))
+        for i, e in distinct.items()
+    }
+    return [known[id(e)] for e in edges]
+
+
+def _start(states: int) -> Array:
     """The state before the first block."""
-    costs = np.full(tables.states, np.inf)
+    costs = np.full(states, np.inf)
     costs[0] = 0
     return costs
 

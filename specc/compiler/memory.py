@@ -10,6 +10,7 @@ from ..backbone.ops import Order, Shape, numel
 from ..datasets import DatasetInfo
 from ..devices import Device
 from ..plan import (
+    HeadPlan,
     Instruction,
     LinkPlan,
     Memory,
@@ -204,17 +205,19 @@ class Simulation:
 
     def _head(self, i: Instruction) -> None:
         unit = self.units[i.unit]
-        head = next(h for h in unit.heads if h.name == i.head)
+        gradient = self._run_head(unit, next(h for h in unit.heads if h.name == i.head))
+        self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
+
+    def _run_head(self, unit: Unit, head: HeadPlan) -> Storage:
+        """One head's forward, loss and backward: the gradient at the features."""
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
         assert self.step.data.shape is not None
         grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
         sizes = numel(unit.feature), numel(self.step.data.shape)
         order = self.orders[branch_output(unit.name) if unit.links else features(unit.end)]
         classes = self.step.data.classes or 0
-        gradient = HeadSimulation(
-            self.memory, self.costs, head, self.step.networks, source, *sizes, grads, classes, order
-        ).run()
-        self._accumulate(branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start), gradient)
+        networks = self.step.networks
+        return HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads, classes, order).run()
 
     def _backward(self, i: Instruction) -> None:
         network = self.step.networks[f"block{i.block}"]

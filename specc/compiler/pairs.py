@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from .slices import Kind, Slice, Slices
+from .slices import NOWHERE, Kind, Slice, Slices
 from .stretch import Array, Reached, Stretch
 
 Indices = NDArray[np.int64]
@@ -175,7 +175,7 @@ def _passes(found: list[tuple[float, Slice]]) -> float:
 def works(found: Slice, block: int, last: int) -> dict[Hashable, Mapping[int, float]]:
     """The work in a block, as seen from that of the slice; what is no pass happens at the block's end."""
     own = [(kind, peaks) for kind, peaks in zip(found.kinds, found.peaks, strict=True) if _at(kind) == block]
-    return {(i, kind): peaks if 0 not in peaks else {last: peaks[0]} for i, (kind, peaks) in enumerate(own)}
+    return {(i, kind): peaks if NOWHERE not in peaks else {last: peaks[NOWHERE]} for i, (kind, peaks) in enumerate(own)}
 
 
 def _at(kind: Kind) -> object:

@@ -8,7 +8,7 @@ each cut's auxiliary networks keep throughout, plus the highest slice. The tests
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,21 +16,22 @@ from itertools import pairwise
 from ..plan import Block, Instruction, Network, Unit
 from ..progress import tell
 from ..spec.models import SpecModel
-from .allocator import Allocator, Storage
 from .budget import having, with_one_weight
 from .dependencies import hazards, tasks
 from .draft import Draft
 from .flops import instruction_flops
-from .memory import Simulation, batch_bytes, resident_bytes, step_of
-from .roles import Roles, Setting
+from .memory import batch_bytes, resident_bytes, step_of
+from .roles import Roles
 from .schedule import schedule
+from .short import Ran, Remembering, Segmented
+from .structure import Structure
 from .units import build_unit, sites_at
 
 SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
 START = -1  # the position before the first layer
 
 Boundaries = tuple[int, ...]  # where successive blocks begin and end: positions of layers, `START` first
-Key = tuple[Boundaries, int, Setting]
+NOWHERE = 1 << 30  # the segment of what is no pass
 Kind = tuple[object, ...]  # what an instruction does, as seen from the block of its slice
 Peaks = Mapping[int, int]  # the highest points of an instruction above what is resident, by segment
 
@@ -39,7 +40,7 @@ Peaks = Mapping[int, int]  # the highest points of an instruction above what is 
 class Slice:
     """One block in its window: what its instructions reach, and its cut's resident bytes and FLOPs.
 
-    A forward or backward pass reaches something in each segment of its block, other instructions in segment 0. Two
+    A forward or backward pass reaches something in each segment of its block, other instructions in none. Two
     slices of the same kinds have the same instructions, but for the sizes of blocks.
     """
 
@@ -52,6 +53,11 @@ class Slice:
     def local(self) -> int:
         """The highest point."""
         return max(max(peaks.values()) for peaks in self.peaks)
+
+    def moved(self, places: int) -> Slice:
+        """The same between places further down; what is no pass stays without one."""
+        peaks = (p if NOWHERE in p else {s + places: peak for s, peak in p.items()} for p in self.peaks)
+        return replace(self, peaks=tuple(peaks))
 
 
 class Slices:
@@ -69,8 +75,10 @@ class Slices:
         self.places = (START, *(self.legal if cuts is None else cuts), self.end)
         self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
         self._leads = max(self.window - 1, int(bool(config.ema_links)))
-        self._cache: dict[Key, Slice | None] = {}
+        self._cache: dict[Hashable, Slice | None] = {}
+        self.structure = Structure(self.graph, config, self.places)
         self._networks: dict[tuple[int, int], Network] = {}
+        self._heads: dict[Hashable, Ran] = {}
 
     def base(self) -> int:
         """Bytes that live throughout whatever the cuts: the backbone's state and the batch."""
@@ -83,17 +91,23 @@ class Slices:
 
         The boundaries are those of its window, or of more blocks before it.
         """
-        key = self._key(boundaries[-self.window - 1 :], number, count)
+        boundaries = boundaries[-self.window - 1 :]
+        key = self._key(boundaries, number, count)
         if key not in self._cache:
             self._cache[key] = None
             tell(f"looking for splits: {len(self._cache)} blocks measured")
-            self._measure(key[0], number, count)
-        return self._cache[key]
+            self._measure(boundaries, number, count)
+        found = self._cache[key]
+        return None if found is None else found.moved(self._place(boundaries[-1]))
 
-    def _key(self, boundaries: Boundaries, number: int, count: int) -> Key:
-        """What a slice depends on; the numbers of blocks before it count as far as a window or a link sees."""
-        leads = 0 if boundaries[0] == START else min(self._leads, number - len(boundaries) + 2)
-        return boundaries, leads, self.roles.setting(number, count)
+    def _key(self, boundaries: Boundaries, number: int, count: int) -> Hashable:
+        """What a slice depends on: what the layers are, not which, and of the units' numbers only their roles."""
+        ends = [*self._lead(boundaries[0], number - len(boundaries) + 2), *boundaries]
+        follow = self._follow(boundaries[-1], number, count)
+        return self.structure.of(ends, follow), len(ends), self.roles.setting(number, count)
+
+    def _place(self, cut: int) -> int:
+        return bisect_left(self.places, cut)
 
     @cached_property
     def standing(self) -> list[int]:
@@ -119,7 +133,7 @@ class Slices:
         draft = schedule(draft.having(tasks=hazards(list(tasks(draft)))))
         spans = _spans(draft.instructions)
         memory = Segmented(self._segments)
-        simulation = self._simulation(draft, target, memory)
+        simulation = self._simulation(draft, target, memory, number - target, count)
         simulation.run(spans[target][1])
         for block in range(min(self.window, target), target + 1):
             first, after = spans[block]
@@ -129,17 +143,18 @@ class Slices:
             window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
             kinds, peaks = zip(*works, strict=True)
             found = Slice(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
-            self._cache[self._key(window, number - target + block, count)] = found
+            key = self._key(window, number - target + block, count)
+            self._cache[key] = found.moved(-self._place(window[-1]))
 
-    def _simulation(self, draft: Draft, target: int, memory: Allocator) -> Simulation:
-        """Of the blocks up to the target."""
+    def _simulation(self, draft: Draft, target: int, memory: Segmented, number: int, count: int) -> Remembering:
+        """Of the blocks up to the target; the first is number `number` of `count`."""
+        places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
         step = step_of(draft)
         step = replace(step, networks={k: n for k, n in step.networks.items() if k not in later})
         first = draft.blocks[0]
-        simulation = Simulation(step, source=first.input if first.layers[0] != self.graph.layers[0].name else None)
-        simulation.memory = memory
-        return simulation
+        source = first.input if first.layers[0] != self.graph.layers[0].name else None
+        return Remembering(step, source, memory, self._heads, places)
 
     @cached_property
     def _segments(self) -> dict[str, int]:
@@ -163,10 +178,11 @@ class Slices:
         return cuts[::-1]
 
     def _follow(self, last: int, number: int, count: int) -> list[int]:
-        """The end of the block after the last, if there is one; it decides what is kept for its own unit."""
+        """The end of the block after the last, if there is one, which decides what is kept; then that of the rest."""
         if number == count - 1:
             return []
-        return [self.end if number == count - 2 else next(self.after(last), self.end)]
+        after = self.end if number == count - 2 else next(self.after(last), self.end)
+        return [after] if after == self.end else [after, self.end]
 
     def before(self, cut: int) -> Iterator[int]:
         """Cuts before one, the nearest first, whose units can surely stand there."""
@@ -200,54 +216,13 @@ class Slices:
         for site in sites_at(mini, first, count):
             if site.end.index not in only:
                 continue
+            if blocks[site.end.index].layers[-1] == self.graph.layers[-1].name:  # there is no room for more blocks
+                site.seat = replace(site.seat, count=site.seat.number + 1)
             units.append(build_unit(site))
             networks |= site.networks
             if any(found.is_error or found.code == SHORTENED for found in site.found):
                 return None
         return mini.having(networks=networks, units=tuple(unit for unit in units if unit.heads))
-
-
-class Segmented(Allocator):
-    """Counts no categories, which is quicker; remembers for each instruction the highest points by segment."""
-
-    def __init__(self, segments: Mapping[str, int]) -> None:
-        super().__init__()
-        self.segments, self.segment = segments, 0
-        self.moments: list[dict[int, int]] = []
-
-    def begin(self) -> None:
-        """Start watching for the highest point anew."""
-        self.moments.append({})
-        self._enter(0)
-
-    def at(self, op: str) -> None:
-        """The op that works from here on."""
-        segment = self.segments.get(op, 0)
-        if segment != self.segment:
-            self._enter(segment)
-
-    def _enter(self, segment: int) -> None:
-        self.segment = segment
-        self._note()
-
-    def _note(self) -> None:
-        moment = self.moments[-1]
-        if self.total > moment.get(self.segment, -1):
-            moment[self.segment] = self.highest = self.total
-
-    def new(self, size: int, category: str, width: int = 4) -> Storage:
-        """A storage of `size` bytes with one holder."""
-        self.total += size
-        if self.moments:
-            self._note()
-        return Storage(size, category, width)
-
-    def drop(self, *storages: Storage) -> None:
-        """One holder less; the last one frees the bytes."""
-        for storage in storages:
-            storage.holders -= 1
-            if storage.holders == 0:
-                self.total -= storage.bytes
 
 
 PASSES = ("forward", "backward")
@@ -257,8 +232,8 @@ SILENT = ("free", "step", "ema_update")  # they allocate nothing
 def _above(i: Instruction, moment: Mapping[int, int], resident: int) -> Peaks:
     """The highest points above what is resident; only a pass goes from segment to segment."""
     if i.kind not in PASSES:
-        return {0: max(moment.values()) - resident}
-    return {segment: peak - resident for segment, peak in moment.items() if segment or len(moment) == 1}
+        return {NOWHERE: max(moment.values()) - resident}
+    return {segment: peak - resident for segment, peak in moment.items() if segment}
 
 
 def _spans(instructions: tuple[Instruction, ...]) -> dict[int, tuple[int, int]]:

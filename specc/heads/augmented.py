@@ -28,6 +28,7 @@ class Augmented(Head):
     key: ClassVar[str] = "augmented"
     term: ClassVar[str] = "classification"
     target: ClassVar[Target] = "labels"
+    looks_ahead: ClassVar[bool] = True
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

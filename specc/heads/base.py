@@ -74,6 +74,7 @@ class Head(Config):
     key: ClassVar[str]  # the head's part of a parameter's name
     term: ClassVar[str]  # the name of its loss in metrics
     target: ClassVar[Target]
+    looks_ahead: ClassVar[bool] = False  # whether its graph depends on layers further down
 
     def build(self, context: Context) -> Graph:
         """The graph from the unit's features to what the loss takes; raises `ShapeError` when it cannot stand there."""
