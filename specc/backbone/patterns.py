@@ -16,7 +16,7 @@ from .ops import OPS
 from .ops.entry import Entry, dump, parse
 
 OWN_KEYS = ("name", "group", "from", "repeat", "each", "expect")
-MOST_REPEATS = 10_000
+MOST_REPEATS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
