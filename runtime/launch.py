@@ -112,21 +112,27 @@ def margin(plan: Plan, device: torch.device) -> str:
     return margin_line(found, plan) if found else uncalibrated(newest())
 
 
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' * (number != 1)}"
+
+
 def closing(summary: dict[str, Any], path: Path) -> list[str]:
     """What a person wants to know at the end."""
     memory, test = summary["memory"], summary["test"]
     measured = "allocator peak" if summary["device"].startswith("cuda") else "live tensors"
-    budget = show_bytes(memory["budget_bytes"]) if memory["budget_bytes"] else "none"
-    verdict = "within budget" if memory["within_budget"] else "OVER BUDGET"
+    verdict = "no budget given"
+    if memory["budget_bytes"]:
+        kept = "within budget" if memory["within_budget"] else "OVER BUDGET"
+        verdict = f"budget {show_bytes(memory['budget_bytes'])}: {kept}"
     on_device = []
     if "requested_peak_bytes" in memory:
         apart = show_bytes(memory["margin_bytes"]) if memory["margin_bytes"] is not None else "not calibrated"
         asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
         on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
     return [
-        f"test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f} after {summary['epochs']} epochs",
+        f"test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f} after {_epochs(summary['epochs'])}",
         f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
-        f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), budget {budget}: {verdict}",
+        f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
         *on_device,
         f"{summary['step_seconds_median'] * 1e3:.1f} ms a step, {summary['images_per_second']:.0f} images a second",
         f"results in {path}",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .backbone.graph import BackboneGraph
+from .backbone.graph import BackboneGraph, Node
 from .backbone.ops import show
 from .plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
 from .schema import show_bytes
@@ -48,9 +48,25 @@ def _row(plan: Plan, unit: Unit) -> Iterator[str]:
 
 
 def _source(plan: Plan, link: LinkPlan) -> str:
+    """The layers that are copied: the copy's ops are a run of those of the block."""
     block = next(b for b in plan.blocks if b.name == link.source_block)
-    first = next(iter(link.sources.values()), block.layers[0] + ".")  # a copied ReLU has no parameters
-    return next(layer for layer in block.layers if first.startswith(layer + "."))
+    copies, originals = plan.networks[link.ema].graph.nodes, [n.name for n in plan.networks[block.name].graph.nodes]
+    at, own = _averaged(link, copies)
+    start = originals.index(own) - at
+    first, last = (_layer(block, originals[n]) for n in (start, start + len(copies) - 1))
+    return first if first == last else f"{first} … {last}"
+
+
+def _averaged(link: LinkPlan, copies: Sequence[Node]) -> tuple[int, str]:
+    """An op of the copy that is averaged, by its place, and the name of the one in the backbone."""
+    found = ((n, node.name, p) for n, node in enumerate(copies) for p in node.parameters)
+    at, name, parameter = next(found)
+    return at, link.sources[f"{link.ema}.{name}.{parameter}"].removesuffix(f".{parameter}")
+
+
+def _layer(block: Block, op: str) -> str:
+    """The layer that an op is part of; of `x` and `x.y`, which may both be layers, the longer name."""
+    return max((layer for layer in block.layers if f"{op}.".startswith(f"{layer}.")), key=len)
 
 
 def _head(head: HeadPlan) -> str:

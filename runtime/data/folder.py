@@ -105,12 +105,21 @@ def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
     return images, labels
 
 
+def _odd(train: Sequence[str], test: Sequence[str]) -> str:
+    """The classes that one half has and the other has not."""
+    halves = {"training": set(train) - set(test), "test": set(test) - set(train)}
+    return "; ".join(
+        f"{', '.join(sorted(names)[:5])}{', ...' * (len(names) > 5)} in the {half} folder alone"
+        for half, names in halves.items()
+        if names
+    )
+
+
 def open_folders(config: DataConfig, info: DatasetInfo, roots: Sequence[Path]) -> Splits:
     """The splits in the first of `roots` that has a train and a test folder; classes are folders, in sorted order."""
     train, test = (scan(folder) for folder in _folders(config, roots))
     if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))
-        raise DataError(f"train and test folders differ in their classes: {', '.join(odd[:5])}")
+        raise DataError(f"train and test folders differ in their classes: {_odd(train.classes, test.classes)}")
     if len(train.classes) != info.classes:
         raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(train.classes)} folders found")
     info = replace(info, train_size=len(train.samples), test_size=len(test.samples))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from runtime.data.archive import fetched, guarded
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
-from runtime.data.files import remark
+from runtime.data.files import described, remark
 from runtime.data.splits import Arrays
 from specc.datasets import INFO
 from specc.files import open_regular
@@ -45,8 +46,12 @@ def read_idx(path: Path, item: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked; what a damaged archive raises becomes a `ValueError` with the file's name."""
     with open_regular(path) as file:
-        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+        try:
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} is damaged: {described(error)}") from error
 
 
 def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ..diagnostics import did_you_mean, suggest
+from ..limits import EXPECTED, comparison
 from .ops.entry import arguments
 from .ops.ranges import adapter
 
@@ -35,11 +37,10 @@ def faults(
     except ValidationError as error:
         wrong: dict[str, str] = {}
         for detail in error.errors(include_url=False):
-            wrong.setdefault(str(detail["loc"][0]) if detail["loc"] else "", detail["msg"])
+            wrong.setdefault(str(detail["loc"][0]) if detail["loc"] else "", _reason(detail))
         valid = list(arguments(kind))
         meant = {suggest(key, valid, kind.aliases) for key in wrong if key not in valid}
-        for key, message in wrong.items():
-            reason = message.replace("Input should be", "must be").removeprefix("Value error, ")
+        for key, reason in wrong.items():
             if key and key not in valid:
                 help = did_you_mean(key, [*valid, *own], kind.aliases)
                 text, label = f"unknown argument `{key}` of `{kind.name}`", f"not an argument of `{kind.name}`"
@@ -49,3 +50,11 @@ def faults(
                 yield Fault("SPC206", key, text, reason)
             elif key not in meant and key not in hidden:
                 yield Fault("SPC205", "", f"`{kind.name}` needs the argument `{key}`", f"`{key}` is missing")
+
+
+def _reason(detail: ErrorDetails) -> str:
+    """What is wrong, to be read after the name of the argument."""
+    rule = comparison(detail["type"], detail.get("ctx", {})) or EXPECTED.get(detail["type"])
+    if rule:
+        return f"must be {rule}"
+    return detail["msg"].replace("Input should be", "must be").removeprefix("Value error, ")

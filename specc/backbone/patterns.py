@@ -74,7 +74,7 @@ def _parsed(value: Any, *, waits: bool) -> LayerEntry:
 def _pattern(own: Mapping[str, Any], rest: dict[str, Any]) -> Pattern:
     op, group = rest.pop("op", None), own.get("group")
     if (op is None) == (group is None):
-        raise _wrong("group" if op else "op", "Input should stand alone: a layer is either an `op` or a `group`")
+        raise _wrong("group" if op else "op", "cannot stand beside the other: a layer is either an `op` or a `group`")
     if not isinstance(op or group, str):
         raise _wrong("op" if op else "group", "Input should be a name")
     each = own.get("each", {})

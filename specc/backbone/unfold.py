@@ -11,8 +11,8 @@ from .builder import MOST_OPS
 from .faults import faults
 from .graph import INPUT
 from .groups import Definition, Definitions, at_group, circles
-from .macros import MACROS
-from .ops import OPS, Shape
+from .meant import unknown_group, unknown_op
+from .ops import Shape
 from .ops.entry import Entry, kind_of, make
 from .patterns import REPEATS, SHAPES, LayerEntry, Pattern, is_count, is_parameter, is_shape
 from .problems import Path, Problem
@@ -205,7 +205,7 @@ class Unfolding:
         group = item.group or ""
         definition = self.definitions.get(group)
         if definition is None:
-            help = did_you_mean(group, self.definitions) if self.definitions else ("groups stand under `define:`",)
+            help = unknown_group(group, self.definitions)
             self.say(Problem("SPC210", f"no group is called `{group}`", (*path, "group"), "unknown group", help))
             return LOST
         given = self._given(item, n, count, path, scope, definition)
@@ -249,7 +249,7 @@ class Unfolding:
             return _repeated(item.entry, n)
         kind = kind_of(item.entry.name)
         if kind is None:
-            help, text = did_you_mean(item.entry.name, [*OPS, *MACROS]), f"unknown op `{item.entry.name}`"
+            help, text = unknown_op(item.entry.name, self.definitions), f"unknown op `{item.entry.name}`"
             self.say(Problem("SPC203", text, (*path, "op"), "not in the vocabulary", help))
             return None
         found = self._arguments(item, n, count, path, scope, strides=True)

@@ -47,13 +47,23 @@ def validate(specs: tuple[str, ...], device: Device, form: str) -> None:
     if found or form in ("json", "sarif"):
         show(found, sources, form, to_stdout=form != "human")
     if unread:
-        fail(2, "\nerror: ".join(unread))
+        key = next((file for file in files if _is_key(file)), None)
+        help = () if key is None else (f"to change a key, give its value: `{key}=...`",)
+        fail(2, "\nerror: ".join(unread), *help)
     sys.exit(any(d.is_error for d in found))
 
 
 def _is_override(word: str) -> bool:
     """Whether a word of the command line is ``key.path=value`` and not a file."""
     return "=" in word and not exists(word)
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word of the command line looks like the key of an override, and no file is called so."""
+    from ..spec.models import SpecModel
+
+    named = word.partition(".")[0] in SpecModel.model_fields
+    return named and not word.endswith((".yaml", ".yml")) and not exists(word)
 
 
 @main.command()

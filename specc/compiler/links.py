@@ -115,7 +115,8 @@ class Run:
         if self.count:
             return None
         message = f"`{self.site.name}` has no layer to copy before the head of the network"
-        return self._error("SPC421", message, label="nothing to copy")
+        help = ("move the last cut to before a layer with parameters, or leave it out",)
+        return self._error("SPC421", message, label="nothing to copy", help=help)
 
     def _loose(self) -> Diagnostic | None:
         """It hands on one value: that of its last layer."""
@@ -135,8 +136,8 @@ class Run:
             return self._error("SPC421", message, "from", label="reads no features")
         if len(entries) > 1:
             read = _listed(layer for layer in graph.layers for node in layer.nodes if node.name in entries)
-            message = f"{_listed(self.layers)} read {len(entries)} values, those of {read}: the features are one"
-            return self._error("SPC421", message, label="reads several values")
+            message = f"{_listed(self.layers)} read{'s' * (self.count == 1)} {len(entries)} values, those of {read}"
+            return self._error("SPC421", message, label="the features are one")
         want, own = graph.shapes[entries[0]], graph.layers[self.after - 1].nodes[-1].name
         if want != features or (self.link.source == "next" and entries != (own,)):
             message = f"`{name}` takes {show(want)}, but `{self.site.name}` has features of {show(features)}"

@@ -24,7 +24,7 @@ def _schedule(draft: Draft) -> Iterator[Diagnostic]:
     schedule, epochs = train.schedule, spec.beside(f"{train.epochs} epochs", "train", "epochs")
     at: Path = ("train", "schedule", "warmup_epochs")
     if 0 < train.epochs <= schedule.warmup_epochs:
-        message = f"the warm-up takes {schedule.warmup_epochs} of {train.epochs} epochs: `lr` is never reached"
+        message = f"the warm-up takes all epochs of the training, which has {train.epochs}: `lr` is never reached"
         yield spec.warning("SPC611", message, *at, label="as long as the training", secondary=epochs)
     for i, milestone in enumerate(schedule.milestones):
         if milestone >= train.epochs:

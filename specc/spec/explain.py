@@ -10,20 +10,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
+from specc.limits import EXPECTED, comparison
 from specc.spec.arms import Found, likely
 from specc.spec.explain_op import explain_op
 from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, model_at, place, places_of, tags_of
 from specc.spec.source import Path, Tree
 
-EXPECTED = {
-    "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "`true` or `false`",
-    "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping", "model_attributes_type": "a mapping",
-    "int_from_float": "a whole number", "mapping_type": "a mapping",
-}  # fmt: skip
-_COMPARISONS = {
-    "greater_than": "greater than {gt}", "greater_than_equal": "at least {ge}",
-    "less_than": "less than {lt}", "less_than_equal": "at most {le}",
-}  # fmt: skip
+_ITEM = re.compile(r"(.+)\[(\d+)\]")  # what other tools write for an item of a list
 
 
 def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]:
@@ -95,6 +88,8 @@ def _meant(path: Path, tree: Tree) -> str | None:
 def _unknown_key(path: Path, tree: Tree) -> Diagnostic:
     model, key, where = model_at(path[:-1], tree.data), str(path[-1]), place(path[:-1])
     help = did_you_mean(key, keys_of(model), model.aliases) if model else ()
+    if model and (item := _ITEM.fullmatch(key)) and item[1] in keys_of(model):
+        help = (f"items of a list are named by their number, from 0 on: `{item[1]}.{item[2]}`",)
     homes = [home for home in places_of(key) if home != ".".join(map(str, path[:-1]))]
     if homes and not any(line.startswith("did you mean") for line in help):
         at = f"`{homes[0]}`" if homes[0] else "the top of the spec"
@@ -222,8 +217,7 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
 def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
     kind, context = detail["type"], detail.get("ctx", {})
     where, value = place(path), show(detail["input"])
-    if kind in _COMPARISONS:
-        rule = _COMPARISONS[kind].format(**{name: _bound(number) for name, number in context.items()})
+    if rule := comparison(kind, context):
         return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"expected {rule}")
     if kind == "finite_number":
         return Diagnostic("SPC106", f"{where} is {value}, which is not a finite number", tree.span(path), "not finite")
@@ -233,10 +227,6 @@ def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
         return Diagnostic("SPC110", f"{where} must have {rule}, not {length}", tree.span(path), f"{length} of {bound}")
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return Diagnostic("SPC104", f"{where}: {message}", tree.span(path), "not accepted")
-
-
-def _bound(number: float) -> str:
-    return f"{int(number):,}" if number == int(number) else f"{number:g}"
 
 
 def _problem(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:

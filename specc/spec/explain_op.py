@@ -8,11 +8,10 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from specc.backbone.faults import faults
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS
+from specc.backbone.meant import unknown_op
 from specc.backbone.ops.entry import kind_of
 from specc.backbone.patterns import OWN_KEYS, waits
-from specc.diagnostics import Diagnostic, did_you_mean
+from specc.diagnostics import Diagnostic
 from specc.spec.lookup import place
 from specc.spec.source import Path, Tree
 
@@ -37,6 +36,13 @@ def explain_op(detail: ErrorDetails, path: Path, tree: Tree) -> Iterator[Diagnos
     yield from _entry({str(k): v for k, v in value.items() if k not in own}, own, path, tree)
 
 
+def _groups(tree: Tree) -> list[str]:
+    """The groups of a spec, which may be wrong in any way."""
+    backbone = tree.data.get("backbone")
+    found = backbone.get("define") if isinstance(backbone, Mapping) else None
+    return [str(name) for name in found] if isinstance(found, Mapping) else []
+
+
 def _own_key(key: str, reason: str, path: Path, tree: Tree) -> Diagnostic:
     if (*path, key) not in tree.values:
         return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", tree.span(path), f"needs `{key}`")
@@ -51,7 +57,7 @@ def _entry(value: dict[str, Any], own: tuple[str, ...], path: Path, tree: Tree) 
         return
     kind = kind_of(name)
     if kind is None:
-        help = did_you_mean(name, [*OPS, *MACROS])
+        help = unknown_op(name, _groups(tree))
         yield Diagnostic("SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help)
         return
     for fault in faults(kind, value, own):

@@ -149,7 +149,8 @@ class _Line:
 
 def _unreadable(written: str, name: str, error: OSError | ValueError, span: Span) -> Diagnostic:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    guess = suggest(os.path.basename(name), _neighbours(os.path.dirname(name)))
+    own = os.path.basename(name)  # which may be there, and be no file
+    guess = suggest(own, [each for each in _neighbours(os.path.dirname(name)) if each != own])
     help = (f"did you mean `{os.path.join(os.path.dirname(written), guess)}`?",) if guess else ()
     where = f"looked for it at {name}, as paths are relative to the file that they are written in"
     return Diagnostic("SPC026", f"cannot read the parent `{written}`", span, reason.lower(), help=(*help, where))
