@@ -160,7 +160,7 @@ def child(tree: Path, tests: Sequence[str], log: str) -> None:
         del sys.modules[name]
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+        code = pytest.main(["-x", "-q", "-m", "", "-p", "no:cacheprovider", *tests])  # the full versions, too
     Path(log).write_text(said.getvalue(), encoding="utf-8")
     sys.stdout.flush()
     os._exit(int(code))

@@ -19,15 +19,10 @@ class View(Op):
     passes_gradient: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, slots=True)
-class Flatten(View):
-    """All axes into one."""
+class InOrder(View):
+    """A view of numbers that lie one after the other, channels before positions; those that do not are copied first."""
 
-    name: ClassVar[str] = "flatten"
-    prefix: ClassVar[str] = "flatten"
-
-    def output(self, *inputs: Shape) -> Shape:
-        return (numel(inputs[0]),)
+    __slots__ = ()
 
     def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
         return "plain"
@@ -40,7 +35,18 @@ class Flatten(View):
 
 
 @dataclass(frozen=True, slots=True)
-class Reshape(View):
+class Flatten(InOrder):
+    """All axes into one."""
+
+    name: ClassVar[str] = "flatten"
+    prefix: ClassVar[str] = "flatten"
+
+    def output(self, *inputs: Shape) -> Shape:
+        return (numel(inputs[0]),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(InOrder):
     """The same numbers in the same order as another shape: `[1, 1, 256]` makes one long row of a 16×16 picture."""
 
     shape: tuple[Width, ...]
@@ -56,15 +62,6 @@ class Reshape(View):
             count = f"{numel(inputs[0])} numbers of {show(inputs[0])}"
             raise ShapeError(f"`reshape` cannot make {show(self.shape)} of the {count}")
         return self.shape
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"
-
-    def gathers(self, order: Order, shape: Shape) -> bool:
-        return order != "plain" and len(shape) > 1
 
 
 @dataclass(frozen=True, slots=True)
