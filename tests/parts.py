@@ -1,8 +1,10 @@
-"""What the suite runs of something, and what it leaves to `make full`."""
+"""What the suite runs of something and what it leaves to `make full`, and what must not take for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,3 +20,11 @@ def partly(values: Iterable[Any], full: Iterable[Any]) -> list[ParameterSet]:
     ]
     assert sum(bool(param.marks) for param in found) == len(rest), "each is one of the values"
     return found
+
+
+@contextmanager
+def ends() -> Iterator[None]:
+    """No measurement of speed: what takes a second where it is linear, and minutes where it is not, is linear."""
+    began = time.process_time()
+    yield
+    assert time.process_time() - began < 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from specc.diagnostics import Diagnostic, Span
 from specc.render import render
 from specc.spec import compose, source
 from specc.spec.source import CODES, Tree
+
+from .parts import ends
 
 BOMB = "a0: &a0 [x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
 
@@ -301,10 +302,9 @@ LINES = st.lists(
 
 
 def check_total(text: str) -> None:
-    started = time.process_time()
-    tree, diagnostics = parse(text)
-    render(diagnostics, {"x.yaml": text})
-    assert time.process_time() - started < 2
+    with ends():
+        tree, diagnostics = parse(text)
+        render(diagnostics, {"x.yaml": text})
     assert tree is not None or any(diagnostic.is_error for diagnostic in diagnostics)
     for diagnostic in diagnostics[:20]:
         assert diagnostic.code in CODES
@@ -385,7 +385,7 @@ def layers(count: int) -> str:
     ],
     ids=lambda text: repr(text[:8]),
 )
-def test_hostile_texts_are_answered_quickly(text: str) -> None:
+def test_hostile_texts_are_answered(text: str) -> None:
     check_total(text)
 
 
