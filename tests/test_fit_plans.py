@@ -79,7 +79,7 @@ def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
         if row is not None:
             assert row.predicted_peak_bytes == pytest.approx(peaks[row.after], abs=64)
             assert row.predicted_peak_bytes <= min(peaks.values()) + 64
-            assert splits.bound(blocks) <= row.predicted_peak_bytes
+            assert splits.base + splits.paths.bound(blocks) <= row.predicted_peak_bytes
 
 
 def peak_of(changes: dict[str, Any], after: tuple[str, ...]) -> int | None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from ..spec.models import SpecModel
 from .draft import Draft
-from .roles import Setting
 from .slices import Slices
 from .stretch import Array
 from .tables import Edges, Tables
@@ -67,10 +66,6 @@ class Splits:
         after = tuple(self.graph.layers[self.cuts[i - 1]].name for i in found.path[:-1])
         return Row(blocks, after, self.base + round(found.bytes), found.flops / self._whole)
 
-    def bound(self, blocks: int) -> float:
-        """No split into so many blocks has a lower peak."""
-        return self.base + self.paths.bound(blocks)
-
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -86,46 +81,41 @@ class Paths:
     """All splits. An edge is one block; a step takes all paths one block further."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        self._kept: tuple[float, dict[int, tuple[Edges, Edges]]] = (np.inf, {})
-        self._lowest, self._sums = Chain(tables, _higher), Chain(tables, _sum)
+        self._edges = Lowering(tables)
+        self._lowest, self._sums = Chain(self._edges, _higher), Chain(self._edges, _sum)
 
-    def bound(self, blocks: int) -> float:
-        """The lowest that the highest slice can be, and the least that cuts can bring, of different splits maybe."""
-        return self._lowest.end(blocks) + self._sums.end(blocks)
+    def bound(self, blocks: int, below: float = np.inf) -> float:
+        """The lowest that the highest slice can be, and the least that cuts can bring, of different splits maybe.
+
+        No path is cheaper. Where none is cheaper than `below` it may be more than the cheapest: edges above that are
+        not looked at.
+        """
+        return self._lowest.end(blocks, below) + self._sums.end(blocks, below)
 
     def best(self, blocks: int, below: float = np.inf) -> Path | None:
         """The cheapest path of so many blocks, if it is cheaper than `below`."""
-        if not self.bound(blocks) < below:
+        if not self.bound(blocks, below) < below:
             return None
-        lowest, least = self._lowest.end(blocks), self._sums.end(blocks)
-        edges = self._up_to(below - least, [self.tables.edges(number, blocks) for number in range(blocks)])
+        lowest, least = self._lowest.end(blocks, below), self._sums.end(blocks, below)
+        edges = _within(self._edges.steps(blocks, below), below - least)
         best = self._path(edges, lowest)
-        below = min(below, np.nextafter(best.bytes, np.inf))
-        edges = _compact(_within(edges, below - least))
-        limits = self._limits(edges, lowest, below - least)
+        most = min(below, best.bytes)  # only what is cheaper is of interest
+        edges = _compact(_within(edges, most - least))
+        limits = self._limits(edges, lowest, most - least)
         waiting = [(0, len(limits), least)]  # limits from a to b, and a sum that none of them gets below
         while waiting:
             first, after, sums = waiting.pop()
-            if first >= after or limits[first] + sums >= best.bytes:
+            if first >= after or limits[first] + sums >= most:
                 continue
             middle = (first + after) // 2
             found = self._path(edges, limits[middle])
-            best = min(best, found, key=lambda path: path.bytes)
+            best, most = min(best, found, key=lambda path: path.bytes), min(most, found.bytes)
             waiting += [(middle + 1, after, sums), (first, middle, found.bytes - found.highest)]
         return best if best.bytes < below else None
 
-    def _up_to(self, limit: float, edges: list[Edges]) -> list[Edges]:
-        """Those no higher than the limit; the last ones are kept, as limits mostly fall."""
-        last, known = self._kept
-        known = {id(e): (e, (known[id(e)][1] if id(e) in known and limit <= last else e).within(limit)) for e in edges}
-        self._kept = limit, known
-        return [known[id(e)][1] for e in edges]
-
     def _limits(self, edges: list[Edges], low: float, high: float) -> Array:
         """The heights of slices in between, each of which may be the highest of the best path."""
-        heights = {id(e): e.local[(e.local > low) & (e.local < high)] for e in edges}
-        return np.unique(np.concatenate([*heights.values()]))
+        return np.unique(np.concatenate([e.local[(e.local > low) & (e.local < high)] for e in _distinct(edges)]))
 
     def _path(self, edges: list[Edges], limit: float) -> Path:
         """The path with the smallest sum and no slice above the limit, read backwards."""
@@ -144,42 +134,74 @@ class Paths:
         return Path(tuple(reversed(path)), total + highest, highest, flops)
 
 
+class Lowering:
+    """The edges of every number of blocks up to a limit, which mostly falls: those under the last one are kept."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self._kept: dict[int, tuple[float, Edges]] = {}
+
+    def steps(self, blocks: int, limit: float) -> list[Edges]:
+        """The edges of so many blocks, none higher than the limit; steps that are alike share them."""
+        return _shared(self.tables.steps(blocks), lambda edges: self._within(edges, limit))
+
+    def _within(self, edges: Edges, limit: float) -> Edges:
+        last, found = self._kept.get(id(edges), (np.inf, edges))
+        if limit != last:
+            found = (found if limit < last else edges).within(limit)
+            self._kept[id(edges)] = limit, found
+        return found
+
+
 class Chain:
-    """The lowest cost of each state after one block, two, and so on; numbers of blocks share how they begin."""
+    """The lowest cost of each state after one block, two, and so on; numbers of blocks share how they begin.
 
-    def __init__(self, tables: Tables, join: Callable[[Edges, Array], Array]) -> None:
-        self.tables, self.join = tables, join
-        self._settings: list[Setting] = []
-        self._costs = [_start(tables.states)]
+    Costs under a limit are no lower than under one above it, so what was found under that is kept.
+    """
 
-    def end(self, blocks: int) -> float:
-        """The lowest cost at the end of the backbone."""
-        settings = [self.tables.slices.roles.setting(number, blocks) for number in range(blocks)]
-        same = next((i for i, (a, b) in enumerate(zip(settings, self._settings, strict=False)) if a != b), None)
-        same = min(len(settings), len(self._settings)) if same is None else same
-        del self._settings[same:], self._costs[same + 1 :]
-        for number in range(same, blocks):
-            edges = self.tables.edges(number, blocks)
+    def __init__(self, edges: Lowering, join: Callable[[Edges, Array], Array]) -> None:
+        self._edges, self.join, self._limit = edges, join, np.inf
+        self._taken: list[Edges] = []
+        self._costs = [_start(edges.tables.states)]
+
+    def end(self, blocks: int, limit: float) -> float:
+        """The lowest cost at the end of the backbone, of paths under the limit or of some more."""
+        if limit > self._limit:
+            self._taken = []
+        wanted, self._limit = self._edges.tables.steps(blocks), limit
+        same = next((i for i, (a, b) in enumerate(zip(wanted, self._taken, strict=False)) if a is not b), None)
+        same = min(len(wanted), len(self._taken)) if same is None else same
+        del self._costs[same + 1 :]
+        for edges in self._edges.steps(blocks, limit)[same:] if same < blocks else ():
             self._costs.append(edges.step(self._costs[-1], partial(self.join, edges)))
-        self._settings = settings
+        self._taken = wanted
         return float(self._costs[-1].min())
 
 
+def _distinct(edges: list[Edges]) -> list[Edges]:
+    """Each of them once: two hundred steps share a few."""
+    return [*{id(e): e for e in edges}.values()]
+
+
+def _shared(edges: list[Edges], change: Callable[[Edges], Edges]) -> list[Edges]:
+    """All of them changed; those that are the same stay so."""
+    changed = {id(e): change(e) for e in _distinct(edges)}
+    return [changed[id(e)] for e in edges]
+
+
 def _within(edges: list[Edges], limit: float) -> list[Edges]:
-    """Those no higher than the limit; steps that are alike share them."""
-    known = {id(e): e.within(limit) for e in edges}
-    return [known[id(e)] for e in edges]
+    """Those no higher than the limit."""
+    return _shared(edges, lambda e: e.within(limit))
 
 
 def _compact(edges: list[Edges]) -> list[Edges]:
     """The same with the states numbered anew, as few are left of many; the start stays the first."""
-    distinct = {id(e): e for e in edges}
-    used = np.unique(np.concatenate([[0], *(s for e in distinct.values() for s in (e.source, e.target))]))
-    known = {
-        i: replace(e, source=np.searchsorted(used, e.source), target=np.searchsorted(used, e.target))
-        for i, e in distinct.items()
-    }
-    return [known[id(e)] for e in edges]
+    used = np.unique(np.concatenate([[0], *(states for e in _distinct(edges) for states in (e.source, e.target))]))
+
+    def numbered(e: Edges) -> Edges:
+        return replace(e, source=np.searchsorted(used, e.source), target=np.searchsorted(used, e.target))
+
+    return _shared(edges, numbered)
 
 
 def _start(states: int) -> Array:

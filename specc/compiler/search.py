@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, groupby
+from itertools import combinations, groupby, islice
+from math import inf
 
 from ..progress import tell
 from ..schema import show_bytes
@@ -105,29 +106,44 @@ class Trial:
 
     def fewest(self) -> Option | None:
         """The option with the fewest blocks that fits."""
-        for blocks in self.numbers:
-            self._tell(blocks)
-            if self.splits.bound(blocks) <= self.budget:
-                row = self.splits.best(blocks, self.budget + 1)
-                option = self.compiled(row) if row is not None else None
-                if option is not None and option.fits:
-                    return option
-        return None
+        return next((option for n in self.numbers if (option := self._option(n, self.budget)) and option.fits), None)
 
     def options(self) -> Iterator[Option]:
-        """One for every number of blocks, or one wherever more blocks make a difference."""
-        last, held = None, None
-        for row in self._rows():
-            option = self.compiled(row)
-            if option is None:
-                continue
-            if self.complete or last is None or _worth(last, option):
-                last, held = option, None
+        """One for every number of blocks, or one wherever more blocks make a difference, and that with the least."""
+        last: Option | None = None
+        for blocks in self.numbers:
+            most = inf if self.complete or last is None else self._worth(last)
+            option = self._option(blocks, most)
+            if option is not None and option.row.predicted_peak_bytes <= most:
+                last = option
                 yield option
-            else:
-                held = option
-        if held is not None:
-            yield held
+        if last is not None and not self.complete:
+            yield from self._floor(last)
+
+    def _floor(self, last: Option) -> Iterator[Option]:
+        """The option with the lowest peak of those with more blocks, if that makes a little difference at least."""
+        lowest, rows = last.row.predicted_peak_bytes - 1, list[Row]()
+        for blocks in (n for n in self.numbers if n > last.row.blocks):
+            row = self._row(blocks, lowest)
+            if row is not None:
+                rows, lowest = [*rows, row], row.predicted_peak_bytes - 1
+        options = (self.compiled(row) for row in reversed(rows))
+        lower = (o for o in options if o and o.row.predicted_peak_bytes < last.row.predicted_peak_bytes)
+        yield from islice(lower, 1)
+
+    def _worth(self, last: Option) -> float:
+        """The peak that makes an option with more blocks a row of its own."""
+        return max(int(WORTH * last.row.predicted_peak_bytes), 0 if last.fits else self.budget)
+
+    def _option(self, blocks: int, most: float) -> Option | None:
+        """The best split into so many blocks as its spec is compiled, if it has no higher peak than `most`."""
+        row = self._row(blocks, most)
+        return None if row is None else self.compiled(row)
+
+    def _row(self, blocks: int, most: float) -> Row | None:
+        knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
+        tell(f"looking for the best split into {blocks} blocks{knobs}")
+        return self.splits.best(blocks, most + 1)
 
     def compiled(self, row: Row) -> Option | None:
         """The split as its spec is compiled; None where that has errors."""
@@ -139,27 +155,6 @@ class Trial:
         self.exact = self.exact and abs(found.peak - row.predicted_peak_bytes) <= LOSSES * row.blocks
         row = replace(row, predicted_peak_bytes=found.peak)
         return Option(row, self.knobs, self.config, found.peak <= self.budget)
-
-    def _rows(self) -> Iterator[Row]:
-        lowest = float("inf")
-        for blocks in self.numbers:
-            self._tell(blocks)
-            if not self.complete and self.splits.bound(blocks) >= lowest:
-                continue  # more blocks for nothing
-            row = self.splits.best(blocks, float("inf") if self.complete else lowest)
-            if row is not None:
-                lowest = min(lowest, row.predicted_peak_bytes)
-                yield row
-
-    def _tell(self, blocks: int) -> None:
-        knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
-        tell(f"looking for the best split into {blocks} blocks{knobs}")
-
-
-def _worth(last: Option, option: Option) -> bool:
-    """Whether an option with more blocks is a row of its own."""
-    enough = option.row.predicted_peak_bytes <= WORTH * last.row.predicted_peak_bytes
-    return enough or (option.fits and not last.fits)
 
 
 def _with_best(found: Result, trial: Trial) -> Result:

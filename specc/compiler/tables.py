@@ -65,12 +65,19 @@ class Tables:
         self.end = len(slices.places) - 1
         self.blocks = Blocks(slices)
         self._edges: dict[tuple[int, Setting], Edges] = {}
+        self._steps: dict[int, list[Edges]] = {}
         self._states = np.unique(self._codes(np.concatenate([self._padded(n) for n in range(self.window + 1)])))
 
     @property
     def states(self) -> int:
         """How many there are; the first is the start."""
         return len(self._states)
+
+    def steps(self, count: int) -> list[Edges]:
+        """The edges of each of so many blocks; those that are alike are the same."""
+        if count not in self._steps:
+            self._steps[count] = [self.edges(number, count) for number in range(count)]
+        return self._steps[count]
 
     def edges(self, number: int, count: int) -> Edges:
         """The windows of block `number` of `count`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .mutant import mutant
 
 RULES = "test_single_rules.py::"
+LIMITS = "test_fit_paths.py::test_the_cheapest_of_all_paths_under_any_limit"
 
 MUTANTS = [
     mutant(
@@ -199,9 +200,79 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/fit.py",
-        "self._limits(edges, lowest, below - least)",
+        "self._limits(edges, lowest, most - least)",
         "self._limits(edges, lowest, lowest)",
         "too few highest slices are tried",
+        LIMITS,
+    ),
+    mutant(
+        "specc/compiler/fit.py",
+        "waiting += [(middle + 1, after, sums), (",
+        "waiting += [(",
+        "higher limits than that in the middle are left out",
+        LIMITS,
+    ),
+    mutant(
+        "specc/compiler/fit.py",
+        "        if limit > self._limit:\n            self._taken = []\n",
+        "",
+        "costs under a low limit are kept when it rises",
+        LIMITS,
+    ),
+    mutant(
+        "specc/compiler/fit.py",
+        "found if limit < last else edges",
+        "found",
+        "edges above a low limit are gone when it rises",
+        LIMITS,
+    ),
+    mutant(
+        "specc/compiler/fit.py",
+        "if best.bytes < below else None",
+        "if best.bytes <= below else None",
+        "a path as dear as the limit is under it",
+        LIMITS,
+    ),
+    mutant(
+        "specc/compiler/search.py",
+        "0 if last.fits else self.budget)",
+        "0)",
+        "what fits is no row where it saves little",
+        "test_fit.py::test_a_split_that_fits_is_a_row_however_little_it_saves",
+    ),
+    mutant(
+        "specc/compiler/search.py",
+        "for row in reversed(rows))",
+        "for row in rows)",
+        "of the rows that save little the first is shown",
+        "test_fit.py::test_the_lowest_peak_is_a_row_however_little_it_saves",
+    ),
+    mutant(
+        "specc/compiler/search.py",
+        "int(WORTH * last.row.predicted_peak_bytes)",
+        "last.row.predicted_peak_bytes - 1",
+        "every split that saves a byte is a row",
+        "test_fit.py::test_a_long_chain_has_rows_only_where_more_blocks_help",
+    ),
+    mutant(
+        "specc/compiler/roles.py",
+        "if self.keep or seat.weight * head.weight_at(*place)",
+        "if True",
+        "heads without weight cost memory in a search",
         "test_fit_plans.py::test_no_split_is_better_than_the_best",
+    ),
+    mutant(
+        "specc/compiler/pairs.py",
+        "np.fmax(top(left, p, q) + kept, top(right, q, r) + held)",
+        "top(right, q, r) + held",
+        "work in the block before is forgotten",
+        "test_fit_plans.py::test_no_split_is_better_than_the_best",
+    ),
+    mutant(
+        "specc/compiler/stretch.py",
+        "found[segment] = reached[segment] - self.starts[first] - self.stops[last]",
+        "found[segment] = reached[segment] - self.starts[first]",
+        "long blocks keep too little at their ends",
+        "test_fit.py::test_the_best_of_all_splits",
     ),
 ]
