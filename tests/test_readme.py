@@ -25,6 +25,14 @@ def test_the_graph_compiles_without_a_word() -> None:
     assert run_passes(loads(text, "README.md"), CHECKS).diagnostics == ()
 
 
+def test_the_groups_compile_without_a_word() -> None:
+    draft = run_passes(loads("specc: 1\nname: readme\n" + BLOCKS[2], "README.md"), CHECKS)
+    assert draft.diagnostics == ()
+    names = [layer.name for layer in draft.graph.layers]
+    assert names[1:4] == ["body.0.conv", "body.0.all", "body.1.conv"]
+    assert draft.graph.shapes["wide.2.all.concat"] == (16 + 4 * 8 + 12 + 16 + 24, 8, 8)
+
+
 def test_every_command_exists() -> None:
     used = set(re.findall(r"^\$ specc (\w+)", README, re.MULTILINE))
     assert used <= set(main.commands)
