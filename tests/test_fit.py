@@ -81,7 +81,12 @@ def rows_of(spec: Spec) -> tuple[Row, ...]:
     return tuple(row for blocks in splits.numbers if (row := splits.best(blocks)) is not None)
 
 
-SHORT = {"two levels, one unit skipped", "two levels, links of two layers", "two levels, patches, bf16, adamw"}
+SHORT = {
+    "two levels, one unit skipped",
+    "two levels, links of two layers",
+    "two levels, recompute",
+    "two levels, patches, bf16, adamw",
+}
 
 
 @pytest.mark.parametrize("case", CASES)
