@@ -53,7 +53,9 @@ def _source(plan: Plan, link: LinkPlan) -> str:
     copies, originals = plan.networks[link.ema].graph.nodes, [n.name for n in plan.networks[block.name].graph.nodes]
     at, own = _averaged(link, copies)
     start = originals.index(own) - at
-    first, last = (_layer(block, originals[n]) for n in (start, start + len(copies) - 1))
+    ops = originals[start : start + len(copies)]
+    names = [layer for op in ops if (layer := _layer(block, op))] or [own]
+    first, last = names[0], names[-1]
     return first if first == last else f"{first} … {last}"
 
 
@@ -65,8 +67,8 @@ def _averaged(link: LinkPlan, copies: Sequence[Node]) -> tuple[int, str]:
 
 
 def _layer(block: Block, op: str) -> str:
-    """The layer that an op is part of; of `x` and `x.y`, which may both be layers, the longer name."""
-    return max((layer for layer in block.layers if f"{op}.".startswith(f"{layer}.")), key=len)
+    """The layer that an op is named after, the longer of `x` and `x.y`; traced models have ops named after none."""
+    return max((layer for layer in block.layers if f"{op}.".startswith(f"{layer}.")), key=len, default="")
 
 
 def _head(head: HeadPlan) -> str:

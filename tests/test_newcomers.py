@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from runtime.launch import closing
 from specc.check import check, check_text
 from specc.cli import main
 from specc.diagnostics import Diagnostic
+from specc.plan import Plan
 from specc.view import plan_table
 
 from . import small_data
@@ -71,10 +73,14 @@ def test_ranges_of_arguments_and_of_keys_are_told_in_the_same_words() -> None:
 # -------------------------------------------------------------------------------------------------------- EMA links
 
 
-def copied(*layers: Document, after: list[str]) -> str:
-    """What the table says of the first unit's link."""
+def linked(*layers: Document, after: list[str]) -> Plan:
     parts = {"auxiliary": {"classifier": {"layers": "0c1f"}}, "ema_links": [{"from": "next"}]}
-    table = plan_table(specc.compile(spec_of(of_layers(*layers, split={"after": after}, **parts))))
+    return specc.compile(spec_of(of_layers(*layers, split={"after": after}, **parts)))
+
+
+def copied(plan: Plan) -> str:
+    """What the table says of the first unit's link."""
+    table = plan_table(plan)
     (column,) = [column for column in table.columns if column.header == "links"]
     return str(next(iter(column.cells)))
 
@@ -85,13 +91,21 @@ def conv(name: str) -> Document:
 
 def test_the_table_says_all_layers_that_a_link_copies() -> None:
     half = {"name": "half", "op": "max_pool", "k": 2, "stride": 2}
-    assert copied(conv("one"), half, conv("two"), after=["one"]) == "ema of half … two, bias branch"
+    assert copied(linked(conv("one"), half, conv("two"), after=["one"])) == "ema of half … two, bias branch"
 
 
 def test_a_layer_is_not_taken_for_one_whose_name_begins_like_its_own() -> None:
     block = {"name": "x", "op": "basic_block", "out": 4}
-    assert copied(conv("one"), conv("x.y"), block, after=["one"]) == "ema of x.y, bias branch"
-    assert copied(conv("one"), block, conv("x.y"), after=["one"]) == "ema of x, bias branch"
+    assert copied(linked(conv("one"), conv("x.y"), block, after=["one"])) == "ema of x.y, bias branch"
+    assert copied(linked(conv("one"), block, conv("x.y"), after=["one"])) == "ema of x, bias branch"
+
+
+def test_ops_that_no_layer_gave_its_name_are_left_out() -> None:
+    """As in traced models, where a pooling that torchvision calls `maxpool2` is part of the layer `conv2`."""
+    plan = linked(conv("one"), {"name": "half", "op": "max_pool", "k": 2, "stride": 2}, conv("two"), after=["one"])
+    first, second = plan.blocks
+    renamed = replace(second, layers=tuple(name for name in second.layers if name != "half"))
+    assert copied(replace(plan, blocks=(first, renamed))) == "ema of two, bias branch"
 
 
 def test_a_link_into_the_head_says_what_to_do() -> None:
