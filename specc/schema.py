@@ -139,6 +139,13 @@ Bytes = Annotated[
 Grid = Annotated[list[Annotated[StrictInt, Field(ge=1, le=32)]], Field(min_length=2, max_length=2)]
 
 
+def exact_bytes(size: int) -> str | int:
+    """A size as it is written, without a byte of difference: ``290 MiB``; a plain number where no unit goes with it."""
+    fitting = [(name, number) for name, number in UNITS.items() if name and size % number == 0]
+    name, number = max(fitting, key=lambda unit: unit[1], default=("", 1))
+    return f"{size // number} {name}" if number > 1 else size
+
+
 def show_bytes(size: float) -> str:
     """A size as people read it: ``3.71 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

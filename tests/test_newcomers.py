@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import specc
 from runtime.data import DataConfig, DataError, open_dataset
 from runtime.launch import closing
 from specc.check import check, check_text
 from specc.cli import main
+from specc.commands.plans import ALLOWED
 from specc.diagnostics import Diagnostic
 from specc.plan import Plan
+from specc.schema import exact_bytes
 from specc.view import plan_table
 
 from . import small_data
@@ -174,6 +176,39 @@ def test_a_run_without_a_budget_is_not_within_it(budget: int | None, within: boo
 def test_one_epoch_is_no_epochs() -> None:
     ends = [closing(summary(None, True, epochs), Path("run"))[0] for epochs in (1, 2)]
     assert [end.partition("after ")[2] for end in ends] == ["1 epoch", "2 epochs"]
+
+
+def fitted(tmp_path: Path, *words: str, **parts: Any) -> Result:
+    file = tmp_path / "spec.yaml"
+    file.write_text(json.dumps(document(**parts)))
+    return CliRunner().invoke(main, ["fit", str(file), "--device", "cpu", *words])
+
+
+@pytest.mark.parametrize(("given", "written"), [("290 MiB", "290 MiB"), ("70MB", "70 MB"), ("1.5GiB", "1536 MiB")])
+def test_a_budget_is_written_with_its_unit(tmp_path: Path, given: str, written: str) -> None:
+    target = tmp_path / "fitted.yaml"
+    assert fitted(tmp_path, "--budget", given, "--write", str(target)).exit_code == 0
+    assert f"memory: {written}" in target.read_text()
+
+
+def test_a_size_without_a_unit_stays_a_number() -> None:
+    assert [exact_bytes(size) for size in (1, 1023, 1024, 10**6 + 1)] == [1, 1023, "1 KiB", 10**6 + 1]
+
+
+def test_what_is_allowed_already_is_not_advised(tmp_path: Path) -> None:
+    told = fitted(tmp_path, "--budget", "1KiB").output
+    assert "allow more with --allow split,patches,recompute,precision,batch_size" in told
+    everything = fitted(tmp_path, "--budget", "1KiB", "--allow", ",".join(ALLOWED)).output
+    assert "--allow" not in everything
+    assert "raise --budget" in everything
+
+
+def test_no_budget_is_advised_where_there_is_nothing_to_try(tmp_path: Path) -> None:
+    levels = [{"name": "wide", "window": 2, "skip": [1]}, {"name": "narrow", "window": 1, "weight": 0.0}]
+    told = fitted(tmp_path, "--budget", "1GiB", levels=levels, split={"blocks": 2})
+    assert told.exit_code == 1, told.output
+    assert "there is no split to try" in told.output
+    assert "raise --budget" not in told.output
 
 
 # --------------------------------------------------------------------------------------------------------- data sets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,10 +156,19 @@ def fit(
     if result.chosen is None:
         from ..compiler.search import shortfall
 
-        more = "allow more with --allow split,patches,recompute,precision,batch_size"
-        fail(1, shortfall(result), more, "or raise --budget")
+        fail(1, shortfall(result), *_ways_out(result, names))
     if target is not None:
         _write(spec, target, _budgeted(result, result.chosen))
+
+
+def _ways_out(result: Result, allowed: list[str]) -> Iterator[str]:
+    """What to change where nothing fits: only what is not allowed yet, and no budget where there is nothing to try."""
+    if not result.options:
+        yield "narrower windows, shorter EMA links or fewer `skip` leave more places to cut"
+        return
+    if not set(ALLOWED) <= set(allowed):
+        yield f"allow more with --allow {','.join(ALLOWED)}"
+    yield "or raise --budget" if not set(ALLOWED) <= set(allowed) else "raise --budget, or take a smaller backbone"
 
 
 def _may_write(spec: Path, target: Path, force: bool) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..schema import exact_bytes
 from .dump import dump, plain, write
 from .load import read_bytes_as_spec, read_spec
 from .models import SpecModel
@@ -23,6 +24,8 @@ def derive(config: SpecModel, parent: Path, target: Path) -> str:
         changes = difference(plain(before.config), plain(config))
         if "split" in changes:  # what it says rules out what the other one said
             changes["split"] = config.split.model_dump(exclude_unset=True)
+        if "memory" in (budget := changes.get("budget") or {}):
+            budget["memory"] = exact_bytes(budget["memory"])
         text = write({"extends": os.path.relpath(parent, target.parent or "."), **changes})
         again = read_bytes_as_spec(text.encode(), os.fspath(target)).spec
         if again is not None and plain(again.config) == plain(config):
