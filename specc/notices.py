@@ -8,21 +8,28 @@ from contextvars import ContextVar
 
 Listener = Callable[[str], None]
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+class Channel:
+    """One kind of things to say, and who listens to it."""
+
+    def __init__(self, name: str) -> None:
+        self._listener: ContextVar[Listener | None] = ContextVar(name, default=None)
+
+    def __call__(self, text: str) -> None:
+        """Say it, before it begins."""
+        listener = self._listener.get()
+        if listener is not None:
+            listener(text)
+
+    @contextmanager
+    def heard(self, listener: Listener) -> Iterator[None]:
+        """Let somebody listen to all that is said inside."""
+        token = self._listener.set(listener)
+        try:
+            yield
+        finally:
+            self._listener.reset(token)
 
 
-def notice(text: str) -> None:
-    """Say what takes a while, before it begins."""
-    listener = _listener.get()
-    if listener is not None:
-        listener(text)
-
-
-@contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Hear the notices of everything inside."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+notice = Channel("notice")  # what takes a while, worth a line of its own
+progress = Channel("progress")  # how far it has come, worth a line that is written anew

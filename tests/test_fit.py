@@ -23,8 +23,8 @@ from specc.compiler.search import LOSSES, WORTH, least, search, written
 from specc.compiler.search import Result as Found
 from specc.compiler.slices import START, Slices
 from specc.diagnostics import Diagnostic
+from specc.notices import progress
 from specc.plan import Plan
-from specc.progress import heard
 from specc.spec.derive import derive
 from specc.spec.dump import dump, plain
 from specc.spec.load import Spec, loads, read_spec
@@ -455,7 +455,7 @@ def test_what_fits_does_so_as_a_whole_plan() -> None:
 
 def test_who_waits_is_told_what_for() -> None:
     said: list[str] = []
-    with heard(said.append):
+    with progress.heard(said.append):
         search(run_passes(spec_of(), CHECKS), ENOUGH)
     search(run_passes(spec_of(), CHECKS), ENOUGH)
     assert any("blocks measured" in line for line in said)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from specc.backbone.families import TorchvisionModel
 from specc.backbone.families.resnet_cifar import ResNetCifar
 from specc.cli import main
-from specc.notices import listening, notice
+from specc.notices import notice
 from tests.documents import document
 
 
@@ -43,7 +43,7 @@ def test_a_program_that_does_not_listen_hears_nothing(spec: Path, capfd: pytest.
 
 def test_notices_end_with_who_listens() -> None:
     heard: list[str] = []
-    with listening(heard.append):
+    with notice.heard(heard.append):
         notice("one")
     notice("two")
     assert heard == ["one"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..notices import listening
+from ..notices import notice
 from ..render import printable
 
 PLAIN = "specc.plain"  # the name of the error handler
@@ -74,7 +74,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with _printable_errors(), listening(lambda text: echo(text, err=True)):
+        with _printable_errors(), notice.heard(lambda text: echo(text, err=True)):
             return super().invoke(ctx)
 
 

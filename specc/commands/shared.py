@@ -125,11 +125,11 @@ def progress_shown() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from ..progress import heard
+    from ..notices import progress
 
     line = Line()
     try:
-        with heard(line.tell):
+        with progress.heard(line.tell):
             yield
     finally:
         line.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, groupby, islice
 from math import inf
 
-from ..progress import tell
+from ..notices import progress
 from ..schema import show_bytes
 from ..spec.models import Fit, SpecModel, Split
 from .budget import compiled, having, with_sequential_patches
@@ -142,7 +142,7 @@ class Trial:
 
     def _row(self, blocks: int, most: float) -> Row | None:
         knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
-        tell(f"looking for the best split into {blocks} blocks{knobs}")
+        progress(f"looking for the best split into {blocks} blocks{knobs}")
         return self.splits.best(blocks, most + 1)
 
     def compiled(self, row: Row) -> Option | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
+from ..notices import progress
 from ..plan import Block, Instruction, Network, Unit
-from ..progress import tell
 from ..spec.models import SpecModel
 from .budget import having, with_one_weight
 from .dependencies import hazards, tasks
@@ -95,7 +95,7 @@ class Slices:
         key = self._key(boundaries, number, count)
         if key not in self._cache:
             self._cache[key] = None
-            tell(f"looking for splits: {len(self._cache)} blocks measured")
+            progress(f"looking for splits: {len(self._cache)} blocks measured")
             self._measure(boundaries, number, count)
         found = self._cache[key]
         return None if found is None else found.moved(self._place(boundaries[-1]))
