@@ -75,8 +75,8 @@ def test_ranges_of_arguments_and_of_keys_are_told_in_the_same_words() -> None:
 # -------------------------------------------------------------------------------------------------------- EMA links
 
 
-def linked(*layers: Document, after: list[str]) -> Plan:
-    parts = {"auxiliary": {"classifier": {"layers": "0c1f"}}, "ema_links": [{"from": "next"}]}
+def linked(*layers: Document, after: list[str], source: str = "next") -> Plan:
+    parts = {"auxiliary": {"classifier": {"layers": "0c1f"}}, "ema_links": [{"from": source}]}
     return specc.compile(spec_of(of_layers(*layers, split={"after": after}, **parts)))
 
 
@@ -100,6 +100,7 @@ def test_a_layer_is_not_taken_for_one_whose_name_begins_like_its_own() -> None:
     block = {"name": "x", "op": "basic_block", "out": 4}
     assert copied(linked(conv("one"), conv("x.y"), block, after=["one"])) == "ema of x.y, bias branch"
     assert copied(linked(conv("one"), block, conv("x.y"), after=["one"])) == "ema of x, bias branch"
+    assert copied(linked(conv("one"), block, conv("x.y"), after=["one"], source="x.y")) == "ema of x.y, bias branch"
 
 
 def test_ops_that_no_layer_gave_its_name_are_left_out() -> None:
