@@ -252,7 +252,7 @@ def loaded(line: list[Document]) -> Spec:
 
 
 @given(lines())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_line_of_specs_is_the_spec_written_out(drawn: tuple[Document, list[Document]]) -> None:
     whole, line = drawn
     spec = loaded(line)
@@ -270,7 +270,7 @@ def test_extending_changes_no_plan(drawn: tuple[Document, list[Document]]) -> No
 
 
 @given(lines())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_any_end_of_a_line_may_be_written_out(drawn: tuple[Document, list[Document]]) -> None:
     """Merging the first two of three and extending the result is the same as extending one after the other."""
     _, line = drawn
@@ -282,7 +282,7 @@ def test_any_end_of_a_line_may_be_written_out(drawn: tuple[Document, list[Docume
 
 
 @given(lines())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_every_value_stands_where_its_span_says(drawn: tuple[Document, list[Document]]) -> None:
     _, line = drawn
     tree = loaded(line).tree

@@ -197,7 +197,7 @@ def test_a_step_with_everything(name: str) -> None:
     assert all(torch.isfinite(loss) for found in step.losses.values() for loss in found.values())
 
 
-@pytest.mark.parametrize("name", partly(TRAINED, ("resnext", "wide_resnet", "resnet")))
+@pytest.mark.parametrize("name", partly(TRAINED, ("convnext", "mobilenet_v3", "resnet", "resnext", "wide_resnet")))
 def test_the_predicted_peak_is_the_traced_one(name: str) -> None:
     size, backbone = TRAINED[name]
     plan = plan_of(backbone, size)

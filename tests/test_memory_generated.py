@@ -29,8 +29,8 @@ from specc.testing.strategies import REALISTIC, TINY, Document, Size, specs
 from .conftest import SEED
 
 SPECS = Path(__file__).parent.parent / "specs"
-EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "100"))
-NODES = 300  # of the shipped specs that the suite traces; `make full` traces all
+EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "60"))
+NODES = 200  # of the shipped specs that the suite traces; `make full` traces all
 NEAR, FAR, MEAN = 0.01, 0.03, 0.005  # of the traced peak: nearly all within, all within, the mean
 
 
@@ -117,8 +117,8 @@ def test_predicted_peaks_of_generated_specs(size: Size) -> None:
 
 def test_the_trace_of_generated_specs_is_what_real_tensors_take() -> None:
     """Byte for byte, in every instruction of a real step on the CPU."""
-    drawn = documents(specs().flatmap(trained), 30)
-    assert len(drawn) == 30
+    drawn = documents(specs().flatmap(trained), EXAMPLES // 4)
+    assert len(drawn) == EXAMPLES // 4
     for document in drawn:
         plan = plan_of(document)
         assert plan.data.classes is not None

@@ -107,7 +107,10 @@ def test_a_fragment_trains(fragment: Document) -> None:
 
 
 # Every method and every addition; the rest is left to `make full`. A method that stands plain is a fragment as well.
-FEW = {*((local, "MAN + HPFF") for local in LOCAL), ("PredSim", "MAN"), ("AugLocal", "HPFF")}
+FEW = {
+    ("DGL", "MAN + HPFF"), ("PredSim", "MAN"), ("InfoPro contrastive", "MAN + HPFF"), ("InfoPro cross-entropy", "HPFF"),
+    ("AugLocal", "MAN + HPFF"),
+}  # fmt: skip
 COMPOSITIONS = [
     pytest.param(*pair, marks=[] if pair in FEW else [pytest.mark.full]) for pair in product(LOCAL, ADDITIONS)
 ]

@@ -32,7 +32,10 @@ FOLDER = Path(__file__).parent / "networks"
 LARGE = FOLDER / "densenet121.yaml"
 NETWORKS = sorted(FOLDER.glob("*.yaml"))
 RUN = [path for path in NETWORKS if path != LARGE]
-LONG = ("densenet_bc", "efficientnet", "inception", "resnext")
+LONG = (
+    "convnext", "densenet_bc", "efficientnet", "googlenet", "inception", "pixel_tokens", "resnext", "se_resnet", "swin",
+    "vit_class_token",
+)  # fmt: skip
 NO_PATCHES = {"audio_m5"}  # its comment says why
 
 

@@ -28,7 +28,7 @@ def test_shipped_specs_are_sound(path: Path) -> None:
 
 
 @given(documents())
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_whatever_is_compiled_is_sound(drawn: Document) -> None:
     assert verify(specc.compile(spec_of(drawn))) == []
 
@@ -37,7 +37,7 @@ def test_whatever_is_compiled_is_sound(drawn: Document) -> None:
 
 
 @given(documents(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_dropped_instruction_is_noticed(drawn: Document, data: st.DataObject) -> None:
     plan = specc.compile(spec_of(drawn))
     i = data.draw(st.integers(0, len(plan.instructions) - 1))
@@ -45,7 +45,7 @@ def test_a_dropped_instruction_is_noticed(drawn: Document, data: st.DataObject) 
 
 
 @given(documents(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_repeated_instruction_is_noticed(drawn: Document, data: st.DataObject) -> None:
     plan = specc.compile(spec_of(drawn))
     i = data.draw(st.integers(0, len(plan.instructions) - 1))
@@ -54,7 +54,7 @@ def test_a_repeated_instruction_is_noticed(drawn: Document, data: st.DataObject)
 
 
 @given(documents(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_value_freed_at_another_place_is_noticed(drawn: Document, data: st.DataObject) -> None:
     """Too early, so that a reader finds nothing; or later than the last reader, so that memory is wasted."""
     plan = specc.compile(spec_of(drawn))
@@ -96,7 +96,7 @@ def test_a_gradient_that_leaves_its_window_is_noticed() -> None:
 
 
 @given(documents(), st.data())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_every_broken_hazard_is_noticed(drawn: Document, data: st.DataObject) -> None:
     """A task moved before one that it depends on, with flags and frees put right again, still breaks a promise."""
     spec = spec_of(drawn)

@@ -15,10 +15,11 @@ from . import harness
 from .harness import Report, Trace
 
 DATA = Path(__file__).parent / "data"
+SINGLE = ("man_resnet32_k4", "hpff_resnet32_k4", "predsim_resnet32_k16", "man_imagenet_resnet152_k2")  # in every run
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Two tests a file; none is left out, though `make test` leaves the three steps of ImageNet to `make full`."""
+    """Two tests a file; none is left out, though `make test` leaves to `make full` what others contain."""
     if "trace" in metafunc.fixturenames:
         folder = metafunc.config.getoption("golden_dir") or DATA
         traces = sorted(folder.glob("*.json"))
@@ -28,14 +29,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def case_of(path: Path, longer: bool) -> ParameterSet:
-    return pytest.param(path, id=path.stem, marks=marks(Trace.read(path).config, longer))
+    return pytest.param(path, id=path.stem, marks=marks(path.stem, Trace.read(path).config, longer))
 
 
-def marks(config: dict[str, Any], longer: bool = True) -> list[pytest.MarkDecorator]:
-    """The large networks are slow; what shows little beyond a single step of them is run by `make full`."""
+def marks(name: str, config: dict[str, Any], longer: bool = True) -> list[pytest.MarkDecorator]:
+    """Three steps contain a single one, whose gradients they take; of the large networks a single one must do."""
     if config["block"] != "bottleneck":
-        return []
-    return [pytest.mark.slow, pytest.mark.full] if longer else [pytest.mark.slow]
+        return [] if longer or name in SINGLE else [pytest.mark.full]
+    return [pytest.mark.slow, pytest.mark.full] if longer or name not in SINGLE else [pytest.mark.slow]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from .reference.configs import complete
 from .reference.trace import trace
 from .test_golden import DATA, judge, marks
 
-CASES = [pytest.param(name, config, id=name, marks=marks(config)) for name, config in fast()]
+CASES = [pytest.param(name, config, id=name, marks=marks(name, config)) for name, config in fast()]
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
