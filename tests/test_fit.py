@@ -82,6 +82,7 @@ def rows_of(spec: Spec) -> tuple[Row, ...]:
 
 
 SHORT = {
+    "two levels and links",
     "two levels, one unit skipped",
     "two levels, links of two layers",
     "two levels, recompute",

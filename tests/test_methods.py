@@ -137,6 +137,7 @@ def test_every_method_of_the_specs_is_on_the_page() -> None:
     assert not untold
 
 
+@pytest.mark.full
 def test_sequential_patches_are_what_the_page_says() -> None:
     table = list(patches.rows())
     for row in table:
