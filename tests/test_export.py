@@ -50,6 +50,7 @@ def saved(plan: Plan, folder: Path, *, checkpoint: bool = True) -> Session:
     return session
 
 
+@pytest.mark.full
 def test_resnet50_loads_into_torchvision(tmp_path: Path) -> None:
     plan = compiled(**on({"family": "resnet", "depth": 50}, 64, **MAN))
     session = saved(plan, tmp_path)

@@ -34,7 +34,8 @@ NETWORKS = sorted(FOLDER.glob("*.yaml"))
 RUN = [path for path in NETWORKS if path != LARGE]
 LONG = (
     "convnext", "densenet_bc", "efficientnet", "googlenet", "inception", "pixel_tokens", "resnext", "se_resnet", "swin",
-    "vit_class_token",
+    "vit_class_token", "gmlp", "mobilenet_v2", "shufflenet_v2", "resnet_preactivation", "mlp_mixer", "poolformer",
+    "two_branches",
 )  # fmt: skip
 NO_PATCHES = {"audio_m5"}  # its comment says why
 

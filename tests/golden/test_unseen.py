@@ -18,7 +18,20 @@ from .reference.configs import complete
 from .reference.trace import trace
 from .test_golden import DATA, judge, marks
 
-CASES = [pytest.param(name, config, id=name, marks=marks(name, config)) for name, config in fast()]
+FEW = (  # of every method; `make full` has the others
+    "e2e_resnet14_28",
+    "infopro_resnet20_k2_1c1f",
+    "man_resnet20_k8",
+    "hpff_resnet14_k3_contrast",
+    "dgl_resnet20_k5_28",
+    "predsim_resnet20_k10_28",
+    "auglocal_resnet20_k10_d4",
+    "auglocal_resnet20_k8_d2_flat_30",
+)
+CASES = [
+    pytest.param(name, config, id=name, marks=[*marks(name, config), *([] if name in FEW else [pytest.mark.full])])
+    for name, config in fast()
+]
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
