@@ -28,11 +28,11 @@ from typing import Any
 
 import specc
 from runtime.errors import RunError
-from runtime.sampling import TIMEOUT, Peaks, apart
+from runtime.memory.sampling import TIMEOUT, Peaks, apart
 from specc.diagnostics import SpecError
+from specc.language.schema import parse_bytes, show_bytes
 from specc.margins import Calibration, matching
 from specc.margins.samples import Candidate, candidate
-from specc.schema import parse_bytes, show_bytes
 
 SPECS = Path(__file__).parent.parent / "specs"
 LOWEST, HIGHEST, FEWEST = 55 << 20, 19 << 30, 20  # what the cases must span, and how many they must be

@@ -18,8 +18,8 @@ from torch._subclasses import FakeTensorMode
 
 import specc
 from runtime import Session
-from runtime.heads import run_head
-from runtime.meter import LiveTensors
+from runtime.engine.heads import run_head
+from runtime.memory.meter import LiveTensors
 from specc.plan import Plan
 
 SPEC = Path(__file__).parent.parent / "specs" / "infopro_cifar10.yaml"

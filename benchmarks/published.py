@@ -23,7 +23,7 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.meter import LiveTensors
+from runtime.memory.meter import LiveTensors
 from specc.spec.load import loads
 from tests.golden import harness
 from tests.golden.reference.methods import step

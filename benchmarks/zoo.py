@@ -25,12 +25,12 @@ import torchvision
 
 import specc
 from runtime import Session
-from runtime.trace import trace
-from specc.backbone.families import TorchvisionModel
-from specc.backbone.ops import Opaque
+from runtime.memory.trace import trace
 from specc.diagnostics import SpecError
+from specc.graph.families import TorchvisionModel
+from specc.graph.ops import Opaque
+from specc.language.schema import show_bytes
 from specc.plan import Plan
-from specc.schema import show_bytes
 from specc.spec.load import loads
 
 SIZES = {"inception_v3": 96, "maxvit_t": 224, "vit_h_14": 56}

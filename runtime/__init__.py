@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .session import Session, Step
+from .engine.session import Session, Step
 
 __all__ = ["Session", "Step"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from .diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
-    from .devices import Device
     from .plan import Plan
     from .spec.load import Spec
+    from .system.devices import Device
 
 __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Plan", "Spec", "SpecError", "__version__", "compile", "load"]
@@ -21,7 +21,7 @@ _LAZY = {"Plan": "specc.plan", "Spec": "specc.spec.load"}
 
 def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec file; `overrides` are ``key.path=value``. Raises `SpecError` with every diagnostic."""
-    from .check import load as load_spec
+    from .checking import load as load_spec
 
     return load_spec(source, overrides)
 
@@ -32,7 +32,7 @@ def compile(source: str | os.PathLike[str] | Spec, overrides: Sequence[str] = ()
     Memory is predicted by the rules of `device`, a GPU's where nothing is said: the same on every machine, unlike the
     command line, which predicts for the device that a run would take.
     """
-    from .compiler import compile_spec
+    from .pipeline import compile_spec
     from .spec.load import Spec
 
     spec = source if isinstance(source, Spec) else load(source, overrides)

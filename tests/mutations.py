@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from specc.language.source import Path, Tree, parse
 from specc.spec.lookup import kinds_at, model_at, paths_that_read_environment
-from specc.spec.source import Path, Tree, parse
 
 Expected = tuple[int, tuple[str, ...]]  # a line, and codes of which one must be found there
 Damage = tuple[str, Expected | None] | None  # None where the spec has nothing to damage in this way

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from runtime import Session
-from specc.backbone import ops
-from specc.backbone.graph import INPUT, Graph, Node
+from specc.graph import ops
+from specc.graph.graph import INPUT, Graph, Node
 from specc.plan import HeadPlan, Network, Plan, Unit
 
 Tensors = dict[str, Tensor]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from runtime import endings
-from runtime import summary as summaries
+from runtime.engine.executor import Executor
 from runtime.errors import BudgetExceeded, RunError
-from runtime.executor import Executor
-from runtime.rundir import RunDir
-from runtime.trainer import Trainer
-from specc.check import check_text
+from runtime.run import endings
+from runtime.run import summary as summaries
+from runtime.run.rundir import RunDir
+from runtime.run.trainer import Trainer
+from specc.checking import check_text
 from specc.diagnostics import Diagnostic
 from specc.spec.models import Budget
 

@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import calibration as calibrating
-from runtime.calibration import FEWEST, calibrate, calibration_of
-from runtime.device import identity
+from runtime.engine.device import identity
 from runtime.errors import RunError
-from runtime.sampling import Peaks
+from runtime.memory import calibration as calibrating
+from runtime.memory.calibration import FEWEST, calibrate, calibration_of
+from runtime.memory.sampling import Peaks
 from specc.cli import main
 from specc.margins import Calibration, Sample, current, fit, folder, matching, save, stored
 from specc.margins.samples import candidates

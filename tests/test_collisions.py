@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from specc.backbone.builder import Builder, NameTaken
-from specc.backbone.ops import Relu
-from specc.check import check_text
-from specc.compiler import run_passes
-from specc.compiler.collisions import check_tensors
+from specc.checking import check_text
+from specc.compiler.checks.collisions import check_tensors
 from specc.compiler.verify import verify
 from specc.diagnostics import Diagnostic
+from specc.graph.builder import Builder, NameTaken
+from specc.graph.ops import Relu
+from specc.pipeline import run_passes
 
 from .documents import Document, compiled, document, spec_of
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import specc
-from specc.backbone.builder import LayerBuilder
-from specc.backbone.ops import Conv, Relu
 from specc.compiler.cuts import Measure, balanced_cuts, even_cuts, layer_costs
 from specc.diagnostics import SpecError
+from specc.graph.builder import LayerBuilder
+from specc.graph.ops import Conv, Relu
 
 from .documents import compiled, document, spec_of
 from .parts import ends

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specc
-from runtime.trainer import open_data
-from specc.check import check_text
+from runtime.run.trainer import open_data
+from specc.checking import check_text
 
 from . import small_data as small
 from .documents import document, spec_of

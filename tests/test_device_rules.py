@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import specc
-from specc import devices
 from specc.cli import main
-from specc.compiler.memory import predicted_for
+from specc.memory.simulation import predicted_for
 from specc.plan import Plan
+from specc.system import devices
 
 from .documents import HPFF, MAN, Document, document, spec_of
 

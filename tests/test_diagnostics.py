@@ -7,9 +7,9 @@ import pickle
 
 import pytest
 
-from specc import diagnostics as d
 from specc.diagnostics import Diagnostic, Label, Severity, Span, SpecError, did_you_mean, sort, suggest
-from specc.render import FORMATS, display_width, render
+from specc.diagnostics import values as d
+from specc.diagnostics.render import FORMATS, display_width, render
 
 TEXT = "layers:\n  - name: stem\n    op: conv\n    kernel: 3\n\twide: 層層 x\n    end: 1\n"
 SOURCES = {"specs/my.yaml": TEXT, "<cli>": "train.epoch=2"}
@@ -182,8 +182,8 @@ def test_long_lists_of_valid_names_are_cut() -> None:
 def test_the_examples_in_docstrings_hold() -> None:
     import doctest
 
-    from specc import render as rendering
-    from specc.spec import scalars
+    from specc.diagnostics import render as rendering
+    from specc.language import scalars
 
     for module in (d, rendering, scalars):
         assert doctest.testmod(module).failed == 0

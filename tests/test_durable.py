@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.durable import new_folder, standing, write_file
 from runtime.errors import WriteError
+from runtime.run.durable import new_folder, standing, write_file
 
 TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}  # audit events of what changes a disk
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from runtime import checkpoint
 from runtime.data import DataError
 from runtime.data.splits import Batch
 from runtime.errors import Interrupted, RunError
-from runtime.trainer import Trainer
+from runtime.run import checkpoint
+from runtime.run.trainer import Trainer
 from specc.plan import Instruction
 
 from .test_resume import STEPS, Watcher, plan_of, resumed, rows, stopped, trainer_of

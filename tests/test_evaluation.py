@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from runtime.averages import Averages
 from runtime.data import Loader
+from runtime.run.averages import Averages
 
 from .documents import compiled
 from .test_resume import TINY, trainer_of

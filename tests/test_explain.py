@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from specc import explain
 from specc.cli import main
-from specc.codes import CODES
 from specc.diagnostics import Diagnostic, SpecError
+from specc.diagnostics import pages as explain
+from specc.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
 ON_OTHER_MACHINES = ("SPC308", "SPC309")
-PAGES = sorted((ROOT / "specc" / "explain").glob("SPC*.md"))
+PAGES = sorted((ROOT / "specc" / "diagnostics" / "pages").glob("SPC*.md"))
 
 
 def diagnose(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
     """What compiling would say: the checks, and the budget."""
-    from specc.check import load
-    from specc.compiler import compile_spec
+    from specc.checking import load
+    from specc.pipeline import compile_spec
 
     try:
         return compile_spec(load(path, overrides))[1]

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from runtime import Session
-from runtime.checkpoint import Position, save
 from runtime.errors import RunError
-from runtime.export import backbone_names, backbone_state, export
-from runtime.rundir import RunDir
+from runtime.run.checkpoint import Position, save
+from runtime.run.export import backbone_names, backbone_state, export
+from runtime.run.rundir import RunDir
 from specc.cli import main
 from specc.plan import Plan
 

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 import specc
-from specc.backbone.families import FAMILIES
-from specc.check import Report, check, check_text
+from specc.checking import Report, check, check_text
 from specc.cli import main
-from specc.schema import Config
-from specc.spec import source
+from specc.graph.families import FAMILIES
+from specc.language import source
+from specc.language.schema import Config
+from specc.language.source import Tree
 from specc.spec.dump import dump
 from specc.spec.extend import extend
 from specc.spec.load import Spec, loads
 from specc.spec.lookup import keys_of, places
-from specc.spec.source import Tree
 from specc.testing.strategies import Document, specs
 
 from .documents import document
@@ -327,7 +327,7 @@ def test_a_run_holds_the_spec_as_written_and_as_merged(tmp_path: Path, monkeypat
 
 
 def test_the_hash_is_that_of_the_merged_spec(tmp_path: Path) -> None:
-    from runtime.rundir import spec_hash
+    from runtime.run.rundir import spec_hash
 
     def digest(batch: int) -> str:
         tree_of(tmp_path, "name: child\n", PARENT.replace("128", str(batch)))

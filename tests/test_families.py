@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 import specc
 from runtime import Session
-from runtime.network import GraphModule
-from runtime.trace import fake_batch, trace
-from specc.backbone.families import Backbone, Family
+from runtime.engine.network import GraphModule
+from runtime.memory.trace import fake_batch, trace
 from specc.diagnostics import SpecError
+from specc.graph.families import Backbone, Family
 from specc.plan import Network, Plan
 
 from .conftest import SEED

@@ -12,11 +12,11 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.links import run_link
-from specc.compiler import run_passes
-from specc.compiler.flops import step_flops
+from runtime.engine.links import run_link
 from specc.compiler.verify import verify
+from specc.pipeline import run_passes
 from specc.plan import Instruction, Plan
+from specc.plan.flops import step_flops
 from specc.spec.dump import dump, plain
 from specc.spec.load import loads
 

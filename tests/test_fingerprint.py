@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from specc.compiler.memory import predicted_for
+from specc.memory.simulation import predicted_for
 
 from .documents import MAN, Document, compiled, document
 

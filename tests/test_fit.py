@@ -12,18 +12,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 import specc
-from specc.check import check_text
+from specc.checking import check_text
 from specc.cli import main
 from specc.commands.shared import Line
-from specc.compiler import CHECKS, run_passes
-from specc.compiler.budget import predicted_peak
 from specc.compiler.draft import Draft
-from specc.compiler.fit import Row, Splits
-from specc.compiler.search import LOSSES, WORTH, least, search, written
-from specc.compiler.search import Result as Found
-from specc.compiler.slices import START, Slices
 from specc.diagnostics import Diagnostic
-from specc.notices import progress
+from specc.diagnostics.notices import progress
+from specc.fit.block_costs import START, Slices
+from specc.fit.remedies import predicted_peak
+from specc.fit.search import LOSSES, WORTH, least, search, written
+from specc.fit.search import Result as Found
+from specc.fit.splits import Row, Splits
+from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.spec.derive import derive
 from specc.spec.dump import dump, plain
@@ -420,7 +420,7 @@ def test_a_long_chain_has_rows_only_where_more_blocks_help() -> None:
 
 
 def test_the_lowest_peak_is_a_row_however_little_it_saves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("specc.compiler.search.WORTH", 0.5)
+    monkeypatch.setattr("specc.fit.search.WORTH", 0.5)
     found = [option.row.blocks for option in search(long_chain()[0], ENOUGH).options]
     assert found == lasting(0.5)
     assert len(found) == 3

@@ -10,8 +10,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from specc.compiler.fit import Paths
-from specc.compiler.tables import Edges, Tables
+from specc.fit.cost_tables import Edges, Tables
+from specc.fit.splits import Paths
 
 
 class Chances:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from specc.compiler import BEFORE_SPLIT, run_passes
-from specc.compiler.fit import Splits
+from specc.fit.splits import Splits
+from specc.pipeline import BEFORE_SPLIT, run_passes
 from specc.spec.load import Spec, loads
 
 BASE: dict[str, Any] = {

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import runtime
 import specc
-from runtime.label_views import label_views, without_label, wrong_labels
-from runtime.losses import goodness, goodness_pairs
-from runtime.trace import trace
-from specc.compiler.memory import as_traced
+from runtime.engine.label_views import label_views, without_label, wrong_labels
+from runtime.engine.losses import goodness, goodness_pairs
+from runtime.memory.trace import trace
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from specc.diagnostics import SpecError
-from specc.spec.source import parse
+from specc.language.source import parse
 from tests.documents import document
 from tests.fuzz import cases
 from tests.fuzz.cases import Case, answer, documents, judge, make, search, sound_documents

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 import specc
 from runtime import Session
-from runtime.modules import BUILDERS
-from runtime.trace import watch
-from specc.backbone.graph import IMAGES, INPUT, BackboneGraph
-from specc.backbone.ops import numel
-from specc.compiler import run_passes
-from specc.compiler.memory import as_traced
+from runtime.engine.modules import BUILDERS
+from runtime.memory.trace import watch
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity
+from specc.graph.graph import IMAGES, INPUT, BackboneGraph
+from specc.graph.ops import numel
+from specc.memory.simulation import as_traced
+from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.dump import dump
 from specc.spec.load import Spec, loads

@@ -21,21 +21,22 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 import specc
-from runtime import clock, sampling
-from runtime import device as devices
-from runtime.checkpoint import load, save
-from runtime.clock import StepClock
-from runtime.endings import told
+from runtime.engine import device as devices
+from runtime.engine.model import Model
+from runtime.engine.network import at_least_fp32
 from runtime.errors import BudgetExceeded, Interrupted, RunError
-from runtime.meter import LiveTensors, Meter
-from runtime.model import Model
-from runtime.network import at_least_fp32
-from runtime.progress import Lines
-from runtime.rundir import RunDir
-from runtime.sampling import Peaks, apart, sample
-from runtime.trace import trace
-from runtime.trainer import Trainer, step_seed
-from specc.compiler.memory import as_traced
+from runtime.memory import sampling
+from runtime.memory.meter import LiveTensors, Meter
+from runtime.memory.sampling import Peaks, apart, sample
+from runtime.memory.trace import trace
+from runtime.run import clock
+from runtime.run.checkpoint import load, save
+from runtime.run.clock import StepClock
+from runtime.run.endings import told
+from runtime.run.progress import Lines
+from runtime.run.rundir import RunDir
+from runtime.run.trainer import Trainer, step_seed
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 
@@ -247,7 +248,7 @@ def test_a_gpu_that_cannot_be_opened_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_doctor_survives_a_driver_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runtime import doctor
+    from runtime.run import doctor
 
     def too_old(index: int) -> None:
         raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).\nPlease update ...")
@@ -298,7 +299,7 @@ def test_a_gpu_too_full_for_the_model_is_no_traceback(tmp_path: Path, monkeypatc
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
 
-    monkeypatch.setattr("runtime.trainer.Session", full)
+    monkeypatch.setattr("runtime.run.trainer.Session", full)
     with pytest.raises(RunError, match="out of memory"):
         trainer_of(tmp_path / "run", compiled())
 
@@ -368,7 +369,7 @@ def test_the_state_of_an_optimizer_returns_to_its_device(precision: str, tmp_pat
 
 
 def trainer_position(plan: Plan) -> Any:
-    from runtime.checkpoint import Position
+    from runtime.run.checkpoint import Position
 
     return Position(1, 0, plan.fingerprint)
 

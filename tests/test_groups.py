@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import specc
-from specc.backbone.graph import BackboneGraph
-from specc.check import check_text
-from specc.compiler import run_passes
+from specc.checking import check_text
+from specc.graph.graph import BackboneGraph
+from specc.pipeline import run_passes
 from specc.spec.dump import dump
 from specc.spec.load import loads
 

@@ -9,10 +9,10 @@ import torch
 
 import runtime
 import specc
-from runtime.trace import trace
-from specc.backbone import builder
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
 from specc.compiler.verify import verify
+from specc.graph import builder
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
 
 from .documents import Document, spec_of

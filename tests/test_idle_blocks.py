@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import specc
-from specc.check import check_text
-from specc.compiler import CHECKS, run_passes
+from specc.checking import check_text
 from specc.compiler.cuts import place_cuts
-from specc.compiler.fit import Splits
 from specc.diagnostics import Diagnostic, Severity
+from specc.fit.splits import Splits
+from specc.pipeline import CHECKS, run_passes
 
 from .documents import Document, spec_of
 

@@ -10,12 +10,12 @@ import torch
 
 import runtime
 import specc
-from runtime.trace import trace
-from specc.backbone.graph import IMAGES, INPUT
-from specc.compiler import CHECKS, run_passes
-from specc.compiler.fit import Splits
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
 from specc.compiler.verify import verify
+from specc.fit.splits import Splits
+from specc.graph.graph import IMAGES, INPUT
+from specc.memory.simulation import as_traced
+from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.spec.load import Spec
 

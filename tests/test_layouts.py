@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 import specc
-from specc.backbone.families import TorchvisionModel
-from specc.backbone.layout import Layout, Lost, Places
 from specc.diagnostics import SpecError
+from specc.graph.families import TorchvisionModel
+from specc.graph.layout import Layout, Lost, Places
 from specc.testing.strategies import graph_of
 
 from .documents import Document, spec_of

@@ -12,12 +12,12 @@ import torch
 
 import runtime
 import specc
-from specc.backbone.graph import INPUT
-from specc.check import check_text
-from specc.compiler import CHECKS, run_passes
-from specc.compiler.fit import Splits
+from specc.checking import check_text
 from specc.compiler.verify import verify
 from specc.diagnostics import Diagnostic, Severity
+from specc.fit.splits import Splits
+from specc.graph.graph import INPUT
+from specc.pipeline import CHECKS, run_passes
 from specc.plan import LinkPlan, Plan
 
 from .documents import Document, spec_of

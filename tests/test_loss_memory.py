@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
-from runtime.heads import run_head
-from runtime.losses import LOSSES
-from runtime.meter import LiveTensors
-from runtime.network import GraphModule
-from specc.backbone.builder import Builder
-from specc.backbone.ops import Shape, Sigmoid, numel
-from specc.compiler.allocator import Allocator
-from specc.compiler.head_memory import HeadSimulation
-from specc.compiler.loss_memory import RULES
-from specc.compiler.tape import Costs
+from runtime.engine.heads import run_head
+from runtime.engine.losses import LOSSES
+from runtime.engine.network import GraphModule
+from runtime.memory.meter import LiveTensors
+from specc.graph.builder import Builder
+from specc.graph.ops import Shape, Sigmoid, numel
+from specc.memory.allocator import Allocator
+from specc.memory.head_memory import HeadSimulation
+from specc.memory.loss_memory import RULES
+from specc.memory.tape import Costs
 from specc.plan import HeadPlan, Network
 
 VECTORS: list[Shape] = [(4,), (512,)]

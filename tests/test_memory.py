@@ -10,15 +10,15 @@ import torch
 
 import specc
 from runtime import Session
-from runtime.trace import fake_batch, trace, watch
-from specc.compiler import CHECKS, run_passes
-from specc.compiler.budget import predicted_peak, remedies
-from specc.compiler.fit import Splits
-from specc.compiler.flops import step_flops
-from specc.compiler.memory import as_traced, first_difference
-from specc.compiler.search import KNOBS, search, written
+from runtime.memory.trace import fake_batch, trace, watch
 from specc.compiler.verify import verify
+from specc.fit.remedies import predicted_peak, remedies
+from specc.fit.search import KNOBS, search, written
+from specc.fit.splits import Splits
+from specc.memory.simulation import as_traced, first_difference
+from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
+from specc.plan.flops import step_flops
 from specc.spec.load import Spec, loads
 
 BASE: dict[str, Any] = {

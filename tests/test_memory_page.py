@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import specc
-from specc.compiler.flops import step_flops
+from specc.language.schema import show_bytes
 from specc.plan import Plan
-from specc.schema import show_bytes
+from specc.plan.flops import step_flops
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runtime.modules import BUILDERS
-from specc.backbone import ops
-from specc.backbone.ops import Op, Shape, ShapeError
+from runtime.engine.modules import BUILDERS
+from specc.graph import ops
+from specc.graph.ops import Op, Shape, ShapeError
 
 MAP: Shape = (4, 4, 6)
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS
-from specc.check import Report, check, check_text
-from specc.codes import CODES
-from specc.render import render
+from specc.checking import Report, check, check_text
+from specc.diagnostics.codes import CODES
+from specc.diagnostics.render import render
+from specc.graph.macros import MACROS
+from specc.graph.ops import OPS
 from specc.spec.dump import dump
 from specc.spec.load import load
 from specc.spec.lookup import keys_of, places
@@ -87,7 +87,7 @@ def test_documents_in_the_words_of_the_language_never_raise(data: dict[str, Any]
 @given(st.binary(max_size=300))
 @settings(max_examples=200, deadline=None)
 def test_bytes_never_raise(raw: bytes) -> None:
-    from specc.check import examine
+    from specc.checking import examine
     from specc.spec.load import read_bytes_as_spec
 
     sound(examine(read_bytes_as_spec(raw, "x.yaml")))

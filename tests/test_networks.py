@@ -14,17 +14,17 @@ from torchvision.models import densenet121
 
 import specc
 from runtime import Session
-from runtime.modules import BUILDERS
-from runtime.trace import fake_batch, trace, watch
-from specc.backbone.graph import INPUT, BackboneGraph
-from specc.compiler import run_passes
-from specc.compiler.memory import as_traced
+from runtime.engine.modules import BUILDERS
+from runtime.memory.trace import fake_batch, trace, watch
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity
+from specc.graph.graph import INPUT, BackboneGraph
+from specc.language.source import read
+from specc.memory.simulation import as_traced
+from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.json_schema import json_schema
 from specc.spec.load import load
-from specc.spec.source import read
 
 from .parts import partly
 

@@ -13,14 +13,14 @@ from click.testing import CliRunner, Result
 
 import specc
 from runtime.data import DataConfig, DataError, open_dataset
-from runtime.launch import closing
-from specc.check import check, check_text
+from runtime.run.launch import closing
+from specc.checking import check, check_text
 from specc.cli import main
 from specc.commands.plans import ALLOWED
 from specc.diagnostics import Diagnostic
+from specc.language.schema import exact_bytes
 from specc.plan import Plan
-from specc.schema import exact_bytes
-from specc.view import plan_table
+from specc.views.plan import plan_table
 
 from . import small_data
 from .documents import Document, document, spec_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from specc.check import check_text
+from specc.checking import check_text
 from specc.docs.reference import reference
 from tests.documents import compiled, document
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from specc.diagnostics import Diagnostic, Severity, Span
-from specc.render import render
+from specc.diagnostics.render import render
 
 NOTE = Diagnostic("SPC400", "copies `conv`", Span("a.yaml", 1, 1, 1, 4), severity=Severity.NOTE)
 WARNING = Diagnostic("SPC400", "zero weight", severity=Severity.WARNING)

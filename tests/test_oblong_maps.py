@@ -10,8 +10,8 @@ import torch
 
 import specc
 from runtime import Session
-from runtime.trace import trace
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 

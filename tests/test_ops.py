@@ -17,12 +17,12 @@ from torchvision.models import convnext, mobilenetv3
 from torchvision.models.vision_transformer import EncoderBlock
 from torchvision.ops import StochasticDepth
 
-from runtime.modules import BUILDERS, BatchNorm
-from specc.backbone import ops
-from specc.backbone.builder import Builder
-from specc.backbone.graph import INPUT, Graph
-from specc.backbone.ops import OPS, Op, Shape, ShapeError
-from specc.backbone.ops.entry import arguments, make, plain
+from runtime.engine.modules import BUILDERS, BatchNorm
+from specc.graph import ops
+from specc.graph.builder import Builder
+from specc.graph.graph import INPUT, Graph
+from specc.graph.ops import OPS, Op, Shape, ShapeError
+from specc.graph.ops.entry import arguments, make, plain
 
 Case = tuple[Op, tuple[Shape, ...]]
 BATCH = 2

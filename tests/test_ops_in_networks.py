@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import specc
-from runtime.trace import trace
-from specc.backbone.ops import Shape
-from specc.compiler import run_passes
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
+from specc.graph.ops import Shape
+from specc.memory.simulation import as_traced
+from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.load import loads
-from specc.testing.entries import offers, result
+from specc.testing.layer_lists import offers, result
 
 Document = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from specc.backbone.builder import MOST_OPS, Builder
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS, Conv, RangeError, Relu, ShapeError
-from specc.backbone.ops.entry import make
-from specc.check import check_text
+from specc.checking import check_text
+from specc.graph.builder import MOST_OPS, Builder
+from specc.graph.macros import MACROS
+from specc.graph.ops import OPS, Conv, RangeError, Relu, ShapeError
+from specc.graph.ops.entry import make
 from specc.spec.json_schema import json_schema, op_schema
 from tests.documents import Document, compiled, document
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import specc
 from specc.cli import main
-from specc.compiler import CHECKS, run_passes
+from specc.pipeline import CHECKS, run_passes
 from specc.spec.load import loads
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import specc
-from specc.check import check
-from specc.compiler import compile_spec
+from specc.checking import check
+from specc.language.source import read
+from specc.pipeline import compile_spec
 from specc.spec.extend import extend
 from specc.spec.load import Spec
-from specc.spec.source import read
 
 from .mutations import walk
 

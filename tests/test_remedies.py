@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from specc.compiler import PREDICTING, run_passes
-from specc.compiler.budget import predicted_peak, remedies
 from specc.compiler.draft import Draft
+from specc.fit.remedies import predicted_peak, remedies
+from specc.pipeline import PREDICTING, run_passes
 from specc.spec.load import loads
 
 SPEC: dict[str, Any] = {

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from runtime.errors import Interrupted, RunError
-from runtime.rundir import RunDir
-from runtime.trainer import Trainer
+from runtime.run.rundir import RunDir
+from runtime.run.trainer import Trainer
 from specc.plan import Plan
 
 from .documents import MAN, Document, compiled
@@ -84,7 +84,7 @@ def resumed(plan: Plan, folder: Path) -> Trainer:
 
 
 def optimizers(trainer: Trainer) -> dict[str, Tensor]:
-    from runtime.checkpoint import optimizer_tensors
+    from runtime.run.checkpoint import optimizer_tensors
 
     return optimizer_tensors(trainer.session)
 

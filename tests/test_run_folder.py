@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from runtime.errors import Interrupted, RunError
-from runtime.rundir import RunDir
-from runtime.trainer import Trainer
+from runtime.run.rundir import RunDir
+from runtime.run.trainer import Trainer
 from specc.cli import main
 
 from .documents import compiled, document

@@ -17,10 +17,10 @@ from torch import Tensor
 import specc
 from runtime import Session
 from runtime.errors import BudgetExceeded
-from runtime.meter import Meter
-from runtime.progress import Lines
-from runtime.rundir import RunDir
-from runtime.trainer import Trainer
+from runtime.memory.meter import Meter
+from runtime.run.progress import Lines
+from runtime.run.rundir import RunDir
+from runtime.run.trainer import Trainer
 from specc.plan import Plan
 from specc.spec.models import Budget
 

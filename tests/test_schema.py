@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
 from specc import docs
-from specc.check import check, check_text
+from specc.checking import check, check_text
 from specc.cli import main
 from specc.docs.gallery import MISTAKES
+from specc.language.source import read
 from specc.spec.json_schema import json_schema
 from specc.spec.load import read_spec
 from specc.spec.lookup import keys_of, places
-from specc.spec.source import read
 
 from .shipped import SHIPPED
 

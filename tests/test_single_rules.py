@@ -14,21 +14,21 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import specc
 from runtime import Session
-from runtime.averages import Averages
-from runtime.learning_rate import learning_rate
-from runtime.losses import similarity
-from runtime.modules import BUILDERS
-from runtime.trace import fake_batch, watch
-from specc.backbone import ops
-from specc.backbone.ops import numel
-from specc.compiler import run_passes
-from specc.compiler.budget import Remedy, remedies
-from specc.compiler.flops import instruction_flops
-from specc.compiler.memory import as_traced
+from runtime.engine.losses import similarity
+from runtime.engine.modules import BUILDERS
+from runtime.memory.trace import fake_batch, watch
+from runtime.run.averages import Averages
+from runtime.run.learning_rate import learning_rate
 from specc.compiler.schedule import order
 from specc.compiler.verify import Replay, verify
+from specc.fit.remedies import Remedy, remedies
+from specc.graph import ops
+from specc.graph.ops import numel
+from specc.language.schema import parse_bytes
+from specc.memory.simulation import as_traced
+from specc.pipeline import run_passes
 from specc.plan import Plan, cotangent
-from specc.schema import parse_bytes
+from specc.plan.flops import instruction_flops
 from specc.spec.models import Schedule
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specc.diagnostics import Diagnostic, Span
-from specc.render import render
-from specc.spec import compose, source
-from specc.spec.source import CODES, Tree
+from specc.diagnostics.render import render
+from specc.language import compose, source
+from specc.language.source import CODES, Tree
 
 from .parts import ends
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from specc.check import check
-from specc.render import FORMATS, render
+from specc.checking import check
+from specc.diagnostics.render import FORMATS, render
 
 CORPUS = sorted((Path(__file__).parent / "specs_bad").glob("*.yaml"))
 REMARK = re.compile(r"# (error|warning)(?: at line (\d+))?: (SPC\d{3}(?:, SPC\d{3})*)")

@@ -11,7 +11,7 @@ import torch
 import specc
 from runtime import Session
 from runtime.errors import RunError
-from specc.check import check_text
+from specc.checking import check_text
 from specc.diagnostics import SpecError
 from specc.spec.load import loads
 
@@ -52,8 +52,8 @@ CASES = [
 def refused_by_torch(spec: str) -> bool:
     """Train a step and evaluate, with the batches that the loader gives, on a plan that nobody checked."""
     lenient = loads(spec)
-    from specc.compiler import PASSES, run_passes
-    from specc.compiler.statistics import check_statistics
+    from specc.compiler.checks.statistics import check_statistics
+    from specc.pipeline import PASSES, run_passes
     from specc.plan import Plan
 
     draft = run_passes(lenient, tuple(step for step in PASSES if step is not check_statistics))

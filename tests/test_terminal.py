@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from specc import files
-from specc.check import check, check_text
+from specc.checking import check, check_text
 from specc.cli import main
 from specc.diagnostics import Diagnostic, Span
-from specc.render import FORMATS, render
+from specc.diagnostics.render import FORMATS, render
+from specc.system import files
 from tests.documents import document
 
 ESCAPE = "\x1b[31mred\x1b[0m"
@@ -203,7 +203,7 @@ def test_a_parent_that_is_no_regular_file_is_an_error_at_its_place(odd_file: str
 def test_a_cached_graph_that_is_no_regular_file_is_as_if_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from specc.backbone.traced import cache
+    from specc.graph.traced import cache
 
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
     key = cache.key("resnet18", (3, 32, 32), 10)

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 import specc
 from runtime import Session
-from runtime.network import GraphModule
-from runtime.trace import trace
-from specc.backbone.families import TorchvisionModel
-from specc.backbone.graph import BackboneGraph
-from specc.backbone.layout import Layout
-from specc.backbone.ops import Opaque
-from specc.backbone.problems import BackboneError
-from specc.check import check_text
-from specc.compiler.memory import as_traced, first_difference
+from runtime.engine.network import GraphModule
+from runtime.memory.trace import trace
+from specc.checking import check_text
+from specc.graph.families import TorchvisionModel
+from specc.graph.graph import BackboneGraph
+from specc.graph.layout import Layout
+from specc.graph.ops import Opaque
+from specc.graph.problems import BackboneError
+from specc.memory.simulation import as_traced, first_difference
 from specc.plan import Network, Plan
 
 from .conftest import SEED

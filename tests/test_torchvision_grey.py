@@ -12,11 +12,11 @@ import torch
 
 import specc
 from runtime import Session
-from runtime.trace import trace
-from specc.backbone.families import TorchvisionModel
-from specc.check import check_text
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
+from specc.checking import check_text
 from specc.compiler.verify import verify
+from specc.graph.families import TorchvisionModel
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
 
 from .documents import Document, spec_of

@@ -12,13 +12,13 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.trace import trace
-from specc.compiler.flops import step_flops
-from specc.compiler.memory import as_traced
+from runtime.memory.trace import trace
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity, SpecError
-from specc.heads.patches import cells
+from specc.learning.heads.patches import cells
+from specc.memory.simulation import as_traced
 from specc.plan import Plan
+from specc.plan.flops import step_flops
 
 from .documents import Document, spec_of
 
@@ -270,7 +270,7 @@ def test_otherwise_whole_runs_the_head_whole_and_says_so(case: str) -> None:
     (key, head), *_ = auxiliary.items()
     allowed = {key: head | {"patches": head["patches"] | {"otherwise": "whole"}}}
     whole = {key: {k: v for k, v in head.items() if k != "patches"}}
-    plan, diagnostics = specc.compiler.compile_spec(spec_of(document(layers, after, allowed)))
+    plan, diagnostics = specc.pipeline.compile_spec(spec_of(document(layers, after, allowed)))
     (note,) = diagnostics
     assert (note.code, note.severity, note.span is not None) == ("SPC418", Severity.NOTE, True)
     assert "unit0.independent" in note.message
@@ -281,7 +281,7 @@ def test_otherwise_whole_runs_the_head_whole_and_says_so(case: str) -> None:
 
 def test_otherwise_whole_changes_nothing_where_patches_work() -> None:
     for heads in ({"reconstruction": patched(otherwise="whole")}, {"reconstruction": patched()}):
-        plan, diagnostics = specc.compiler.compile_spec(spec_of(document(CONVOLUTIONS, "stem", heads)))
+        plan, diagnostics = specc.pipeline.compile_spec(spec_of(document(CONVOLUTIONS, "stem", heads)))
         assert diagnostics == ()
         assert plan.units[0].heads[0].patches is not None
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specc
-from specc.compiler import run_passes
 from specc.compiler.dependencies import Task
 from specc.compiler.schedule import _with_frees, _with_retain, order
 from specc.compiler.verify import verify
+from specc.pipeline import run_passes
 from specc.plan import Instruction, Plan
 from specc.spec.load import Spec
 

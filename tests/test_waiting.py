@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from specc.backbone.families import TorchvisionModel
-from specc.backbone.families.resnet_cifar import ResNetCifar
 from specc.cli import main
-from specc.notices import notice
+from specc.diagnostics.notices import notice
+from specc.graph.families import TorchvisionModel
+from specc.graph.families.resnet_cifar import ResNetCifar
 from tests.documents import document
 
 
@@ -20,7 +20,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A spec of a model that is traced by something quick."""
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path / "cache"))
     backbone = ResNetCifar(family="resnet_cifar", depth=8).expand
-    monkeypatch.setattr("specc.backbone.torchvision.backbone", lambda _, image, classes: backbone(image, classes))
+    monkeypatch.setattr("specc.graph.traced.torchvision.backbone", lambda _, image, classes: backbone(image, classes))
     data = {"dataset": "synthetic", "image_size": 8, "channels": 3, "classes": 4, "samples": 24, "batch_size": 6}
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps(document(backbone={"torchvision": "swin_t"}, data=data, split={"blocks": 1})))

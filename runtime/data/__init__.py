@@ -5,7 +5,7 @@
     for images, labels in loader.epoch(3, start_step=17):   # resumes in the middle of epoch 3, bit for bit
         ...
 
-A data set is one file in `sources/` with `load(config, info) -> Splits`, and one line in `specc/datasets.py`.
+A data set is one file in `sources/` with `load(config, info) -> Splits`, and one line in `specc/tasks/datasets.py`.
 """
 
 from runtime.data.config import DataConfig
@@ -13,6 +13,6 @@ from runtime.data.errors import DataError
 from runtime.data.loader import Loader
 from runtime.data.registry import open_dataset
 from runtime.data.splits import Batch, Split, Splits
-from specc.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, DatasetInfo
 
 __all__ = ["INFO", "Batch", "DataConfig", "DataError", "DatasetInfo", "Loader", "Split", "Splits", "open_dataset"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.data.errors import DataError
-from specc.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, DatasetInfo
 
 if TYPE_CHECKING:
     from runtime.data.config import DataConfig

@@ -12,7 +12,7 @@ import numpy as np
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError
 from runtime.data.files import described
-from specc.files import open_regular
+from specc.system.files import open_regular
 
 # torchvision's RandomResizedCrop: area as a fraction of the image, aspect ratio, attempts before the centre is taken
 _AREA, _RATIO, _ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10

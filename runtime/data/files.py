@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from specc.files import open_regular
+from specc.system.files import open_regular
 
 T = TypeVar("T")
 

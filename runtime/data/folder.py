@@ -22,7 +22,7 @@ from runtime.data.files import described
 from runtime.data.scan import LAYOUT, left_out, scan
 from runtime.data.splits import Batch, Splits
 from runtime.data.workers import take_no_part
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 _TEST_NAMES = ("val", "test")
 _Sample = tuple[Tensor, int]

@@ -18,8 +18,8 @@ from runtime.data.config import DataConfig
 from runtime.data.errors import missing
 from runtime.data.files import described, remark
 from runtime.data.splits import Arrays
-from specc.datasets import INFO
-from specc.files import open_regular
+from specc.system.files import open_regular
+from specc.tasks.datasets import INFO
 
 _BYTES = 0x08  # the type code of unsigned bytes, the only type these data sets use
 _MOST = 1_000_000  # images a file: larger than every relative of MNIST, and small enough for any memory (748 MiB)

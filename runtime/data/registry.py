@@ -1,4 +1,4 @@
-"""From a name to a data set: the facts in `specc.datasets`, the reader in the file of that name in `sources/`."""
+"""From a name to a data set: the facts in `specc.tasks.datasets`, the reader in the file of that name in `sources/`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import described
 from runtime.data.splits import Splits
-from specc.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, DatasetInfo
 
 
 def open_dataset(config: DataConfig) -> Splits:

@@ -15,7 +15,7 @@ from runtime.data.augment import CropFlip, Pixels
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 Batch = tuple[Tensor, Tensor]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..notices import notice
-from ..render import printable
+from ..diagnostics.notices import notice
+from ..diagnostics.render import printable
 
 PLAIN = "specc.plain"  # the name of the error handler
 _ASCII = str.maketrans({

@@ -27,11 +27,11 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
-    from ..compiler.search import Option, Result
-    from ..devices import Device
+    from ..fit.search import Option, Result
     from ..plan import Plan
     from ..spec.load import Spec
     from ..spec.models import SpecModel
+    from ..system.devices import Device
 
 ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
 
@@ -45,7 +45,7 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
         """Bytes."""
         from pydantic_core import PydanticCustomError
 
-        from ..schema import parse_bytes
+        from ..language.schema import parse_bytes
 
         try:
             return int(parse_bytes(value))
@@ -65,9 +65,9 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)
-    from .. import view
-    from ..view_budget import decided
-    from ..view_margin import margin_lines
+    from ..views import plan as view
+    from ..views.budget import decided
+    from ..views.margin import margin_lines
 
     peaks = _trace(compiled) if traced else None
     if form == "json":
@@ -88,7 +88,7 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
 def _trace(compiled: Plan) -> tuple[int, ...]:
     """Traced bytes of every instruction."""
     with failures_shown():
-        from runtime.trace import trace
+        from runtime.memory.trace import trace
 
         return trace(compiled).timeline
 
@@ -107,14 +107,14 @@ def _verify(compiled: Plan) -> None:
 @predicted_on
 def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
     """Show the backbone layer by layer: shapes, parameters, FLOPs, and where it may be cut."""
-    from ..compiler import CHECKS, run_passes
+    from ..pipeline import CHECKS, run_passes
 
     with errors_shown():
         loaded = load(spec, list(overrides), device)
         draft = run_passes(loaded, CHECKS)
         if draft.failed:
             raise SpecError(draft.diagnostics, loaded.sources)
-    from ..view import graph_table
+    from ..views.plan import graph_table
 
     console(stderr=False).print(graph_table(draft.graph, draft.blocks))
 
@@ -154,7 +154,7 @@ def fit(
             result = _search(loaded, budget, names)
     _show_fit(result, device, form)
     if result.chosen is None:
-        from ..compiler.search import shortfall
+        from ..fit.search import shortfall
 
         fail(1, shortfall(result), *_ways_out(result, names))
     if target is not None:
@@ -192,9 +192,9 @@ def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
-    from ..compiler import CHECKS, run_passes
-    from ..compiler.search import ANY, search
-    from ..compiler.settle import undecided
+    from ..fit.left_open import undecided
+    from ..fit.search import ANY, search
+    from ..pipeline import CHECKS, run_passes
 
     own, fit = loaded.config.budget, loaded.config.split.fit
     limit = budget if budget is not None else own.memory if own else None
@@ -210,7 +210,7 @@ def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
 
 def _budgeted(result: Result, option: Option) -> SpecModel:
     """The chosen spec under the budget that it was chosen for."""
-    from ..compiler.search import written
+    from ..fit.search import written
     from ..spec.models import Budget
 
     config = written(option)
@@ -219,7 +219,7 @@ def _budgeted(result: Result, option: Option) -> SpecModel:
 
 
 def _show_fit(result: Result, device: Device, form: str) -> None:
-    from ..view_budget import fit_document, fit_lines, fit_table
+    from ..views.budget import fit_document, fit_lines, fit_table
 
     if form == "json":
         echo(json.dumps(fit_document(result, device), indent=2, allow_nan=False))
@@ -244,7 +244,7 @@ def _unlimited(loaded: Spec) -> Spec:
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
 def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
-    from ..devices import meant
+    from ..system.devices import meant
 
     kind = meant(device)
     if kind is None:
@@ -255,15 +255,15 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     measured: list[Any] = [None] * len(plans)
     if steps:
         with failures_shown():
-            from runtime import device as devices
-            from runtime.measure import measure
+            from runtime.engine import device as devices
+            from runtime.memory.measure import measure
 
-            from ..compiler.memory import predicted_for
+            from ..memory.simulation import predicted_for
 
             chosen = devices.choose(device, None)
             plans = [predicted_for(plan, meant(str(chosen)) or kind) for plan in plans]
             measured = [measure(plan, chosen, steps) for plan in plans]
-    from ..view_budget import compare_document, compare_table
+    from ..views.budget import compare_document, compare_table
 
     if form == "json":
         echo(json.dumps(compare_document(plans, measured), indent=2, allow_nan=False))

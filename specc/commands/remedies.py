@@ -15,8 +15,8 @@ def what_fits(error: BudgetExceeded) -> Iterator[str]:
     plan = error.plan
     if plan is None or plan.config.budget is None:
         return
-    from ..compiler import PREDICTING, run_passes
-    from ..compiler.budget import advice, remedies
+    from ..fit.remedies import advice, remedies
+    from ..pipeline import PREDICTING, run_passes
     from ..spec.dump import dump
     from ..spec.load import loads
 

@@ -32,14 +32,14 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
     Ctrl-C and SIGTERM save a checkpoint, with which `specc resume` goes on.
     """
     one_device(gpu, device)
-    from ..devices import meant
+    from ..system.devices import meant
 
     with errors_shown():
         loaded = load(spec, list(overrides), meant(device, gpu) or "cuda")
         compiled = compile_shown(loaded)
     with failures_shown():
-        from runtime import launch
-        from runtime.device import choose
+        from runtime.engine.device import choose
+        from runtime.run import launch
 
         kind = meant(str(choose(device, gpu)))
     if kind is not None and kind != loaded.device:  # torch knows better what is here
@@ -60,9 +60,9 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
     """
     one_device(gpu, device)
     with failures_shown():
-        from runtime import launch
+        from runtime.run import launch
 
-        from ..compiler.memory import predicted_for
+        from ..memory.simulation import predicted_for
 
         launch.resume(run_dir, device, gpu, predicted_for)
 
@@ -82,7 +82,7 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
 def export(run_dir: Path, names: Any, output: Path | None) -> None:
     """Write the weights of a run's backbone alone, without the auxiliary networks."""
     with failures_shown():
-        from runtime.export import export as write
+        from runtime.run.export import export as write
 
         done = write(run_dir, names, output)
     echo(f"wrote {done.path}: {done.tensors} tensors under {done.names} names")
@@ -103,7 +103,7 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
     if gpu is not None or device is not None:
         raise click.UsageError("--gpu and --device go with --calibrate")
     with failures_shown():
-        from runtime import doctor as examine
+        from runtime.run import doctor as examine
 
         facts = examine.facts()
     if form == "json":
@@ -115,8 +115,8 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
 def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
     """Measure, show and remember. A CPU is calibrated only where it is named."""
     with failures_shown():
-        from runtime import calibration
-        from runtime.device import choose
+        from runtime.engine.device import choose
+        from runtime.memory import calibration
 
         chosen = choose(device, gpu)
         if chosen.type == "cpu" and device is None:
@@ -128,7 +128,7 @@ def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
             return
         found = calibration.calibrate(chosen, lambda line: echo(line, err=True))
     from ..margins import save
-    from ..view_margin import calibration_document, calibration_lines
+    from ..views.margin import calibration_document, calibration_lines
 
     if form == "json":
         echo(json.dumps(calibration_document(found), indent=2, allow_nan=False))

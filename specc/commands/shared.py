@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from ..devices import Device
     from ..plan import Plan
     from ..spec.load import Spec
+    from ..system.devices import Device
 
 Command = Callable[..., Any]
 
@@ -67,14 +67,14 @@ class Kind(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Which kind it is."""
-        from ..devices import meant
+        from ..system.devices import meant
 
         return meant(value or None) or self.fail(f"`{value}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
 
 
 def load(path: Path, overrides: list[str], device: Device) -> Spec:
     """Load a spec for a device; a file that cannot be read ends the command with exit code 2."""
-    from ..check import load as load_spec
+    from ..checking import load as load_spec
 
     try:
         return load_spec(path, overrides).on(device)
@@ -84,7 +84,7 @@ def load(path: Path, overrides: list[str], device: Device) -> Spec:
 
 def compile_shown(spec: Spec) -> Plan:
     """Compile and print the warnings."""
-    from ..compiler import compile_spec
+    from ..pipeline import compile_spec
 
     with progress_shown():
         compiled, warnings = compile_spec(spec)
@@ -125,7 +125,7 @@ def progress_shown() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from ..notices import progress
+    from ..diagnostics.notices import progress
 
     line = Line()
     try:
@@ -184,7 +184,7 @@ def fail(code: int, message: str, *help: str) -> NoReturn:
 def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) -> None:
     """Print diagnostics in file order."""
     from ..diagnostics import sort
-    from ..render import render
+    from ..diagnostics.render import render
 
     stream = sys.stdout if to_stdout else sys.stderr
     text = render(sort(diagnostics), sources, form, color=stream.isatty() and not os.environ.get("NO_COLOR"))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import Diagnostic
-from ..files import exists
+from ..system.files import exists
 from .output import echo
 from .shared import cannot_read, fail, main, predicted_on, show
 
 if TYPE_CHECKING:
-    from ..devices import Device
+    from ..system.devices import Device
 
 FORMATS = ("human", "concise", "json", "github", "sarif")
 
@@ -26,7 +26,7 @@ FORMATS = ("human", "concise", "json", "github", "sarif")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="human", help="How diagnostics are printed.")
 def validate(specs: tuple[str, ...], device: Device, form: str) -> None:
     """Check specs and report everything that is wrong with them."""
-    from ..check import check
+    from ..checking import check
 
     files, overrides = [s for s in specs if not _is_override(s)], [s for s in specs if _is_override(s)]
     if not files:
@@ -78,8 +78,8 @@ def schema() -> None:
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
     """Explain a code such as SPC204; without one, list all of them."""
-    from .. import explain as pages
-    from ..codes import CODES
+    from ..diagnostics import pages
+    from ..diagnostics.codes import CODES
 
     if code is None:
         echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))

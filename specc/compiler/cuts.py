@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from ..backbone.graph import INPUT, BackboneGraph, Layer
-from ..backbone.ops import numel
+from ..graph.graph import INPUT, BackboneGraph, Layer
+from ..graph.ops import numel
 
 Measure = Literal["layers", "flops", "parameters", "memory"]
 

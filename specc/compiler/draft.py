@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..backbone.graph import BackboneGraph
-from ..datasets import DatasetInfo
 from ..diagnostics import Diagnostic
+from ..graph.graph import BackboneGraph
 from ..plan import Block, Instruction, Memory, Network, Unit
 from ..spec.load import Spec
+from ..tasks.datasets import DatasetInfo
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..backbone.graph import BackboneGraph
-from ..backbone.ops import RangeError, ShapeError
-from ..backbone.problems import BackboneError, Problem
-from ..datasets import INFO, DataError, DatasetInfo
 from ..diagnostics import Diagnostic, Label, Severity
+from ..graph.graph import BackboneGraph
+from ..graph.ops import RangeError, ShapeError
+from ..graph.problems import BackboneError, Problem
+from ..tasks.datasets import INFO, DataError, DatasetInfo
 from .draft import Draft
 
 _DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}

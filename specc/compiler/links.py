@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..backbone.graph import Graph, Layer
-from ..backbone.ops import show
 from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..graph.graph import Graph, Layer
+from ..graph.ops import show
 from ..plan import LinkPlan
 from ..spec.models import EmaLink
 from .draft import Draft
-from .site import Site
+from .places import Site
 
 
 def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:

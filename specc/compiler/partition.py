@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import accumulate
 
-from ..backbone.graph import BackboneGraph, Graph
-from ..backbone.ops import BatchNorm
 from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..graph.graph import BackboneGraph, Graph
+from ..graph.ops import BatchNorm
 from ..plan import Block, Network
 from .cuts import place_cuts
 from .draft import Draft

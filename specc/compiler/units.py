@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ..backbone.layout import Layout
-from ..backbone.ops import ShapeError, show
 from ..diagnostics import Diagnostic, Label, Span
-from ..heads import Context, Head, HeadError
+from ..graph.layout import Layout
+from ..graph.ops import ShapeError, show
+from ..learning.heads import Context, Head, HeadError
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..spec.models import Auxiliary, Level, SpecModel, merge
 from .draft import Draft
 from .links import check_links, form_links
 from .partition import covered
-from .site import Seat, Site
+from .places import Seat, Site
 
 MOST_OPS = 50_000  # of all units' auxiliary networks: a plan of so many takes seconds to make and to look at
 

@@ -10,17 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..plan import (
-    HeadPlan,
-    Instruction,
-    Plan,
-    Unit,
-    branch_cotangent,
-    branch_output,
-    cotangent,
-    features,
-    tape,
-)
+from ..plan import HeadPlan, Instruction, Plan, Unit, branch_cotangent, branch_output, cotangent, features, tape
 from .wiring import miswired
 
 Source = tuple[str, ...]  # what a gradient comes from: a head, a backward, a branch's backward

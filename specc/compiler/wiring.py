@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..backbone.graph import IMAGES, INPUT, Graph, Node
-from ..backbone.ops import BatchNorm, Op, Shape, show
-from ..backbone.problems import BackboneError
+from ..graph.graph import IMAGES, INPUT, Graph, Node
+from ..graph.ops import BatchNorm, Op, Shape, show
+from ..graph.problems import BackboneError
 from ..plan import LinkPlan, Plan
 
 

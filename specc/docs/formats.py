@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from specc.check import check_text
-from specc.codes import CODES
-from specc.render import FORMATS, render
+from specc.checking import check_text
+from specc.diagnostics.codes import CODES
+from specc.diagnostics.render import FORMATS, render
 
 EXAMPLE = """specc: 1
 name: example

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from specc.check import check_text
-from specc.render import render
+from specc.checking import check_text
+from specc.diagnostics.render import render
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS
-from specc.schema import Config
+from specc.graph.macros import MACROS
+from specc.graph.ops import OPS
+from specc.language.schema import Config
 from specc.spec.json_schema import json_schema, summary
 from specc.spec.lookup import is_config, keys_of, kinds_at, places
 

@@ -74,7 +74,7 @@ def candidates(kind: str) -> tuple[Candidate, ...]:
 
 def candidate(name: str, plan: Plan, kind: str) -> Candidate:
     """A plan with its prediction; live tensors on a CPU are counted under a dispatch mode, as a trace's are."""
-    from ..compiler.memory import as_traced
+    from ..memory.simulation import as_traced
 
     return Candidate(name, plan, plan.memory.peak_bytes if kind == "cuda" else as_traced(plan).peak_bytes)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from .. import files
-from ..cache import directory
+from ..system import files
+from ..system.cache import directory
 from .calibration import Calibration
 
 _MOST = 1 << 20  # bytes of a file that is read; no calibration comes near
@@ -82,7 +82,7 @@ def current() -> tuple[Calibration, ...]:
 
 
 def matching(identity: Mapping[str, Any]) -> Calibration | None:
-    """The newest calibration of exactly this device under exactly these versions (see `runtime.device.identity`)."""
+    """The newest calibration of exactly this device under exactly these versions (`runtime.engine.device.identity`)."""
     return next((c for c in stored() if all(getattr(c, key) == value for key, value in identity.items())), None)
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..schema import exact_bytes
+from ..language.schema import exact_bytes
 from .dump import dump, plain, write
 from .load import read_bytes_as_spec, read_spec
 from .models import SpecModel

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
-from specc.limits import EXPECTED, comparison
-from specc.spec.arms import Found, likely
+from specc.diagnostics.limits import EXPECTED, comparison
+from specc.language.source import Path, Tree
+from specc.spec.alternatives import Found, likely
 from specc.spec.explain_op import explain_op
 from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, model_at, place, places_of, tags_of
-from specc.spec.source import Path, Tree
 
 _ITEM = re.compile(r"(.+)\[(\d+)\]")  # what other tools write for an item of a list
 

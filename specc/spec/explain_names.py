@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from specc.backbone.graph import INPUT
 from specc.diagnostics import Diagnostic, did_you_mean
-from specc.spec.source import Path, Tree
+from specc.graph.graph import INPUT
+from specc.language.source import Path, Tree
 
 LAYERS: Path = ("backbone", "layers")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from specc.backbone.faults import faults
-from specc.backbone.meant import unknown_op
-from specc.backbone.ops.entry import kind_of
-from specc.backbone.patterns import OWN_KEYS, waits
 from specc.diagnostics import Diagnostic
+from specc.graph.faults import faults
+from specc.graph.near_names import unknown_op
+from specc.graph.ops.entry import kind_of
+from specc.graph.patterns import OWN_KEYS, waits
+from specc.language.source import Path, Tree
 from specc.spec.lookup import place
-from specc.spec.source import Path, Tree
 
 _EXAMPLE = ("write it like `{op: conv, out: 64}`",)
 

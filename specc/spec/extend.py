@@ -12,9 +12,9 @@ from typing import Any, Literal, get_origin
 from pydantic.fields import FieldInfo
 
 from specc.diagnostics import Diagnostic, Label, Span, suggest
+from specc.language.source import Path, Tree, below, decode, parse_bytes, read_bytes
 from specc.spec.lookup import is_config, keys_of, kinds_at
 from specc.spec.models import SpecModel
-from specc.spec.source import Path, Tree, below, decode, parse_bytes, read_bytes
 
 KEY = "extends"
 _KEYS = frozenset(keys_of(SpecModel))

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS
+from specc.graph.macros import MACROS
+from specc.graph.ops import OPS
 from specc.spec.models import SpecModel
 
 Schema = dict[str, Any]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from ..devices import Device
 from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
+from ..language.source import Path, Tree, decode, parse, parse_bytes, read_bytes
+from ..system.devices import Device
 from .models import SpecModel
-from .source import Path, Tree, decode, parse, parse_bytes, read_bytes
 
 
 @dataclass(frozen=True)

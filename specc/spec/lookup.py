@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from specc.schema import Config
+from specc.language.schema import Config
+from specc.language.source import Path
 from specc.spec.models import SpecModel
-from specc.spec.source import Path
 
 ROOT: Any = SpecModel
 

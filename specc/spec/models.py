@@ -8,9 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, field_validator, model_validator
 
-from ..backbone.families import Backbone
-from ..heads import Augmented, Classifier, Decoder, Goodness, Head, Periodic, Pointwise, PooledLinear, Similarity
-from ..schema import (
+from ..graph.families import Backbone
+from ..language.schema import (
     Bool,
     Bytes,
     Config,
@@ -27,6 +26,17 @@ from ..schema import (
     Width,
     only_with,
     problem,
+)
+from ..learning.heads import (
+    Augmented,
+    Classifier,
+    Decoder,
+    Goodness,
+    Head,
+    Periodic,
+    Pointwise,
+    PooledLinear,
+    Similarity,
 )
 
 Dataset = Literal[

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from specc.diagnostics import Span
-from specc.spec.arms import likely
+from specc.language.source import Path, Tree
+from specc.spec.alternatives import likely
 from specc.spec.models import SpecModel
-from specc.spec.source import Path, Tree
 
 _ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so on outwards
 _STAND_IN: dict[str, Any] = {"specc": 1, "name": "spec", "backbone": {"family": "resnet_cifar"}}

@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..backbone.graph import BackboneGraph, Graph
-from ..backbone.ops import Shape, ShapeError
-from ..heads import Context
+from ..graph.graph import BackboneGraph, Graph
+from ..graph.ops import Shape, ShapeError
+from ..learning.heads import Context
 from ..spec.models import Auxiliary
-from .entries import Document
+from .layer_lists import Document
 
 Weight = float | dict[str, float]
 

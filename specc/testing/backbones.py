@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..backbone.ops import OPS, Shape, channels, numel
-from .entries import TINY, Document, Size, entries, read, result
+from ..graph.ops import OPS, Shape, channels, numel
+from .layer_lists import TINY, Document, Size, entries, read, result
 
 MERGES: tuple[Document, ...] = ({"op": "add"}, {"op": "mul"}, {"op": "concat"}, {"op": "concat", "axis": 1})
 

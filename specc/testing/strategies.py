@@ -23,12 +23,12 @@ except ImportError as error:  # pragma: no cover
 
 from pydantic import TypeAdapter
 
-from ..backbone.families import Backbone
-from ..backbone.graph import BackboneGraph
-from ..backbone.ops import Shape
+from ..graph.families import Backbone
+from ..graph.graph import BackboneGraph
+from ..graph.ops import Shape
 from .auxiliaries import Site, auxiliary, contexts, levels, links
 from .backbones import layers
-from .entries import REALISTIC, TINY, Document, Size
+from .layer_lists import REALISTIC, TINY, Document, Size
 
 __all__ = ["REALISTIC", "TINY", "Document", "Size", "backbones", "graph_of", "shapes", "specs"]
 

@@ -14,14 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from specc.check import Report, check_text, examine
-from specc.codes import CODES
-from specc.compiler import compile_spec
+from specc.checking import Report, check_text, examine
 from specc.diagnostics import SpecError
+from specc.diagnostics.codes import CODES
+from specc.diagnostics.render import render
+from specc.language.source import parse
+from specc.pipeline import compile_spec
 from specc.plan import Plan
-from specc.render import render
 from specc.spec.load import _reading, parse_spec
-from specc.spec.source import parse
 from tests.fuzz.damage import damaged, somewhere
 from tests.fuzz.paths import at, walk
 from tests.fuzz.trees import NAME, is_plain, tree, yaml

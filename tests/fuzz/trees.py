@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from specc.diagnostics import Span
-from specc.spec.source import Tree
+from specc.language.source import Tree
 from tests.fuzz.paths import walk
 
 NAME = "fuzz.yaml"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from specc.backbone.macros import MACROS
-from specc.backbone.ops import OPS
+from specc.graph.macros import MACROS
+from specc.graph.ops import OPS
 from specc.spec.lookup import keys_of, places
 
 KEYS = sorted({key for _, model in places() for key in keys_of(model)} | {"op", "out", "k", "stride", "from", "repeat"})
@@ -55,7 +55,7 @@ def nested(levels: int, draw: random.Random) -> Any:
 
 def an_op(draw: random.Random) -> dict[str, Any]:
     """An op or a macro with arguments of which some are wrong."""
-    from specc.backbone.ops.entry import arguments, kind_of
+    from specc.graph.ops.entry import arguments, kind_of
 
     name = draw.choice((*OPS, *MACROS))
     kind = kind_of(name)

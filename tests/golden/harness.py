@@ -16,7 +16,7 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.modules import BatchNorm
+from runtime.engine.modules import BatchNorm
 from specc.spec.load import loads
 
 

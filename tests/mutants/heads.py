@@ -5,16 +5,16 @@ from __future__ import annotations
 from .mutant import mutant
 
 MUTANTS = [
-    mutant("specc/heads/base.py", "index / (count - 1)", "index / count", "a ramp does not reach its end",
+    mutant("specc/learning/heads/base.py", "index / (count - 1)", "index / count", "a ramp does not reach its end",
            "test_compile.py::test_weights_of_a_ramp_and_of_a_level"),
-    mutant("specc/heads/pointwise.py", "-(-breadth // 4)", "-(-height // 4)", "a pool looks at the height alone",
+    mutant("specc/learning/heads/pointwise.py", "-(-breadth // 4)", "-(-height // 4)", "a pool looks at the height alone",
            "test_oblong_maps.py::test_a_pool_to_a_quarter_quarters_height_and_width"),
-    mutant("specc/heads/pointwise.py", "Linear(4 * width, bias=False)", "Linear(width, bias=False)", "hidden layers are too narrow",
+    mutant("specc/learning/heads/pointwise.py", "Linear(4 * width, bias=False)", "Linear(width, bias=False)", "hidden layers are too narrow",
            "test_single_rules.py::test_the_hidden_layers_of_pointwise_are_four_times_as_wide"),
-    mutant("specc/heads/decoder.py", "return ToMap(places.size, places.skip)", "return ToMap(places.size)", "a class token is part of the image",
+    mutant("specc/learning/heads/decoder.py", "return ToMap(places.size, places.skip)", "return ToMap(places.size)", "a class token is part of the image",
            "test_families.py::test_a_decoder_lays_tokens_out_as_a_map"),
-    mutant("specc/heads/classifier.py", "for _ in range(linears - 1):", "for _ in range(linears):", "a linear layer too many",
+    mutant("specc/learning/heads/classifier.py", "for _ in range(linears - 1):", "for _ in range(linears):", "a linear layer too many",
            "test_single_rules.py::test_a_classifier_has_as_many_layers_as_it_says"),
-    mutant("specc/heads/classifier.py", "stride=2 if i == 0 and out > width else 1", "stride=2 if out > width else 1",
+    mutant("specc/learning/heads/classifier.py", "stride=2 if i == 0 and out > width else 1", "stride=2 if out > width else 1",
            "every convolution halves the map", "test_single_rules.py::test_a_classifier_has_as_many_layers_as_it_says"),
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 _FOLDER = "cifar-10-batches-py"
 _TRAIN = {

@@ -8,7 +8,7 @@ from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 # Pixels are 0 .. 16. Times 15 they use the range of a byte, so a resize has levels between, and n/16 stays exact.
 _SCALE = 15

@@ -6,7 +6,7 @@ from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.idx import read_mnist_like
 from runtime.data.splits import Splits, in_memory
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 
 def load(config: DataConfig, info: DatasetInfo) -> Splits:

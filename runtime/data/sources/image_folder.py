@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime.data.config import DataConfig
 from runtime.data.folder import open_folders
 from runtime.data.splits import Splits
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 
 def load(config: DataConfig, info: DatasetInfo) -> Splits:

@@ -9,7 +9,7 @@ from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.folder import open_folders
 from runtime.data.splits import Splits
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 _ARCHIVES = (
     "to unpack the archives: put ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "

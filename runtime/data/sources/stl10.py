@@ -10,7 +10,7 @@ from runtime.data.archive import Archive
 from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 _FILES = {
     "stl10_binary/train_X.bin": "918c2871b30a85fa023e0c44e0bee87f",

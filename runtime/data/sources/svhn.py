@@ -11,7 +11,7 @@ from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.datasets import DatasetInfo
+from specc.tasks.datasets import DatasetInfo
 
 _FILES = {
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",

@@ -13,7 +13,7 @@ from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.splits import Arrays, Batch, Splits, in_memory
-from specc.datasets import DatasetInfo, Shape
+from specc.tasks.datasets import DatasetInfo, Shape
 
 _CELLS = 4  # a pattern is a chequerboard of so many random cells a side
 _KEPT = (

@@ -1,0 +1,85 @@
+"""Learnt scales, gates and random masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from specc.graph import ops
+from specc.graph.ops import Shape
+
+from .registry import builder
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu, "silu": F.silu, "sigmoid": torch.sigmoid, "hardsigmoid": F.hardsigmoid,
+}  # fmt: skip
+
+
+class LayerScale(nn.Module):
+    """Every channel times a learnt number."""
+
+    def __init__(self, shape: Shape, init: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full(shape, init))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Scale."""
+        return self.weight * input
+
+
+class SqueezeExcite(nn.Module):
+    """Every channel times a gate computed from the means of all channels."""
+
+    def __init__(self, op: ops.SqueezeExcite, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, op.squeeze, 1)
+        self.fc2 = nn.Conv2d(op.squeeze, channels, 1)
+        self.activation = FUNCTIONS[op.activation]
+        self.gate = FUNCTIONS[op.gate]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Gate (N, C, H, W)."""
+        hidden = self.activation(self.fc1(F.adaptive_avg_pool2d(input, 1)))
+        return self.gate(self.fc2(hidden)) * input
+
+
+class DropPath(nn.Module):
+    """Drops whole samples in training."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Zero a sample with probability p, scale it by 1 / (1 - p) otherwise."""
+        if not self.training or self.p == 0:
+            return input
+        kept = input.new_empty(input.shape[0], *[1] * (input.dim() - 1)).bernoulli_(1 - self.p)
+        return input * kept.div_(1 - self.p)
+
+
+@builder
+def layer_scale(op: ops.LayerScale, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Every channel times a learnt number."""
+    return LayerScale(op.parameters(*shapes)["weight"], op.init)
+
+
+@builder
+def squeeze_excite(op: ops.SqueezeExcite, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Every channel times a gate."""
+    return SqueezeExcite(op, shapes[0][0])
+
+
+@builder
+def dropout(op: ops.Dropout, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Random numbers zero."""
+    return nn.Dropout(op.p)
+
+
+@builder
+def drop_path(op: ops.DropPath, shapes: tuple[Shape, ...]) -> nn.Module:
+    """Random samples zero."""
+    return DropPath(op.p)

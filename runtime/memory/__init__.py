@@ -1,0 +1,1 @@
+"""Measures memory: real steps, traces under fake tensors, calibration of a device; no training."""

@@ -1,0 +1,57 @@
+"""Measures the margin of a device, and finds the one that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import torch
+
+from specc.language.schema import show_bytes
+from specc.margins import Calibration, Sample, fit, matching
+from specc.margins.samples import candidates
+
+from ..engine.device import identity
+from ..errors import RunError
+from .sampling import Peaks, apart
+
+FEWEST = 3  # samples that a margin can rest on
+
+
+def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
+    """Run the sample plans on the device, each in a process of its own; `tell` is told of every one."""
+    samples: list[Sample] = []
+    peaks: Peaks | None = None
+    failures: list[str] = []
+    for plan in candidates(device.type):
+        try:
+            peaks = apart(plan.plan, str(device))
+        except RunError as error:
+            failures.append(str(error))
+            tell(f"{plan.name}: not measured: {error}")
+            continue
+        requested = peaks.requested_bytes or peaks.allocated_bytes
+        samples.append(Sample(plan.name, plan.predicted_bytes, requested, peaks.allocated_bytes))
+        tell(sample_line(samples[-1]))
+    if peaks is None or len(samples) < FEWEST:
+        help = ("a GPU that nothing else uses, with 4 GiB or more, can be calibrated",)
+        raise RunError(f"too few plans could be measured: {len(samples)}; {failures[0]}", help)
+    fixed, relative = fit(samples)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return Calibration(
+        1, **peaks.identity, allocator=peaks.allocator, date=date, fixed_bytes=fixed, relative=relative,
+        samples=tuple(samples),
+    )  # fmt: skip
+
+
+def sample_line(sample: Sample) -> str:
+    """One sample for people."""
+    sizes = (sample.predicted_bytes, sample.requested_bytes, sample.allocated_bytes)
+    predicted, requested, allocated = map(show_bytes, sizes)
+    more = sample.excess / sample.predicted_bytes
+    return f"{sample.name}: predicted {predicted}, requested {requested}, allocated {allocated} ({more:+.1%})"
+
+
+def calibration_of(device: torch.device) -> Calibration | None:
+    """The newest calibration of this device under these versions."""
+    return matching(identity(device))

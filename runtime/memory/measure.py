@@ -1,0 +1,57 @@
+"""Measures a plan's step on random images: peak memory and time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from specc.plan import Plan
+
+from ..engine.model import MEMORY_FORMATS
+from ..engine.session import Session
+from .meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one training step takes on a device."""
+
+    device: str
+    peak_bytes: int
+    seconds: float  # median
+
+
+def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
+    """Two metered steps, then `steps` timed ones."""
+    session = Session(plan, device)
+    images, labels = random_batch(plan, device)
+    meter = Meter(device, session.resident)
+    for _ in range(2):
+        meter.measure(lambda: session.train_step(images, labels), (images, labels))
+    return Measured(str(device), meter.peak_bytes, statistics.median(_timed(session, images, labels, steps)))
+
+
+def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised images of noise and labels, on the device, as a loader gives them."""
+    assert plan.data.shape is not None
+    assert plan.data.classes is not None
+    generator = torch.Generator().manual_seed(0)
+    batch = plan.config.data.batch_size
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
+    images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
+    images = images.to(device, memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
+    return images, torch.randint(plan.data.classes, (batch,), generator=generator).to(device)
+
+
+def _timed(session: Session, images: torch.Tensor, labels: torch.Tensor, steps: int) -> list[float]:
+    seconds = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        session.train_step(images, labels)
+        if session.device.type == "cuda":
+            torch.cuda.synchronize(session.device)
+        seconds.append(time.perf_counter() - began)
+    return seconds

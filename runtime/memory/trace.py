@@ -1,0 +1,96 @@
+"""The memory of a plan's real step without its arithmetic: modules and executor on fake tensors, storages counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from specc.plan import Instruction, Plan
+
+from ..engine.model import MEMORY_FORMATS
+from ..engine.session import Session
+from .meter import LiveTensors
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Bytes alive at the highest point of the whole step and of each instruction."""
+
+    peak_bytes: int
+    timeline: tuple[int, ...]
+
+
+def trace(plan: Plan) -> Trace:
+    """Count the storages of the second step (momentum exists) under fake CPU tensors; nothing is computed."""
+    with FakeTensorMode(), Corrections():
+        session = Session(plan, "cpu", initialise=False)
+        # Fakes cannot be asked whether their gradients are finite, which fp16's scaler does: every step is taken.
+        session.scaler = torch.amp.GradScaler("cpu", enabled=False)
+        images, labels = fake_batch(plan)
+        return watch(session, images, labels)
+
+
+class Corrections(TorchDispatchMode):
+    """What fake tensors do not do as real ones.
+
+    Batch norm keeps its statistics in fp32 whatever its input is in, and its gradient lies in memory as that input
+    does. The fused SGD has no fake kernel: torch would run
+    the real one on real zeros as large as all parameters; what it changes is of no interest here.
+    """
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the op as a real one would."""
+        if func is torch.ops.aten._fused_sgd_.default:
+            return None
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.native_batch_norm.default:
+            out, *statistics = result
+            return (out, *(torch.empty_like(s, dtype=torch.promote_types(s.dtype, torch.float32)) for s in statistics))
+        if func is torch.ops.aten.native_batch_norm_backward.default and result[0] is not None:
+            return (torch.empty_like(args[1]), *result[1:])
+        return result
+
+
+def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
+    """A batch of the plan's shape; its values are never looked at."""
+    assert plan.data.shape is not None
+    batch = plan.config.data.batch_size
+    images = torch.zeros(batch, *plan.data.shape).to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
+    return images, torch.zeros(batch, dtype=torch.int64)
+
+
+def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:
+    """Run two steps and count the second, instruction by instruction; real tensors or fake ones."""
+    session.train_step(images, labels)
+    with LiveTensors([*session.resident(), images, labels]) as live, _observed(session, live) as peaks:
+        session.train_step(images, labels)
+    return Trace(max(peaks), tuple(peaks))
+
+
+@contextmanager
+def _observed(session: Session, live: LiveTensors) -> Iterator[list[int]]:
+    """The peaks of the instructions, collected while they run."""
+    peaks: list[int] = []
+
+    def begin(instruction: Instruction) -> None:
+        if peaks:
+            peaks[-1] = live.peak
+        peaks.append(live.alive)
+        live.peak = live.alive
+
+    session.executor.observer = begin
+    try:
+        yield peaks
+    finally:
+        session.executor.observer = None
+        if peaks:
+            peaks[-1] = live.peak

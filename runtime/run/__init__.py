@@ -1,0 +1,1 @@
+"""A training run from its first file to its last: trainer, checkpoints, endings, the run directory."""

@@ -1,0 +1,139 @@
+"""Starts and resumes runs for the command line: device, run directory, progress, closing words."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from specc.diagnostics.render import printable
+from specc.language.schema import show_bytes
+from specc.margins import newest
+from specc.plan import Plan
+from specc.spec.dump import dump
+from specc.spec.load import Spec
+from specc.system import files
+from specc.views.margin import margin_line, uncalibrated
+
+from ..data.of_plan import open_data
+from ..engine.device import choose, describe
+from ..errors import Interrupted, RunError
+from ..memory.calibration import calibration_of
+from .progress import progress_on
+from .rundir import RunDir
+from .trainer import Trainer
+
+
+def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None) -> None:
+    """Train a plan in a new run directory."""
+    chosen = choose(device, gpu)
+    if folder is not None:
+        _vacant(folder)
+    open_data(plan)  # a missing data set should leave no run directory behind
+    resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
+    target = RunDir.create(plan, spec.tree.text, resolved, folder)
+    _train(plan, target, chosen, resolved, resumed=False)
+
+
+def _vacant(folder: Path) -> None:
+    """Refuse a folder that holds what a run leaves behind: it would be overwritten, or gone on with."""
+    if os.path.exists(folder / "plan.json"):
+        help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
+        raise RunError(f"{folder} already holds a run", help)
+    for name in ("metrics.csv", "checkpoints", "summary.json"):
+        if os.path.exists(folder / name):
+            help = ("choose another folder with `--run-dir DIR`, or remove it",)
+            raise RunError(f"{folder} holds what is left of a run: {name} without its plan", help)
+
+
+def resume(
+    folder: Path, device: str | None, gpu: int | None, predicted_for: Callable[[Plan, Any], Plan] = lambda plan, _: plan
+) -> None:
+    """Continue the run in `folder` with the plan that is stored there, its memory predicted for the device it gets."""
+    target = RunDir(folder)
+    plan, resolved = target.plan(), target.read("spec.resolved.yaml")
+    if target.known("summary.json", "status") == "completed":
+        _say_again(target)
+        return
+    chosen = choose(device, gpu)
+    _train(predicted_for(plan, chosen.type), target, chosen, resolved, resumed=True)
+
+
+def _say_again(target: RunDir) -> None:
+    """The closing words of a run that is complete."""
+    try:
+        said = closing(files.mapping(target.read("summary.json")), target.path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
+    print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=sys.stderr)
+    print("\n".join(map(printable, said)))
+
+
+def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: bool) -> None:
+    # Not rich's own language: the name of a folder is no markup.
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    progress = progress_on(console, plan.config.train.epochs)
+    try:
+        trainer = Trainer(plan, device, target, progress, resolved)
+        if resumed:
+            trainer.resume()
+        for line in opening(trainer, resumed=resumed):
+            console.print(printable(line), soft_wrap=True)
+        summary = trainer.train()
+    except KeyboardInterrupt:
+        help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)
+        raise Interrupted("interrupted before the first step", help) from None
+    finally:
+        progress.close()
+    for line in closing(summary, target.path):
+        print(printable(line))
+    trainer.check_budget()  # a run may be over before there was a step to check it after
+
+
+def opening(trainer: Trainer, *, resumed: bool) -> Iterator[str]:
+    """What a person wants to know at the beginning."""
+    plan, device = trainer.plan, trainer.device
+    verb, from_where = ("resuming", f" from {trainer.saved}") if resumed and trainer.saved else ("training", "")
+    yield f"{verb} {plan.name}{from_where} on {describe(device)}, results in {trainer.run_dir.path}"
+    yield from (f"note: {note}" for note in (*trainer.splits.remarks, *trainer.notes))
+    if device.type == "cuda":
+        yield margin(plan, device)
+
+
+def margin(plan: Plan, device: torch.device) -> str:
+    """What the libraries of this GPU may take beyond the prediction."""
+    found = calibration_of(device)
+    return margin_line(found, plan) if found else uncalibrated(newest())
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' * (number != 1)}"
+
+
+def closing(summary: dict[str, Any], path: Path) -> list[str]:
+    """What a person wants to know at the end."""
+    memory, test = summary["memory"], summary["test"]
+    measured = "allocator peak" if summary["device"].startswith("cuda") else "live tensors"
+    verdict = "no budget given"
+    if memory["budget_bytes"]:
+        kept = "within budget" if memory["within_budget"] else "OVER BUDGET"
+        verdict = f"budget {show_bytes(memory['budget_bytes'])}: {kept}"
+    on_device = []
+    if "requested_peak_bytes" in memory:
+        apart = show_bytes(memory["margin_bytes"]) if memory["margin_bytes"] is not None else "not calibrated"
+        asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
+        on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
+    return [
+        f"test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f} after {_epochs(summary['epochs'])}",
+        f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
+        f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
+        *on_device,
+        f"{summary['step_seconds_median'] * 1e3:.1f} ms a step, {summary['images_per_second']:.0f} images a second",
+        f"results in {path}",
+    ]

@@ -1,0 +1,153 @@
+"""The run directory: everything a run leaves behind, written so that a crash cannot leave half a file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import specc
+from specc.plan import Plan
+from specc.system import files
+
+from ..data.of_plan import data_root
+from ..errors import RunError, WriteError
+from .durable import write_file, writing
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run's folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None) -> RunDir:
+        """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it."""
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = parent or Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}"
+        try:
+            with writing(path):
+                path = parent or _fresh(path)
+                path.mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+            run.write_json("env.json", environment() | {"data_root": str(data_root(plan))})
+            run.write("spec.yaml", spec_text)
+            run.write("spec.resolved.yaml", resolved)
+            run.write("plan.json", plan.to_json(indent=1))  # the last: with it, it is a run that can be resumed
+        except WriteError as error:
+            raise RunError(f"no run directory: {error}", ("choose another place with `--run-dir DIR`",)) from None
+        return run
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file as a whole."""
+        write_file(self.path / name, text)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON document."""
+        self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def add_metrics(self, row: Mapping[str, Any]) -> None:
+        """Append one epoch to metrics.csv; its first line says which columns there are."""
+        with writing(self.metrics), self.metrics.open("a+", newline="", encoding="utf-8") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), [])
+            writer = csv.DictWriter(file, columns or list(row), extrasaction="ignore")
+            if not columns:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def cut_metrics(self, epochs: int) -> int:
+        """Leave the rows of so many epochs in metrics.csv, and nothing that is half written; says how many there are.
+
+        A run that is resumed writes those after its checkpoint again.
+        """
+        with writing(self.metrics):
+            written = files.read(self.metrics) if self.metrics.exists() else b""
+        head, *rows = [line for line in written.splitlines(keepends=True) if line.endswith(b"\n")] or [b""]
+        rows = rows[:epochs]
+        kept = b"".join([head, *rows]) if rows else b""  # a head without rows may be of anything
+        if kept != written:
+            write_file(self.metrics, kept)
+        return len(rows)
+
+    def plan(self) -> Plan:
+        """The plan that the run was started with; raises `RunError` where there is none."""
+        help = ("a run directory is what `specc run` prints at its end",)
+        try:
+            return Plan.from_json(self.read("plan.json", help))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"the plan in {self.path} is damaged: {error}") from None
+
+    def read(self, name: str, help: tuple[str, ...] = ()) -> str:
+        """A file's text; raises `RunError` where there is none."""
+        try:
+            return files.read_text(self.path / name)
+        except OSError as error:
+            message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
+            raise RunError(message, help) from None
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from None
+
+    def known(self, name: str, key: str) -> Any:
+        """What a JSON document says of a key; None where there is no such document."""
+        try:
+            return files.mapping(files.read(self.path / name))[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def metrics(self) -> Path:
+        """The table of the epochs."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the last checkpoint."""
+        return self.path / "checkpoints" / "last"
+
+
+def _fresh(path: Path) -> Path:
+    """`path`, or with a number where it exists: two runs may start in one second."""
+    number = 1
+    candidate = path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+def spec_hash(text: str) -> str:
+    """SHA-256 of the resolved spec: what it extends and the overrides are in it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """What the figures of a run depend on besides the plan."""
+    from importlib.metadata import version
+
+    import numpy
+    import torch
+
+    return {
+        "specc": specc.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+        "numpy": numpy.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }

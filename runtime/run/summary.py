@@ -1,0 +1,61 @@
+"""What is left to say of a run when it ends: summary.json."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from ..memory.calibration import calibration_of
+from .checkpoint import Figures
+from .rundir import spec_hash
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+WARMING = 3  # steps that are metered, which makes them slow
+
+
+def summary_of(run: Trainer, status: str, test: dict[str, float]) -> dict[str, Any]:
+    """The document."""
+    plan, budget, figures = run.plan, run.plan.config.budget, figures_of(run)
+    peak, seconds = figures.peak_bytes, figures.step_seconds
+    return {
+        "format_version": 1,
+        "name": plan.name,
+        "status": status,
+        "spec_sha256": spec_hash(run.spec_text),
+        "plan_fingerprint": plan.fingerprint,
+        "device": str(run.device),
+        "epochs": run.epoch,
+        "steps": run.epoch * len(run.train_data) + run.step,
+        "test": test,
+        "memory": {
+            "budget_bytes": budget.memory if budget else None,
+            "predicted_peak_bytes": plan.memory.peak_bytes,
+            "measured_peak_bytes": peak,
+            "within_budget": run.fits and (budget is None or peak <= budget.memory),
+            **on_device(run),
+        },
+        "step_seconds_median": seconds,
+        "images_per_second": run.batch / seconds if seconds else 0.0,
+    }
+
+
+def figures_of(run: Trainer) -> Figures:
+    """What was measured, by this process and by those before it that had the same device."""
+    run.clock.collect()
+    took = run.clock.seconds[WARMING:] or run.clock.seconds
+    seconds = statistics.median(took) if took else run.earlier.step_seconds
+    return Figures(str(run.device), run.meter.peak_bytes, run.meter.requested_bytes, seconds)
+
+
+def on_device(run: Trainer) -> dict[str, int | None]:
+    """What only a GPU has to say of its memory."""
+    if run.device.type != "cuda":
+        return {}
+    calibration = calibration_of(run.device)
+    return {
+        "requested_peak_bytes": run.meter.requested_bytes,
+        "allocated_peak_bytes": run.meter.peak_bytes,
+        "margin_bytes": calibration.margin(run.plan.memory.peak_bytes) if calibration else None,
+    }

@@ -1,0 +1,272 @@
+"""Trains a plan: epochs, evaluation, metrics, checkpoints, and the measured peak against the budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specc.plan import Plan
+
+from ..data import DataError, Loader
+from ..data.draws import Draws
+from ..data.of_plan import open_data, root_of_resumed
+from ..data.splits import Batch
+from ..engine.device import ran_out
+from ..engine.session import Session, Step
+from ..errors import Interrupted, RunError, WriteError
+from ..memory.meter import Meter
+from . import checkpoint
+from .averages import Averages, accuracy, training_figures
+from .clock import StepClock
+from .endings import broken, diverged, interrupted, left, not_finite, out_of_memory, told, what_stands
+from .exceed import Whereabouts, over_budget
+from .interruption import Interruption, Stopped
+from .learning_rate import learning_rate
+from .rundir import RunDir
+from .summary import figures_of, summary_of
+
+METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
+
+
+class Progress(Protocol):
+    """What wants to know how a run goes."""
+
+    def epoch_begins(self, epoch: int, steps: int) -> None:
+        """An epoch (from 0) of so many steps begins."""
+
+    def step_done(self, step: int, loss: float | None) -> None:
+        """So many steps of the epoch are done; the loss is given now and then."""
+
+    def epoch_ends(self, row: dict[str, Any]) -> None:
+        """An epoch's metrics."""
+
+
+class Trainer:
+    """One run of a plan on a device, in a run directory.
+
+    Where it stands are `epoch`, `step` (the next one), `averages` and `seconds`: a checkpoint holds them all, so a
+    resumed run goes on in the middle of an epoch, or before its evaluation, as if it had never been stopped.
+    """
+
+    def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Progress, spec_text: str) -> None:
+        self.plan, self.device, self.run_dir, self.progress = plan, device, run, progress
+        self.spec_text = spec_text
+        self.config = plan.config.train
+        self.notes: list[str] = []  # what a person should know before it goes on
+        self.epoch = self.step = self.taken = 0
+        self.averages, self.seconds = Averages(), 0.0  # of this epoch
+        self.saved: checkpoint.Position | None = None
+        self.earlier = checkpoint.Figures()
+        self.fits = True  # in the device, under the budget
+        self._cap()
+        self._open()
+        self.session = self._session()
+        self.meter, self.peak = Meter(device, self.session.resident), Whereabouts()
+        batch, seed = plan.config.data.batch_size, self.config.seed
+        order = self.session.model.memory_format
+        self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device, memory_format=order)
+        self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device, memory_format=order)
+        self.interruption = Interruption()
+        self.clock = StepClock(device)
+
+    def _open(self) -> None:
+        root, moved = root_of_resumed(self.plan, self.run_dir.known("env.json", "data_root"))
+        self.splits = open_data(self.plan, root)
+        size, batch = len(self.splits.train), self.plan.config.data.batch_size
+        self.batch = min(batch, size)
+        self.notes += [moved] if moved else []
+        if self.batch < batch and self.plan.data.train_size is None:  # else the compiler has said so
+            self.notes.append(f"a batch of {batch} is larger than the training set of {size}: every step takes all of "
+                              f"it, and less memory than predicted")  # fmt: skip
+
+    def _session(self) -> Session:
+        try:
+            return Session(self.plan, self.device)
+        except RuntimeError as error:  # another process may hold the GPU's memory
+            if not ran_out(error):
+                raise
+            raise out_of_memory(self, error) from None
+
+    def _cap(self) -> None:
+        """On CUDA the budget is a hard limit for the whole process."""
+        budget = self.plan.config.budget
+        if self.device.type == "cuda" and budget is not None and budget.on_exceed == "error":
+            total = torch.cuda.get_device_properties(self.device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, budget.memory / total), self.device)
+
+    def resume(self) -> None:
+        """Continue where the run directory's last checkpoint stands; at the beginning where there is none yet."""
+        if checkpoint.exists(self.run_dir.checkpoint):
+            self._restore()
+        else:
+            self.notes.append("no checkpoint was saved yet: the run begins anew")
+        rows = self.run_dir.cut_metrics(self.epoch)
+        if rows < self.epoch:
+            self.notes.append(f"metrics.csv has {rows} rows for {self.epoch} epochs: what is missing stays so")
+
+    def _restore(self) -> None:
+        position, sums = checkpoint.load(self.session, self.run_dir.checkpoint)
+        steps = len(self.train_data)
+        if not (0 <= position.epoch <= self.config.epochs and 0 <= position.step <= steps):
+            message = f"the checkpoint is of {position}; now there are {self.config.epochs} epochs of {steps} steps"
+            raise RunError(message, ("the data set must be the one that the run was started with",))
+        self.saved, self.epoch, self.step, self.seconds = position, position.epoch, position.step, position.seconds
+        self.averages = Averages.of(sums, self.device)
+        if position.figures.device == str(self.device):
+            self.earlier = position.figures
+            self.meter.peak_bytes, self.meter.requested_bytes = self.earlier.peak_bytes, self.earlier.requested_bytes
+
+    def train(self) -> dict[str, Any]:
+        """Train to the end; returns the summary, which is also in summary.json."""
+        with self.interruption:
+            try:
+                return self._summary("completed", self._stoppable())
+            except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
+                ending = told(self, error)
+                if ending is None:
+                    raise
+                self._last_words(ending)
+                raise ending from None
+
+    def _stoppable(self) -> dict[str, float]:
+        try:
+            return self._epochs()
+        except Stopped:
+            self._sound()
+            self._save()
+            raise interrupted(self, "checkpoint saved", self.interruption.wanted) from None
+
+    def _last_words(self, ending: RunError) -> None:
+        """The summary, as far as the disk takes it."""
+        try:
+            self._summary("interrupted" if isinstance(ending, Interrupted) else "failed", {})
+        except WriteError as error:
+            ending.help = (*ending.help, str(error))
+
+    def _epochs(self) -> dict[str, float]:
+        test: dict[str, float] = {}
+        while self.epoch < self.config.epochs:
+            lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
+            self.session.set_lr(lr)
+            self._one_epoch()
+            self._sound()
+            test = self.evaluate()
+            self._close_epoch(lr, test)
+        test = test or self.evaluate()
+        if found := not_finite(test):
+            raise RunError(f"the training ended, but of its test {found}", (what_stands(self),))
+        return test
+
+    def _close_epoch(self, lr: float, test: dict[str, float]) -> None:
+        row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}
+        row |= {f"test_{k}": v for k, v in test.items()} | {f"train_{k}": v for k, v in self.averages.means().items()}
+        self.run_dir.add_metrics(row)
+        self.progress.epoch_ends(row)
+        self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
+        self._save()
+
+    def _one_epoch(self) -> None:
+        self.progress.epoch_begins(self.epoch, len(self.train_data))
+        with self._timed():
+            for images, labels in self._to_come():
+                torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
+                result = self.clock.time(partial(self._step, images, labels))
+                self.averages.add(training_figures(result, labels), len(labels))
+                loss = self._check(result) if self._looks(self.step) else None
+                # Or they would be there beside the next batch and count in the next step's peak.
+                del result, images, labels
+                self.step += 1
+                self.taken += 1
+                self.progress.step_done(self.step, loss)
+            self.clock.collect()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Counts as time of this epoch, which several processes may share."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _to_come(self) -> Iterator[Batch]:
+        """The batches that are left of the epoch."""
+        if self.step < len(self.train_data):
+            yield from self._stopping(self.train_data.epoch(self.epoch, self.step))
+
+    def _stopping(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches; before and after each of them is a moment to stop."""
+        try:
+            for batch in batches:
+                self.interruption.grant()
+                yield batch
+                del batch
+                self.interruption.grant()  # and not wait for the next one
+        except DataError:
+            self.interruption.grant()  # workers that decode images hear a signal too, and are gone then
+            raise
+
+    def _looks(self, step: int) -> bool:
+        """Whether to read the loss now; on a GPU that waits for the device, so not every step."""
+        return self.device.type == "cpu" or step % 50 == 0 or step == len(self.train_data) - 1
+
+    def _step(self, images: Tensor, labels: Tensor) -> Step:
+        if self.taken >= METERED_STEPS:
+            return self.session.train_step(images, labels)
+        with self.peak.watching(self.session.executor, self.meter.reading):
+            result: Step = self.meter.measure(lambda: self.session.train_step(images, labels), (images, labels))
+        if self.taken == METERED_STEPS - 1:
+            self.check_budget()
+        return result
+
+    def _check(self, result: Step) -> float:
+        totals = {unit: float(total) for unit, total in result.total.items()}
+        if found := not_finite(totals):
+            raise diverged(self, f"the loss of {found}", self.step + 1)
+        return list(totals.values())[-1]
+
+    def _sound(self) -> None:
+        """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
+        if found := not_finite(self.averages.means()):
+            raise diverged(self, f"of the means so far {found}", self.step)
+        if name := broken(self.session.model.tensors().items()):
+            raise diverged(self, f"`{name}` is not finite", self.step)
+
+    def check_budget(self) -> None:
+        """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""
+        budget = self.plan.config.budget
+        if budget is not None and self.meter.peak_bytes > budget.memory and budget.on_exceed == "error":
+            where = self.peak.instruction
+            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, left(self))
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy and loss of the backbone alone on the test set."""
+        averages = Averages()
+        for images, labels in self._stopping(self.test_data.epoch(0)):
+            logits = self.session.predict(images).float()
+            averages.add({"accuracy": accuracy(logits, labels), "loss": F.cross_entropy(logits, labels)}, len(labels))
+        return averages.means()
+
+    def _save(self) -> None:
+        position = checkpoint.Position(self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self))
+        checkpoint.save(self.session, position, self.run_dir.checkpoint, self.averages.tensors())
+        self.saved = position
+
+    def _summary(self, status: str, test: dict[str, float]) -> dict[str, Any]:
+        summary = summary_of(self, status, test)
+        self.run_dir.write_json("summary.json", summary)
+        return summary
+
+
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """Seed of all that is drawn in one step (dropout), so that a resumed run draws what it would have drawn."""
+    return int(Draws(seed, epoch).bits(np.array([step]), "step")[0])

@@ -1,0 +1,95 @@
+"""Check 2: options that contradict one another, or that have no effect where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from ...diagnostics import Diagnostic
+from ...language.schema import Config
+from ...language.source import Path
+from ..draft import Draft
+
+
+def check_options(draft: Draft) -> Draft:
+    """The schedule fits the epochs; no option is silently ignored; variables stand in paths only."""
+    return draft.having(*_schedule(draft), *_idle(draft, draft.spec.config, ()), *_variables(draft))
+
+
+def _schedule(draft: Draft) -> Iterator[Diagnostic]:
+    spec, train = draft.spec, draft.spec.config.train
+    schedule, epochs = train.schedule, spec.beside(f"{train.epochs} epochs", "train", "epochs")
+    at: Path = ("train", "schedule", "warmup_epochs")
+    if 0 < train.epochs <= schedule.warmup_epochs:
+        message = f"the warm-up takes all epochs of the training, which has {train.epochs}: `lr` is never reached"
+        yield spec.warning("SPC611", message, *at, label="as long as the training", secondary=epochs)
+    for i, milestone in enumerate(schedule.milestones):
+        if milestone >= train.epochs:
+            message = f"the milestone {milestone} is never reached: the training has {train.epochs} epochs"
+            at = ("train", "schedule", "milestones", i)
+            yield spec.warning("SPC612", message, *at, label="after the end", secondary=epochs)
+
+
+# -- options without effect ---------------------------------------------------------------------------------------
+
+
+def _idle(draft: Draft, config: Any, path: Path) -> Iterator[Diagnostic]:
+    """Fields marked `only_with` that are set where the fields beside them say otherwise."""
+    if isinstance(config, (list, tuple)):
+        for i, item in enumerate(config):
+            yield from _idle(draft, item, (*path, i))
+    if not isinstance(config, Config):
+        return
+    for name in config.model_fields_set:
+        field = type(config).model_fields[name]
+        here = (*path, field.alias or name)
+        for other, values in _conditions(field).items():
+            if getattr(config, other) not in values and getattr(config, name) != field.get_default():
+                yield _no_effect(draft, here, other, getattr(config, other), values)
+        yield from _idle(draft, getattr(config, name), here)
+
+
+def _conditions(field: FieldInfo) -> dict[str, list[str]]:
+    extra = field.json_schema_extra
+    return extra.get("only_with", {}) if isinstance(extra, dict) else {}  # type: ignore[return-value]
+
+
+def _no_effect(draft: Draft, path: Path, other: str, value: Any, values: list[str]) -> Diagnostic:
+    *where, key = path
+    names = " or ".join(f"`{v}`" for v in values)
+    message = f"`{key}` has no effect: it belongs to {other} {names}, and `{other}` is `{value}`"
+    beside = draft.spec.beside("because of this", *where, other)
+    return draft.spec.warning("SPC108", message, *path, label="ignored", secondary=beside, key=True)
+
+
+# -- variables ----------------------------------------------------------------------------------------------------
+
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+
+
+def _variables(draft: Draft) -> Iterator[Diagnostic]:
+    """`${NAME}` outside of the fields that read the environment."""
+    from ...spec.lookup import paths_that_read_environment
+
+    readers = paths_that_read_environment()
+    for path, text in _texts(draft.spec.tree.data, ()):
+        if (match := _VARIABLE.search(text)) and tuple(map(str, path)) not in readers:
+            names = ["`" + ".".join(reader) + "`" for reader in readers]
+            help = (f"only {', '.join(names)} may read the environment; elsewhere use `specc run SPEC key=value`",)
+            message = f"`{match[0]}` is not replaced here"
+            yield draft.spec.error("SPC111", message, *path, label="plain text", help=help)
+
+
+def _texts(data: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(data, str):
+        if "${" in data:
+            yield path, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            yield from _texts(value, (*path, i))

@@ -1,0 +1,81 @@
+"""The place of a unit: among those of its level, and while it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..diagnostics import Diagnostic
+from ..graph.graph import Graph
+from ..plan import Block, Network
+from ..spec.models import Level
+from .draft import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A unit by its number: what weights, overrides and the depth of a head may depend on."""
+
+    level: Level
+    number: int  # of its last block
+    count: int  # blocks in all
+
+    @property
+    def last(self) -> bool:
+        """Whether the unit ends where the backbone does."""
+        return self.number == self.count - 1
+
+    @property
+    def exists(self) -> bool:
+        """Whether the level has the unit."""
+        return self.number >= self.level.first_end and self.number not in self.level.skip
+
+    @property
+    def index(self) -> int:
+        """The unit's place in its level, skipped units counted."""
+        return self.number - self.level.first_end
+
+    @property
+    def with_heads(self) -> int:
+        """Units of the level that have auxiliary networks: all but the last, which has the backbone's own head."""
+        return self.count - 1 - self.level.first_end
+
+    @property
+    def weight(self) -> float:
+        """The factor on all its losses."""
+        own = self.level.override(self.number)
+        return self.level.weight if own is None or own[1].weight is None else own[1].weight
+
+
+@dataclass
+class Site:
+    """The place of one unit, what is built there, and what is wrong with it."""
+
+    draft: Draft
+    number: int  # of the level
+    seat: Seat
+    end: Block
+    start: int
+    networks: dict[str, Network] = field(default_factory=dict)
+    found: list[Diagnostic] = field(default_factory=list)
+    linked: set[int] = field(default_factory=set)  # the EMA links that the unit was meant to have
+
+    @property
+    def name(self) -> str:
+        """The unit's name."""
+        return f"unit{self.end.index}.{self.level.name}"
+
+    @property
+    def level(self) -> Level:
+        """Whose unit it is."""
+        return self.seat.level
+
+    @property
+    def last(self) -> bool:
+        """Whether the unit ends where the backbone does."""
+        return self.seat.last
+
+    def add_network(self, part: str, graph: Graph, group: str | None, others: tuple[Graph, ...] = ()) -> str:
+        """Register a network of the unit and return its name."""
+        name = f"{self.name}.{part}"
+        self.networks[name] = Network(name, name + ".", graph, group, others=others)
+        return name

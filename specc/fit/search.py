@@ -1,0 +1,228 @@
+"""`specc fit`: the table of blocks against peak and FLOPs, for every allowed combination of knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, groupby, islice
+from math import inf
+
+from ..compiler.draft import Draft
+from ..diagnostics.notices import progress
+from ..language.schema import show_bytes
+from ..spec.models import Fit, SpecModel, Split
+from .remedies import compiled, having, with_sequential_patches
+from .splits import Row, Splits
+
+LOSSES = 64  # bytes a block: the losses, which slices leave out
+
+Change = Callable[[SpecModel], "SpecModel | None"]
+
+# Cheapest first: what costs nothing, then time, then precision, then the batch.
+KNOBS: dict[str, tuple[str, Change]] = {
+    "patches": ("patches.execution: sequential", with_sequential_patches),
+    "recompute": ("train.recompute: true", lambda c: None if c.train.recompute else having(c, "train", recompute=True)),
+    "precision": (
+        "train.precision: bf16",
+        lambda c: having(c, "train", precision="bf16") if c.train.precision == "fp32" else None,
+    ),
+    "batch_size": (
+        "data.batch_size halved",
+        lambda c: having(c, "data", batch_size=c.data.batch_size // 2) if c.data.batch_size > 1 else None,
+    ),
+}
+
+
+ANY = Fit()
+ALL_ROWS = 32  # of more legal cuts than these not every number of blocks is a row
+WORTH = 0.99  # and then a row has at most so much of the peak of the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The best split into so many blocks under some knobs, as it was compiled."""
+
+    row: Row
+    knobs: tuple[str, ...]
+    config: SpecModel
+    fits: bool
+    pareto: bool = False  # no other option has both a lower peak and fewer FLOPs an image
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Options in rising numbers of blocks, and the one to take: the fewest knobs and the fewest blocks that fit."""
+
+    options: tuple[Option, ...]
+    chosen: Option | None
+    considered: int  # legal cuts that were looked at
+    legal: int
+    budget: int
+    complete: bool = True  # whether there is a row for every number of blocks
+    exact: bool = True  # whether all splits were what the search took them for
+
+    @property
+    def floor(self) -> Option:
+        """The option with the lowest peak: what to say when nothing fits."""
+        return min(self.options, key=lambda option: option.row.predicted_peak_bytes)
+
+
+def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
+    """Try every combination of the allowed knobs (`split` and the names in `KNOBS`) with every number of blocks."""
+    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    for knobs, config in _settings(draft.spec.config, allow):
+        if "split" in allow:
+            found = _with_best(found, Trial(draft, knobs, config, within, budget))
+        else:
+            found = replace(found, options=(*found.options, *_own(draft, knobs, config, budget)))
+    marked = tuple(_marked(found.options))
+    return replace(found, options=marked, chosen=next(_fitting(marked), None))
+
+
+def least(draft: Draft, budget: int, fit: Fit) -> Result:
+    """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
+    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    tried: list[Trial] = []
+    for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: len(setting[0])):
+        trials = [Trial(draft, knobs, config, fit, budget) for knobs, config in settings]
+        fitting = [option for trial in trials if (option := trial.fewest()) is not None]
+        if fitting:
+            return replace(found, options=tuple(fitting), chosen=next(_fitting(fitting)))
+        tried += trials
+    for trial in tried:  # nothing fits: what comes nearest to it
+        found = _with_best(found, trial)
+    return found
+
+
+class Trial:
+    """The best splits under one setting of the knobs."""
+
+    def __init__(self, draft: Draft, knobs: tuple[str, ...], config: SpecModel, within: Fit, budget: int) -> None:
+        self.draft, self.knobs, self.config, self.budget = draft, knobs, config, budget
+        self.splits, self.exact = Splits(draft, config), True
+        numbers = list(self.splits.numbers)
+        self.numbers = [n for n in numbers if within.min_blocks <= n <= (within.max_blocks or n)]
+        self.complete = len(self.splits.cuts) <= ALL_ROWS
+
+    def fewest(self) -> Option | None:
+        """The option with the fewest blocks that fits."""
+        return next((option for n in self.numbers if (option := self._option(n, self.budget)) and option.fits), None)
+
+    def options(self) -> Iterator[Option]:
+        """One for every number of blocks, or one wherever more blocks make a difference, and that with the least."""
+        last: Option | None = None
+        for blocks in self.numbers:
+            most = inf if self.complete or last is None else self._worth(last)
+            option = self._option(blocks, most)
+            if option is not None and option.row.predicted_peak_bytes <= most:
+                last = option
+                yield option
+        if last is not None and not self.complete:
+            yield from self._floor(last)
+
+    def _floor(self, last: Option) -> Iterator[Option]:
+        """The option with the lowest peak of those with more blocks, if that makes a little difference at least."""
+        lowest, rows = last.row.predicted_peak_bytes - 1, list[Row]()
+        for blocks in (n for n in self.numbers if n > last.row.blocks):
+            row = self._row(blocks, lowest)
+            if row is not None:
+                rows, lowest = [*rows, row], row.predicted_peak_bytes - 1
+        options = (self.compiled(row) for row in reversed(rows))
+        lower = (o for o in options if o and o.row.predicted_peak_bytes < last.row.predicted_peak_bytes)
+        yield from islice(lower, 1)
+
+    def _worth(self, last: Option) -> float:
+        """The peak that makes an option with more blocks a row of its own."""
+        return max(int(WORTH * last.row.predicted_peak_bytes), 0 if last.fits else self.budget)
+
+    def _option(self, blocks: int, most: float) -> Option | None:
+        """The best split into so many blocks as its spec is compiled, if it has no higher peak than `most`."""
+        row = self._row(blocks, most)
+        return None if row is None else self.compiled(row)
+
+    def _row(self, blocks: int, most: float) -> Row | None:
+        knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
+        progress(f"looking for the best split into {blocks} blocks{knobs}")
+        return self.splits.best(blocks, most + 1)
+
+    def compiled(self, row: Row) -> Option | None:
+        """The split as its spec is compiled; None where that has errors."""
+        config = self.config.model_copy(update={"split": split_of(row)})
+        found = compiled(self.draft, config)
+        if found is None:
+            self.exact = False
+            return None
+        self.exact = self.exact and abs(found.peak - row.predicted_peak_bytes) <= LOSSES * row.blocks
+        row = replace(row, predicted_peak_bytes=found.peak)
+        return Option(row, self.knobs, self.config, found.peak <= self.budget)
+
+
+def _with_best(found: Result, trial: Trial) -> Result:
+    """The result with the options of one more setting of the knobs."""
+    options = (*found.options, *trial.options())
+    return replace(
+        found, options=options, considered=len(trial.splits.cuts), complete=found.complete and trial.complete,
+        exact=found.exact and trial.exact,
+    )  # fmt: skip
+
+
+def _own(draft: Draft, knobs: tuple[str, ...], config: SpecModel, budget: int) -> Iterator[Option]:
+    """The split that the spec has, where it may not change."""
+    found = compiled(draft, config)
+    if found is not None:
+        after = tuple(block.layers[-1] for block in draft.blocks[:-1])
+        whole = 3 * sum(node.flops for node in draft.graph.nodes)
+        yield Option(
+            Row(len(draft.blocks), after, found.peak, found.flops / whole), knobs, config, found.peak <= budget
+        )
+
+
+def _fitting(options: Iterable[Option]) -> Iterator[Option]:
+    """The options that fit, the fewest knobs and then the fewest blocks first."""
+    return iter(sorted((o for o in options if o.fits), key=lambda o: (len(o.knobs), o.row.blocks)))
+
+
+def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[tuple[tuple[str, ...], SpecModel]]:
+    names = [name for name in KNOBS if name in allow]
+    for count in range(len(names) + 1):
+        for chosen in combinations(names, count):
+            changed: SpecModel | None = config
+            for name in chosen:
+                changed = KNOBS[name][1](changed) if changed is not None else None
+            if changed is not None:
+                yield tuple(KNOBS[name][0] for name in chosen), changed
+
+
+def _marked(options: Sequence[Option]) -> Iterator[Option]:
+    """The options with the Pareto front marked, an image at a time."""
+    best = float("inf")
+    front: set[int] = set()
+    rows = [option.row for option in options]
+    for i in sorted(range(len(rows)), key=lambda i: (rows[i].relative_flops, rows[i].predicted_peak_bytes)):
+        if options[i].row.predicted_peak_bytes < best:
+            best = options[i].row.predicted_peak_bytes
+            front.add(i)
+    for i, option in enumerate(options):
+        yield replace(option, pareto=i in front)
+
+
+def written(option: Option) -> SpecModel:
+    """The spec's configuration with an option's cuts and knobs."""
+    return option.config.model_copy(update={"split": split_of(option.row)})
+
+
+def split_of(row: Row) -> Split:
+    """The cuts as a spec says them."""
+    return Split(after=list(row.after)) if row.after else Split(blocks=1)
+
+
+def shortfall(result: Result) -> str:
+    """What to say when nothing fits."""
+    if not result.options:
+        return "there is no split to try: windows, heads or EMA links leave no place to cut"
+    floor = result.floor
+    knobs = f" with {', '.join(floor.knobs)}" if floor.knobs else ""
+    return (
+        f"nothing fits into {show_bytes(result.budget)}: the floor is {show_bytes(floor.row.predicted_peak_bytes)}, "
+        f"with {floor.row.blocks} blocks{knobs}"
+    )

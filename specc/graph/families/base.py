@@ -1,0 +1,46 @@
+"""What the families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from ...language.schema import Config
+from ..builder import LayerBuilder
+from ..graph import BackboneGraph
+from ..macros import Macro
+from ..ops import GlobalAvgPool, Linear, Shape
+from ..problems import Problem
+
+
+class Family(Config):
+    """A backbone that a few numbers describe; `family` names it in the spec."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("family",)
+
+    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph for images of shape `input` (C, H, W); raises `ShapeError` or `BackboneError`."""
+        raise NotImplementedError
+
+    def remarks(self, input: Shape) -> tuple[Problem, ...]:
+        """What the user should know of how images of shape `input` are read; no mistakes."""
+        return ()
+
+    def torchvision_name(self, name: str) -> str | None:
+        """What torchvision calls the tensor `name` in its model of this network; None where it has no such model."""
+        return None
+
+
+def residual_stages(b: LayerBuilder, blocks: Sequence[int], block: Callable[[int, int], Macro]) -> None:
+    """Layers ``stage1.0 ...``; ``block(stage, stride)`` is the pattern of one; later stages begin with stride 2."""
+    for stage, count in enumerate(blocks):
+        for i in range(count):
+            with b.layer(f"stage{stage + 1}.{i}"):
+                block(stage, 2 if stage and not i else 1).expand(b)
+
+
+def classifier_head(b: LayerBuilder, classes: int) -> None:
+    """The layer ``head``: global average pool and a linear classifier."""
+    with b.layer("head"):
+        b.add(GlobalAvgPool(), "pool")
+        b.add(Linear(classes), "fc")

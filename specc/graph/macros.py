@@ -1,0 +1,242 @@
+"""Macros: named patterns of ops that a spec may use wherever it may use an op."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from ..language.schema import Extent, Probability, Real, Width
+from .builder import Builder
+from .ops import (
+    Add,
+    Attention,
+    BatchNorm,
+    Conv,
+    Dropout,
+    DropPath,
+    Gelu,
+    Hardswish,
+    LayerNorm,
+    LayerScale,
+    Linear,
+    Op,
+    Relu,
+    SqueezeExcite,
+    ToMap,
+    ToTokens,
+    channels,
+)
+from .ops.sliding import Padding, Size, pair
+
+
+class Macro:
+    """A pattern of ops; subclasses are frozen dataclasses whose fields are the arguments in YAML.
+
+    An argument that is handed on to an op has the type of the op's own, which says its range; what is derived from
+    arguments is held to the ops' ranges when they are added (`Builder.add`).
+    """
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: ClassVar[str]
+    prefix: ClassVar[str] = "block"  # how an unnamed one is numbered; empty: its ops are numbered themselves
+    aliases: ClassVar[dict[str, str]] = {
+        "channels": "out", "filters": "out", "out_channels": "out", "width": "out", "strides": "stride",
+    }  # fmt: skip
+
+    def expand(self, b: Builder) -> None:
+        """Append the ops, reading the builder's last value."""
+        raise NotImplementedError
+
+
+def project(b: Builder, source: str, out: int, stride: Size) -> str:
+    """What is added at the end of a residual block: its input, projected where size or width changes."""
+    if pair(stride) == (1, 1) and b.shapes[source][0] == out:
+        return source
+    b.add(Conv(out, k=1, stride=stride, pad=0), "downsample.conv", [source])
+    return b.add(BatchNorm(), "downsample.bn")
+
+
+@dataclass(frozen=True, slots=True)
+class ConvBnRelu(Macro):
+    """Convolution, batch norm, ReLU."""
+
+    out: Width
+    k: Size = 3
+    stride: Size = 1
+    pad: Padding | None = None
+    groups: Width = 1
+    bias: bool = False
+
+    name: ClassVar[str] = "conv_bn_relu"
+    prefix: ClassVar[str] = ""
+    aliases: ClassVar[dict[str, str]] = Conv.aliases
+
+    def expand(self, b: Builder) -> None:
+        b.add(Conv(self.out, self.k, self.stride, self.pad, self.groups, bias=self.bias))
+        b.add(BatchNorm())
+        b.add(Relu())
+
+
+@dataclass(frozen=True, slots=True)
+class BasicBlock(Macro):
+    """Two 3×3 convolutions and a shortcut (He et al. 2016, section 3)."""
+
+    out: Width
+    stride: Size = 1
+
+    name: ClassVar[str] = "basic_block"
+
+    def expand(self, b: Builder) -> None:
+        source = b.last
+        b.add(Conv(self.out, stride=self.stride), "conv1")
+        b.add(BatchNorm(), "bn1")
+        b.add(Relu(), "relu1")
+        b.add(Conv(self.out), "conv2")
+        main = b.add(BatchNorm(), "bn2")
+        b.add(Add(), "add", [main, project(b, source, self.out, self.stride)])
+        b.add(Relu(), "relu2")
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck(Macro):
+    """1×1, 3×3 with the stride, 1×1, and a shortcut (torchvision's layout); `inner` is the width of the 3×3."""
+
+    out: Width
+    inner: Width | None = None
+    stride: Extent = 1
+    groups: Width = 1
+
+    name: ClassVar[str] = "bottleneck"
+
+    def expand(self, b: Builder) -> None:
+        source, inner = b.last, self.inner or max(1, self.out // 4)
+        b.add(Conv(inner, k=1), "conv1")
+        b.add(BatchNorm(), "bn1")
+        b.add(Relu(), "relu1")
+        b.add(Conv(inner, stride=self.stride, groups=self.groups), "conv2")
+        b.add(BatchNorm(), "bn2")
+        b.add(Relu(), "relu2")
+        b.add(Conv(self.out, k=1), "conv3")
+        main = b.add(BatchNorm(), "bn3")
+        b.add(Add(), "add", [main, project(b, source, self.out, self.stride)])
+        b.add(Relu(), "relu3")
+
+
+@dataclass(frozen=True, slots=True)
+class Mlp(Macro):
+    """Linear, GELU, linear back to the input's width, dropout after each (Dosovitskiy et al. 2021, section 3.1)."""
+
+    hidden: Width
+    dropout: Probability = 0.0
+
+    name: ClassVar[str] = "mlp"
+    prefix: ClassVar[str] = "mlp"
+    aliases: ClassVar[dict[str, str]] = {"width": "hidden", "mlp_dim": "hidden"}
+
+    def expand(self, b: Builder) -> None:
+        width = b.shape[-1]
+        b.add(Linear(self.hidden), "0")
+        b.add(Gelu(), "1")
+        _drop(b, self.dropout, "2")
+        b.add(Linear(width), "3")
+        _drop(b, self.dropout, "4")
+
+
+def _drop(b: Builder, p: float, name: str) -> None:
+    if p:
+        b.add(Dropout(p), name)
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerBlock(Macro):
+    """Pre-norm attention and MLP, each with a shortcut (Dosovitskiy et al. 2021, equations 2 and 3)."""
+
+    heads: Width
+    mlp: Width
+    dropout: Probability = 0.0
+
+    name: ClassVar[str] = "transformer_block"
+    aliases: ClassVar[dict[str, str]] = {"num_heads": "heads", "hidden": "mlp", "mlp_dim": "mlp"}
+
+    def expand(self, b: Builder) -> None:
+        source = b.last
+        b.add(LayerNorm(1e-6), "ln_1")
+        main = b.add(Attention(self.heads), "self_attention")
+        if self.dropout:
+            main = b.add(Dropout(self.dropout), "dropout")
+        middle = b.add(Add(), "add1", [main, source])
+        b.add(LayerNorm(1e-6), "ln_2")
+        with b.scope("mlp"):
+            Mlp(self.mlp, self.dropout).expand(b)
+        b.add(Add(), "add2", [b.last, middle])
+
+
+@dataclass(frozen=True, slots=True)
+class InvertedResidual(Macro):
+    """1×1 expansion, depthwise convolution, squeeze and excitation, 1×1 projection (Howard et al. 2019, section 5)."""
+
+    out: Width
+    expand_to: Width
+    k: Size = 3
+    stride: Extent = 1
+    squeeze: Width | None = None
+    activation: Literal["relu", "hardswish"] = "relu"
+
+    name: ClassVar[str] = "inverted_residual"
+
+    def expand(self, b: Builder) -> None:
+        source, width = b.last, b.shape[0]
+        part = 0
+        if self.expand_to != width:
+            self._conv(b, part, Conv(self.expand_to, k=1))
+            part += 1
+        self._conv(b, part, Conv(self.expand_to, self.k, self.stride, groups=self.expand_to))
+        part += 1
+        if self.squeeze:
+            b.add(SqueezeExcite(self.squeeze, gate="hardsigmoid"), f"block.{part}")
+            part += 1
+        self._conv(b, part, Conv(self.out, k=1), activate=False)
+        if self.stride == 1 and b.shape == b.shapes[source]:
+            b.add(Add(), "add", [b.last, source])
+
+    def _conv(self, b: Builder, part: int, conv: Conv, *, activate: bool = True) -> None:
+        activation: Op = Hardswish() if self.activation == "hardswish" else Relu()
+        b.add(conv, f"block.{part}.0")
+        b.add(BatchNorm(eps=1e-3, momentum=0.01), f"block.{part}.1")
+        if activate:
+            b.add(activation, f"block.{part}.2")
+
+
+@dataclass(frozen=True, slots=True)
+class ConvNextBlock(Macro):
+    """Depthwise 7×7, layer norm, MLP over channels, layer scale and a shortcut (Liu et al. 2022, section 2)."""
+
+    layer_scale: Real = 1e-6
+    drop_path: Probability = 0.0
+
+    name: ClassVar[str] = "convnext_block"
+
+    def expand(self, b: Builder) -> None:
+        source, c = b.last, channels(b.shape)
+        b.add(Conv(c, k=7, groups=c, bias=True), "block.0")
+        _, h, w = b.shape
+        b.add(ToTokens(), "block.1")
+        b.add(LayerNorm(1e-6), "block.2")
+        b.add(Linear(4 * c), "block.3")
+        b.add(Gelu(), "block.4")
+        b.add(Linear(c), "block.5")
+        b.add(ToMap((h, w)), "block.6")
+        b.add(LayerScale(self.layer_scale), "layer_scale")
+        if self.drop_path:
+            b.add(DropPath(self.drop_path), "drop_path")
+        b.add(Add(), "add", [b.last, source])
+
+
+MACROS: dict[str, type[Macro]] = {
+    macro.name: macro
+    for macro in (ConvBnRelu, BasicBlock, Bottleneck, Mlp, TransformerBlock, InvertedResidual, ConvNextBlock)
+}

@@ -1,0 +1,189 @@
+"""Activations: every number on its own, or the numbers of one position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ...language.schema import NonNegative, Real
+from .base import (
+    NOTHING,
+    SAVES_INPUT,
+    SAVES_OUTPUT,
+    Autocast,
+    Op,
+    Order,
+    Saved,
+    Shape,
+    ShapeError,
+    channels,
+    numel,
+    show,
+)
+
+
+class Elementwise(Op):
+    """An op whose output looks like its input; it says what it costs a number and what it keeps.
+
+    Only `relu` works in place. torch copies the input of an in-place relu6, silu, hardswish or hardsigmoid, and keeps
+    the result of an in-place leaky_relu, which the next op in place would then destroy.
+    """
+
+    __slots__ = ()
+    keeps_positions: ClassVar[bool] = True
+    cost: ClassVar[int] = 1
+    keeps: ClassVar[Saved] = SAVES_INPUT
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return self.cost * numel(output)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return self.keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Relu(Elementwise):
+    """max(x, 0), in place where nobody else needs x."""
+
+    name: ClassVar[str] = "relu"
+    prefix: ClassVar[str] = "relu"
+    inplace: ClassVar[bool] = True
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Relu6(Elementwise):
+    """min(max(x, 0), 6)."""
+
+    name: ClassVar[str] = "relu6"
+    prefix: ClassVar[str] = "relu"
+    cost: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(Elementwise):
+    """x where it is positive, slope · x elsewhere."""
+
+    slope: NonNegative = 0.01
+
+    name: ClassVar[str] = "leaky_relu"
+    prefix: ClassVar[str] = "relu"
+    aliases: ClassVar[dict[str, str]] = {"negative_slope": "slope", "alpha": "slope"}
+    cost: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prelu(Elementwise):
+    """x where it is positive, a learnt slope · x elsewhere: `one` slope for all, or one for each of the `channels`."""
+
+    slopes: Literal["one", "channels"] = "one"
+    init: Real = 0.25
+
+    name: ClassVar[str] = "prelu"
+    prefix: ClassVar[str] = "prelu"
+    autocast: ClassVar[Autocast] = "low"
+    spreads: ClassVar[bool] = True
+    aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
+    cost: ClassVar[int] = 2
+
+    def output(self, *inputs: Shape) -> Shape:
+        if self.slopes == "channels" and len(inputs[0]) == 2:
+            raise ShapeError(
+                f"`prelu` with slopes for channels takes a feature map or a vector, not the tokens {show(inputs[0])}"
+            )
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (channels(inputs[0]) if self.slopes == "channels" else 1,)}
+
+    def initial(self, parameter: str) -> float | None:
+        return self.init
+
+
+@dataclass(frozen=True, slots=True)
+class Scale(Elementwise):
+    """Every number times a fixed one: -1 makes a difference of a sum, and 1 - sigmoid(x) is sigmoid(-x)."""
+
+    by: Real
+
+    name: ClassVar[str] = "scale"
+    prefix: ClassVar[str] = "scale"
+    aliases: ClassVar[dict[str, str]] = {"factor": "by", "value": "by"}
+    keeps: ClassVar[Saved] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Gelu(Elementwise):
+    """x · Φ(x), exactly or by the tanh formula."""
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    name: ClassVar[str] = "gelu"
+    prefix: ClassVar[str] = "gelu"
+    aliases: ClassVar[dict[str, str]] = {"approximation": "approximate"}
+    cost: ClassVar[int] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Silu(Elementwise):
+    """x / (1 + exp(-x)), also called swish."""
+
+    name: ClassVar[str] = "silu"
+    prefix: ClassVar[str] = "silu"
+    cost: ClassVar[int] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hardswish(Elementwise):
+    """x · min(max(x + 3, 0), 6) / 6."""
+
+    name: ClassVar[str] = "hardswish"
+    prefix: ClassVar[str] = "hardswish"
+    cost: ClassVar[int] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hardsigmoid(Elementwise):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    name: ClassVar[str] = "hardsigmoid"
+    prefix: ClassVar[str] = "hardsigmoid"
+    cost: ClassVar[int] = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sigmoid(Elementwise):
+    """1 / (1 + exp(-x))."""
+
+    name: ClassVar[str] = "sigmoid"
+    prefix: ClassVar[str] = "sigmoid"
+    autocast: ClassVar[Autocast] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
+    cost: ClassVar[int] = 4
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Tanh(Elementwise):
+    """Hyperbolic tangent."""
+
+    name: ClassVar[str] = "tanh"
+    prefix: ClassVar[str] = "tanh"
+    cost: ClassVar[int] = 6
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Elementwise):
+    """exp(x) divided by its sum over the channels of each position."""
+
+    name: ClassVar[str] = "softmax"
+    prefix: ClassVar[str] = "softmax"
+    autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
+    cost: ClassVar[int] = 5
+    keeps: ClassVar[Saved] = SAVES_OUTPUT
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"

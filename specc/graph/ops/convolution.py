@@ -1,0 +1,149 @@
+"""Convolutions and matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...language.schema import Width
+from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
+from .sliding import Padding, Size, Window, pair
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Op):
+    """2-d convolution; without `pad` the output has the input's size divided by the stride ("same" for odd `k`)."""
+
+    out: Width
+    k: Size = 3
+    stride: Size = 1
+    pad: Padding | None = None
+    groups: Width = 1
+    dilation: Size = 1
+    bias: bool = False
+
+    name: ClassVar[str] = "conv"
+    prefix: ClassVar[str] = "conv"
+    autocast: ClassVar[Autocast] = "low"
+    aliases: ClassVar[dict[str, str]] = {
+        "kernel": "k", "kernel_size": "k", "filters": "out", "out_channels": "out", "channels": "out", "width": "out",
+        "padding": "pad", "strides": "stride", "use_bias": "bias", "group": "groups", "rate": "dilation",
+    }  # fmt: skip
+
+    @property
+    def window(self) -> Window:
+        """The sliding window with its padding decided."""
+        k, dilation = pair(self.k), pair(self.dilation)
+        same = (dilation[0] * (k[0] - 1) // 2, dilation[1] * (k[1] - 1) // 2)
+        return Window(k, pair(self.stride), same if self.pad is None else pair(self.pad), dilation)
+
+    def output(self, *inputs: Shape) -> Shape:
+        c, _, _ = need_map(self, inputs[0])
+        if c % self.groups or self.out % self.groups:
+            sides = f"the channels of {show(inputs[0])} and {self.out} output channels"
+            raise ShapeError(f"`conv` with groups {self.groups} cannot divide {sides}")
+        return (self.out, *self.window.over(self, inputs[0]))
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        weight = {"weight": (self.out, inputs[0][0] // self.groups, *pair(self.k))}
+        return weight | ({"bias": (self.out,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return numel(output) * (2 * inputs[0][0] // self.groups * numel(pair(self.k)) + self.bias)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return SAVES_INPUT
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
+
+@dataclass(frozen=True, slots=True)
+class ConvTranspose(Op):
+    """Transposed convolution: every pixel spreads over k×k pixels, `stride` apart; k 2 and stride 2 double the size."""
+
+    out: Width
+    k: Size = 2
+    stride: Size = 2
+    pad: Padding = 0
+    output_pad: Padding = 0  # further rows and columns at the lower and right edge
+    groups: Width = 1
+    bias: bool = False
+
+    name: ClassVar[str] = "conv_transpose"
+    prefix: ClassVar[str] = "conv_transpose"
+    autocast: ClassVar[Autocast] = "low"
+    aliases: ClassVar[dict[str, str]] = {
+        **{key: value for key, value in Conv.aliases.items() if value != "dilation"}, "output_padding": "output_pad",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        c, *sides = need_map(self, inputs[0])
+        if c % self.groups or self.out % self.groups:
+            ends = f"the channels of {show(inputs[0])} and {self.out} output channels"
+            raise ShapeError(f"`conv_transpose` with groups {self.groups} cannot divide {ends}")
+        k, stride, pad, more = pair(self.k), pair(self.stride), pair(self.pad), pair(self.output_pad)
+        if any(extra >= step for extra, step in zip(more, stride, strict=True)):
+            raise ShapeError(f"`conv_transpose` with output_pad {show(more)} needs a larger stride than {show(stride)}")
+        h, w = ((side - 1) * stride[i] - 2 * pad[i] + k[i] + more[i] for i, side in enumerate(sides))
+        if min(h, w) < 1:
+            raise ShapeError(
+                f"`conv_transpose` with k {show(k)} and pad {show(pad)} leaves nothing of {show(inputs[0])}"
+            )
+        return (self.out, h, w)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        weight = {"weight": (inputs[0][0], self.out // self.groups, *pair(self.k))}
+        return weight | ({"bias": (self.out,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return 2 * numel(inputs[0]) * self.out // self.groups * numel(pair(self.k)) + self.bias * numel(output)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return SAVES_INPUT
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return order
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Op):
+    """Matrix product over the last axis of a vector or of tokens."""
+
+    out: Width
+    bias: bool = True
+
+    name: ClassVar[str] = "linear"
+    keeps_positions: ClassVar[bool] = True
+    prefix: ClassVar[str] = "fc"
+    autocast: ClassVar[Autocast] = "low"
+    aliases: ClassVar[dict[str, str]] = {
+        "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",
+    }  # fmt: skip
+
+    def output(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) == 3:
+            feature_map = show(inputs[0])
+            raise ShapeError(f"`linear` takes a vector or tokens, not the feature map {feature_map}; flatten it first")
+        return (*inputs[0][:-1], self.out)
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (self.out, inputs[0][-1])} | ({"bias": (self.out,)} if self.bias else {})
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return numel(output) * (2 * inputs[0][-1] + self.bias)
+
+    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        return SAVES_FACTOR
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return len(inputs[0]) == 1  # tokens of all samples are the rows of one matrix
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return len(shape) == 2 and order != "plain"

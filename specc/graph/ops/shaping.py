@@ -1,0 +1,162 @@
+"""The same numbers in another shape, or at another resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import ClassVar, Literal
+
+from ...language.schema import Border, Width
+from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
+from .sliding import Size, pair
+
+
+class View(Op):
+    """An op that only looks at its input in another way. (torch copies where the layout in memory forbids that.)"""
+
+    __slots__ = ()
+    view: ClassVar[bool] = True
+    passes_gradient: ClassVar[bool] = True
+
+
+class InOrder(View):
+    """A view of numbers that lie one after the other, channels before positions; those that do not are copied first."""
+
+    __slots__ = ()
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return order != "plain" and len(shape) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(InOrder):
+    """All axes into one."""
+
+    name: ClassVar[str] = "flatten"
+    prefix: ClassVar[str] = "flatten"
+
+    def output(self, *inputs: Shape) -> Shape:
+        return (numel(inputs[0]),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(InOrder):
+    """The same numbers in the same order as another shape: `[1, 1, 256]` makes one long row of a 16×16 picture."""
+
+    shape: tuple[Width, ...]
+
+    name: ClassVar[str] = "reshape"
+    prefix: ClassVar[str] = "reshape"
+    aliases: ClassVar[dict[str, str]] = {"size": "shape", "to": "shape"}
+
+    def output(self, *inputs: Shape) -> Shape:
+        if not 1 <= len(self.shape) <= 3:
+            raise ShapeError(f"`reshape` gives a vector, tokens or a feature map, not {len(self.shape)} axes")
+        if numel(self.shape) != numel(inputs[0]):
+            count = f"{numel(inputs[0])} numbers of {show(inputs[0])}"
+            raise ShapeError(f"`reshape` cannot make {show(self.shape)} of the {count}")
+        return self.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(View):
+    """Tokens and channels exchanged: (T, D) becomes (D, T), so that a linear layer mixes positions."""
+
+    name: ClassVar[str] = "transpose"
+    prefix: ClassVar[str] = "transpose"
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = need_tokens(self, inputs[0])
+        return (d, tokens)
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" else "swapped"
+
+
+@dataclass(frozen=True, slots=True)
+class ToTokens(View):
+    """Every pixel a token, row by row: (C, H, W) becomes (H · W, C)."""
+
+    name: ClassVar[str] = "to_tokens"
+    prefix: ClassVar[str] = "tokens"
+
+    def output(self, *inputs: Shape) -> Shape:
+        c, h, w = need_map(self, inputs[0])
+        return (h * w, c)
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" else "swapped"
+
+    def gathers(self, order: Order, shape: Shape) -> bool:
+        return order == "slice"
+
+
+@dataclass(frozen=True, slots=True)
+class ToMap(Op):
+    """Every token a pixel, row by row, after leaving out `skip` leading ones: (T, D) becomes (D, H, W).
+
+    Without `size` the tokens must fill a square; a vector is a single token.
+    """
+
+    size: Size | None = None
+    skip: Border = 0
+
+    name: ClassVar[str] = "to_map"
+    prefix: ClassVar[str] = "map"
+    aliases: ClassVar[dict[str, str]] = {"hw": "size", "grid": "size", "class_tokens": "skip"}
+    view: ClassVar[bool] = True
+
+    @property
+    def passes_gradient(self) -> bool:
+        """A skipped token gets a gradient of zeros, which is a new tensor."""
+        return self.skip == 0
+
+    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
+        return "plain" if orders[0] == "swapped" and not self.skip else "swapped"
+
+    def gradient_order(self, order: Order, incoming: Order) -> Order:
+        return "plain" if incoming == "swapped" or self.skip else "swapped"
+
+    def output(self, *inputs: Shape) -> Shape:
+        tokens, d = (1, *inputs[0]) if len(inputs[0]) == 1 else need_tokens(self, inputs[0])
+        size = pair(self.size or max(isqrt(max(tokens - self.skip, 0)), 1))
+        if numel(size) != tokens - self.skip:
+            form = "a square" if self.size is None else show(size)
+            raise ShapeError(f"`to_map` with skip {self.skip} cannot lay the tokens {show(inputs[0])} out as {form}")
+        return (d, *size)
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(Op):
+    """Interpolation to a size in pixels: `bilinear` (corners aligned as in InfoPro's decoders) or `nearest` pixel."""
+
+    size: Size
+    align_corners: bool = True  # of the bilinear one
+    mode: Literal["bilinear", "nearest"] = "bilinear"
+
+    name: ClassVar[str] = "resize"
+    prefix: ClassVar[str] = "resize"
+    aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size", "interpolation": "mode"}
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        return pair(self.size)
+
+    def output(self, *inputs: Shape) -> Shape:
+        return (need_map(self, inputs[0])[0], *self.hw)
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return 7 * numel(output) if self.mode == "bilinear" else 0

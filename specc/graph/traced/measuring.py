@@ -1,0 +1,207 @@
+"""What a part of somebody else's model takes in memory, found by running it on fake tensors; torch only when called.
+
+A part is run with two batches, so that what grows with the batch is told from what does not, once for every width that
+its inputs may have: an input in low precision and one in fp32 are cast at other places.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ..ops import Shape
+from ..ops.opaque import Footprint, Size
+
+BATCHES = (2, 3)
+
+
+def footprints(module: Any, takes: tuple[Shape, ...]) -> tuple[Footprint, ...]:
+    """The part's memory in fp32 and, for all widths of its inputs, in low precision; `module` is on meta."""
+    from torch._subclasses import FakeTensorMode
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    with _disable_current_modes(), FakeTensorMode():
+        return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes)))
+
+
+def _settings(inputs: int) -> Iterator[tuple[bool, tuple[int, ...]]]:
+    yield False, (4,) * inputs
+    if inputs <= 2:
+        yield from ((True, widths) for widths in product((4, 2), repeat=inputs))
+    else:  # parts that join many values get them from ops of one kind
+        yield from ((True, (width,) * inputs) for width in (4, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What one run took; the lists have the bytes above those at the beginning, whenever something was made."""
+
+    gives: int
+    own: int
+    inputs: tuple[int, ...]
+    output: bool
+    forward: list[int]
+    alone: list[int]
+    backward: list[int]
+    again: list[int]
+
+
+def _footprint(module: Any, takes: tuple[Shape, ...], low: bool, widths: tuple[int, ...]) -> Footprint:
+    small, large = (_run(module, takes, batch, low, widths) for batch in BATCHES)
+    return Footprint(
+        low, widths, small.gives, small.inputs, small.output, _size(small.own, large.own),
+        *(_highest(getattr(small, name), getattr(large, name)) for name in ("forward", "alone", "backward", "again")),
+    )  # fmt: skip
+
+
+def _size(small: int, large: int) -> Size:
+    sample = (large - small) // (BATCHES[1] - BATCHES[0])
+    return Size(sample, small - BATCHES[0] * sample)
+
+
+def _highest(small: Sequence[int], large: Sequence[int]) -> tuple[Size, ...]:
+    """The moments that are the highest one for some batch."""
+    if len(small) != len(large):  # a part that does other things for other batches
+        small, large = [max(small)], [max(large)]
+    found = {_size(*pair) for pair in zip(small, large, strict=True)}
+    kept: list[Size] = []
+    for size in sorted(found, key=lambda s: (-s.sample, -s.fixed)):
+        if not kept or size.fixed > kept[-1].fixed:
+            kept.append(size)
+    return tuple(kept)
+
+
+def _run(module: Any, takes: tuple[Shape, ...], batch: int, low: bool, widths: tuple[int, ...]) -> _Account:
+    """A forward and a backward, one in which the inputs and the result are let go of, and one without gradients."""
+    import torch
+
+    tensors = _tensors(module)
+    leaves = [_leaf(batch, *setting) for setting in zip(takes, widths, strict=True)]
+    kept = _outlived(module, tensors, leaves, low)
+    with _ledger(tensors.values()) as ledger:
+        xs = [leaf.clone() for leaf in leaves]
+        begin = ledger.now
+        out = _call(module, tensors, xs, low)
+        forward, made = ledger.since(begin), ledger.alive - begin.alive
+        result = out * 1.0  # whoever reads it, so that the gradient that arrives belongs to the engine alone
+        arrived: list[_Now] = []
+        out.register_hook(lambda gradient: arrived.append(ledger.now))
+        ledger.lasting = set(ledger.known)
+        wanted = [*leaves, *(t for t in tensors.values() if t.requires_grad)]
+        grads = torch.autograd.grad(result, wanted, torch.empty_like(result), allow_unused=True)
+        backward, again = ledger.since(arrived[0]), ledger.since(arrived[0], lasting=True)
+        del grads, result
+        begin = ledger.now
+        with torch.no_grad():
+            _call(module, tensors, xs, low)
+        alone = ledger.since(begin)
+    own = made - (0 if _place(out) == _place(xs[0]) else out.untyped_storage().nbytes())
+    return _Account(out.element_size(), own, *kept, forward, alone, backward, again)
+
+
+def _leaf(batch: int, shape: Shape, width: int) -> Any:
+    import torch
+
+    dtype = torch.float32 if width == 4 else torch.bfloat16
+    return torch.empty(batch, *shape, dtype=dtype, device="cpu", requires_grad=True)
+
+
+def _tensors(module: Any) -> dict[str, Any]:
+    """Fakes in place of the module's tensors."""
+    import torch
+
+    parameters = {
+        name: torch.empty(p.shape, dtype=p.dtype, device="cpu", requires_grad=True)
+        for name, p in module.named_parameters()
+    }
+    return parameters | {name: torch.empty(b.shape, dtype=b.dtype, device="cpu") for name, b in module.named_buffers()}
+
+
+def _call(module: Any, tensors: dict[str, Any], xs: Sequence[Any], low: bool) -> Any:
+    import torch
+
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low, cache_enabled=False):
+        return torch.func.functional_call(module, tensors, tuple(xs))
+
+
+def _outlived(module: Any, tensors: dict[str, Any], leaves: Sequence[Any], low: bool) -> tuple[tuple[int, ...], bool]:
+    """Which inputs a forward keeps for its backward, and whether it keeps its result."""
+    xs = [leaf.clone() for leaf in leaves]
+    out = _call(module, tensors, xs, low)
+    inputs, result = [weakref.ref(x.untyped_storage()) for x in xs], weakref.ref(out.untyped_storage())
+    shared, graph = _place(out) == _place(xs[0]), out.grad_fn
+    del out, xs
+    kept = tuple(i for i, storage in enumerate(inputs) if storage() is not None)
+    output = result() is not None and not shared
+    del graph
+    return kept, output
+
+
+def _place(tensor: Any) -> int:
+    """What tells storages apart, on fakes too."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """Bytes alive, bytes of `lasting` storages that have died, and how many storages have been made."""
+
+    alive: int
+    gone: int
+    made: int
+
+
+def _ledger(resident: Iterable[Any]) -> Any:
+    """A mode that follows every storage from its making to its death."""
+    from torch import Tensor
+    from torch.utils import _python_dispatch
+    from torch.utils._pytree import tree_leaves
+
+    mode: Any = _python_dispatch.TorchDispatchMode
+
+    class Ledger(mode):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.alive = self.gone = 0
+            self.moments: list[tuple[int, int]] = []  # both, whenever a storage was made
+            self.lasting: set[int] = set()
+            self.known: dict[int, Any] = {}
+            for tensor in resident:
+                self._add(tensor.untyped_storage())
+
+        @property
+        def now(self) -> _Now:
+            return _Now(self.alive, self.gone, len(self.moments))
+
+        def since(self, begin: _Now, *, lasting: bool = False) -> list[int]:
+            """Bytes above those at the beginning, or as many as if nothing that lasts had died."""
+            found = self.moments[begin.made :]
+            return [alive - begin.alive + lasting * (gone - begin.gone) for alive, gone in found] or [0]
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for leaf in tree_leaves(result):
+                if isinstance(leaf, Tensor):
+                    self._add(leaf.untyped_storage())
+            return result
+
+        def _add(self, storage: Any) -> None:
+            key, size = storage._cdata, storage.nbytes()
+            if key in self.known:
+                return
+
+            def died(_: Any) -> None:
+                self.known.pop(key, None)
+                self.alive -= size
+                if key in self.lasting:
+                    self.lasting.discard(key)
+                    self.gone += size
+
+            self.known[key] = weakref.ref(storage, died)
+            self.alive += size
+            self.moments.append((self.alive, self.gone))
+
+    return Ledger()

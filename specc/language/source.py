@@ -1,0 +1,172 @@
+"""The located tree: YAML text as plain data in which every key and every value knows its span."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from specc.diagnostics import Diagnostic, Span, codes, sort
+from specc.language import compose as nodes
+from specc.language.compose import Locator, compose
+from specc.system import files
+
+CODES = {code: known.title for code, known in codes.CODES.items() if code.startswith("SPC0")}
+MAX_BYTES = 1 << 20  # five times a spec of 5,000 layers; the worst text of this size is read in about two seconds
+CLI = "<cli>"
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A spec as it was written, after the core schema of YAML 1.2, with aliases and merge keys resolved."""
+
+    name: str
+    text: str
+    data: Any
+    values: Mapping[Path, Span]
+    keys: Mapping[Path, Span]
+    cli_text: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)  # the texts that it extends, by file name
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The texts that spans of this tree point into."""
+        return {self.name: self.text, **self.parents} | ({CLI: self.cli_text} if self.cli_text else {})
+
+    def span(self, path: Path, *, key: bool = False) -> Span:
+        """Where the value at `path` stands, or its key; for what was never written, the nearest thing around it."""
+        if key and path in self.keys:
+            return self.keys[path]
+        while path not in self.values:
+            path = path[:-1]
+        return self.values[path]
+
+    def with_overrides(self, assignments: Sequence[str]) -> tuple[Tree, list[Diagnostic]]:
+        """This tree with `path.to.key=value` applied in order; what is wrong with one leaves the others in force."""
+        from specc.language.overrides import override
+
+        return override(self, assignments)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Tree | None, list[Diagnostic]]:
+    """Read a spec file. A file that cannot be opened raises OSError: that is not a mistake in the spec."""
+    return parse_bytes(read_bytes(path), os.fspath(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The file, or as much of it as is needed to see that it is too large."""
+    return files.read(path, MAX_BYTES + 1)
+
+
+def decode(raw: bytes) -> str:
+    """The text that spans point into, also where some of the bytes are not UTF-8."""
+    return raw.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace")
+
+
+def parse_bytes(raw: bytes, name: str) -> tuple[Tree | None, list[Diagnostic]]:
+    """Read a spec from the bytes of a file."""
+    if len(raw) > MAX_BYTES:
+        return None, [_too_large(name)]
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, [_not_utf8(raw, error.start, name)]
+    return parse(decode(raw), name)
+
+
+def parse(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
+    """Read a spec from text. There is a tree wherever the text can be read to its end, with or without errors."""
+    if len(text) > MAX_BYTES:
+        return None, [_too_large(name)]
+    text = text.removeprefix("\ufeff")
+    locator = Locator(name, text)
+    root, diagnostics = compose(locator)
+    if not any(diagnostic.is_error for diagnostic in diagnostics) or root:
+        diagnostics += _check_root(root, locator)
+    if not isinstance(root, nodes.Mapping):
+        return None, list(sort(diagnostics))
+    data, values, keys = expand(root, locator)
+    return Tree(name, text, data, values, keys), list(sort(diagnostics))
+
+
+def expand(root: nodes.Node, locator: Locator, path: Path = ()) -> tuple[Any, dict[Path, Span], dict[Path, Span]]:
+    """The plain data of a node, with the spans of its values and keys; `path` is where it will stand."""
+    expander = _Expander(locator)
+    return expander.visit(root, path), expander.values, expander.keys
+
+
+def below(data: Any, path: Path) -> Iterator[Path]:
+    """The paths of a value and of everything in it."""
+    yield path
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for part, child in items:
+        yield from below(child, (*path, part))
+
+
+class _Expander:
+    """Recursive, as the composer keeps depth and size within limits."""
+
+    def __init__(self, locator: Locator) -> None:
+        self.locator = locator
+        self.values: dict[Path, Span] = {}
+        self.keys: dict[Path, Span] = {}
+
+    def visit(self, node: nodes.Node, path: Path) -> Any:
+        self.values[path] = self.locator.span(node.start, node.end)
+        match nodes.dealias(node):
+            case nodes.Mapping() as mapping:
+                return self.mapping(mapping, path)
+            case nodes.Sequence(items=items):
+                return [self.visit(item, (*path, index)) for index, item in enumerate(items)]
+            case nodes.Scalar(value=value):
+                return value
+
+    def mapping(self, node: nodes.Mapping, path: Path) -> dict[str | int, Any]:
+        data: dict[str | int, Any] = {}
+        for key, value in _pairs(node):
+            if key.name not in data:
+                child = (*path, key.name)
+                self.keys[child] = self.locator.span(key.start, key.end)
+                data[key.name] = self.visit(value, child)
+        return data
+
+
+def _pairs(node: nodes.Mapping) -> Iterator[tuple[nodes.Scalar, nodes.Node]]:
+    """A mapping's own pairs, then those merged in: the first of a name counts."""
+    yield from node.pairs
+    for merged in node.merged:
+        yield from _pairs(merged)
+
+
+def _check_root(root: nodes.Node | None, locator: Locator) -> list[Diagnostic]:
+    if isinstance(root, nodes.Mapping):
+        return []
+    if root is None or root.start == root.end:
+        help = ("`specc init` writes a spec to start from",)
+        return [Diagnostic("SPC003", "the spec is empty", locator.span(0, 0), help=help)]
+    kind = "a list" if isinstance(root, nodes.Sequence) else "a single value"
+    span = locator.span(root.start, root.end)
+    help = ("a spec starts with `specc: 1`",)
+    return [Diagnostic("SPC004", f"a spec is a mapping, not {kind}", span, "expected `key: value` lines", help=help)]
+
+
+def _too_large(name: str) -> Diagnostic:
+    help = ("use `repeat:` or a backbone `family:` instead of thousands of layers",)
+    message = f"the file is larger than {MAX_BYTES >> 10:,} KiB"
+    return Diagnostic("SPC002", message, Span(name, 1, 1, 1, 1), help=help)
+
+
+def _not_utf8(raw: bytes, at: int, name: str) -> Diagnostic:
+    offset = len(decode(raw[:at]))
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return Diagnostic(
+        "SPC001",
+        "the file is not UTF-8" + (" but UTF-16" if utf16 else ""),
+        Locator(name, decode(raw)).span(offset, offset + 1),
+        f"byte 0x{raw[at]:02x}",
+        help=("save it as UTF-8",),
+    )

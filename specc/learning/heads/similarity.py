@@ -1,0 +1,26 @@
+"""Similarity matching: samples of one class shall have similar features (Nøkland & Eidnes, 1901.06656, section 2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ...graph.graph import Graph
+from ...graph.ops import Conv, Linear, channels
+from .base import Context, Head, Target, builder
+
+
+class Similarity(Head):
+    """One 3×3 convolution (a linear layer where there is no map); its loss compares samples with samples."""
+
+    key: ClassVar[str] = "similarity"
+    term: ClassVar[str] = "similarity"
+    target: ClassVar[Target] = "one_hot"
+
+    def build(self, context: Context) -> Graph:
+        b = builder(context)
+        width = channels(context.feature)
+        b.add(Conv(width) if len(context.feature) == 3 else Linear(width, bias=False))
+        return b.graph()
+
+    def loss_name(self) -> str:
+        return "similarity"

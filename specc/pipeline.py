@@ -1,0 +1,74 @@
+"""From a validated spec to a plan: a visible tuple of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from .compiler.checks.collisions import check_tensors
+from .compiler.checks.consequences import genuine
+from .compiler.checks.names import check_names
+from .compiler.checks.options import check_options
+from .compiler.checks.statistics import check_statistics
+from .compiler.dependencies import depend
+from .compiler.draft import Draft
+from .compiler.expand import expand
+from .compiler.partition import partition
+from .compiler.predict import measure
+from .compiler.schedule import schedule
+from .compiler.units import form_units
+from .diagnostics import Diagnostic, SpecError
+from .fit.left_open import settle
+from .fit.remedies import hold
+from .language.source import Path
+from .plan import Plan
+from .spec.load import Spec, doubtful
+
+Pass = Callable[[Draft], Draft]
+
+BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
+CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
+    *BEFORE_SPLIT, settle, partition, form_units, check_tensors, check_statistics,
+)  # fmt: skip
+FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
+PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
+PASSES: tuple[Pass, ...] = (*PREDICTING, hold)
+
+
+def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[Path] = frozenset()) -> Draft:
+    """Run the passes in order.
+
+    The checks go on after errors as long as there is something to look at; what they only find because of an error that
+    was found before, or because of the `doubts` that came with the spec, is left out. All other passes need a spec
+    without errors.
+    """
+    draft, tree = Draft(spec, spec.warnings), spec.written or spec.tree
+    for step in passes:
+        if draft.failed and (step not in CHECKS or not step_possible(step, draft)):
+            break
+        before = draft.diagnostics
+        draft = step(draft)
+        found = genuine(draft.diagnostics[len(before) :], doubts, tree)
+        doubts |= doubtful(found, tree)
+        draft = replace(draft, diagnostics=(*before, *found))
+    return draft
+
+
+def step_possible(step: Pass, draft: Draft) -> bool:
+    """Whether what a check looks at was made."""
+    known = draft.backbone is not None
+    settled = known and draft.spec.config.split.fit is None
+    cut = bool(draft.blocks)
+    needs: dict[Pass, bool] = {settle: known, partition: settled, form_units: cut, check_statistics: cut}
+    return needs.get(step, True)
+
+
+def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """The plan and all warnings; raises `SpecError` when there are errors."""
+    draft = run_passes(spec)
+    if draft.failed:
+        raise SpecError(draft.diagnostics, spec.sources)
+    assert draft.memory is not None
+    config = draft.spec.config  # the spec's own, with the split and the knobs that it left to the budget
+    plan = Plan(config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
+    return plan, draft.diagnostics

@@ -1,0 +1,264 @@
+"""The Plan: everything the runtime needs for a training step. Frozen, serialisable, fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from ..graph.graph import Graph
+from ..graph.layout import Layout
+from ..graph.ops import Shape
+from ..learning.heads.patches import Cell, cells
+from ..system.devices import Device
+from ..system.files import mapping
+from ..tasks.datasets import DatasetInfo
+
+if TYPE_CHECKING:
+    from ..spec.models import SpecModel
+
+FORMAT_VERSION = 1
+
+Kind = Literal["forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free"]
+
+
+# Names of the values that instructions pass on.
+
+
+def features(block: int) -> str:
+    """The detached output of a block (`features(-1)`: the images)."""
+    return f"x{block + 1}"
+
+
+def tape(block: int) -> str:
+    """What a block's forward keeps for its backward."""
+    return f"tape{block}"
+
+
+def cotangent(block: int, start: int) -> str:
+    """The gradient at a block's output of all losses whose window starts at `start`."""
+    return f"grad{block}to{start}"
+
+
+def branch_output(unit: str) -> str:
+    """What a unit's EMA branch gives to its heads."""
+    return f"{unit}.features"
+
+
+def branch_cotangent(unit: str) -> str:
+    """The gradient at the output of a unit's EMA branch."""
+    return f"{unit}.grad"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A graph with the prefix of its tensors' names; `group` is the optimizer group, none for averaged copies."""
+
+    name: str
+    prefix: str
+    graph: Graph
+    group: str | None
+    pieces: tuple[int, ...] = ()  # nodes that are recomputed together in the backward; empty: all is kept
+    others: tuple[Graph, ...] = ()  # further ones with the same tensors, for patches of other shapes
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Its parameters by canonical name."""
+        return {self.prefix + name: shape for name, shape in self.graph.parameters.items()}
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """All its graphs."""
+        return (self.graph, *self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A gradient-isolated run of layers; its network bears the block's name."""
+
+    index: int
+    name: str
+    layers: tuple[str, ...]
+    input: Shape
+    output: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class PatchGrid:
+    """How a head is spread over patches of its features."""
+
+    grid: tuple[int, int]
+    fuse: Literal["losses", "outputs"]
+    execution: Literal["joint", "sequential"]
+    tokens: Layout | None = None  # how tokens are laid out before they are cut; None: the features are a map
+
+    def cells(self, size: Sequence[int]) -> tuple[Cell, ...]:
+        """The patches of so many rows and columns, row by row."""
+        return cells(size, self.grid)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPlan:
+    """One loss branch of a unit: networks (one a patch), loss and the factor on it (level's weight included)."""
+
+    name: str
+    term: str
+    loss: str
+    target: Literal["labels", "one_hot", "images", "pairs"]
+    weight: float
+    networks: tuple[str, ...] = ()
+    patches: PatchGrid | None = None
+    variants: tuple[int, ...] = ()  # which of its network's graphs runs on each patch; the first where empty
+
+    def graphs(self, networks: Mapping[str, Network]) -> tuple[Graph, ...]:
+        """What runs on the features, or on each of their patches."""
+        return tuple(networks[name].graphs[variant] for name, variant in self.runs)
+
+    @property
+    def runs(self) -> tuple[tuple[str, int], ...]:
+        """Name and variant of the network that runs on the features, or on each of their patches."""
+        return tuple(zip(self.networks, self.variants or (0,) * len(self.networks), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """An EMA link of a unit: the averaged copy, the trainable branch beside it, and where the average comes from."""
+
+    ema: str
+    bias: str | None
+    mode: Literal["branch", "scaled", "parameter", "none"]
+    momentum: float
+    init: Literal["independent", "copy"]
+    source_block: str
+    sources: Mapping[str, str]  # tensor of the copy -> tensor of the backbone
+
+    @property
+    def scale(self) -> str | None:
+        """Name of the one trained number of a `scaled` link."""
+        return f"{self.bias}.scale" if self.mode == "scaled" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A local unit: the window of blocks `start..end`, the losses at its end, and what stands between."""
+
+    name: str
+    level: str
+    start: int
+    end: int
+    weight: float
+    feature: Shape  # what the heads read, after the EMA branch
+    heads: tuple[HeadPlan, ...]
+    links: tuple[LinkPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One task of a training step; which fields count depends on its kind (see `docs/plan.md`)."""
+
+    kind: Kind
+    block: int = -1
+    unit: str = ""
+    head: str = ""
+    start: int = -1  # backward: the block at which this gradient stops
+    group: str = ""
+    retain: bool = False  # backward: another one through the same block follows
+    needs_grad: bool = True  # forward: somebody will send a gradient through this block
+    input_grad: bool = False  # forward: ... and out of it, to the block before
+    values: tuple[str, ...] = ()  # free: what dies here
+
+    def __str__(self) -> str:
+        if self.kind == "free":
+            return f"free {' '.join(self.values)}"
+        where = [f"block{self.block}"] if self.block >= 0 else []
+        where += [part for part in (self.unit, self.head, self.group) if part]
+        return f"{self.kind} {'.'.join(where)}" + (f" to block{self.start}" if self.kind == "backward" else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Memory during one instruction: the bytes alive at its highest point, by category."""
+
+    instruction: int
+    bytes: int
+    categories: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Predicted memory of one step, from the second step on."""
+
+    peak_bytes: int
+    peak_instruction: int
+    categories: Mapping[str, int]  # what is alive at the peak
+    timeline: tuple[Moment, ...]
+    device: Device = "cuda"  # whose rules were followed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training step as a straight list of instructions over named networks, and the configuration around it."""
+
+    config: SpecModel
+    data: DatasetInfo
+    networks: Mapping[str, Network]
+    blocks: tuple[Block, ...]
+    units: tuple[Unit, ...]
+    instructions: tuple[Instruction, ...]
+    memory: Memory
+
+    @property
+    def name(self) -> str:
+        """The spec's name."""
+        return self.config.name
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Networks of every optimizer group."""
+        found: dict[str, list[str]] = {}
+        for network in self.networks.values():
+            if network.group is not None:
+                found.setdefault(network.group, []).append(network.name)
+        return {group: tuple(names) for group, names in found.items()}
+
+    @cached_property
+    def by_unit(self) -> dict[str, Unit]:
+        """Units by name."""
+        return {unit.name: unit for unit in self.units}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the numbers of a run.
+
+        Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
+        memory, and what is allowed.
+        """
+        document = json.loads(self.to_json())
+        document.pop("memory")
+        config = document["config"]
+        for key in ("name", "description", "budget"):
+            config.pop(key)
+        for key in ("root", "workers", "download"):
+            config["data"].pop(key)
+        return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """One JSON document; `from_json` gives back an equal plan."""
+        from .serial import to_plain
+
+        document = {"format_version": FORMAT_VERSION, **to_plain(self)}
+        return json.dumps(document, indent=indent, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote."""
+        from .serial import from_plain
+
+        document = mapping(text)
+        version = document.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise ValueError(f"plan has format version {version}, this specc reads {FORMAT_VERSION}")
+        return from_plain(cls, document)

@@ -1,0 +1,1 @@
+"""What a spec says: its sections as models; reading, merging, explaining, writing it; not what it comes to."""

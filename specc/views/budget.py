@@ -1,0 +1,144 @@
+"""Tables and documents of `specc fit` and `specc compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..language.schema import show_bytes
+from ..plan.flops import step_flops
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..fit.search import Option, Result
+    from ..plan import Plan
+    from ..spec.models import SpecModel
+    from ..system.devices import Device
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def fit_table(result: Result, device: Device) -> Table:
+    """One row a number of blocks and combination of knobs; * marks the Pareto front of peak and FLOPs."""
+    on = "a CPU" if device == "cpu" else "CUDA"
+    best = "* no other has both less memory and fewer FLOPs"
+    title = f"best splits for a budget of {show_bytes(result.budget)} on {on} ({best})"
+    table = _table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""))
+    for option in result.options:
+        row = option.row
+        chosen = " <" if option is result.chosen else ""
+        table.add_row(
+            ", ".join(option.knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
+            f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", ("*" if option.pareto else "") + chosen,
+        )  # fmt: skip
+    return table
+
+
+def fit_lines(result: Result) -> Iterator[str]:
+    """What to know of the table, and the option to take."""
+    if result.considered < result.legal:
+        yield f"looked at {result.considered} of {result.legal} legal cuts, evenly spread: others may be better"
+    if not result.complete:
+        yield "rows are left out where more blocks lower the peak by less than 1 %"
+    if not result.exact:
+        yield "a split that was proposed came to something else when it was compiled: there may be better ones"
+    if result.chosen is not None:
+        yield split_line(result.chosen.row.after)
+        yield from result.chosen.knobs
+
+
+def _short(after: Sequence[str]) -> str:
+    return ", ".join(after) if len(after) <= 6 else f"{', '.join(after[:3])}, … {after[-1]}"
+
+
+def split_line(after: Sequence[str]) -> str:
+    """Cuts as a spec says them."""
+    return f"split: {{after: [{', '.join(after)}]}}" if after else "split: {blocks: 1}"
+
+
+def decided(before: SpecModel, plan: Plan) -> Iterator[str]:
+    """What the budget decided, where the spec left the split to it: the cuts, and the knobs that had to be turned."""
+    if before.split.fit is None:
+        return
+    cuts = [block.layers[-1] for block in plan.blocks[:-1]]
+    yield f"the budget decided: {split_line(cuts)}"
+    after = plan.config
+    turned = [f"data.batch_size: {after.data.batch_size}"] if after.data != before.data else []
+    turned += [f"train.{key}: {str(new).lower()}" for key in ("recompute", "precision")
+               if (new := getattr(after.train, key)) != getattr(before.train, key)]  # fmt: skip
+    others = after.auxiliary, after.levels
+    turned += ["patches.execution: sequential"] if others != (before.auxiliary, before.levels) else []
+    if turned:
+        yield f"  and {', '.join(turned)}"
+
+
+def fit_document(result: Result, device: Device) -> dict[str, Any]:
+    """The table for machines."""
+    chosen = result.chosen
+    return {
+        "format_version": 1,
+        "budget_bytes": result.budget,
+        "device": device,
+        "legal_cuts": result.legal,
+        "considered_cuts": result.considered,
+        "exact": result.exact and result.considered == result.legal,
+        "complete": result.complete,
+        "rows": [_option(option) for option in result.options],
+        "chosen": _option(chosen) if chosen else None,
+    }
+
+
+def _option(option: Option) -> dict[str, Any]:
+    row = option.row
+    return {
+        "blocks": row.blocks, "after": list(row.after), "predicted_peak_bytes": row.predicted_peak_bytes,
+        "relative_flops": row.relative_flops, "fits": option.fits, "pareto": option.pareto, "knobs": list(option.knobs),
+    }  # fmt: skip
+
+
+def compare_table(plans: Sequence[Plan], measured: Sequence[Any]) -> Table:
+    """One row a spec; ratios are to the first."""
+    title = "one training step" + (", measured on " + measured[0].device if measured[0] else "")
+    names = ("blocks", "units", "predicted", "ratio", "GFLOPs an image", "ratio")
+    table = _table(title, ("spec",), (*names, "measured", "step", "ratio") if measured[0] else names)
+    for plan, found in zip(plans, measured, strict=True):
+        table.add_row(*_compared(plan, plans[0], found, measured[0]))
+    return table
+
+
+def _compared(plan: Plan, first: Plan, found: Any, yardstick: Any) -> list[str]:
+    peak, flops = plan.memory.peak_bytes, step_flops(plan)
+    cells = [
+        plan.name, str(len(plan.blocks)), str(len(plan.units)), show_bytes(peak),
+        f"{peak / first.memory.peak_bytes:.2f}", f"{flops / 1e9:.3g}", f"{flops / step_flops(first):.2f}",
+    ]  # fmt: skip
+    if found is not None:
+        ratio = found.seconds / yardstick.seconds
+        cells += [show_bytes(found.peak_bytes), f"{found.seconds * 1e3:.1f} ms", f"{ratio:.2f}"]
+    return cells
+
+
+def compare_document(plans: Sequence[Plan], measured: Sequence[Any]) -> dict[str, Any]:
+    """The comparison for machines."""
+    rows = []
+    for plan, found in zip(plans, measured, strict=True):
+        row: dict[str, Any] = {
+            "name": plan.name, "blocks": len(plan.blocks), "units": len(plan.units),
+            "predicted_peak_bytes": plan.memory.peak_bytes, "predicted_for": plan.memory.device,
+            "flops_per_image": step_flops(plan),
+        }  # fmt: skip
+        if found is not None:
+            row |= {"device": found.device, "measured_peak_bytes": found.peak_bytes, "step_seconds": found.seconds}
+        rows.append(row)
+    return {"format_version": 1, "rows": rows}

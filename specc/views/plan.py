@@ -1,0 +1,197 @@
+"""A plan as people and machines read it: the table of units, and one JSON document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..graph.graph import BackboneGraph, Node
+from ..graph.ops import show
+from ..language.schema import show_bytes
+from ..plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
+from .margin import margin_documents
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FORMAT_VERSION = 1
+
+
+def plan_table(plan: Plan) -> Table:
+    """One row a unit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    for name in ("unit", "blocks", "layers", "features", "heads", "links"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MFLOPs", "peak"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for unit in plan.units:
+        table.add_row(*_row(plan, unit))
+    return table
+
+
+def _row(plan: Plan, unit: Unit) -> Iterator[str]:
+    first, last = plan.blocks[unit.start], plan.blocks[unit.end]
+    yield unit.name
+    yield str(unit.start) if unit.start == unit.end else f"{unit.start}-{unit.end}"
+    yield first.layers[0] if first.layers[0] == last.layers[-1] else f"{first.layers[0]} … {last.layers[-1]}"
+    yield show(unit.feature)
+    yield ", ".join(_head(head) for head in unit.heads)
+    yield ", ".join(f"ema of {_source(plan, link)}, bias {link.mode}" for link in unit.links) or "–"
+    yield f"{parameter_count(plan, unit):,}"
+    yield f"{forward_flops(plan, unit) / 1e6:,.1f}"
+    yield show_bytes(unit_peak(plan, unit))
+
+
+def _source(plan: Plan, link: LinkPlan) -> str:
+    """The layers that are copied: the copy's ops are a run of those of the block."""
+    block = next(b for b in plan.blocks if b.name == link.source_block)
+    copies, originals = plan.networks[link.ema].graph.nodes, [n.name for n in plan.networks[block.name].graph.nodes]
+    at, own = _averaged(link, copies)
+    start = originals.index(own) - at
+    ops = originals[start : start + len(copies)]
+    names = [layer for op in ops if (layer := _layer(block, op))] or [own]
+    first, last = names[0], names[-1]
+    return first if first == last else f"{first} … {last}"
+
+
+def _averaged(link: LinkPlan, copies: Sequence[Node]) -> tuple[int, str]:
+    """An op of the copy that is averaged, by its place, and the name of the one in the backbone."""
+    found = ((n, node.name, p) for n, node in enumerate(copies) for p in node.parameters)
+    at, name, parameter = next(found)
+    return at, link.sources[f"{link.ema}.{name}.{parameter}"].removesuffix(f".{parameter}")
+
+
+def _layer(block: Block, op: str) -> str:
+    """The layer that an op is named after, the longer of `x` and `x.y`; traced models have ops named after none."""
+    return max((layer for layer in block.layers if f"{op}.".startswith(f"{layer}.")), key=len, default="")
+
+
+def _head(head: HeadPlan) -> str:
+    patches = f" {head.patches.grid[0]}×{head.patches.grid[1]}" if head.patches else ""
+    return f"{head.name}{patches} ×{head.weight:.3g}"
+
+
+def auxiliary_networks(unit: Unit) -> list[str]:
+    """Names of the networks that the unit adds to the backbone."""
+    heads = [name for head in unit.heads for name in dict.fromkeys(head.networks)]
+    return [*heads, *(name for link in unit.links for name in (link.ema, link.bias) if name)]
+
+
+def parameter_count(plan: Plan, unit: Unit) -> int:
+    """Parameters of the unit's blocks and auxiliary network, averaged copies included."""
+    networks = [plan.blocks[k].name for k in range(unit.start, unit.end + 1)] + auxiliary_networks(unit)
+    return sum(plan.networks[name].graph.parameter_count for name in networks)
+
+
+def forward_flops(plan: Plan, unit: Unit) -> int:
+    """FLOPs of one image's forward through the unit's blocks and auxiliary network."""
+    blocks = sum(plan.networks[plan.blocks[k].name].graph.flops for k in range(unit.start, unit.end + 1))
+    heads = sum(graph.flops for head in unit.heads for graph in head.graphs(plan.networks))
+    links = sum(plan.networks[n].graph.flops for link in unit.links for n in (link.ema, link.bias) if n)
+    return blocks + heads + links
+
+
+def unit_peak(plan: Plan, unit: Unit) -> int:
+    """The most bytes alive during any instruction that works for the unit."""
+    moments = zip(plan.instructions, plan.memory.timeline, strict=True)
+    return max((m.bytes for i, m in moments if _serves(i, unit)), default=0)
+
+
+def _serves(instruction: Instruction, unit: Unit) -> bool:
+    if instruction.kind == "backward":
+        return instruction.start == unit.start and instruction.block <= unit.end
+    inside = unit.start <= instruction.block <= unit.end
+    return instruction.unit == unit.name or (instruction.kind == "forward" and inside)
+
+
+def memory_lines(plan: Plan) -> Iterator[str]:
+    """The predicted peak against the budget, and what it is made of."""
+    budget = plan.config.budget
+    against = f" of a budget of {show_bytes(budget.memory)}" if budget else ", no budget given"
+    where = plan.instructions[plan.memory.peak_instruction]
+    on = "a CPU" if plan.memory.device == "cpu" else "CUDA"
+    yield f"predicted peak {show_bytes(plan.memory.peak_bytes)} on {on}{against}, at `{where}`"
+    parts = sorted(plan.memory.categories.items(), key=lambda item: -item[1])
+    yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
+    parameters = sum(n.graph.parameter_count for n in plan.networks.values() if not n.prefix)
+    auxiliary = sum(n.graph.parameter_count for n in plan.networks.values() if n.prefix)
+    yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; batch {plan.config.data.batch_size}"
+
+
+def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
+    """The traced peak beside the predicted one, and where they first part by more than 1 %."""
+    if peaks is None:
+        return
+    from ..memory.simulation import as_traced, first_difference
+
+    predicted = as_traced(plan)
+    error = predicted.peak_bytes / max(peaks) - 1
+    yield f"traced peak {show_bytes(max(peaks))}: under the rules of a trace the prediction is off by {error:+.2%}"
+    apart = first_difference(predicted, peaks)
+    if apart is not None:
+        where, found = plan.instructions[apart.instruction], peaks[apart.instruction]
+        yield f"first over 1 %: `{where}`, predicted {show_bytes(apart.bytes)}, traced {show_bytes(found)}"
+
+
+def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:
+    """One row a layer."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    owner = {layer: block.index for block in blocks for layer in block.layers}
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("block", "layer", "ops", "output"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MFLOPs", "cut after"):
+        table.add_column(name, justify="right")
+    for layer in graph.layers:
+        ops = ", ".join(
+            f"{n}× {op}" if n > 1 else op for op, n in Counter(node.op.name for node in layer.nodes).items()
+        )
+        parameters, flops = (sum(getattr(n, what) for n in layer.nodes) for what in ("parameter_count", "flops"))
+        legal = "yes" if layer.name in graph.cuts else "–"
+        cells = (str(owner[layer.name]), layer.name, ops, show(layer.shape))
+        table.add_row(*cells, f"{parameters:,}", f"{flops / 1e6:,.1f}", legal)
+    return table
+
+
+def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """The plan for machines."""
+    budget = plan.config.budget
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": plan.name,
+        "plan_fingerprint": plan.fingerprint,
+        "after": [block.layers[-1] for block in plan.blocks[:-1]],
+        "units": [_unit_document(plan, unit) for unit in plan.units],
+        "memory": {
+            "budget_bytes": budget.memory if budget else None,
+            "device": plan.memory.device,
+            "predicted_peak_bytes": plan.memory.peak_bytes,
+            "traced_peak_bytes": max(peaks) if peaks else None,
+            "margins": margin_documents(plan),
+            "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
+            "categories": dict(plan.memory.categories),
+        },
+        "instructions": [str(instruction) for instruction in plan.instructions],
+    }
+
+
+def _unit_document(plan: Plan, unit: Unit) -> dict[str, Any]:
+    return {
+        "name": unit.name,
+        "level": unit.level,
+        "blocks": list(range(unit.start, unit.end + 1)),
+        "window": unit.end - unit.start + 1,
+        "layers": [layer for k in range(unit.start, unit.end + 1) for layer in plan.blocks[k].layers],
+        "features": list(unit.feature),
+        "heads": [{"name": h.name, "loss": h.loss, "weight": h.weight} for h in unit.heads],
+        "parameters": parameter_count(plan, unit),
+        "flops": forward_flops(plan, unit),
+        "peak_bytes": unit_peak(plan, unit),
+    }
