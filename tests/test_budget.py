@@ -20,7 +20,7 @@ from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.checking import check_text
 from specc.diagnostics import Diagnostic
-from specc.spec.models import Budget
+from specc.spec.sections.budget import Budget
 
 from .commands import specc
 from .test_cli import QUICKSTART, TINY

@@ -28,7 +28,8 @@ from specc.plan import Plan
 from specc.spec.derive import derive
 from specc.spec.dump import dump, plain
 from specc.spec.load import Spec, loads, read_spec
-from specc.spec.models import Auxiliary, Fit
+from specc.spec.sections.auxiliary import Auxiliary
+from specc.spec.sections.split import Fit
 
 Document = dict[str, Any]
 

@@ -29,7 +29,7 @@ from specc.memory.simulation import as_traced
 from specc.pipeline import run_passes
 from specc.plan import Plan, cotangent
 from specc.plan.flops import instruction_flops
-from specc.spec.models import Schedule
+from specc.spec.sections.learning_rate import Schedule
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
 

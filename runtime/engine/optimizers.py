@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from specc.spec.models import Optimizer, Sgd
+from specc.spec.sections.optimizers import Optimizer, Sgd
 
 
 def make_optimizer(config: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:

@@ -211,7 +211,7 @@ def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
 def _budgeted(result: Result, option: Option) -> SpecModel:
     """The chosen spec under the budget that it was chosen for."""
     from ..fit.search import written
-    from ..spec.models import Budget
+    from ..spec.sections.budget import Budget
 
     config = written(option)
     budget = (config.budget or Budget(memory=result.budget)).model_copy(update={"memory": result.budget})

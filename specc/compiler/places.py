@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..diagnostics import Diagnostic
 from ..graph.graph import Graph
 from ..plan import Block, Network
-from ..spec.models import Level
+from ..spec.sections.levels import Level
 from .draft import Draft
 
 

@@ -10,7 +10,9 @@ from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
-from ..spec.models import Auxiliary, Level, SpecModel, merge
+from ..spec.models import SpecModel
+from ..spec.sections.auxiliary import Auxiliary, merge
+from ..spec.sections.levels import Level
 from .draft import Draft
 from .links import check_links, form_links
 from .partition import covered

@@ -12,7 +12,9 @@ from ..diagnostics import Diagnostic, Severity
 from ..language.schema import show_bytes
 from ..language.source import Path
 from ..spec.load import Spec
-from ..spec.models import Budget, Fit, Level, Split
+from ..spec.sections.budget import Budget
+from ..spec.sections.levels import Level
+from ..spec.sections.split import Fit, Split
 from .remedies import advice, highest_point, lists_of_weights
 
 if TYPE_CHECKING:

@@ -13,7 +13,10 @@ from ..language.source import Path
 from ..learning.heads import Patches
 from ..plan import Memory
 from ..plan.flops import instruction_flops
-from ..spec.models import Auxiliary, Budget, SpecModel, Split
+from ..spec.models import SpecModel
+from ..spec.sections.auxiliary import Auxiliary
+from ..spec.sections.budget import Budget
+from ..spec.sections.split import Split
 
 MOST_TRIED = 5_000  # ops, backbone and heads: some twenty changes of a ResNet-1202 take about three seconds
 Change = tuple[str, "SpecModel | None"]

@@ -11,7 +11,9 @@ from functools import cache
 from ..compiler.partition import covered
 from ..compiler.places import Seat
 from ..compiler.units import of_seat
-from ..spec.models import Auxiliary, Level, SpecModel
+from ..spec.models import SpecModel
+from ..spec.sections.auxiliary import Auxiliary
+from ..spec.sections.levels import Level
 
 Role = tuple[object, ...]  # of each level: what its unit has there, None where it has no loss
 Setting = tuple[object, ...]  # a block's role, and which units of its neighbours have losses

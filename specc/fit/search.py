@@ -10,7 +10,8 @@ from math import inf
 from ..compiler.draft import Draft
 from ..diagnostics.notices import progress
 from ..language.schema import show_bytes
-from ..spec.models import Fit, SpecModel, Split
+from ..spec.models import SpecModel
+from ..spec.sections.split import Fit, Split
 from .remedies import compiled, having, with_sequential_patches
 from .splits import Row, Splits
 

@@ -22,7 +22,8 @@ from ..plan import (
     features,
     tape,
 )
-from ..spec.models import Optimizer, Sgd, SpecModel
+from ..spec.models import SpecModel
+from ..spec.sections.optimizers import Optimizer, Sgd
 from ..system.devices import Device
 from ..tasks.datasets import DatasetInfo
 from . import tape as tapes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
-from .models import Level, SpecModel, UnitOverride
+from .models import SpecModel
+from .sections.levels import Level, UnitOverride
 
 
 def dump(config: SpecModel) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ..graph.graph import BackboneGraph, Graph
 from ..graph.ops import Shape, ShapeError
 from ..learning.heads import Context
-from ..spec.models import Auxiliary
+from ..spec.sections.auxiliary import Auxiliary
 from .layer_lists import Document
 
 Weight = float | dict[str, float]

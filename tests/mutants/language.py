@@ -11,7 +11,7 @@ MUTANTS = [
            "test_fingerprint.py::test_a_better_prediction_leaves_the_fingerprint_alone"),
     mutant("specc/spec/dump.py", "by_alias=True, exclude_unset=True)", "by_alias=True)", "overrides are written with their defaults",
            "test_fine_points.py::test_the_override_of_a_unit_is_written_out_as_it_was_given"),
-    mutant("specc/spec/models.py", "else end - self.window + 1", "else end - self.window", "windows are one block too wide",
+    mutant("specc/spec/sections/levels.py", "else end - self.window + 1", "else end - self.window", "windows are one block too wide",
            "test_compile.py::test_a_level_has_a_unit_for_every_window"),
     mutant("specc/spec/extend.py", "before != after", "before == after", "a kind of its own keeps the parent's keys",
            "test_extends.py::test_what_a_child_says_and_what_it_leaves"),

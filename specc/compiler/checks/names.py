@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...diagnostics import Diagnostic, Label, did_you_mean
-from ...spec.models import Level
+from ...spec.sections.levels import Level
 from ..draft import Draft
 
 

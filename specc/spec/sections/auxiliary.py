@@ -1,0 +1,57 @@
+"""`auxiliary`: the heads of a unit, and how one section is merged over another."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ...language.schema import Config
+from ...learning.heads import (
+    Augmented,
+    Classifier,
+    Decoder,
+    Goodness,
+    Head,
+    Periodic,
+    Pointwise,
+    PooledLinear,
+    Similarity,
+)
+
+
+class Auxiliary(Config):
+    """The heads of a unit's auxiliary network."""
+
+    classifier: Classifier | None = Field(None, description="a local classifier")
+    pointwise: Pointwise | None = Field(None, description="DGL's classifier: pointwise convolutions and an MLP")
+    pooled_linear: PooledLinear | None = Field(None, description="PredSim's classifier: pooling and one linear layer")
+    augmented: Augmented | None = Field(
+        None, description="AugLocal's classifier: layers shaped like the backbone's rest"
+    )
+    periodic: Periodic | None = Field(None, description="LLS: fixed periodic vectors instead of a trained classifier")
+    goodness: Goodness | None = Field(None, description="Forward-Forward: activity for what is right against the rest")
+    similarity: Similarity | None = Field(None, description="PredSim's similarity matching")
+    reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
+
+    aliases: ClassVar[dict[str, str]] = {"decoder": "reconstruction", "classification": "classifier"}
+
+    def heads(self) -> dict[str, Head]:
+        """The heads that are present, by their key in the spec."""
+        return {name: head for name in type(self).model_fields if (head := getattr(self, name)) is not None}
+
+
+def merge(base: Auxiliary, *overrides: Auxiliary | None) -> Auxiliary:
+    """`base` with every key that an override really sets put over it, however deep."""
+    merged: dict[str, Any] = base.model_dump(exclude_unset=True)
+    for override in filter(None, overrides):
+        merged = _merge(merged, override.model_dump(exclude_unset=True))
+    return Auxiliary.model_validate(merged)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result

@@ -1,0 +1,71 @@
+"""`data`: which images to train on."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StrictFloat, StrictInt, model_validator
+
+from ...language.schema import Bool, Config, Count, Fraction, PathText, Width, only_with, problem
+
+Dataset = Literal[
+    "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "synthetic"
+]
+
+# What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
+# more samples; more processes than the largest machines have cores only take memory.
+Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
+Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
+Samples = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
+Workers = Annotated[StrictInt, Field(ge=0, le=256)]
+Deviation = Annotated[StrictFloat, Field(ge=1e-6, le=1, allow_inf_nan=False)]  # 1: images are not scaled
+LARGEST_IMAGE = 1 << 30
+
+
+class Data(Config):
+    """Which images to train on."""
+
+    dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
+    root: PathText = Field("data", description="folder of the data set; reads the environment: `${SPECC_DATA:-data}`")
+    batch_size: Count = Field(64, description="images a step")
+    augment: Literal["none", "paper"] = Field(
+        "none", description="`paper`: what the papers' own code does for this data set"
+    )
+    image_size: Side | None = Field(None, description="height and width in pixels; by default the data set's own")
+    channels: Channels | None = Field(
+        None, description="for `synthetic`; for `image_folder` 3 (the default), or 1: read in grey"
+    )
+    classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
+    mean: list[Fraction] | None = Field(
+        None, description="mean of each channel for normalisation, for images in [0, 1]"
+    )
+    std: list[Deviation] | None = Field(None, description="standard deviation of each channel, likewise")
+    samples: Samples | None = Field(None, description="for `synthetic`: number of training images")
+    resplit: Bool = Field(
+        False,
+        description="merge the images for training and testing and split them anew, as many for each as before; "
+        "not for `imagenet`, `image_folder` and `synthetic`",
+    )
+    workers: Workers = Field(
+        0, description="processes that decode images", json_schema_extra=only_with(dataset=["imagenet", "image_folder"])
+    )
+    download: Bool = Field(
+        False,
+        description="fetch the data set into `root` when it is missing",
+        json_schema_extra=only_with(dataset=["mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet"]),
+    )
+
+    aliases: ClassVar[dict[str, str]] = {
+        "name": "dataset", "path": "root", "dir": "root", "bs": "batch_size", "batch": "batch_size",
+        "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
+        "num_classes": "classes", "n_classes": "classes",
+    }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _of_a_size(self) -> Data:
+        """Each number may be within its bound, and the image still be larger than any memory."""
+        if (numbers := (self.image_size or 1) ** 2 * (self.channels or 1)) > LARGEST_IMAGE:
+            message = f"an image of {self.image_size} × {self.image_size} pixels with {self.channels} channels has "
+            message += f"{numbers:,} numbers, more than {LARGEST_IMAGE:,}"
+            raise problem("SPC104", message, key="image_size", beside="channels", label="too large together")
+        return self

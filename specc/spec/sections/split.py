@@ -1,0 +1,63 @@
+"""`split`: where the backbone is cut, and `fit`: what a budget may decide about it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from ...language.schema import Config, Count, Text, problem
+
+
+class Fit(Config):
+    """What the budget may decide: where to cut, into how many blocks, and what is allowed to change besides."""
+
+    min_blocks: Count = Field(1, description="no fewer blocks than these")
+    max_blocks: Count | None = Field(None, description="no more blocks than these; by default as many as can be cut")
+    allow: list[Literal["patches", "recompute", "precision", "batch_size"]] = Field(
+        [],
+        description="what may change where no split alone fits: `patches` one after the other, `recompute`, "
+        "`precision` bf16, half the `batch_size`; as little of it as is enough",
+    )
+
+    aliases: ClassVar[dict[str, str]] = {"min": "min_blocks", "max": "max_blocks", "knobs": "allow"}
+
+    @model_validator(mode="after")
+    def _some_number(self) -> Fit:
+        if self.max_blocks is not None and self.max_blocks < self.min_blocks:
+            message = f"no number of blocks is at least {self.min_blocks} and at most {self.max_blocks}"
+            raise problem("SPC104", message, key="max_blocks", beside="min_blocks", label="below `min_blocks`")
+        return self
+
+
+class Split(Config):
+    """Where the backbone is cut into gradient-isolated blocks."""
+
+    blocks: Count | None = Field(None, description="number of blocks, as equal as the legal cuts allow")
+    by: Literal["layers", "flops", "parameters", "memory"] = Field(
+        "layers",
+        description="what is made equal; `layers` with parameters; `memory`: what a block keeps for its backward",
+    )
+    after: list[Text] | None = Field(None, description="names of the layers after which to cut")
+    fit: Fit | None = Field(
+        None, description="let the budget decide: the fewest blocks whose predicted peak fits, cut for the lowest peak"
+    )
+
+    aliases: ClassVar[dict[str, str]] = {
+        "k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after", "auto": "fit",
+    }  # fmt: skip
+    alternatives: ClassVar[tuple[str, ...]] = ("blocks", "after", "fit")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Split:
+        given = [key for key in self.alternatives if getattr(self, key) is not None]
+        if len(given) > 1:
+            message = f"`{given[0]}` and `{given[1]}` exclude each other"
+            raise problem("SPC107", message, key=given[1], beside=given[0], label="delete one of the two")
+        if not given:
+            message = "give `blocks`, `after` or `fit`"
+            raise problem("SPC107", message, label="has none of them", help="`fit: {}` lets the budget decide")
+        if self.by != "layers" and self.blocks is None:
+            message = f"`by` says how `blocks` are made, but `{given[0]}` decides where to cut"
+            raise problem("SPC107", message, key="by", beside=given[0], label="delete one of the two")
+        return self
