@@ -34,10 +34,14 @@ from .parts import partly
 MODELS: dict[str, tuple[int, int]] = {
     "alexnet": (64, 0),
     "convnext_tiny": (32, 0),
+    "deeplabv3_mobilenet_v3_large": (65, 0),
+    "deeplabv3_resnet101": (33, 0),
     "densenet121": (32, 0),
     "efficientnet_b0": (32, 0),
+    "fcn_resnet50": (33, 0),
     "googlenet": (64, 0),
     "inception_v3": (80, 0),
+    "lraspp_mobilenet_v3_large": (65, 0),
     "mnasnet0_5": (32, 0),
     "mobilenet_v2": (32, 0),
     "mobilenet_v3_small": (32, 0),
@@ -50,7 +54,16 @@ MODELS: dict[str, tuple[int, int]] = {
     "vit_b_32": (64, 0),
 }
 CLASSES = 7
-LARGE = ("alexnet", "convnext_tiny", "inception_v3", "swin_t", "swin_v2_t", "vit_b_32")
+LARGE = (
+    "alexnet",
+    "convnext_tiny",
+    "deeplabv3_resnet101",
+    "fcn_resnet50",
+    "inception_v3",
+    "swin_t",
+    "swin_v2_t",
+    "vit_b_32",
+)
 
 
 def graph_of(name: str) -> BackboneGraph:
@@ -64,6 +77,8 @@ def theirs(name: str) -> nn.Module:
     options: dict[str, Any] = {"image_size": size} if name.startswith("vit") else {}
     if name in ("googlenet", "inception_v3"):
         options = {"aux_logits": False, "init_weights": False}
+    if name in models.list_models(module=models.segmentation):
+        options = {"aux_loss": False, "weights_backbone": None}
     model: nn.Module = models.get_model(name, weights=None, num_classes=CLASSES, **options)
     generator = torch.Generator().manual_seed(SEED)
     for key, tensor in model.to(torch.float64).state_dict().items():
@@ -72,6 +87,7 @@ def theirs(name: str) -> nn.Module:
     for module in model.modules():
         if type(module).__name__ in ("Dropout", "StochasticDepth"):
             module.p = 0.0
+    model.register_forward_hook(lambda _, __, result: result["out"] if isinstance(result, dict) else result)
     return model
 
 
@@ -308,6 +324,12 @@ def test_small_images_and_other_channels_are_refused() -> None:
     ((code, _, text),) = codes_of(data=data | {"channels": 2})
     assert code == "SPC301"
     assert "3 channels" in text
+
+
+def test_a_map_of_classes_is_no_answer_for_an_image() -> None:
+    ((code, line, text),) = codes_of(backbone={"torchvision": "lraspp_mobilenet_v3_large"})
+    assert (code, line) == ("SPC304", 12)
+    assert f"gives {CLASSES}×32×32, but the data set has {CLASSES} classes" in text
 
 
 # The cache

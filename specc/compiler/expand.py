@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..diagnostics import Diagnostic, Label, Severity
 from ..graph.graph import BackboneGraph
-from ..graph.ops import RangeError, ShapeError
+from ..graph.ops import RangeError, Shape, ShapeError, show
 from ..graph.problems import BackboneError, Problem
 from ..tasks.datasets import INFO, DataError, DatasetInfo
 from .draft import Draft
@@ -32,6 +32,8 @@ def expand(draft: Draft) -> Draft:
         return draft.having(_small_images(draft, data, error))
     except BackboneError as error:
         return draft.having(*(_located(draft, problem) for problem in error.problems))
+    if (shape := backbone.layers[-1].shape) != (data.classes,):
+        return draft.having(_wrong_end(draft, shape, data.classes))
     remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
     return draft.having(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
 
@@ -85,6 +87,11 @@ def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnos
     help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
     return spec.error("SPC301", message, "backbone", label="a feature map vanishes", secondary=beside, key=True,
                       help=help)  # fmt: skip
+
+
+def _wrong_end(draft: Draft, shape: Shape, classes: int) -> Diagnostic:
+    message = f"the backbone gives {show(shape)}, but the data set has {classes} classes"
+    return draft.spec.error("SPC304", message, "backbone", label=f"must give {classes} numbers", key=True)
 
 
 def _out_of_range(draft: Draft, error: RangeError) -> Diagnostic:

@@ -1,4 +1,4 @@
-"""Any classification model of torchvision."""
+"""Any classification or segmentation model of torchvision."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ BARE = re.compile(r"(class_token|.*\.(?:pos_embedding|layer_scale))\.weight")  #
 
 
 class TorchvisionModel(Family):
-    """Any classification model of torchvision, untrained, traced into a graph whose layers are called as its modules.
+    """Any classification or segmentation model of torchvision, untrained; its layers are called as its modules.
 
-    Tracing takes seconds and needs torch; the graph is kept in the user's cache directory (or `SPECC_CACHE`).
+    A segmentation model is its `out`; the second classifier that torchvision can add (`aux`) is not built. Tracing
+    takes seconds and needs torch; the graph is kept in the user's cache directory (or `SPECC_CACHE`).
     """
 
-    torchvision: Text = Field(description="the model's name: `resnet50`, `swin_t`, `efficientnet_b0`, ...")
+    torchvision: Text = Field(description="the model's name: `resnet50`, `swin_t`, `deeplabv3_resnet101`, ...")
 
     aliases: ClassVar[dict[str, str]] = {"model": "torchvision", "name": "torchvision", "tv": "torchvision"}
     alternatives: ClassVar[tuple[str, ...]] = ("torchvision",)

@@ -15,7 +15,7 @@ from ...system.cache import directory
 from ..graph import BackboneGraph
 from ..ops import Shape
 
-FORMAT_VERSION = 4  # of the traced graph: raise it when the same model gives another one
+FORMAT_VERSION = 5  # of the traced graph: raise it when the same model gives another one
 
 
 @dataclass(frozen=True, slots=True)

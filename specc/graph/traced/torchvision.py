@@ -49,10 +49,10 @@ def _check_name(model: str) -> None:
     except ImportError as error:
         text = f"`torchvision: {model}` has to be traced once, which needs torch and torchvision: {error}"
         raise BackboneError(Problem("SPC309", text, PATH, "not in the cache", ("install torchvision",))) from None
-    names = models.list_models(module=models)
+    names = models.list_models(module=models) + models.list_models(module=models.segmentation)
     if model not in names:
         help = did_you_mean(model, names)
-        text = f"torchvision {_version(models)} has no classification model called `{model}`"
+        text = f"torchvision {_version(models)} has no classification or segmentation model called `{model}`"
         raise BackboneError(Problem("SPC307", text, PATH, "unknown model", help))
 
 
@@ -87,8 +87,9 @@ class Laboratory:
         self.values = [_evaluate(network, self.graph, (batch, *image)) for batch in BATCHES]
         self.nodes = {node.name: node for node in self.graph.nodes}
         calls = tuple(self._calls())
-        output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0].name
-        self.traced = Traced(model, classes, image, calls, output, frozenset(lists(network)))
+        result = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
+        output = result["out"] if isinstance(result, dict) else result
+        self.traced = Traced(model, classes, image, calls, output.name, frozenset(lists(network)))
 
     def _calls(self) -> Iterator[Call]:
         depends: set[Any] = set()
@@ -174,6 +175,8 @@ def _build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float
         options["input_size"] = image[1:]
     if model in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}
+    if model in models.list_models(module=models.segmentation):
+        options |= {"aux_loss": False, "weights_backbone": None}
     mode = _undrawn()
     try:
         with mode, patch.object(torch.nn.init, "trunc_normal_", _skip):

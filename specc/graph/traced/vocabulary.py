@@ -169,6 +169,16 @@ def _adaptive_avg_pool(site: Site) -> Op | None:
     return ops.AdaptiveAvgPool(_one(pair)) if len(site.shape) == 3 and None not in pair else None
 
 
+@rule("interpolate")
+def _resize(site: Site) -> Op | None:
+    """To a size in pixels; by a factor torch counts the places of the pixels otherwise."""
+    mode, corners = site.argument(3, "mode", "nearest"), bool(site.argument(4, "align_corners"))
+    plain = len(site.shape) == 3 and not site.last and site.argument(2, "scale_factor") is None
+    if not plain or mode not in ("bilinear", "nearest") or site.argument(6, "antialias", False):
+        return None
+    return ops.Resize((site.shape[1], site.shape[2]), corners or mode == "nearest", mode)
+
+
 @rule("mean")
 def _mean(site: Site) -> Op | None:
     """Over all positions, not keeping their axes."""
@@ -210,7 +220,9 @@ def _add(site: Site) -> Op | None:
 
 @rule("mul")
 def _mul(site: Site) -> Op | None:
-    return ops.Mul() if len(site.call.reads) == 2 and set(site.shapes) == {site.shape} else None
+    """Of two alike, or of a map and a gate."""
+    alike = {site.shape, (site.shape[0], 1, 1)} if len(site.shape) == 3 else {site.shape}
+    return ops.Mul() if len(site.call.reads) == 2 and site.shape in site.shapes and {*site.shapes} <= alike else None
 
 
 @rule("cat")
