@@ -23,7 +23,6 @@ from ..plan import (
     tape,
 )
 from ..spec.models import SpecModel
-from ..spec.sections.optimizers import Optimizer, Sgd
 from ..system.devices import Device
 from ..tasks.datasets import DatasetInfo
 from . import tape as tapes
@@ -260,7 +259,8 @@ def resident(config: SpecModel, network: Network) -> dict[str, int]:
     found = {"buffers": _buffer_bytes(network.graph)}
     if network.group is None:
         return found | {"EMA copies": size}
-    return found | {"parameters": size, "optimizer state": optimizer_bytes(config.train.optimizer, network.graph)}
+    state = config.train.optimizer.state_bytes(network.graph.parameters.values())
+    return found | {"parameters": size, "optimizer state": state}
 
 
 def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
@@ -271,14 +271,6 @@ def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
 def batch_bytes(config: SpecModel, image: Shape) -> int:
     """The batch as the step is given it: fp32 images and int64 labels."""
     return config.data.batch_size * (4 * numel(image) + 8)
-
-
-def optimizer_bytes(optimizer: Optimizer, graph: Graph) -> int:
-    """State of the fused optimizers: SGD's momentum; AdamW's two averages, and a counter for every tensor."""
-    count = graph.parameter_count
-    if isinstance(optimizer, Sgd):
-        return 4 * count if optimizer.momentum else 0
-    return 8 * count + 4 * len(graph.parameters)
 
 
 def _buffer_bytes(graph: Graph) -> int:

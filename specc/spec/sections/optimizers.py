@@ -1,15 +1,44 @@
-"""`train.optimizer`: one class an optimizer."""
+"""`train.optimizer`: one class an optimizer, which says all that is known of it."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Collection
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from ...language.schema import Bool, Config, Fraction, NonNegative, Positive, problem
 
+Shape = tuple[int, ...]
 
-class Sgd(Config):
+
+class Optimizer(Config):
+    """An optimizer; its fields are what its torch class is given."""
+
+    name: str
+    lr: Positive
+
+    torch: ClassVar[str]  # where its class is: `torch.optim:SGD`
+    fused: ClassVar[bool] = True  # whether it has one kernel a group, which takes no copy of the parameters
+    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay"}
+    alternatives: ClassVar[tuple[str, ...]] = ("name",)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the torch class is given beside the parameters."""
+        return self.model_dump(exclude={"name"}) | ({"fused": True} if self.fused else {})
+
+    def state_bytes(self, parameters: Collection[Shape]) -> int:
+        """What it keeps between steps for parameters of these shapes."""
+        raise NotImplementedError
+
+
+def numbers(parameters: Collection[Shape]) -> int:
+    """How many numbers are trained."""
+    return sum(map(prod, parameters))
+
+
+class Sgd(Optimizer):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"] = Field(description="`sgd`")
@@ -18,8 +47,12 @@ class Sgd(Config):
     nesterov: Bool = Field(True, description="Nesterov's momentum")
     weight_decay: NonNegative = Field(1e-4, description="on every parameter, batch norm and biases too")
 
-    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "l2": "weight_decay"}
-    alternatives: ClassVar[tuple[str, ...]] = ("name",)
+    torch: ClassVar[str] = "torch.optim:SGD"
+    aliases: ClassVar[dict[str, str]] = {**Optimizer.aliases, "l2": "weight_decay"}
+
+    def state_bytes(self, parameters: Collection[Shape]) -> int:
+        """The momentum."""
+        return 4 * numbers(parameters) if self.momentum else 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
@@ -30,7 +63,7 @@ class Sgd(Config):
         return self
 
 
-class AdamW(Config):
+class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter, 1711.05101)."""
 
     name: Literal["adamw"] = Field(description="`adamw`")
@@ -41,8 +74,12 @@ class AdamW(Config):
     eps: Positive = Field(1e-8, description="added to the denominator")
     weight_decay: NonNegative = Field(1e-2, description="on every parameter")
 
-    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "epsilon": "eps"}
-    alternatives: ClassVar[tuple[str, ...]] = ("name",)
+    torch: ClassVar[str] = "torch.optim:AdamW"
+    aliases: ClassVar[dict[str, str]] = {**Optimizer.aliases, "epsilon": "eps"}
+
+    def state_bytes(self, parameters: Collection[Shape]) -> int:
+        """Two averages, and a counter for every tensor."""
+        return 8 * numbers(parameters) + 4 * len(parameters)
 
 
-Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
+AnyOptimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from ...language.schema import Bool, Config, Count, Seed, Text
 from .learning_rate import Schedule
-from .optimizers import Optimizer, Sgd
+from .optimizers import AnyOptimizer, Sgd
 
 
 class Train(Config):
     """How to train."""
 
     epochs: Count = Field(1, description="passes over the training set")
-    optimizer: Optimizer = Field(Sgd(name="sgd"), description="the optimizer")
+    optimizer: AnyOptimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
     memory_format: Literal["contiguous", "channels_last"] = Field(
