@@ -11,8 +11,8 @@ from .base import (
     SAVES_INPUT,
     SAVES_OUTPUT,
     Autocast,
+    Lies,
     Op,
-    Order,
     Saved,
     Shape,
     ShapeError,
@@ -179,11 +179,7 @@ class Softmax(Elementwise):
     name: ClassVar[str] = "softmax"
     prefix: ClassVar[str] = "softmax"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "plain"
     cost: ClassVar[int] = 5
     keeps: ClassVar[Saved] = SAVES_OUTPUT
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"

@@ -49,6 +49,7 @@ class Saved:
 NOTHING = Saved()
 Order = Literal["plain", "swapped", "slice"]  # of numbers in memory: channels before positions (in tokens after them),
 # the other way round, or with gaps between them. Where an op needs them one after the other torch makes a copy.
+Lies = Literal["kept", "turned", "plain", "swapped", "input"]  # an order, or: as what is given, or the other way round
 Part = tuple[str, "Op", tuple[str, ...]]  # name, op, and which other parts (or "input") it reads
 
 SAVES_INPUT = Saved(inputs=(0,))
@@ -71,6 +72,7 @@ class Op:
     answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not
     blocks_gradient: ClassVar[bool] = False  # the gradient of its input is zero, so that nothing before it learns
     keeps_positions: ClassVar[bool] = False  # every token of the result stands where the same token of an input stood
+    gathered: ClassVar[tuple[Order, ...]] = ()  # the orders of an input that is copied first, one number after another
     spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
 
     @property
@@ -130,17 +132,27 @@ class Op:
         """Whether the result is no view of another tensor: torch copies what is overwritten through a view."""
         return not self.view
 
+    @property
+    def result_lies(self) -> Lies:
+        """How the result lies in memory, given the first operand, which torch follows."""
+        return "kept"
+
+    @property
+    def gradient_lies(self) -> Lies:
+        """How an input's gradient lies in memory, given the result's gradient; `input`: as that input."""
+        return "kept"
+
     def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        """How the result lies in memory; torch follows the first operand."""
-        return "plain" if orders[0] == "slice" else orders[0]
+        """How the result lies in memory."""
+        return _laid(self.result_lies, "plain" if orders[0] == "slice" else orders[0])
 
     def gradient_order(self, order: Order, incoming: Order) -> Order:
-        """How the gradient of an input of some order lies in memory; by default as the incoming one."""
-        return incoming
+        """How the gradient of an input of some order lies in memory."""
+        return order if self.gradient_lies == "input" else _laid(self.gradient_lies, incoming)
 
     def gathers(self, order: Order, shape: Shape) -> bool:
         """Whether an input of this order has to be copied first."""
-        return False
+        return len(shape) > 1 and order in self.gathered
 
     def accepts(self, shape: Shape) -> bool:
         """Whether the op can follow a value of this shape (for generators and diagnostics)."""
@@ -149,6 +161,13 @@ class Op:
         except ShapeError:
             return False
         return True
+
+
+def _laid(how: Lies, order: Order) -> Order:
+    """The order of what is made of something in `order`."""
+    if how == "turned":
+        return "plain" if order == "swapped" else "swapped"
+    return how if how in ("plain", "swapped") else order
 
 
 def numel(shape: Shape) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Width
-from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
+from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Lies, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
 
@@ -24,6 +24,7 @@ class Conv(Op):
 
     name: ClassVar[str] = "conv"
     prefix: ClassVar[str] = "conv"
+    gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "kernel": "k", "kernel_size": "k", "filters": "out", "out_channels": "out", "channels": "out", "width": "out",
@@ -54,9 +55,6 @@ class Conv(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_INPUT
 
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
-
 
 @dataclass(frozen=True, slots=True)
 class ConvTranspose(Op):
@@ -72,6 +70,7 @@ class ConvTranspose(Op):
 
     name: ClassVar[str] = "conv_transpose"
     prefix: ClassVar[str] = "conv_transpose"
+    gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         **{key: value for key, value in Conv.aliases.items() if value != "dilation"}, "output_padding": "output_pad",
@@ -102,9 +101,6 @@ class ConvTranspose(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_INPUT
 
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
-
 
 @dataclass(frozen=True, slots=True)
 class Linear(Op):
@@ -116,6 +112,9 @@ class Linear(Op):
     name: ClassVar[str] = "linear"
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "fc"
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "plain"
+    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice")
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",
@@ -138,12 +137,3 @@ class Linear(Op):
 
     def fresh(self, *inputs: Shape) -> bool:
         return len(inputs[0]) == 1  # tokens of all samples are the rows of one matrix
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"
-
-    def gathers(self, order: Order, shape: Shape) -> bool:
-        return len(shape) == 2 and order != "plain"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Border, Width
-from .base import Op, Order, Shape, ShapeError, show
+from .base import Lies, Op, Shape, ShapeError, show
 
 
 class Cut(Op):
@@ -14,6 +14,7 @@ class Cut(Op):
 
     __slots__ = ()
     axis: int
+    gradient_lies: ClassVar[Lies] = "plain"  # put into zeros
 
     def run(self, shape: Shape) -> tuple[int, int]:
         """Where the run begins and how long it is."""
@@ -24,9 +25,6 @@ class Cut(Op):
         if self.axis >= len(shape):
             raise ShapeError(f"`{self.name}` along axis {self.axis} needs more axes than {show(shape)} has")
         return (*shape[: self.axis], self.run(shape)[1], *shape[self.axis + 1 :])
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"  # put into zeros
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Fraction, Positive, Width
-from .base import INPUT, Autocast, Op, Order, Part, Saved, Shape, ShapeError, channels, numel, show
+from .base import INPUT, Autocast, Lies, Op, Part, Saved, Shape, ShapeError, channels, numel, show
 from .shaping import ToMap, ToTokens
 
 
@@ -37,6 +37,7 @@ class BatchNorm(Normalization):
     name: ClassVar[str] = "batch_norm"
     prefix: ClassVar[str] = "bn"
     answers_all: ClassVar[bool] = True
+    gradient_lies: ClassVar[Lies] = "input"
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -47,9 +48,6 @@ class BatchNorm(Normalization):
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), floats=2 * inputs[0][0], again=2 * inputs[0][0])  # copies of the running statistics
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,7 @@ class GroupNorm(Normalization):
     name: ClassVar[str] = "group_norm"
     prefix: ClassVar[str] = "gn"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
+    gradient_lies: ClassVar[Lies] = "input"
     aliases: ClassVar[dict[str, str]] = {"num_groups": "groups", "epsilon": "eps"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -72,9 +71,6 @@ class GroupNorm(Normalization):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), bytes=2 * 4 * self.groups)  # mean and deviation in fp32
 
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
-
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm(Normalization):
@@ -84,6 +80,8 @@ class LayerNorm(Normalization):
 
     name: ClassVar[str] = "layer_norm"
     prefix: ClassVar[str] = "ln"
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "plain"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
@@ -100,12 +98,6 @@ class LayerNorm(Normalization):
 
     def fresh(self, *inputs: Shape) -> bool:
         return len(inputs[0]) != 3  # a map has its channels last in between
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import NOTHING, SAVES_INPUT, Op, Order, Saved, Shape, ShapeError, channels, need_map, numel, show
+from .base import NOTHING, SAVES_INPUT, Lies, Op, Saved, Shape, ShapeError, channels, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
 ALIASES = {"kernel": "k", "kernel_size": "k", "padding": "pad", "strides": "stride", "ceil_mode": "ceil"}
@@ -22,6 +22,7 @@ class Pool(Op):
 
     prefix: ClassVar[str] = "pool"
     aliases: ClassVar[dict[str, str]] = ALIASES
+    gradient_lies: ClassVar[Lies] = "input"
 
     @property
     def window(self) -> Window:
@@ -37,9 +38,6 @@ class Pool(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(output) * numel(self.window.k)
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +79,10 @@ class AdaptiveAvgPool(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return NOTHING if pair(self.size) == (1, 1) else SAVES_INPUT  # torch takes the plain mean for a single cell
 
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain" if pair(self.size) == (1, 1) else order
+    @property
+    def gradient_lies(self) -> Lies:
+        """That of a mean is the same for all."""
+        return "plain" if pair(self.size) == (1, 1) else "input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class GlobalAvgPool(Op):
 
     name: ClassVar[str] = "global_avg_pool"
     prefix: ClassVar[str] = "pool"
+    gradient_lies: ClassVar[Lies] = "plain"
 
     def output(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) == 1:
@@ -100,6 +101,3 @@ class GlobalAvgPool(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(inputs[0])
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"

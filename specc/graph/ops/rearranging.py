@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ...language.schema import WIDEST, Border, Width
-from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, show
+from .base import Lies, Op, Shape, ShapeError, need_map, need_tokens, show
 from .sliding import Size, pair
 
 Shift = Annotated[int, Field(ge=-WIDEST, le=WIDEST)]
@@ -30,6 +30,8 @@ class Rearrangement(Op):
     """An op that moves numbers and changes none."""
 
     __slots__ = ()
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "plain"
 
     def moves(self, shape: Shape) -> Moves:
         """How the numbers of a value of this shape move; raises `ShapeError`."""
@@ -37,12 +39,6 @@ class Rearrangement(Op):
 
     def output(self, *inputs: Shape) -> Shape:
         return self.moves(inputs[0]).joined
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"
 
 
 @dataclass(frozen=True, slots=True)

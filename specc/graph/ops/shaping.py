@@ -7,7 +7,7 @@ from math import isqrt
 from typing import ClassVar, Literal
 
 from ...language.schema import Border, Width
-from .base import Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
+from .base import Lies, Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
 from .sliding import Size, pair
 
 
@@ -23,15 +23,9 @@ class InOrder(View):
     """A view of numbers that lie one after the other, channels before positions; those that do not are copied first."""
 
     __slots__ = ()
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain"
-
-    def gathers(self, order: Order, shape: Shape) -> bool:
-        return order != "plain" and len(shape) > 1
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "plain"
+    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +64,12 @@ class Transpose(View):
 
     name: ClassVar[str] = "transpose"
     prefix: ClassVar[str] = "transpose"
+    result_lies: ClassVar[Lies] = "turned"
+    gradient_lies: ClassVar[Lies] = "turned"
 
     def output(self, *inputs: Shape) -> Shape:
         tokens, d = need_tokens(self, inputs[0])
         return (d, tokens)
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain" if orders[0] == "swapped" else "swapped"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain" if incoming == "swapped" else "swapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +78,13 @@ class ToTokens(View):
 
     name: ClassVar[str] = "to_tokens"
     prefix: ClassVar[str] = "tokens"
+    result_lies: ClassVar[Lies] = "turned"
+    gradient_lies: ClassVar[Lies] = "turned"
+    gathered: ClassVar[tuple[Order, ...]] = ("slice",)
 
     def output(self, *inputs: Shape) -> Shape:
         c, h, w = need_map(self, inputs[0])
         return (h * w, c)
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain" if orders[0] == "swapped" else "swapped"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain" if incoming == "swapped" else "swapped"
-
-    def gathers(self, order: Order, shape: Shape) -> bool:
-        return order == "slice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +107,15 @@ class ToMap(Op):
         """A skipped token gets a gradient of zeros, which is a new tensor."""
         return self.skip == 0
 
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain" if orders[0] == "swapped" and not self.skip else "swapped"
+    @property
+    def result_lies(self) -> Lies:
+        """Tokens from which one is skipped lie one after the other."""
+        return "swapped" if self.skip else "turned"
 
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return "plain" if incoming == "swapped" or self.skip else "swapped"
+    @property
+    def gradient_lies(self) -> Lies:
+        """Zeros are made for what was skipped."""
+        return "plain" if self.skip else "turned"
 
     def output(self, *inputs: Shape) -> Shape:
         tokens, d = (1, *inputs[0]) if len(inputs[0]) == 1 else need_tokens(self, inputs[0])

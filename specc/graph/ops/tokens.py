@@ -12,8 +12,8 @@ from .base import (
     INPUT,
     SAVES_INPUT,
     Autocast,
+    Lies,
     Op,
-    Order,
     Part,
     Saved,
     Shape,
@@ -76,9 +76,7 @@ class ClassToken(Op):
     name: ClassVar[str] = "class_token"
     prefix: ClassVar[str] = "class_token"
     passes_gradient: ClassVar[bool] = True  # a slice
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
+    result_lies: ClassVar[Lies] = "plain"
 
     def output(self, *inputs: Shape) -> Shape:
         tokens, d = need_tokens(self, inputs[0])
@@ -126,6 +124,8 @@ class Embedding(Op):
     name: ClassVar[str] = "embedding"
     prefix: ClassVar[str] = "embedding"
     blocks_gradient: ClassVar[bool] = True
+    result_lies: ClassVar[Lies] = "plain"
+    gradient_lies: ClassVar[Lies] = "input"
     aliases: ClassVar[dict[str, str]] = {
         "dim": "out", "width": "out", "embedding_dim": "out", "num_embeddings": "levels", "vocabulary": "levels",
         "rows": "levels", "min": "low", "max": "high",
@@ -143,12 +143,6 @@ class Embedding(Op):
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(bytes=8 * output[0])  # which vector, as int64
-
-    def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
-        return "plain"
-
-    def gradient_order(self, order: Order, incoming: Order) -> Order:
-        return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""How results and gradients lie in memory: what the ops say as data, asked of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import pytest
+import torch
+from torch import Tensor
+
+from runtime.engine.modules import BUILDERS
+from specc.graph import ops
+from specc.graph.ops import OPS, Op, Order, Shape
+from specc.testing.layer_lists import offers, read
+
+SHAPES: tuple[Shape, ...] = ((4, 6, 6), (9, 4))
+ORDERS: tuple[Order, ...] = ("plain", "swapped")
+
+
+def single() -> Iterator[tuple[Op, Shape]]:
+    """Every op that reads one value, with each of its offered arguments, at each shape that it takes."""
+    for shape in SHAPES:
+        for name in OPS:
+            for arguments in offers(name, shape) if OPS[name].arity == 1 else ():
+                op = read({"op": name, **arguments}).args
+                if isinstance(op, Op) and op.accepts(shape) and not (op.idle or op.parts(shape)):
+                    yield op, shape
+
+
+ROWS = (ops.Reshape((9, 4)), ops.Reshape((1, 9, 4)))  # torch sees that the same rows need no copy
+CASES = [(op, shape, order) for op, shape in single() for order in ORDERS if op not in ROWS]
+
+
+def laid(shape: Shape, order: Order) -> Tensor:
+    """Numbers of two samples in an order: in the swapped one, positions and channels have changed places."""
+    x = torch.rand(2, *shape)
+    return x if order == "plain" else x.flatten(2).mT.contiguous().mT.view_as(x) if len(shape) == 2 else last(x)
+
+
+def last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def lies(x: Tensor) -> Order | None:
+    """None for what lies in no order, as a mean's gradient does, which is one number for many places."""
+    if x.is_contiguous():
+        return "plain"
+    swapped = x.movedim(1, -1) if x.dim() == 4 else x.mT
+    return "swapped" if swapped.is_contiguous() else None
+
+
+def several(shape: Shape) -> bool:
+    """Whether there are channels and positions to exchange."""
+    return len(shape) > 1 and shape[0] > 1 and prod(shape[1:]) > 1
+
+
+@pytest.mark.parametrize(("op", "shape", "order"), CASES, ids=str)
+def test_a_result_lies_as_its_op_says(op: Op, shape: Shape, order: Order) -> None:
+    x = laid(shape, order)
+    out = BUILDERS[op.name](op, (shape,))(x)
+    gathers = op.gathers(order, shape)
+    if several(op.output(shape)):
+        assert lies(out) == op.order((order,), op.output(shape))
+    if op.view:
+        assert (out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()) is not gathers
+
+
+def test_what_an_op_says_of_its_order_in_memory_is_data() -> None:
+    """Methods only where the words of `Lies` do not suffice."""
+    own = {(name, rule) for name, op in OPS.items() for rule in ("order", "gradient_order", "gathers")
+           if getattr(op, rule) is not getattr(Op, rule)}  # fmt: skip
+    assert own == {("concat", "order")}
