@@ -47,7 +47,7 @@ def examine(reading: Reading) -> Report:
         return Report(sort(reading.diagnostics), reading.sources)
     from .pipeline import CHECKS, PASSES, run_passes
 
-    draft = run_passes(reading.spec, PASSES if reading.spec.config.budget else CHECKS, reading.doubts)
+    draft = run_passes(reading.spec, PASSES if reading.spec.config.budget else CHECKS, reading.unreliable)
     found = sort((*reading.diagnostics, *draft.diagnostics))
     return Report(found, reading.sources, None if any(d.is_error for d in found) else reading.spec)
 

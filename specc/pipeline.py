@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .compiler.checks.collisions import check_tensors
-from .compiler.checks.consequences import genuine
+from .compiler.checks.consequences import reliable
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
 from .compiler.checks.statistics import check_statistics
@@ -18,29 +18,29 @@ from .compiler.predict import measure
 from .compiler.schedule import schedule
 from .compiler.units import form_units
 from .diagnostics import Diagnostic, SpecError
-from .fit.left_open import settle
-from .fit.remedies import hold
+from .fit.left_open import decide_split
+from .fit.remedies import check_budget
 from .language.source import Path
 from .plan import Plan
-from .spec.load import Spec, doubtful
+from .spec.load import Spec, unreliable_paths
 
 Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
-    *BEFORE_SPLIT, settle, partition, form_units, check_tensors, check_statistics,
+    *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics,
 )  # fmt: skip
 FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
-PASSES: tuple[Pass, ...] = (*PREDICTING, hold)
+PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
 
 
-def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[Path] = frozenset()) -> Draft:
+def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, unreliable: frozenset[Path] = frozenset()) -> Draft:
     """Run the passes in order.
 
     The checks go on after errors as long as there is something to look at; what they only find because of an error that
-    was found before, or because of the `doubts` that came with the spec, is left out. All other passes need a spec
-    without errors.
+    was found before, or because of paths that were `unreliable` from the start, is left out. All other passes need a
+    spec without errors.
     """
     draft, tree = Draft(spec, spec.warnings), spec.written or spec.tree
     for step in passes:
@@ -48,8 +48,8 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, doubts: frozenset[
             break
         before = draft.diagnostics
         draft = step(draft)
-        found = genuine(draft.diagnostics[len(before) :], doubts, tree)
-        doubts |= doubtful(found, tree)
+        found = reliable(draft.diagnostics[len(before) :], unreliable, tree)
+        unreliable |= unreliable_paths(found, tree)
         draft = replace(draft, diagnostics=(*before, *found))
     return draft
 
@@ -59,7 +59,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     known = draft.backbone is not None
     settled = known and draft.spec.config.split.fit is None
     cut = bool(draft.blocks)
-    needs: dict[Pass, bool] = {settle: known, partition: settled, form_units: cut, check_statistics: cut}
+    needs: dict[Pass, bool] = {decide_split: known, partition: settled, form_units: cut, check_statistics: cut}
     return needs.get(step, True)
 
 

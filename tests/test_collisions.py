@@ -83,7 +83,7 @@ def test_whatever_takes_a_name_is_found_in_the_plan() -> None:
     draft = run_passes(spec_of(document()))
     networks = dict(draft.networks)
     networks["unit0.independent.classifier"] = replace(networks["block1"], name="unit0.independent.classifier")
-    (error,) = check_tensors(draft.having(networks=networks)).diagnostics
+    (error,) = check_tensors(draft.updated(networks=networks)).diagnostics
     assert (error.code, error.is_error) == ("SPC209", True)
 
 

@@ -18,7 +18,7 @@ from specc.commands.shared import Line
 from specc.compiler.draft import Draft
 from specc.diagnostics import Diagnostic
 from specc.diagnostics.notices import progress
-from specc.fit.block_costs import START, Slices
+from specc.fit.block_costs import START, BlockCosts
 from specc.fit.remedies import predicted_peak
 from specc.fit.search import LOSSES, WORTH, least, search, written
 from specc.fit.search import Result as Found
@@ -103,34 +103,34 @@ def test_the_best_of_thousands_of_splits(case: str) -> None:
 
 
 def hold_against_all(changes: Document, depth: int) -> None:
-    """Every subset of the legal cuts, by slices that are each simulated on their own."""
+    """Every subset of the legal cuts, by blocks that are each simulated on their own."""
     spec = spec_of(**{"backbone": BASE["backbone"] | {"depth": depth}} | changes)
     draft = run_passes(spec, CHECKS)
-    slices = Slices(draft, spec.config)
-    assert 6 <= len(slices.legal) <= 14
+    costs = BlockCosts(draft, spec.config)
+    assert 6 <= len(costs.legal) <= 14
     rows = {row.blocks: row for row in rows_of(spec)}
-    for count in range(len(slices.legal) + 1):
-        peaks = [peak for cuts in combinations(slices.legal, count) if (peak := peak_of(slices, cuts)) is not None]
+    for count in range(len(costs.legal) + 1):
+        peaks = [peak for cuts in combinations(costs.legal, count) if (peak := peak_of(costs, cuts)) is not None]
         assert (count + 1 in rows) == bool(peaks)
         if peaks:
             row = rows[count + 1]
             assert row.predicted_peak_bytes == pytest.approx(min(peaks), abs=64), row
             cuts = tuple(draft.graph.index[name] for name in row.after)
-            assert row.predicted_peak_bytes == pytest.approx(peak_of(slices, cuts), abs=64), row
+            assert row.predicted_peak_bytes == pytest.approx(peak_of(costs, cuts), abs=64), row
 
 
-def peak_of(slices: Slices, cuts: tuple[int, ...]) -> int | None:
+def peak_of(costs: BlockCosts, cuts: tuple[int, ...]) -> int | None:
     """The peak of one split; a single block is no window of two, and a block with nothing to train is none at all."""
-    ends, count = (START, *cuts, slices.end), len(cuts) + 1
-    trained = [any(n.parameters for layer in slices.graph.layers[a + 1 : b + 1] for n in layer.nodes)
+    ends, count = (START, *cuts, costs.end), len(cuts) + 1
+    trained = [any(n.parameters for layer in costs.graph.layers[a + 1 : b + 1] for n in layer.nodes)
                for a, b in pairwise(ends)]  # fmt: skip
-    if len(ends) <= slices.window or not all(trained):
+    if len(ends) <= costs.window or not all(trained):
         return None
-    parts = [slices.measure(ends[max(0, i - slices.window) : i + 1], i - 1, count) for i in range(1, len(ends))]
+    parts = [costs.measure(ends[max(0, i - costs.window) : i + 1], i - 1, count) for i in range(1, len(ends))]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    return slices.base() + sum(part.auxiliary for part in known) + max(part.local for part in known)
+    return costs.base() + sum(part.auxiliary for part in known) + max(part.local for part in known)
 
 
 # ---------------------------------------------------------------------------------------------- in a spec

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from specc.fit.cost_tables import Edges, Tables
+from specc.fit.cost_tables import CostTables, Edges
 from specc.fit.splits import Paths
 
 
@@ -47,7 +47,7 @@ def test_the_cheapest_of_all_paths_under_any_limit(seed: int) -> None:
     tables, order = Chances(seed), Random(seed)
     cheapest = {count: tables.cheapest(count) for count in range(1, 7)}
     limits = [*sorted({limit for cost in cheapest.values() for limit in (0.9 * cost, cost, cost + 1)}), inf]
-    paths = Paths(cast(Tables, tables))
+    paths = Paths(cast(CostTables, tables))
     for _ in range(40):
         blocks, limit = order.choice([*cheapest]), order.choice(limits)
         found = paths.best(blocks, limit)

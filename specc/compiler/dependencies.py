@@ -24,7 +24,7 @@ class Task:
 
 def depend(draft: Draft) -> Draft:
     """List the tasks in an order that is surely right, then keep only the order that hazards demand."""
-    return draft.having(tasks=hazards(list(tasks(draft))))
+    return draft.updated(tasks=hazards(list(tasks(draft))))
 
 
 def hazards(program: list[Task]) -> nx.DiGraph:

@@ -31,7 +31,7 @@ class Draft:
     instructions: tuple[Instruction, ...] = ()
     memory: Memory | None = None
 
-    def having(self, *found: Diagnostic, **changes: Any) -> Draft:
+    def updated(self, *found: Diagnostic, **changes: Any) -> Draft:
         """The draft with more diagnostics and further fields."""
         return replace(self, diagnostics=(*self.diagnostics, *found), **changes)
 

@@ -20,22 +20,22 @@ def expand(draft: Draft) -> Draft:
     try:
         data = resolve_data(draft)
     except DataError as error:
-        return draft.having(_wrong_data(draft, error))
+        return draft.updated(_wrong_data(draft, error))
     assert data.shape is not None
     assert data.classes is not None
-    draft = draft.having(*_large_batch(draft, data))
+    draft = draft.updated(*_large_batch(draft, data))
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
     except RangeError as error:
-        return draft.having(_out_of_range(draft, error))
+        return draft.updated(_out_of_range(draft, error))
     except ShapeError as error:
-        return draft.having(_small_images(draft, data, error))
+        return draft.updated(_small_images(draft, data, error))
     except BackboneError as error:
-        return draft.having(*(_located(draft, problem) for problem in error.problems))
+        return draft.updated(*(_located(draft, problem) for problem in error.problems))
     if (shape := backbone.layers[-1].shape) != (data.classes,):
-        return draft.having(_wrong_end(draft, shape, data.classes))
+        return draft.updated(_wrong_end(draft, shape, data.classes))
     remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
-    return draft.having(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
+    return draft.updated(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
 
 
 def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:

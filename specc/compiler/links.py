@@ -11,7 +11,7 @@ from ..graph.ops import show
 from ..plan import LinkPlan
 from ..spec.sections.links import EmaLink
 from .draft import Draft
-from .places import Site
+from .site import Site
 
 
 def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:

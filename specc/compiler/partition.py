@@ -21,7 +21,7 @@ def partition(draft: Draft) -> Draft:
     found += _unknown_norms(draft)
     blocks, networks = build_blocks(draft, cuts)
     found += _idle(draft, blocks)
-    return draft.having(*found, blocks=blocks, networks=networks)
+    return draft.updated(*found, blocks=blocks, networks=networks)
 
 
 def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:

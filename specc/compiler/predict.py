@@ -8,7 +8,7 @@ from .draft import Draft
 
 def measure(draft: Draft) -> Draft:
     """Predict the timeline of one step."""
-    return draft.having(memory=Simulation(step_of(draft)).run())
+    return draft.updated(memory=Simulation(step_of(draft)).run())
 
 
 def step_of(draft: Draft) -> Step:

@@ -23,7 +23,7 @@ def schedule(draft: Draft) -> Draft:
     """Order the tasks, mark which backward is a block's last, and free every value after its last reader."""
     assert draft.tasks is not None
     ordered = list(order(draft.tasks))
-    return draft.having(instructions=tuple(_with_frees(_with_retain(ordered))))
+    return draft.updated(instructions=tuple(_with_frees(_with_retain(ordered))))
 
 
 def order(graph: nx.DiGraph) -> Iterator[Task]:

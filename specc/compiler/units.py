@@ -16,7 +16,7 @@ from ..spec.sections.levels import Level
 from .draft import Draft
 from .links import check_links, form_links
 from .partition import covered
-from .places import Seat, Site
+from .site import Site, UnitPosition
 
 MOST_OPS = 50_000  # of all units' auxiliary networks: a plan of so many takes seconds to make and to look at
 
@@ -38,7 +38,7 @@ def form_units(draft: Draft) -> Draft:
     found += _merged((site.name, diagnostic) for site in sites for diagnostic in site.found)
     if complete:
         found += [*_check_supervision(draft, sites), *check_links(draft, sites)]
-    return draft.having(*found, networks=networks, units=tuple(unit for unit in units if unit.heads))
+    return draft.updated(*found, networks=networks, units=tuple(unit for unit in units if unit.heads))
 
 
 def _too_many(draft: Draft) -> Diagnostic:
@@ -64,9 +64,9 @@ def sites_at(draft: Draft, first: int = 0, count: int | None = None) -> Iterator
     """The places of all units; or of a few blocks out of `count`, of which the first has the number `first`."""
     for number, level in enumerate(draft.spec.config.levels):
         for end in draft.blocks[level.first_end :]:
-            seat = Seat(level, first + end.index, len(draft.blocks) if count is None else count)
-            if seat.exists:
-                yield Site(draft, number, seat, end, level.start(end.index))
+            position = UnitPosition(level, first + end.index, len(draft.blocks) if count is None else count)
+            if position.exists:
+                yield Site(draft, number, position, end, level.start(end.index))
 
 
 def _check_levels(draft: Draft) -> Iterator[Diagnostic]:
@@ -97,14 +97,14 @@ def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -
 def build_unit(site: Site) -> Unit:
     """The unit of a place, its networks registered there."""
     if site.last:
-        final = HeadPlan("final", "classification", "cross_entropy", "labels", site.seat.weight)
-        own = (final,) if site.seat.weight or _keeps_dead(site) else ()
-        return Unit(site.name, site.level.name, site.start, site.end.index, site.seat.weight, site.end.output, own)
+        final = HeadPlan("final", "classification", "cross_entropy", "labels", site.position.weight)
+        own = (final,) if site.position.weight or _keeps_dead(site) else ()
+        return Unit(site.name, site.level.name, site.start, site.end.index, site.position.weight, site.end.output, own)
     links, feature = form_links(site)
     heads = tuple(_heads(site, feature, links))
     if not heads:  # nothing to train here, so nothing is built
         site.networks.clear()
-    return Unit(site.name, site.level.name, site.start, site.end.index, site.seat.weight, feature, heads, links)
+    return Unit(site.name, site.level.name, site.start, site.end.index, site.position.weight, feature, heads, links)
 
 
 def _keeps_dead(site: Site) -> bool:
@@ -113,13 +113,13 @@ def _keeps_dead(site: Site) -> bool:
 
 def auxiliary_of(site: Site) -> Auxiliary:
     """The spec's auxiliary network with the level's and the unit's own changes."""
-    return of_seat(site.draft.spec.config, site.seat)
+    return auxiliary_at(site.draft.spec.config, site.position)
 
 
-def of_seat(config: SpecModel, seat: Seat) -> Auxiliary:
+def auxiliary_at(config: SpecModel, position: UnitPosition) -> Auxiliary:
     """The configuration's auxiliary network with the level's and the unit's own changes."""
-    own = seat.level.override(seat.number)
-    return merge(config.auxiliary, seat.level.auxiliary, own[1].auxiliary if own else None)
+    own = position.level.override(position.number)
+    return merge(config.auxiliary, position.level.auxiliary, own[1].auxiliary if own else None)
 
 
 def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
@@ -127,7 +127,7 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
     assert draft.info.shape is not None
     assert draft.info.classes is not None
     last_layer = draft.graph.index[site.end.layers[-1]]
-    place = site.seat.index, site.seat.with_heads
+    place = site.position.index, site.position.with_heads
     through = tuple(site.networks[link.ema].graph for link in links)
     context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through)
     terms: set[str] = set()
@@ -180,7 +180,7 @@ def _head(site: Site, term: str, head: Head, weight: float, context: Context) ->
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:
     """Where the spec speaks of a head: in the unit's, the level's or the common auxiliary network."""
     level = ("levels", site.number)
-    own = site.level.override(site.seat.number)
+    own = site.level.override(site.position.number)
     places: list[tuple[str | int, ...]] = [(*level, "units", own[0], "auxiliary", key)] if own else []
     places += [(*level, "auxiliary", key), ("auxiliary", key)]
     return next((p for p in places if p in site.draft.spec.tree.values), ("auxiliary", key))
@@ -217,7 +217,7 @@ def _cut(site: Site) -> tuple[Label, ...]:
 
 def _weight(site: Site, key: str, head: Head) -> float | None:
     """The factor on a head's loss, level included; None after an error."""
-    count, own = site.seat.with_heads, head.weight
+    count, own = site.position.with_heads, head.weight
     if isinstance(own, list) and len(own) != count:
         message = f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
         label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
@@ -225,10 +225,10 @@ def _weight(site: Site, key: str, head: Head) -> float | None:
         beside = spec.beside("in units of this window", "levels", site.number, "window")
         site.found.append(spec.error("SPC411", message, *at, label=label, secondary=beside))
         return None
-    factor = head.weight_at(site.seat.index, count)
+    factor = head.weight_at(site.position.index, count)
     if factor < 0:
         site.found.append(_negative(site, key, factor))
-    return site.seat.weight * factor
+    return site.position.weight * factor
 
 
 def _negative(site: Site, key: str, factor: float) -> Diagnostic:
@@ -239,7 +239,7 @@ def _negative(site: Site, key: str, factor: float) -> Diagnostic:
 def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
-    weighted = [site for site in sites if site.seat.weight or _keeps_dead(site)]
+    weighted = [site for site in sites if site.position.weight or _keeps_dead(site)]
     supervised = [site for site in weighted if site.last or auxiliary_of(site).heads()]
     counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
     alone = [block for block in draft.blocks if not counts[block.index]]

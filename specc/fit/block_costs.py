@@ -2,7 +2,7 @@
 
 A step goes block by block. While block k runs, the peak depends on the blocks of the windows that end there and on
 nothing else: everything before has been stepped and freed. So the peak of a plan is what lives throughout, plus what
-each cut's auxiliary networks keep throughout, plus the highest slice. The tests hold this to whole plans.
+each cut's auxiliary networks keep throughout, plus the highest block. The tests hold this to whole plans.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ..plan import Block, Instruction, Network, Unit
 from ..plan.flops import instruction_flops
 from ..spec.models import SpecModel
 from .likeness import Structure
-from .remedies import having, with_one_weight
-from .remembering import Ran, Remembering, Segmented
+from .remedies import with_one_weight
+from .remembering import CachingSimulation, HeadCost, SegmentAllocator
 from .roles import Roles
 
 SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
@@ -33,16 +33,16 @@ START = -1  # the position before the first layer
 
 Boundaries = tuple[int, ...]  # where successive blocks begin and end: positions of layers, `START` first
 NOWHERE = 1 << 30  # the segment of what is no pass
-Kind = tuple[object, ...]  # what an instruction does, as seen from the block of its slice
+Kind = tuple[object, ...]  # what an instruction does, as seen from the block that is measured
 Peaks = Mapping[int, int]  # the highest points of an instruction above what is resident, by segment
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class BlockCost:
     """One block in its window: what its instructions reach, and its cut's resident bytes and FLOPs.
 
     A forward or backward pass reaches something in each segment of its block, other instructions in none. Two
-    slices of the same kinds have the same instructions, but for the sizes of blocks.
+    costs of the same kinds have the same instructions, but for the sizes of blocks.
     """
 
     kinds: tuple[Kind, ...]
@@ -55,14 +55,14 @@ class Slice:
         """The highest point."""
         return max(max(peaks.values()) for peaks in self.peaks)
 
-    def moved(self, places: int) -> Slice:
+    def moved(self, places: int) -> BlockCost:
         """The same between places further down; what is no pass stays without one."""
         peaks = (p if NOWHERE in p else {s + places: peak for s, peak in p.items()} for p in self.peaks)
         return replace(self, peaks=tuple(peaks))
 
 
-class Slices:
-    """Measures slices of one backbone under one configuration; every result is kept.
+class BlockCosts:
+    """Measures the blocks of one backbone under one configuration; every result is kept.
 
     The segments of a block lie between the cuts that a search looks at.
     """
@@ -76,10 +76,10 @@ class Slices:
         self.places = (START, *(self.legal if cuts is None else cuts), self.end)
         self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
         self._leads = max(self.window - 1, int(bool(config.ema_links)))
-        self._cache: dict[Hashable, Slice | None] = {}
+        self._cache: dict[Hashable, BlockCost | None] = {}
         self.structure = Structure(self.graph, config, self.places)
         self._networks: dict[tuple[int, int], Network] = {}
-        self._heads: dict[Hashable, Ran] = {}
+        self._heads: dict[Hashable, HeadCost] = {}
 
     def base(self) -> int:
         """Bytes that live throughout whatever the cuts: the backbone's state and the batch."""
@@ -87,8 +87,8 @@ class Slices:
         assert self.draft.info.shape is not None
         return resident_bytes(self.config, [whole]) + batch_bytes(self.config, self.draft.info.shape)
 
-    def measure(self, boundaries: Boundaries, number: int, count: int) -> Slice | None:
-        """The slice of block `number` of `count`; None where a unit cannot stand.
+    def measure(self, boundaries: Boundaries, number: int, count: int) -> BlockCost | None:
+        """The cost of block `number` of `count`; None where a unit cannot stand.
 
         The boundaries are those of its window, or of more blocks before it.
         """
@@ -102,7 +102,7 @@ class Slices:
         return None if found is None else found.moved(self._place(boundaries[-1]))
 
     def _key(self, boundaries: Boundaries, number: int, count: int) -> Hashable:
-        """What a slice depends on: what the layers are, not which, and of the units' numbers only their roles."""
+        """What a cost depends on: what the layers are, not which, and of the units' numbers only their roles."""
         ends = [*self._lead(boundaries[0], number - len(boundaries) + 2), *boundaries]
         follow = self._follow(boundaries[-1], number, count)
         return self.structure.of(ends, follow), len(ends), self.roles.setting(number, count)
@@ -118,12 +118,12 @@ class Slices:
     def _stands(self, cut: int) -> bool:
         earlier = [c for c in self.legal if c < cut][: self.window - 1]
         ends = [START, *earlier, cut, self.end]
-        config = having(with_one_weight(self.config), "train", zero_weight_heads="keep")
+        config = with_one_weight(self.config).changed("train", zero_weight_heads="keep")
         far = 1000 * self.window  # beyond all units that have a number in the spec
         return self._draft(config, ends, {len(ends) - 3}, far, 2 * far) is not None
 
     def _measure(self, boundaries: Boundaries, number: int, count: int) -> None:
-        """Simulate a few blocks, which tells of the wanted slice and mostly of another one on the way."""
+        """Simulate a few blocks, which tells of the wanted one and mostly of another one on the way."""
         lead = self._lead(boundaries[0], number - len(boundaries) + 2)
         ends = [*lead, *boundaries, *self._follow(boundaries[-1], number, count)]
         target = len(lead) + len(boundaries) - 2
@@ -131,9 +131,9 @@ class Slices:
         draft = self._draft(self.config, ends, only, number - target, count)
         if draft is None:
             return
-        draft = schedule(draft.having(tasks=hazards(list(tasks(draft)))))
+        draft = schedule(draft.updated(tasks=hazards(list(tasks(draft)))))
         spans = _spans(draft.instructions)
-        memory = Segmented(self._segments)
+        memory = SegmentAllocator(self._segments)
         simulation = self._simulation(draft, target, memory, number - target, count)
         simulation.run(spans[target][1])
         for block in range(min(self.window, target), target + 1):
@@ -143,11 +143,13 @@ class Slices:
             own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{block}.")]
             window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
             kinds, peaks = zip(*works, strict=True)
-            found = Slice(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
+            found = BlockCost(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
             key = self._key(window, number - target + block, count)
             self._cache[key] = found.moved(-self._place(window[-1]))
 
-    def _simulation(self, draft: Draft, target: int, memory: Segmented, number: int, count: int) -> Remembering:
+    def _simulation(
+        self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int
+    ) -> CachingSimulation:
         """Of the blocks up to the target; the first is number `number` of `count`."""
         places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
@@ -155,7 +157,7 @@ class Slices:
         step = replace(step, networks={k: n for k, n in step.networks.items() if k not in later})
         first = draft.blocks[0]
         source = first.input if first.layers[0] != self.graph.layers[0].name else None
-        return Remembering(step, source, memory, self._heads, places)
+        return CachingSimulation(step, source, memory, self._heads, places)
 
     @cached_property
     def _segments(self) -> dict[str, int]:
@@ -218,12 +220,12 @@ class Slices:
             if site.end.index not in only:
                 continue
             if blocks[site.end.index].layers[-1] == self.graph.layers[-1].name:  # there is no room for more blocks
-                site.seat = replace(site.seat, count=site.seat.number + 1)
+                site.position = replace(site.position, count=site.position.number + 1)
             units.append(build_unit(site))
             networks |= site.networks
             if any(found.is_error or found.code == SHORTENED for found in site.found):
                 return None
-        return mini.having(networks=networks, units=tuple(unit for unit in units if unit.heads))
+        return mini.updated(networks=networks, units=tuple(unit for unit in units if unit.heads))
 
 
 PASSES = ("forward", "backward")

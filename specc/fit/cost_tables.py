@@ -1,9 +1,9 @@
-"""The slices of all windows over some cuts: between which states of a search they lead, and what they cost.
+"""All windows over some cuts: between which states of a search they lead, and what they cost.
 
 Measuring every window of two blocks takes a cube of simulations. But during one instruction only one block is at work;
 the others add what they keep, each a constant. So its peak is a sum over the blocks of its window, and the peak of
 (p, q, r) is that of (p, q, r') and that of (p', q, r) less that of (p', q, r'). Of the blocks themselves only the short
-ones are measured, see `stretch`. Where windows are not alike in their instructions, they are measured one by one.
+ones are measured, see `interpolation`. Where windows are not alike in their instructions, they are measured one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .block_costs import Slices
+from .block_costs import BlockCosts
 from .interpolation import Array, Unclear
 from .pair_costs import Blocks, Windows
 from .roles import Setting
@@ -57,13 +57,13 @@ class Edges:
         return found
 
 
-class Tables:
+class CostTables:
     """The edges of every setting, measured when they are first asked for."""
 
-    def __init__(self, slices: Slices) -> None:
-        self.slices, self.window = slices, slices.window
-        self.end = len(slices.places) - 1
-        self.blocks = Blocks(slices)
+    def __init__(self, costs: BlockCosts) -> None:
+        self.costs, self.window = costs, costs.window
+        self.end = len(costs.places) - 1
+        self.blocks = Blocks(costs)
         self._edges: dict[tuple[int, Setting], Edges] = {}
         self._steps: dict[int, list[Edges]] = {}
         self._states = np.unique(self._codes(np.concatenate([self._padded(n) for n in range(self.window + 1)])))
@@ -81,7 +81,7 @@ class Tables:
 
     def edges(self, number: int, count: int) -> Edges:
         """The windows of block `number` of `count`."""
-        key = min(number, self.window), self.slices.roles.setting(number, count)
+        key = min(number, self.window), self.costs.roles.setting(number, count)
         if key not in self._edges:
             self._edges[key] = self._made(number, count)
         return self._edges[key]

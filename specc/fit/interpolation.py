@@ -25,7 +25,7 @@ class Unclear(Exception):
     """Too few short blocks can stand to tell of long ones."""
 
 
-class Stretch:
+class BlockPeaks:
     """Highest points of all blocks between two places; `zone` segments are near to an end of a block."""
 
     def __init__(self, sample: Sample, places: int, zone: int) -> None:
@@ -58,7 +58,7 @@ class Stretch:
             heads = [a for a in range(self.places) if self._begins(a)]
             tails = [b for b in range(self.places) if self._ends(b)]
             for kind, array in arrays.items():
-                Long(self, kind, heads, tails).fill(array, firsts, lasts)
+                LongBlockPeaks(self, kind, heads, tails).fill(array, firsts, lasts)
         return arrays
 
     def _begins(self, first: int) -> bool:
@@ -68,21 +68,21 @@ class Stretch:
         return any(self.sample(last - n, last) for n in (self.length, self.length - 1, self.zone + 1))
 
 
-class Long:
+class LongBlockPeaks:
     """Blocks longer than those that are measured, for one kind of work.
 
     What a segment reaches is a number of its own plus `starts` of the block's first place plus `stops` of its last.
     """
 
-    def __init__(self, stretch: Stretch, kind: Hashable, firsts: list[int], lasts: list[int]) -> None:
-        self.stretch, self.kind, self.zone = stretch, kind, stretch.zone
+    def __init__(self, peaks: BlockPeaks, kind: Hashable, firsts: list[int], lasts: list[int]) -> None:
+        self.peaks, self.kind, self.zone = peaks, kind, peaks.zone
         self.firsts, self.lasts = firsts, lasts
         self.starts = self._summed([(a, self._start_shift(a, b)) for a, b in reversed(list(pairwise(firsts)))])
         self.stops = self._summed([(b, self._stop_shift(a, b)) for a, b in pairwise(lasts)])
 
     def reached(self, first: int, last: int) -> Mapping[int, float]:
         """The highest points of a short block."""
-        found = self.stretch.sample(first, last) if last - first <= self.stretch.length else None
+        found = self.peaks.sample(first, last) if last - first <= self.peaks.length else None
         return {} if found is None else found[self.kind]
 
     def fill(self, array: Array, firsts: range, lasts: range) -> None:
@@ -90,7 +90,7 @@ class Long:
         ends = np.array([last for last in self.lasts if last in lasts])
         near, inner = np.array([self._near_end(last) for last in ends]), self._inner()
         for first in (first for first in self.firsts if first in firsts):
-            long = ends - first > self.stretch.length
+            long = ends - first > self.peaks.length
             if long.any():
                 array[first, ends[long]] = self._highest(first, ends[long], near[long], inner)
 
@@ -106,7 +106,7 @@ class Long:
 
     def _near_start(self, first: int) -> float:
         """The highest point near the start of a block, were it not for its end."""
-        ends = (b for b in reversed(self.lasts) if self.zone < b - first <= self.stretch.length)
+        ends = (b for b in reversed(self.lasts) if self.zone < b - first <= self.peaks.length)
         for last in ends:
             if reached := self.reached(first, last):
                 near = [peak for segment, peak in reached.items() if segment <= first + self.zone]
@@ -115,7 +115,7 @@ class Long:
 
     def _near_end(self, last: int) -> float:
         """The highest point near the end of a block, were it not for its start."""
-        for first in (a for a in self.firsts if self.zone < last - a <= self.stretch.length):
+        for first in (a for a in self.firsts if self.zone < last - a <= self.peaks.length):
             if reached := self.reached(first, last):
                 near = [peak for segment, peak in reached.items() if segment > last - self.zone]
                 return max(near, default=np.nan) - float(self.starts[first])
@@ -123,8 +123,8 @@ class Long:
 
     def _inner(self) -> Array:
         """The highest points far from both ends, were it not for those; nothing where work is at the ends only."""
-        found = np.full(self.stretch.places, np.nan)
-        for segment in range(1, self.stretch.places):
+        found = np.full(self.peaks.places, np.nan)
+        for segment in range(1, self.peaks.places):
             first = next((a for a in reversed(self.firsts) if segment - a > self.zone), 0)
             last = next((b for b in self.lasts if b - segment >= self.zone), 0)
             if segment in (reached := self.reached(first, last)):
@@ -133,7 +133,7 @@ class Long:
 
     def _start_shift(self, first: int, later: int) -> float:
         """How much higher everything lies in a block that begins one place earlier."""
-        for last in (b for b in self.lasts if later + self.zone <= b <= first + self.stretch.length):
+        for last in (b for b in self.lasts if later + self.zone <= b <= first + self.peaks.length):
             one, other = self.reached(first, last), self.reached(later, last)
             if common := one.keys() & other.keys():
                 return one[max(common)] - other[max(common)]
@@ -141,7 +141,7 @@ class Long:
 
     def _stop_shift(self, earlier: int, last: int) -> float:
         """How much higher in one that ends one place later."""
-        for first in (a for a in reversed(self.firsts) if last - self.stretch.length <= a <= earlier - self.zone):
+        for first in (a for a in reversed(self.firsts) if last - self.peaks.length <= a <= earlier - self.zone):
             one, other = self.reached(first, last), self.reached(first, earlier)
             if common := one.keys() & other.keys():
                 return one[min(common)] - other[min(common)]
@@ -149,7 +149,7 @@ class Long:
 
     def _summed(self, shifts: list[tuple[int, float]]) -> Array:
         """The sum of all shifts up to each place; at first there may be none, for want of long enough blocks."""
-        found, total, known = np.zeros(self.stretch.places), 0.0, False
+        found, total, known = np.zeros(self.peaks.places), 0.0, False
         for place, shift in shifts:
             known = known or not np.isnan(shift)
             total += shift if known else 0

@@ -24,16 +24,16 @@ AT = ("split", "fit")
 ONE_NUMBER = "write one number, or `{first: ..., last: ...}` for weights that change from unit to unit"
 
 
-def settle(draft: Draft) -> Draft:
+def decide_split(draft: Draft) -> Draft:
     """Replace `split: {fit: ...}` by the cuts that it stands for, and by the knobs that it had to turn."""
     fit, budget = draft.spec.config.split.fit, draft.spec.config.budget
     if fit is None:
         return draft
-    draft = draft.having(*_obstacles(draft, fit))
+    draft = draft.updated(*_obstacles(draft, fit))
     if budget is None:
         help = ("like `budget: {memory: 6 GiB}`, or give the number of blocks: `split: {blocks: 4}`",)
         message = "`fit` lets the budget decide where to cut, but there is no budget"
-        return draft.having(
+        return draft.updated(
             draft.spec.error("SPC504", message, *AT, label="needs `budget.memory`", help=help, key=True)
         )
     if draft.failed:
@@ -42,12 +42,12 @@ def settle(draft: Draft) -> Draft:
 
     result = least(draft, budget.memory, fit)
     if result.chosen is not None:
-        return draft.having(spec=draft.spec.with_config(written(result.chosen)))
+        return draft.updated(spec=draft.spec.with_config(written(result.chosen)))
     if not result.options:
-        return draft.having(*_why_no_split(draft, fit))
+        return draft.updated(*_why_no_split(draft, fit))
     if budget.on_exceed == "warn":  # the budget's own check says by how much it is exceeded
-        return draft.having(spec=draft.spec.with_config(written(result.floor)))
-    return draft.having(_nothing_fits(draft, result, budget))
+        return draft.updated(spec=draft.spec.with_config(written(result.floor)))
+    return draft.updated(_nothing_fits(draft, result, budget))
 
 
 def undecided(spec: Spec) -> Draft:
@@ -58,7 +58,7 @@ def undecided(spec: Spec) -> Draft:
     if draft.backbone is None:
         return draft
     fit = spec.config.split.fit
-    return draft.having(*(_obstacles(draft, fit) if fit else (*_windows(draft, Fit()), *_left_out(draft))))
+    return draft.updated(*(_obstacles(draft, fit) if fit else (*_windows(draft, Fit()), *_left_out(draft))))
 
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
@@ -133,7 +133,7 @@ def _why_no_split(draft: Draft, fit: Fit) -> tuple[Diagnostic, ...]:
     """No split can stand at all: what is wrong with one that has as few blocks as can be."""
     windows = [int(level.window) for level in draft.spec.config.levels]
     split = Split(blocks=max(fit.min_blocks, min(1 + max(windows), 1 + len(draft.graph.places))))
-    trial = form_units(partition(draft.having(spec=draft.spec.with_config(
+    trial = form_units(partition(draft.updated(spec=draft.spec.with_config(
         draft.spec.config.model_copy(update={"split": split})))))  # fmt: skip
     found = tuple(d for d in trial.diagnostics[len(draft.diagnostics) :] if d.is_error)
     message = "no split can stand: wherever the backbone is cut, some unit cannot be built"

@@ -24,7 +24,7 @@ class Structure:
         self.layers = [self._numbered(self._content(layer)) for layer in graph.layers]
 
     def of(self, ends: Sequence[int], follow: Sequence[int]) -> Hashable:
-        """What a slice of successive blocks depends on: these layers, those that a link copies, and where cuts lie."""
+        """What the cost of successive blocks depends on: these layers, those that a link copies, and where cuts lie."""
         first, last = ends[0], ends[-1]
         if self._apart:
             return (*ends, *follow)

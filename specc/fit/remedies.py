@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..compiler.draft import Draft
 from ..diagnostics import Diagnostic, Severity
@@ -39,12 +38,12 @@ class Remedy:
         return f"`{self.change}` peaks at {show_bytes(self.peak)}"
 
 
-def hold(draft: Draft) -> Draft:
+def check_budget(draft: Draft) -> Draft:
     """A peak over the budget is an error (or a warning) at the budget's line, with the cheapest changes that fit."""
     budget, memory = draft.spec.config.budget, draft.memory
     if budget is None or memory is None or memory.peak_bytes <= budget.memory:
         return draft
-    return draft.having(_over(draft, memory, budget))
+    return draft.updated(_over(draft, memory, budget))
 
 
 def _over(draft: Draft, memory: Memory, budget: Budget) -> Diagnostic:
@@ -157,11 +156,6 @@ def compiled(draft: Draft, config: SpecModel) -> Compiled | None:
     return Compiled(result.memory.peak_bytes, config.views * flops)
 
 
-def having(config: SpecModel, section: str, **changes: Any) -> SpecModel:
-    """The configuration with some keys of one section changed."""
-    return config.model_copy(update={section: getattr(config, section).model_copy(update=changes)})
-
-
 def _patches(config: SpecModel) -> Change:
     return "patches.execution: sequential", with_sequential_patches(config)
 
@@ -232,11 +226,11 @@ def _more_blocks(draft: Draft, config: SpecModel, budget: int) -> Remedy | None:
 
 
 def _recompute(config: SpecModel) -> Change:
-    return "train.recompute: true", None if config.train.recompute else having(config, "train", recompute=True)
+    return "train.recompute: true", None if config.train.recompute else config.changed("train", recompute=True)
 
 
 def _precision(config: SpecModel) -> Change:
-    changed = None if config.train.precision != "fp32" else having(config, "train", precision="bf16")
+    changed = None if config.train.precision != "fp32" else config.changed("train", precision="bf16")
     return "train.precision: bf16", changed
 
 
@@ -247,7 +241,7 @@ def _smaller_batch(draft: Draft, config: SpecModel, budget: int) -> Remedy | Non
     """
 
     def peak(size: int) -> int | None:
-        return predicted_peak(draft, having(config, "data", batch_size=size))
+        return predicted_peak(draft, config.changed("data", batch_size=size))
 
     size, high = 1, config.data.batch_size
     least, most = peak(size), peak(high)

@@ -11,7 +11,7 @@ from ..memory.simulation import Simulation, Step
 from ..plan import HeadPlan, Unit, branch_output, features
 
 
-class Segmented(Allocator):
+class SegmentAllocator(Allocator):
     """Counts no categories, which is quicker; remembers for each instruction the highest points by segment."""
 
     def __init__(self, segments: Mapping[str, int]) -> None:
@@ -63,7 +63,7 @@ class Segmented(Allocator):
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class HeadCost:
     """What one head did: its highest point above what was there, its parameters' gradients, and the features'."""
 
     highest: int
@@ -72,16 +72,16 @@ class Ran:
     rest: int  # bytes that nobody lets go of
 
 
-class Remembering(Simulation):
+class CachingSimulation(Simulation):
     """A simulation that runs each head once: beside what is there already, it does the same wherever its unit begins.
 
     `places` are the layers that units end with, and their roles.
     """
 
-    def __init__(self, step: Step, source: Shape | None, memory: Segmented, known: dict[Hashable, Ran],
+    def __init__(self, step: Step, source: Shape | None, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
                  places: Mapping[str, Hashable]) -> None:  # fmt: skip
         super().__init__(step, source)
-        self.memory: Segmented = memory
+        self.memory: SegmentAllocator = memory
         self.known, self.places = known, places
 
     def _run_head(self, unit: Unit, head: HeadPlan) -> Storage:
@@ -93,7 +93,7 @@ class Remembering(Simulation):
             before = self.memory.total
             gradient = super()._run_head(unit, head)
             rest = self.memory.total - before - gradient.bytes - sum(g.bytes for g in grads.values())
-            self.known[key] = Ran(self.memory.reached() - before, {n: replace(g) for n, g in grads.items()},
+            self.known[key] = HeadCost(self.memory.reached() - before, {n: replace(g) for n, g in grads.items()},
                                   replace(gradient), rest)  # fmt: skip
             return gradient
         ran = self.known[key]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 from ..compiler.partition import covered
-from ..compiler.places import Seat
-from ..compiler.units import of_seat
+from ..compiler.site import UnitPosition
+from ..compiler.units import auxiliary_at
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary
 from ..spec.sections.levels import Level
@@ -39,43 +39,43 @@ class Roles:
         levels = self.config.levels
         if any(level.first_end >= count or not self._named(level, count) for level in levels):
             return False
-        seats = [Seat(level, k, count) for level in levels for k in range(level.first_end, count)]
-        seats = [seat for seat in seats if seat.exists]
-        if any(not seat.last and not self._listed(seat) for seat in seats):
+        positions = [UnitPosition(level, k, count) for level in levels for k in range(level.first_end, count)]
+        positions = [position for position in positions if position.exists]
+        if any(not position.last and not self._listed(position) for position in positions):
             return False
-        trained = [s for s in seats if (s.weight or self.keep) and (s.last or self._of(s).heads())]
+        trained = [s for s in positions if (s.weight or self.keep) and (s.last or self._of(s).heads())]
         return all(covered(((s.level.start(s.number), s.number) for s in trained), count))
 
     def _named(self, level: Level, count: int) -> bool:
         return all(level.first_end <= k < count for k in (*level.skip, *(own.unit for own in level.units)))
 
-    def _listed(self, seat: Seat) -> bool:
-        lists = (head.weight for head in self._of(seat).heads().values() if isinstance(head.weight, list))
-        return all(len(weights) == seat.with_heads for weights in lists)
+    def _listed(self, position: UnitPosition) -> bool:
+        lists = (head.weight for head in self._of(position).heads().values() if isinstance(head.weight, list))
+        return all(len(weights) == position.with_heads for weights in lists)
 
     def _losses(self, number: int, count: int) -> tuple[bool, ...]:
         return tuple(there is not None for there in self.role(number, count))
 
     def _role(self, number: int, count: int) -> Role:
-        return tuple(self._at(Seat(level, number, count)) for level in self.config.levels)
+        return tuple(self._at(UnitPosition(level, number, count)) for level in self.config.levels)
 
-    def _at(self, seat: Seat) -> object:
+    def _at(self, position: UnitPosition) -> object:
         """What the unit has: its heads, and how they are built there; None where it has no loss."""
-        if not seat.exists:
+        if not position.exists:
             return None
-        if seat.last:
-            return "final" if seat.weight or self.keep else None
-        heads = self._of(seat).heads().items()
-        place = seat.index, seat.with_heads
+        if position.last:
+            return "final" if position.weight or self.keep else None
+        heads = self._of(position).heads().items()
+        place = position.index, position.with_heads
         alive = tuple(
-            (key, head.varies(*place)) for key, head in heads if self.keep or seat.weight * head.weight_at(*place)
+            (key, head.varies(*place)) for key, head in heads if self.keep or position.weight * head.weight_at(*place)
         )
-        own = seat.level.override(seat.number)
+        own = position.level.override(position.number)
         return (own and own[0], alive) if alive else None
 
-    def _of(self, seat: Seat) -> Auxiliary:
-        own = seat.level.override(seat.number)
-        key = seat.level.name, own and own[0]
+    def _of(self, position: UnitPosition) -> Auxiliary:
+        own = position.level.override(position.number)
+        key = position.level.name, own and own[0]
         if key not in self._auxiliary:
-            self._auxiliary[key] = of_seat(self.config, seat)
+            self._auxiliary[key] = auxiliary_at(self.config, position)
         return self._auxiliary[key]

@@ -12,24 +12,24 @@ from ..diagnostics.notices import progress
 from ..language.schema import show_bytes
 from ..spec.models import SpecModel
 from ..spec.sections.split import Fit, Split
-from .remedies import compiled, having, with_sequential_patches
+from .remedies import compiled, with_sequential_patches
 from .splits import Row, Splits
 
-LOSSES = 64  # bytes a block: the losses, which slices leave out
+LOSSES = 64  # bytes a block: the losses, which costs of blocks leave out
 
 Change = Callable[[SpecModel], "SpecModel | None"]
 
 # Cheapest first: what costs nothing, then time, then precision, then the batch.
 KNOBS: dict[str, tuple[str, Change]] = {
     "patches": ("patches.execution: sequential", with_sequential_patches),
-    "recompute": ("train.recompute: true", lambda c: None if c.train.recompute else having(c, "train", recompute=True)),
+    "recompute": ("train.recompute: true", lambda c: None if c.train.recompute else c.changed("train", recompute=True)),
     "precision": (
         "train.precision: bf16",
-        lambda c: having(c, "train", precision="bf16") if c.train.precision == "fp32" else None,
+        lambda c: c.changed("train", precision="bf16") if c.train.precision == "fp32" else None,
     ),
     "batch_size": (
         "data.batch_size halved",
-        lambda c: having(c, "data", batch_size=c.data.batch_size // 2) if c.data.batch_size > 1 else None,
+        lambda c: c.changed("data", batch_size=c.data.batch_size // 2) if c.data.batch_size > 1 else None,
     ),
 }
 

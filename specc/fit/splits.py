@@ -1,9 +1,9 @@
 """The fewest blocks that fit a budget, and where to cut: exact, by dynamic programming over the legal cuts.
 
 A path from the start of the backbone to its end, one block a step, costs what lives throughout (a sum over its cuts)
-plus its highest slice (a maximum). For each number of blocks the smallest sum is found under every limit on the
+plus its highest block (a maximum). For each number of blocks the smallest sum is found under every limit on the
 maximum that can still win, which makes the optimum exact; a state of the search is as many last cuts as a window sees.
-See `slices` for why slices are independent.
+See `block_costs` for why blocks are independent.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from ..compiler.draft import Draft
 from ..spec.models import SpecModel
-from .block_costs import Slices
-from .cost_tables import Edges, Tables
+from .block_costs import BlockCosts
+from .cost_tables import CostTables, Edges
 from .interpolation import Array
 
 EXACT_CUTS = {1: 200, 2: 200}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 12
@@ -46,17 +46,17 @@ class Splits:
     def __init__(self, draft: Draft, config: SpecModel) -> None:
         self.graph = draft.graph
         self.legal = [self.graph.index[name] for name in self.graph.places]
-        self.slices = Slices(draft, config)
-        self.cuts = thinned(self.legal, EXACT_CUTS.get(self.slices.window, 12))
+        self.costs = BlockCosts(draft, config)
+        self.cuts = thinned(self.legal, EXACT_CUTS.get(self.costs.window, 12))
         if len(self.cuts) < len(self.legal):
-            self.slices = Slices(draft, config, self.cuts)
-        self.paths = Paths(Tables(self.slices))
-        self.base, self._whole = self.slices.base(), 3 * sum(node.flops for node in self.graph.nodes)
+            self.costs = BlockCosts(draft, config, self.cuts)
+        self.paths = Paths(CostTables(self.costs))
+        self.base, self._whole = self.costs.base(), 3 * sum(node.flops for node in self.graph.nodes)
 
     @property
     def numbers(self) -> Iterator[int]:
         """The numbers of blocks that the spec and the cuts allow."""
-        return (count for count in range(1, len(self.cuts) + 2) if self.slices.roles.possible(count))
+        return (count for count in range(1, len(self.cuts) + 2) if self.costs.roles.possible(count))
 
     def best(self, blocks: int, below: float = np.inf) -> Row | None:
         """The split into so many blocks with the lowest predicted peak, if that is less than `below`."""
@@ -69,7 +69,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A split: the places where its blocks end, the bytes that it adds, its highest slice and its FLOPs an image."""
+    """A split: the places where its blocks end, the bytes that it adds, its highest block and its FLOPs an image."""
 
     path: tuple[int, ...]
     bytes: float
@@ -80,12 +80,12 @@ class Path:
 class Paths:
     """All splits. An edge is one block; a step takes all paths one block further."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: CostTables) -> None:
         self._edges = Lowering(tables)
         self._lowest, self._sums = Chain(self._edges, _higher), Chain(self._edges, _sum)
 
     def bound(self, blocks: int, below: float = np.inf) -> float:
-        """The lowest that the highest slice can be, and the least that cuts can bring, of different splits maybe.
+        """The lowest that the highest block can be, and the least that cuts can bring, of different splits maybe.
 
         No path is cheaper. Where none is cheaper than `below` it may be more than the cheapest: edges above that are
         not looked at.
@@ -114,11 +114,11 @@ class Paths:
         return best if best.bytes < below else None
 
     def _limits(self, edges: list[Edges], low: float, high: float) -> Array:
-        """The heights of slices in between, each of which may be the highest of the best path."""
+        """The heights of blocks in between, each of which may be the highest of the best path."""
         return np.unique(np.concatenate([e.local[(e.local > low) & (e.local < high)] for e in _distinct(edges)]))
 
     def _path(self, edges: list[Edges], limit: float) -> Path:
-        """The path with the smallest sum and no slice above the limit, read backwards."""
+        """The path with the smallest sum and no block above the limit, read backwards."""
         steps = _within(edges, limit)
         costs = [_start(1 + max(int(step.target.max(initial=0)) for step in steps))]
         for step in steps:
@@ -137,7 +137,7 @@ class Paths:
 class Lowering:
     """The edges of every number of blocks up to a limit, which mostly falls: those under the last one are kept."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: CostTables) -> None:
         self.tables = tables
         self._kept: dict[int, tuple[float, Edges]] = {}
 

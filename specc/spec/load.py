@@ -78,7 +78,7 @@ class Reading:
     spec: Spec | None
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
-    doubts: frozenset[Path] = frozenset()
+    unreliable: frozenset[Path] = frozenset()
 
 
 def read_spec(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Reading:
@@ -128,7 +128,7 @@ def _reading(
         config = SpecModel.model_validate(tree.data)
     except ValidationError as error:
         return _partial(tree, written, error)
-    return Reading(Spec(config, tree, written), written, tree.sources, doubtful(written, tree))
+    return Reading(Spec(config, tree, written), written, tree.sources, unreliable_paths(written, tree))
 
 
 def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
@@ -154,8 +154,8 @@ def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError
     if repaired is None:
         return Reading(None, diagnostics, tree.sources)
     config, rest, lost = repaired
-    doubts = paths_at(lost, tree) | {path for path, _ in explained} | doubtful(written, tree)
-    return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, doubts)
+    unreliable = paths_at(lost, tree) | {path for path, _ in explained} | unreliable_paths(written, tree)
+    return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, unreliable)
 
 
 def _judged(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
@@ -170,7 +170,7 @@ def _follows(first: Span, second: Span) -> bool:
     return first.end_line == second.line and 0 <= second.column - first.end_column <= 1
 
 
-def doubtful(diagnostics: Iterable[Diagnostic], tree: Tree) -> frozenset[Path]:
+def unreliable_paths(diagnostics: Iterable[Diagnostic], tree: Tree) -> frozenset[Path]:
     """What the errors among the diagnostics point at, as paths of the spec."""
     return paths_at({span for d in diagnostics if d.is_error for span in d.spans}, tree)
 

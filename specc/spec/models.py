@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -56,6 +56,10 @@ class SpecModel(Config):
         """Files are merged before they are validated; whatever says `extends` after that is no file."""
         help = "write it into a file, and give that"
         raise problem("SPC029", "only a file can extend another one", label="not in a file", help=help)
+
+    def changed(self, section: str, **values: Any) -> SpecModel:
+        """The configuration with some keys of one section changed."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=values)})
 
     @property
     def views(self) -> int:

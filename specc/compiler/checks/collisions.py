@@ -18,7 +18,7 @@ def check_tensors(draft: Draft) -> Draft:
             first = owner.setdefault(name, network)
             if first is not network and (first.name, network.name) not in found:
                 found[first.name, network.name] = _taken(draft, name, first, network)
-    return draft.having(*found.values())
+    return draft.updated(*found.values())
 
 
 def _tensors(network: Network) -> Iterator[str]:

@@ -10,17 +10,17 @@ from ...language.source import Path, Tree
 from ...spec.load import paths_at
 
 
-def genuine(found: Iterable[Diagnostic], doubts: frozenset[Path], tree: Tree) -> tuple[Diagnostic, ...]:
+def reliable(found: Iterable[Diagnostic], unreliable: frozenset[Path], tree: Tree) -> tuple[Diagnostic, ...]:
     """The findings that rest on nothing doubtful."""
-    return tuple(d for d in found if not doubts or not _rests_on(d, doubts, tree))
+    return tuple(d for d in found if not unreliable or not _rests_on(d, unreliable, tree))
 
 
-def _rests_on(diagnostic: Diagnostic, doubts: frozenset[Path], tree: Tree) -> bool:
+def _rests_on(diagnostic: Diagnostic, unreliable: frozenset[Path], tree: Tree) -> bool:
     own = paths_at([diagnostic.span] if diagnostic.span else [], tree)
     code = CODES.get(diagnostic.code)
     patterns = code.patterns if code and code.needs else (("*",),)
     needs = {_bind(pattern, path) for pattern in patterns for path in own or {()}}
-    return any(_overlap(need, path) for need in needs for path in doubts)
+    return any(_overlap(need, path) for need in needs for path in unreliable)
 
 
 def _bind(pattern: Pattern, own: Path) -> Pattern:

@@ -14,7 +14,7 @@ def check_names(draft: Draft) -> Draft:
     found = [*_levels(draft), *_links(draft)]
     for i, level in enumerate(draft.spec.config.levels):
         found += _units(draft, i, level)
-    return draft.having(*found)
+    return draft.updated(*found)
 
 
 def _levels(draft: Draft) -> Iterator[Diagnostic]:

@@ -16,7 +16,7 @@ from ..draft import Draft
 
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; no option is silently ignored; variables stand in paths only."""
-    return draft.having(*_schedule(draft), *_idle(draft, draft.spec.config, ()), *_variables(draft))
+    return draft.updated(*_schedule(draft), *_idle(draft, draft.spec.config, ()), *_variables(draft))
 
 
 def _schedule(draft: Draft) -> Iterator[Diagnostic]:

@@ -13,7 +13,7 @@ from ..draft import Draft
 def check_statistics(draft: Draft) -> Draft:
     """Torch refuses to normalise one value: one image of which one pixel is left."""
     found = list(_alone(draft))
-    return draft.having(_one_value(draft, found)) if found else draft
+    return draft.updated(_one_value(draft, found)) if found else draft
 
 
 def _alone(draft: Draft) -> Iterator[tuple[str, Node]]:

@@ -12,7 +12,7 @@ from .draft import Draft
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class UnitPosition:
     """A unit by its number: what weights, overrides and the depth of a head may depend on."""
 
     level: Level
@@ -52,7 +52,7 @@ class Site:
 
     draft: Draft
     number: int  # of the level
-    seat: Seat
+    position: UnitPosition
     end: Block
     start: int
     networks: dict[str, Network] = field(default_factory=dict)
@@ -67,12 +67,12 @@ class Site:
     @property
     def level(self) -> Level:
         """Whose unit it is."""
-        return self.seat.level
+        return self.position.level
 
     @property
     def last(self) -> bool:
         """Whether the unit ends where the backbone does."""
-        return self.seat.last
+        return self.position.last
 
     def add_network(self, part: str, graph: Graph, group: str | None, others: tuple[Graph, ...] = ()) -> str:
         """Register a network of the unit and return its name."""
