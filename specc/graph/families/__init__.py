@@ -14,6 +14,7 @@ from .resnet import ResNet
 from .resnet_cifar import ResNetCifar
 from .resnext import ResNeXt
 from .torchvision_model import TorchvisionModel
+from .unet import UNet
 from .vgg import Vgg
 from .vit import Vit
 from .wide_resnet import WideResNet
@@ -39,6 +40,7 @@ Backbone = Annotated[
     | Annotated[Vit, Tag("vit")]
     | Annotated[MobileNetV3, Tag("mobilenet_v3")]
     | Annotated[ConvNext, Tag("convnext")]
+    | Annotated[UNet, Tag("unet")]
     | Annotated[Layers, Tag("own_layers")]
     | Annotated[TorchvisionModel, Tag("torchvision_model")],
     Discriminator(family),
@@ -48,5 +50,5 @@ FAMILIES: tuple[type, ...] = tuple(get_args(arm)[0] for arm in get_args(get_args
 
 __all__ = [
     "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar",
-    "TorchvisionModel", "Vgg", "Vit", "WideResNet",
+    "TorchvisionModel", "UNet", "Vgg", "Vit", "WideResNet",
 ]  # fmt: skip
