@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from .diagnostics import Diagnostic, SpecError, sort
+from .pipeline import CHECKS, PASSES, run_passes
+from .spec.load import Reading, Spec, parse_spec, read_spec
 from .system.devices import Device
-
-if TYPE_CHECKING:
-    from .spec.load import Reading, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +23,12 @@ class Report:
 
 def check(path: str | os.PathLike[str], overrides: Sequence[str] = (), device: Device = "cuda") -> Report:
     """Read a file and check all of it, a budget by the rules of a device; `OSError` when it cannot be read."""
-    from .spec.load import read_spec
-
     reading = read_spec(path, overrides)
     return examine(reading if reading.spec is None else replace(reading, spec=reading.spec.on(device)))
 
 
 def check_text(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Report:
     """Check a spec given as text."""
-    from .spec.load import parse_spec
-
     return examine(parse_spec(text, name, overrides))
 
 
@@ -45,8 +39,6 @@ def examine(reading: Reading) -> Report:
     """
     if reading.spec is None:
         return Report(sort(reading.diagnostics), reading.sources)
-    from .pipeline import CHECKS, PASSES, run_passes
-
     draft = run_passes(reading.spec, PASSES if reading.spec.config.budget else CHECKS, reading.unreliable)
     found = sort((*reading.diagnostics, *draft.diagnostics))
     return Report(found, reading.sources, None if any(d.is_error for d in found) else reading.spec)
@@ -54,15 +46,11 @@ def examine(reading: Reading) -> Report:
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec file. Raises `SpecError` with all that is wrong, `OSError` when it cannot be read."""
-    from .spec.load import read_spec
-
     return _valid(read_spec(path, overrides))
 
 
 def loads(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Spec:
     """Validate a spec given as text. Raises `SpecError`."""
-    from .spec.load import parse_spec
-
     return _valid(parse_spec(text, name, overrides))
 
 

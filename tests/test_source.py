@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from specc.diagnostics import Diagnostic, Span
 from specc.diagnostics.render import render
 from specc.language import compose, source
+from specc.language.overrides import override
 from specc.language.source import CODES, Tree
 
 from .parts import ends
@@ -80,7 +81,7 @@ def test_every_code_points_at_its_text(code: str) -> None:
 @pytest.mark.parametrize("code", OVERRIDES)
 def test_every_override_code_points_at_its_text(code: str) -> None:
     assignment, blamed = OVERRIDES[code]
-    tree, diagnostics = tree_of(BASE).with_overrides(["seed=1", assignment])
+    tree, diagnostics = override(tree_of(BASE), ["seed=1", assignment])
     (found,) = diagnostics
     assert found.code == code
     assert found.span is not None
@@ -248,7 +249,7 @@ def test_syntax_errors_are_explained(text: str, message: str, blamed: str) -> No
 def test_overrides_replace_create_and_are_located() -> None:
     tree = tree_of(BASE)
     overrides = ["train.epochs=2", "levels.1.weight=0.5", "budget.memory=6 GiB", "train.optimizer={lr: 1e-2}"]
-    edited, diagnostics = tree.with_overrides(overrides)
+    edited, diagnostics = override(tree, overrides)
     assert not diagnostics
     assert edited.data["train"] == {"epochs": 2, "optimizer": {"lr": 0.01}}
     assert edited.data["levels"][1] == {"name": "b", "weight": 0.5}
@@ -261,7 +262,7 @@ def test_overrides_replace_create_and_are_located() -> None:
 
 
 def test_an_override_forgets_the_spans_of_what_it_replaces() -> None:
-    edited, _ = tree_of(BASE).with_overrides(["levels=[]"])
+    edited, _ = override(tree_of(BASE), ["levels=[]"])
     assert edited.data["levels"] == []
     assert not [path for path in {**edited.values, **edited.keys} if path[:1] == ("levels",) and len(path) > 1]
 
@@ -329,7 +330,7 @@ def test_no_bytes_raise(raw: bytes) -> None:
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(st.lists(st.text(alphabet="nametrinlvs.0123=[]{}: ,&*x\n", max_size=20), max_size=4))
 def test_no_override_raises(assignments: list[str]) -> None:
-    edited, diagnostics = tree_of(BASE).with_overrides(assignments)
+    edited, diagnostics = override(tree_of(BASE), assignments)
     render(diagnostics, edited.sources)
     assert isinstance(edited.data, dict)
 

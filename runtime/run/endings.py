@@ -6,7 +6,6 @@ import math
 import shlex
 import signal
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,15 +17,13 @@ from ..engine.device import obtainable, ran_out
 from ..errors import Interrupted, RunError, WriteError
 from .checkpoint import exists
 from .exceed import did_not_fit
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .state import RunState
 
 NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 ONE_VALUE = "Expected more than 1 value per channel"
 
 
-def told(run: Trainer, error: BaseException) -> RunError | None:
+def told(run: RunState, error: BaseException) -> RunError | None:
     """What to say in place of an error; None where it has no known cause."""
     if isinstance(error, KeyboardInterrupt):  # in the middle of a step, so its parameters are not worth keeping
         return interrupted(run, what_stands(run), signal.SIGINT)
@@ -46,25 +43,25 @@ def told(run: Trainer, error: BaseException) -> RunError | None:
     return None
 
 
-def resume_command(run: Trainer) -> str:
+def resume_command(run: RunState) -> str:
     """What goes on with the run."""
     return f"specc resume {shlex.quote(str(run.run_dir.path))}"
 
 
-def what_stands(run: Trainer) -> str:
+def what_stands(run: RunState) -> str:
     """What is left of the training."""
     if run.saved:
         return f"the last checkpoint stands, of {run.saved}"
     return "the last checkpoint stands" if exists(run.run_dir.checkpoint) else "no checkpoint was saved yet"
 
 
-def interrupted(run: Trainer, what: str, number: int) -> Interrupted:
+def interrupted(run: RunState, what: str, number: int) -> Interrupted:
     """For a signal."""
     message = f"interrupted in epoch {min(run.epoch + 1, run.config.epochs)}; {what}"
     return Interrupted(message, (f"continue with: {resume_command(run)}",), number)
 
 
-def diverged(run: Trainer, what: str, step: int) -> RunError:
+def diverged(run: RunState, what: str, step: int) -> RunError:
     """For numbers that are none."""
     help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps", what_stands(run))
     return RunError(f"{what} in epoch {run.epoch + 1}, step {step}", help)
@@ -82,7 +79,7 @@ def broken(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
     return next((name for (name, _), fine in zip(named, sound, strict=True) if not fine), None)
 
 
-def one_value(run: Trainer) -> RunError:
+def one_value(run: RunState) -> RunError:
     """For torch's refusal to normalise one value, where the compiler could not see it coming."""
     where = run.session.executor.running
     at = f"at `{where}`" if where else "in the evaluation"
@@ -93,7 +90,7 @@ def one_value(run: Trainer) -> RunError:
     return RunError(f"a norm gets one value a channel {at}: one image, of which one pixel is left", help)
 
 
-def out_of_memory(run: Trainer, error: BaseException, where: Instruction | None = None) -> RunError:
+def out_of_memory(run: RunState, error: BaseException, where: Instruction | None = None) -> RunError:
     """For a device that is full; under a budget that is a hard limit there, the budget is what was exceeded."""
     budget = run.plan.config.budget
     first = ". ".join(str(error).split(". ")[:2])  # what it is, and how much was asked for
@@ -105,6 +102,6 @@ def out_of_memory(run: Trainer, error: BaseException, where: Instruction | None 
     return RunError(f"out of memory: {first}", help)
 
 
-def left(run: Trainer) -> str:
+def left(run: RunState) -> str:
     """What is left of a training that is over its budget."""
     return what_stands(run) if run.saved else f"stopped in step {run.taken + 1}, {what_stands(run)}"

@@ -11,8 +11,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy
+import torch
 
 import specc
 from specc.plan import Plan
@@ -134,11 +138,6 @@ def spec_hash(text: str) -> str:
 
 def environment() -> dict[str, Any]:
     """What the figures of a run depend on besides the plan."""
-    from importlib.metadata import version
-
-    import numpy
-    import torch
-
     return {
         "specc": specc.__version__,
         "python": platform.python_version(),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..memory.calibration import calibration_of
 from .checkpoint import Figures
 from .rundir import spec_hash
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .state import RunState
 
 WARMING = 3  # steps that are metered, which makes them slow
 
 
-def summary_of(run: Trainer, status: str, test: dict[str, float]) -> dict[str, Any]:
+def summary_of(run: RunState, status: str, test: dict[str, float]) -> dict[str, Any]:
     """The document."""
     plan, budget, figures = run.plan, run.plan.config.budget, figures_of(run)
     peak, seconds = figures.peak_bytes, figures.step_seconds
@@ -41,7 +39,7 @@ def summary_of(run: Trainer, status: str, test: dict[str, float]) -> dict[str, A
     }
 
 
-def figures_of(run: Trainer) -> Figures:
+def figures_of(run: RunState) -> Figures:
     """What was measured, by this process and by those before it that had the same device."""
     run.clock.collect()
     took = run.clock.seconds[WARMING:] or run.clock.seconds
@@ -49,7 +47,7 @@ def figures_of(run: Trainer) -> Figures:
     return Figures(str(run.device), run.meter.peak_bytes, run.meter.requested_bytes, seconds)
 
 
-def on_device(run: Trainer) -> dict[str, int | None]:
+def on_device(run: RunState) -> dict[str, int | None]:
     """What only a GPU has to say of its memory."""
     if run.device.type != "cuda":
         return {}

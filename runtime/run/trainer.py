@@ -25,12 +25,12 @@ from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
 from . import checkpoint
 from .averages import Averages, accuracy, training_figures
-from .clock import StepClock
 from .endings import broken, diverged, interrupted, left, not_finite, out_of_memory, told, what_stands
 from .exceed import Whereabouts, over_budget
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .rundir import RunDir
+from .state import RunState
 from .summary import figures_of, summary_of
 
 METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
@@ -49,23 +49,13 @@ class Progress(Protocol):
         """An epoch's metrics."""
 
 
-class Trainer:
-    """One run of a plan on a device, in a run directory.
-
-    Where it stands are `epoch`, `step` (the next one), `averages` and `seconds`: a checkpoint holds them all, so a
-    resumed run goes on in the middle of an epoch, or before its evaluation, as if it had never been stopped.
-    """
+class Trainer(RunState):
+    """Takes a run from where it stands to its end."""
 
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Progress, spec_text: str) -> None:
-        self.plan, self.device, self.run_dir, self.progress = plan, device, run, progress
-        self.spec_text = spec_text
-        self.config = plan.config.train
+        super().__init__(plan, device, run, spec_text)
+        self.progress = progress
         self.notes: list[str] = []  # what a person should know before it goes on
-        self.epoch = self.step = self.taken = 0
-        self.averages, self.seconds = Averages(), 0.0  # of this epoch
-        self.saved: checkpoint.Position | None = None
-        self.earlier = checkpoint.Figures()
-        self.fits = True  # in the device, under the budget
         self._cap()
         self._open()
         self.session = self._session()
@@ -75,7 +65,6 @@ class Trainer:
         self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device, memory_format=order)
         self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device, memory_format=order)
         self.interruption = Interruption()
-        self.clock = StepClock(device)
 
     def _open(self) -> None:
         root, moved = root_of_resumed(self.plan, self.run_dir.known("env.json", "data_root"))

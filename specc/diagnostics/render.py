@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 from specc.diagnostics import Diagnostic, Severity, Span
 
@@ -254,8 +255,6 @@ def _sarif_result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _sarif_location(span: Span) -> dict[str, Any]:
-    from urllib.parse import quote
-
     region = {
         "startLine": span.line,
         "startColumn": span.column,

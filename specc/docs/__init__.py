@@ -6,38 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from specc.docs.formats import formats
+from specc.docs.gallery import gallery
+from specc.docs.reference import reference
+from specc.spec.json_schema import json_schema
+
 ROOT = Path(__file__).parent.parent.parent  # of the repository: the documentation is not part of the package
 
 
-def _schema() -> str:
-    from specc.spec.json_schema import json_schema
-
-    return json.dumps(json_schema(), indent=2, allow_nan=False) + "\n"
-
-
-def _reference() -> str:
-    from specc.docs.reference import reference
-
-    return reference()
-
-
-def _errors() -> str:
-    from specc.docs.gallery import gallery
-
-    return gallery(ROOT / "specs" / "quickstart.yaml")
-
-
-def _diagnostics() -> str:
-    from specc.docs.formats import formats
-
-    return formats()
-
-
 PAGES: Mapping[str, Callable[[], str]] = {
-    "spec.schema.json": _schema,
-    "spec-reference.md": _reference,
-    "errors.md": _errors,
-    "diagnostics.md": _diagnostics,
+    "spec.schema.json": lambda: json.dumps(json_schema(), indent=2, allow_nan=False) + "\n",
+    "spec-reference.md": reference,
+    "errors.md": lambda: gallery(ROOT / "specs" / "quickstart.yaml"),
+    "diagnostics.md": formats,
 }
 
 

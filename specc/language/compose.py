@@ -7,13 +7,14 @@ built here, from the events of the same parser.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from specc.diagnostics import Diagnostic, Label, Span, did_you_mean
+from specc.diagnostics import Diagnostic, Label, did_you_mean
 from specc.language import scalars
+from specc.language.locator import Locator
+from specc.language.nodes import Alias, Mapping, Node, Scalar, Sequence, dealias
 from specc.language.syntax import syntax_error
 
 MAX_DEPTH = 64
@@ -25,73 +26,6 @@ _TAG = re.compile(r"![^\s,\[\]{}]*")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NO_TEXT = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")  # as escapes can make it
 _SHOWN = 10  # a binary file should not answer with thousands of diagnostics
-
-
-class Locator:
-    """Turns offsets in a text into spans; `line` and `column` say where the text itself begins."""
-
-    def __init__(self, file: str, text: str, line: int = 1, column: int = 1) -> None:
-        self.file, self.text, self.line, self.column = file, text, line, column
-        self.starts = [0, *(match.end() for match in re.finditer(r"\r\n?|\n", text))]
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character."""
-        row = bisect_right(self.starts, offset) - 1
-        return self.line + row, offset - self.starts[row] + (1 if row else self.column)
-
-    def start_of_line(self, offset: int) -> int:
-        """The offset of the first character of the line that `offset` is in."""
-        return self.starts[bisect_right(self.starts, offset) - 1]
-
-    def span(self, start: int, end: int) -> Span:
-        """The span of `text[start:end]`."""
-        return Span(self.file, *self.position(start), *self.position(end))
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A value and where it stands; `size` and `depth` are those of its text with the aliases expanded."""
-
-    start: int
-    end: int
-    size: int = 1
-    depth: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Scalar(Node):
-    """A leaf; `text` is what was written, without quotes."""
-
-    value: scalars.Scalar = None
-    text: str = ""
-    plain: bool = False
-
-    @property
-    def name(self) -> str | int:
-        """What it is called as a key: units are numbered, everything else has a word."""
-        return self.value if type(self.value) is int else self.text
-
-
-@dataclass(slots=True, eq=False)
-class Sequence(Node):
-    """A list."""
-
-    items: list[Node] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Mapping(Node):
-    """Key and value pairs without duplicates, and the mappings that `<<` merges in."""
-
-    pairs: list[tuple[Scalar, Node]] = field(default_factory=list)
-    merged: list[Mapping] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Alias(Node):
-    """`*name`, standing for another node."""
-
-    target: Node = field(default_factory=lambda: Scalar(0, 0))
 
 
 @dataclass(slots=True)
@@ -189,9 +123,9 @@ class _Composer:
         start, end = self.extent(event)
         text, plain = self.readable(event.value, start, end), not event.style
         value = scalars.resolve(text) if plain else text
-        if plain and not self.expects_key() and (doubt := scalars.doubt(text)):
-            self.report(doubt.code, doubt.message, start, end, doubt.label, help=(doubt.help,))
-            value = doubt.value
+        if plain and not self.expects_key() and (found := scalars.ambiguity(text)):
+            self.report(found.code, found.message, start, end, found.label, help=(found.help,))
+            value = found.value
         node = Scalar(start, end, 1, 0, value, text, plain)
         self.name(event, node)
         self.add(node)
@@ -307,7 +241,7 @@ class _Composer:
         """Whether the key can be used; one that only lacks quotes can, after it was reported."""
         if not key.text and key.plain:
             self.report("SPC015", "a key is missing", key.start, key.end, "in front of this `:`")
-        elif not isinstance(key.name, str) and not scalars.doubt(key.text):
+        elif not isinstance(key.name, str) and not scalars.ambiguity(key.text):
             return True
         elif not isinstance(key.value, str):
             label, help = f"without quotes this is {_kind(key.value)}", (f'write `"{key.text}"`',)
@@ -329,11 +263,6 @@ class _Composer:
         else:
             label, help = "not a mapping", ("write `<<: *name`, where `&name` marks a mapping",)
             self.report("SPC018", "`<<` merges mappings only", value.start, value.end, label, help=help)
-
-
-def dealias(node: Node) -> Node:
-    """The node itself, or the one that an alias stands for."""
-    return node.target if isinstance(node, Alias) else node
 
 
 def _kind(value: object) -> str:

@@ -28,7 +28,7 @@ Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Ambiguity:
     """Why a scalar is not taken as it stands: a diagnostic without its place, and the value to go on with."""
 
     code: str
@@ -53,18 +53,18 @@ def resolve(text: str) -> Scalar:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def doubt(text: str) -> Doubt | None:
-    """What is doubtful about a plain scalar used as a value: other readers of YAML take it for something else."""
+def ambiguity(text: str) -> Ambiguity | None:
+    """What is ambiguous about a plain scalar used as a value: other readers of YAML take it for something else."""
     if text[:1] in "+-0123456789":
-        return _doubtful_number(text)
+        return _ambiguous_number(text)
     word = text.lower()
     if word in _TRUE_1_1 or word in _FALSE_1_1:
         return _habitual_boolean(text, word in _TRUE_1_1)
     return None
 
 
-def _habitual_boolean(text: str, meant: bool) -> Doubt:
-    return Doubt(
+def _habitual_boolean(text: str, meant: bool) -> Ambiguity:
+    return Ambiguity(
         "SPC016",
         f"`{text}` is not a boolean",
         f'YAML 1.2 reads this as the string "{text}"',
@@ -73,10 +73,10 @@ def _habitual_boolean(text: str, meant: bool) -> Doubt:
     )
 
 
-def _doubtful_number(text: str) -> Doubt | None:
+def _ambiguous_number(text: str) -> Ambiguity | None:
     if len(text) > MAX_DIGITS and _INTEGER.fullmatch(text):
         help = f"at most {MAX_DIGITS} digits are read"
-        return Doubt("SPC025", "integer too long", f"{len(text)} characters", help, None)
+        return Ambiguity("SPC025", "integer too long", f"{len(text)} characters", help, None)
     if _OCTAL_1_1.fullmatch(text):
         return _habitual_octal(text)
     if _GROUPED_1_1.fullmatch(text):
@@ -88,12 +88,12 @@ def _doubtful_number(text: str) -> Doubt | None:
     return None
 
 
-def _habitual_octal(text: str) -> Doubt:
+def _habitual_octal(text: str) -> Ambiguity:
     value = resolve(text)
     digits = text.lstrip("+-0")
     octal = f", or `0o{digits}` if you mean octal" if digits and not set(digits) & set("89") else ""
     return _habitual_number(text, f"YAML 1.2 reads this as {value}, YAML 1.1 as octal", f"{value}", value, octal)
 
 
-def _habitual_number(text: str, label: str, plain: str, value: Scalar, otherwise: str = "") -> Doubt:
-    return Doubt("SPC017", f"`{text}` is ambiguous as a number", label, f"write `{plain}`{otherwise}", value)
+def _habitual_number(text: str, label: str, plain: str, value: Scalar, otherwise: str = "") -> Ambiguity:
+    return Ambiguity("SPC017", f"`{text}` is ambiguous as a number", label, f"write `{plain}`{otherwise}", value)

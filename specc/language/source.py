@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Span, codes, sort
-from specc.language import compose as nodes
-from specc.language.compose import Locator, compose
+from specc.language import nodes
+from specc.language.compose import compose
+from specc.language.locator import Locator
 from specc.system import files
 
 CODES = {code: known.title for code, known in codes.CODES.items() if code.startswith("SPC0")}
@@ -44,12 +45,6 @@ class Tree:
         while path not in self.values:
             path = path[:-1]
         return self.values[path]
-
-    def with_overrides(self, assignments: Sequence[str]) -> tuple[Tree, list[Diagnostic]]:
-        """This tree with `path.to.key=value` applied in order; what is wrong with one leaves the others in force."""
-        from specc.language.overrides import override
-
-        return override(self, assignments)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Tree | None, list[Diagnostic]]:

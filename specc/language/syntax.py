@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic, Label, Span
+from specc.language.locator import Locator
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError, StreamMark
-
-    from specc.language.compose import Locator
 
 
 @dataclass(frozen=True, slots=True)

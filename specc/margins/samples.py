@@ -10,7 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ..memory.simulation import as_traced
+from ..pipeline import compile_spec
 from ..plan import Plan
+from ..spec.load import loads
 
 _HEADS: dict[str, Any] = {"classifier": {}}
 _LEVELS = [{"name": "independent"}, {"name": "cascade", "window": 2}]
@@ -74,15 +77,10 @@ def candidates(kind: str) -> tuple[Candidate, ...]:
 
 def candidate(name: str, plan: Plan, kind: str) -> Candidate:
     """A plan with its prediction; live tensors on a CPU are counted under a dispatch mode, as a trace's are."""
-    from ..memory.simulation import as_traced
-
     return Candidate(name, plan, plan.memory.peak_bytes if kind == "cuda" else as_traced(plan).peak_bytes)
 
 
 def _plan(image_size: int, batch_size: int, rest: _Document) -> Plan:
-    from .. import compile
-    from ..spec.load import loads
-
     data = {"dataset": "synthetic", "channels": 3, "classes": 10, "samples": batch_size}
     document = {"specc": 1, "name": "sample", "data": data | {"image_size": image_size, "batch_size": batch_size}}
-    return compile(loads(json.dumps(document | rest), "sample"))
+    return compile_spec(loads(json.dumps(document | rest), "sample"))[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -23,14 +23,14 @@ class Found:
 
     detail: ErrorDetails
     path: Path
-    arms: tuple[tuple[Path, str], ...] = ()  # the unions on the way: where they stand, and which arm was tried
+    members: tuple[tuple[Path, str], ...] = ()  # the unions on the way: where they stand, and which member was tried
     others: tuple[ErrorDetails, ...] = ()
 
 
 def likely(details: list[ErrorDetails], data: Any) -> Iterator[Found]:
-    """The errors of the arms that fit the data best."""
+    """The errors of the members that fit the data best."""
     found = [_place(detail, data) for detail in details]
-    while unions := sorted({at for error in found for at, _ in error.arms}, key=len):
+    while unions := sorted({at for error in found for at, _ in error.members}, key=len):
         found = list(_choose(found, unions[-1]))  # innermost first
     yield from found
 
@@ -70,14 +70,14 @@ def _is_missing(part: str, detail: ErrorDetails) -> bool:
 
 
 def _choose(found: list[Found], union: Path) -> Iterator[Found]:
-    """Resolve the union at one place: errors elsewhere pass, of the errors in its arms the best arm's remain."""
+    """Resolve the union at one place: errors elsewhere pass, of the errors in its members the best member's remain."""
     groups: dict[str, list[Found]] = {}
     for error in found:
-        arm = next((arm for at, arm in error.arms if at == union), None)
-        if arm is None:
+        member = next((member for at, member in error.members if at == union), None)
+        if member is None:
             yield error
         else:
-            groups.setdefault(arm, []).append(_without(error, union))
+            groups.setdefault(member, []).append(_without(error, union))
     fitting = [group for group in groups.values() if not any(_misfit(error, union) for error in group)]
     if fitting:
         yield from min(fitting, key=len)
@@ -85,11 +85,11 @@ def _choose(found: list[Found], union: Path) -> Iterator[Found]:
     tried = [error for group in groups.values() for error in group[:1]]
     chosen = next((error for error in tried if error.detail["type"] == "literal_error" and _is_text(error)), tried[0])
     others = tuple(other for error in tried if error is not chosen for other in (error.detail, *error.others))
-    yield Found(chosen.detail, chosen.path, chosen.arms, (*chosen.others, *others))
+    yield replace(chosen, others=(*chosen.others, *others))
 
 
 def _without(error: Found, union: Path) -> Found:
-    return Found(error.detail, error.path, tuple(arm for arm in error.arms if arm[0] != union), error.others)
+    return replace(error, members=tuple(member for member in error.members if member[0] != union))
 
 
 def _misfit(error: Found, union: Path) -> bool:

@@ -25,7 +25,7 @@ def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]
     meant = {(*f.path[:-1], _meant(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
     strays = {key for f in found for key in strays_of(f.path, tree)}
     return [
-        (_doubtful(f, tree), diagnostic)
+        (_unreliable(f, tree), diagnostic)
         for f in found
         if not (f.detail["type"] == "missing" and (*f.path, f.detail["loc"][-1]) in meant)  # misspelt, and said so
         for diagnostic in _explain(f, tree)
@@ -33,7 +33,7 @@ def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]
     ]
 
 
-def _doubtful(found: Found, tree: Tree) -> Path:
+def _unreliable(found: Found, tree: Tree) -> Path:
     """What the author meant to say here is unknown: for a misspelt key, the key that was meant."""
     if found.detail["type"] == "missing":
         return (*found.path, found.detail["loc"][-1])

@@ -12,10 +12,10 @@ from specc.language.source import Path, Tree
 LAYERS: Path = ("backbone", "layers")
 
 
-def explain_names(tree: Tree, doubts: Collection[Path]) -> Iterator[Diagnostic]:
+def explain_names(tree: Tree, unreliable: Collection[Path]) -> Iterator[Diagnostic]:
     """Layers that read what no layer is called; nothing where all layers can be read, as their graph says it then."""
     layers = _layers(tree)
-    if not any(path[: len(LAYERS)] == LAYERS for path in doubts):
+    if not any(path[: len(LAYERS)] == LAYERS for path in unreliable):
         return
     names = [str(layer["name"]) for layer in layers.values() if layer.get("name") is not None]
     for i, layer in layers.items():

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
+from ..language.overrides import override
 from ..language.source import Path, Tree, decode, parse, parse_bytes, read_bytes
 from ..system.devices import Device
+from .explain import explain
+from .explain_names import explain_names
+from .extend import extend
 from .models import SpecModel
+from .valid_part import valid_part
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,8 @@ def _reading(
 ) -> Reading:
     if tree is None:
         return Reading(None, tuple(found), sources)
-    from .extend import extend
-
     extended = extend(tree)
-    tree, more = extended.tree.with_overrides(overrides)
+    tree, more = override(extended.tree, overrides)
     written = (*found, *extended.diagnostics, *more)
     if not extended.whole:
         return Reading(None, (*written, *_of_the_rest(tree, written)), tree.sources)
@@ -133,8 +136,6 @@ def _reading(
 
 def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
     """What is wrong with a spec whose parent is missing, but for what the parent may well have said."""
-    from .explain import explain
-
     try:
         SpecModel.model_validate(tree.data)
     except ValidationError as error:
@@ -143,17 +144,13 @@ def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagno
 
 def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:
     """The reading of a spec with invalid values: those are left out."""
-    from .explain import explain
-    from .explain_names import explain_names
-    from .repair import repair
-
     explained = explain(error, tree)
     names = explain_names(tree, {path for path, _ in explained})
     diagnostics = (*written, *(d for _, d in explained if not _judged(d, written)), *names)
-    repaired = repair(tree)
-    if repaired is None:
+    left = valid_part(tree)
+    if left is None:
         return Reading(None, diagnostics, tree.sources)
-    config, rest, lost = repaired
+    config, rest, lost = left
     unreliable = paths_at(lost, tree) | {path for path, _ in explained} | unreliable_paths(written, tree)
     return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, unreliable)
 

@@ -15,6 +15,7 @@ from specc.language.source import Path
 from specc.spec.models import SpecModel
 
 ROOT: Any = SpecModel
+_ENDS = {list: "[]", dict: ".NAME"}  # of the path to what a list or mapping holds
 
 
 def place(path: Path) -> str:
@@ -24,11 +25,11 @@ def place(path: Path) -> str:
 
 
 def kinds_at(path: Path, data: Any) -> list[Any]:
-    """The types that the value at `path` may have; tags in the data choose among the arms of unions."""
+    """The types that the value at `path` may have; tags in the data choose among the members of unions."""
     kinds: list[Any] = [ROOT]
     for part in path:
         data = data[part] if isinstance(data, Mapping | list) else None  # type: ignore[index]
-        kinds = [arm for kind in kinds for arm in _descend(kind, part)]
+        kinds = [member for kind in kinds for member in _descend(kind, part)]
         kinds = _by_tag(kinds, data)
     return kinds
 
@@ -57,12 +58,13 @@ def keys_of(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def arms(annotation: Any) -> list[Any]:
+def union_members(annotation: Any) -> list[Any]:
     """The alternatives of an annotation, without `Annotated` and `None`."""
     if typing.get_origin(annotation) is typing.Annotated:
-        return arms(typing.get_args(annotation)[0])
+        return union_members(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [arm for option in typing.get_args(annotation) if option is not type(None) for arm in arms(option)]
+        options = (option for option in typing.get_args(annotation) if option is not type(None))
+        return [member for option in options for member in union_members(option)]
     return [annotation]
 
 
@@ -88,13 +90,10 @@ def places() -> tuple[tuple[str, type[Config]], ...]:
 def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]]:
     for name, field in model.model_fields.items():
         here = f"{where}.{field.alias or name}".lstrip(".")
-        for kind in arms(field.annotation):
-            if typing.get_origin(kind) in (list, tuple):
-                yield from ((f"{here}[]", arm) for arm in arms(typing.get_args(kind)[0]) if is_config(arm))
-            elif typing.get_origin(kind) is dict:
-                yield from ((f"{here}.NAME", arm) for arm in arms(typing.get_args(kind)[1]) if is_config(arm))
-            elif is_config(kind):
-                yield here, kind
+        for kind in union_members(field.annotation):
+            end = _ENDS.get(typing.get_origin(kind))
+            held = [kind] if end is None else union_members(typing.get_args(kind)[-1])
+            yield from ((f"{here}{end or ''}", each) for each in held if is_config(each))
 
 
 def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
@@ -113,7 +112,7 @@ def _tag_fits(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:
 
 
 def tags_of(model: type[BaseModel]) -> dict[str, tuple[Any, ...]]:
-    """The fields whose fixed value tells the arms of a union apart."""
+    """The fields whose fixed value tells the members of a union apart."""
     return {
         field.alias or name: typing.get_args(field.annotation)
         for name, field in model.model_fields.items()
@@ -125,10 +124,10 @@ def _descend(kind: Any, part: int | str) -> list[Any]:
     if is_config(kind):
         for name, field in kind.model_fields.items():
             if part == (field.alias or name):
-                return arms(field.annotation)
+                return union_members(field.annotation)
         return []
     inner = typing.get_args(kind)
-    return arms(inner[-1]) if inner and typing.get_origin(kind) is not typing.Literal else []
+    return union_members(inner[-1]) if inner and typing.get_origin(kind) is not typing.Literal else []
 
 
 @cache

@@ -23,6 +23,7 @@ except ImportError as error:  # pragma: no cover
 
 from pydantic import TypeAdapter
 
+from ..compiler.cuts import Measure, place_cuts
 from ..graph.families import Backbone
 from ..graph.graph import BackboneGraph
 from ..graph.ops import Shape
@@ -92,8 +93,6 @@ def _data(image: Shape, classes: int, batch: int) -> Document:
 @st.composite
 def _splits(draw: st.DrawFn, graph: BackboneGraph, legal: tuple[str, ...]) -> tuple[Document, tuple[int, ...]]:
     """A `split:` and the positions where it cuts, by name after some of the `legal` layers."""
-    from ..compiler.cuts import Measure, place_cuts
-
     most = min(len(legal), 3)
     wanted = draw(st.integers(0, most))
     if wanted and (wanted > len(graph.places) or draw(st.booleans())):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..graph.graph import BackboneGraph, Node
 from ..graph.ops import show
 from ..language.schema import show_bytes
+from ..memory.simulation import as_traced, first_difference
 from ..plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
 from .margin import margin_documents
 
@@ -127,8 +128,6 @@ def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
     """The traced peak beside the predicted one, and where they first part by more than 1 %."""
     if peaks is None:
         return
-    from ..memory.simulation import as_traced, first_difference
-
     predicted = as_traced(plan)
     error = predicted.peak_bytes / max(peaks) - 1
     yield f"traced peak {show_bytes(max(peaks))}: under the rules of a trace the prediction is off by {error:+.2%}"

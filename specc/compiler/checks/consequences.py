@@ -11,7 +11,7 @@ from ...spec.load import paths_at
 
 
 def reliable(found: Iterable[Diagnostic], unreliable: frozenset[Path], tree: Tree) -> tuple[Diagnostic, ...]:
-    """The findings that rest on nothing doubtful."""
+    """The findings that rest on nothing unreliable."""
     return tuple(d for d in found if not unreliable or not _rests_on(d, unreliable, tree))
 
 

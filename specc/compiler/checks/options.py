@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from ...diagnostics import Diagnostic
 from ...language.schema import Config
 from ...language.source import Path
+from ...spec.lookup import paths_that_read_environment
 from ..draft import Draft
 
 
@@ -72,8 +73,6 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 def _variables(draft: Draft) -> Iterator[Diagnostic]:
     """`${NAME}` outside of the fields that read the environment."""
-    from ...spec.lookup import paths_that_read_environment
-
     readers = paths_that_read_environment()
     for path, text in _texts(draft.spec.tree.data, ()):
         if (match := _VARIABLE.search(text)) and tuple(map(str, path)) not in readers:

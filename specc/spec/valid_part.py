@@ -1,4 +1,4 @@
-"""A spec with errors, made valid by leaving out what is wrong: so that later checks can look at the rest of it."""
+"""What is valid of a spec with errors: so that later checks can look at the rest of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so 
 _STAND_IN: dict[str, Any] = {"specc": 1, "name": "spec", "backbone": {"family": "resnet_cifar"}}
 
 
-def repair(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
+def valid_part(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
     """The part of the spec that is valid, and the places of what was left out."""
     lost: set[Span] = set()
     for _ in range(_ROUNDS):

@@ -1,0 +1,38 @@
+"""Where a run stands, for all that trains it, ends it and sums it up."""
+
+from __future__ import annotations
+
+import torch
+
+from specc.plan import Plan
+
+from ..data import Loader
+from ..engine.session import Session
+from ..memory.meter import Meter
+from .averages import Averages
+from .checkpoint import Figures, Position
+from .clock import StepClock
+from .rundir import RunDir
+
+
+class RunState:
+    """One run of a plan on a device, in a run directory.
+
+    Where it stands are `epoch`, `step` (the next one), `averages` and `seconds`: a checkpoint holds them all, so a
+    resumed run goes on in the middle of an epoch, or before its evaluation, as if it had never been stopped.
+    """
+
+    session: Session
+    meter: Meter
+    train_data: Loader
+    batch: int  # images a step, all that there are where those are fewer than the plan's
+
+    def __init__(self, plan: Plan, device: torch.device, run: RunDir, spec_text: str) -> None:
+        self.plan, self.device, self.run_dir, self.spec_text = plan, device, run, spec_text
+        self.config = plan.config.train
+        self.epoch = self.step = self.taken = 0
+        self.averages, self.seconds = Averages(), 0.0  # of this epoch
+        self.saved: Position | None = None
+        self.earlier = Figures()
+        self.fits = True  # in the device, under the budget
+        self.clock = StepClock(device)
