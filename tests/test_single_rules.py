@@ -159,6 +159,7 @@ def test_no_gradient_of_averages_is_computed() -> None:
     ({"name": "cosine"}, [1, 0.8535534, 0.5, 0.1464466]),
     ({"name": "cosine", "count_from": 1}, [0.8535534, 0.5, 0.1464466, 0]),
     ({"name": "step", "milestones": [1, 3], "gamma": 0.1}, [1, 0.1, 0.1, 0.01]),
+    ({"name": "poly", "power": 2.0, "min_lr": 0.2}, [1, 0.65, 0.4, 0.25]),
     ({"name": "constant", "warmup_epochs": 2, "warmup_lr": 0.2}, [0.2, 0.6, 1, 1]),
 ], ids=lambda value: str(value) if isinstance(value, dict) else "")  # fmt: skip
 def test_the_learning_rate_of_every_epoch(schedule: dict[str, Any], rates: list[float]) -> None:

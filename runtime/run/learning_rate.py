@@ -21,4 +21,6 @@ def _curve(schedule: Schedule, lr: float, epoch: int, epochs: int) -> float:
         return 0.5 * lr * (1 + math.cos(math.pi * (epoch + schedule.count_from) / epochs))
     if schedule.name == "step":
         return lr * schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
+    if schedule.name == "poly":
+        return schedule.min_lr + (lr - schedule.min_lr) * math.pow(1 - epoch / epochs, schedule.power)
     return lr

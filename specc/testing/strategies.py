@@ -115,6 +115,7 @@ SCHEDULES: tuple[Document, ...] = (
     {"name": "constant"},
     {"name": "cosine", "warmup_epochs": 1},
     {"name": "step", "milestones": [1, 2], "gamma": 0.5},
+    {"name": "poly", "min_lr": 1e-4},
 )
 
 

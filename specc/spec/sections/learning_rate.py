@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ...language.schema import Config, Count, Index, Positive, only_with, problem
+from ...language.schema import Config, Count, Index, NonNegative, Positive, only_with, problem
 
 
 class Schedule(Config):
     """The learning rate over the epochs."""
 
-    name: Literal["cosine", "constant", "step"] = Field(description="shape of the curve")
+    name: Literal["cosine", "constant", "step", "poly"] = Field(description="shape of the curve")
     warmup_epochs: Index = Field(0, description="epochs of linear warm-up from `warmup_lr`")
     warmup_lr: Positive = Field(0.01, description="the rate of the first warm-up epoch")
     count_from: Literal[0, 1] = Field(
@@ -25,6 +25,13 @@ class Schedule(Config):
         [], description="epochs after which the rate falls", json_schema_extra=only_with(name="step")
     )
     gamma: Positive = Field(0.1, description="factor at each milestone", json_schema_extra=only_with(name="step"))
+
+    power: Positive = Field(
+        0.9,
+        description="of what is left of the epochs: at 1 a straight line",
+        json_schema_extra=only_with(name="poly"),
+    )
+    min_lr: NonNegative = Field(0.0, description="the rate at the end", json_schema_extra=only_with(name="poly"))
 
     aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
     alternatives: ClassVar[tuple[str, ...]] = ("name",)
