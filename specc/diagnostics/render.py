@@ -12,6 +12,8 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
+from rich.cells import cell_len
+
 from specc.diagnostics import Diagnostic, Severity, Span
 
 FORMAT_VERSION = 1
@@ -133,28 +135,17 @@ def _show(text: str) -> str:
     """
     shown = ""
     for part in re.split(r"(\t)", text):
-        shown += " " * (_TAB - display_width(shown) % _TAB) if part == "\t" else printable(part)
+        shown += " " * (_TAB - cell_len(shown) % _TAB) if part == "\t" else printable(part)
     return shown
 
 
 def display_width(text: str) -> int:
-    """How many terminal columns a text takes: wide characters two, combining ones none, a tab up to its stop.
+    """How many terminal columns a text takes as it is shown: wide characters two, combining ones none.
 
-    >>> [display_width(text) for text in ("abc", "\\tb", "層1", "e\\u0301")]
-    [3, 5, 3, 1]
+    >>> [display_width(text) for text in ("abc", "\\tb", "層1", "e\\u0301", "\\0")]
+    [3, 5, 3, 1, 1]
     """
-    width = 0
-    for character in text:
-        width += _TAB - width % _TAB if character == "\t" else _columns(character)
-    return width
-
-
-def _columns(character: str) -> int:
-    if character.isascii():
-        return 1
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return cell_len(_show(text))
 
 
 def printable(text: str) -> str:

@@ -6,18 +6,19 @@ import os
 from pathlib import Path
 from tempfile import gettempdir
 
+from platformdirs import user_cache_path
+
 
 def directory() -> Path:
-    """``$SPECC_CACHE``, else ``specc`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """``$SPECC_CACHE``, else specc's own folder where this system keeps such things: ``~/.cache/specc`` on Linux."""
     own = os.environ.get("SPECC_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else _home() / ".cache") / "specc"
+    return Path(own) if own else _of_this_system() or Path(gettempdir()) / "specc"
 
 
-def _home() -> Path:
+def _of_this_system() -> Path | None:
+    """None for a user without a home, as containers have them: platformdirs raises, or leaves the ``~`` as it is."""
     try:
-        return Path.home()
-    except RuntimeError:  # a user without a name, as containers have them
-        return Path(gettempdir())
+        found = user_cache_path("specc", appauthor=False)
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None
