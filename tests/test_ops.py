@@ -176,7 +176,9 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "add": st.integers(2, 4).flatmap(lambda n: on(ops.Add(), anything, n)),
     "mul": products(),
     "concat": concats(),
-    "dropout": on(st.builds(ops.Dropout, st.sampled_from([0.0, 0.5])), anything),
+    "dropout": st.booleans().flatmap(
+        lambda all: on(st.builds(ops.Dropout, st.sampled_from([0.0, 0.5]), st.just(all)), maps if all else anything)
+    ),
     "drop_path": on(st.builds(ops.DropPath, st.sampled_from([0.0, 0.5])), anything),
     "layer_scale": on(ops.LayerScale(), anything),
     "squeeze_excite": on(st.builds(ops.SqueezeExcite, small, *map(st.sampled_from, GATING)), maps),
@@ -501,6 +503,13 @@ def test_drop_path_draws_as_torchvision() -> None:
     ours = module_of(ops.DropPath(0.3), ((3, 2, 2),))(x)
     torch.manual_seed(0)
     assert torch.equal(ours, StochasticDepth(0.3, "row")(x))
+
+
+def test_dropout_of_channels_keeps_or_drops_whole_ones() -> None:
+    torch.manual_seed(0)
+    kept = module_of(ops.Dropout(0.5, channels=True), ((16, 3, 2),))(torch.ones(8, 16, 3, 2)).flatten(2)
+    assert torch.equal(kept.amin(2), kept.amax(2))
+    assert set(kept.unique().tolist()) == {0.0, 2.0}
 
 
 def test_batch_norm_counts_a_step_several_times() -> None:

@@ -75,8 +75,8 @@ def squeeze_excite(op: ops.SqueezeExcite, shapes: tuple[Shape, ...]) -> nn.Modul
 
 @builder
 def dropout(op: ops.Dropout, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Random numbers zero."""
-    return nn.Dropout(op.p)
+    """Random numbers or channels zero."""
+    return nn.Dropout2d(op.p) if op.channels else nn.Dropout(op.p)
 
 
 @builder

@@ -121,15 +121,21 @@ class Dropping(Op):
 
 @dataclass(frozen=True, slots=True)
 class Dropout(Dropping):
-    """Each number zero with probability p, the others scaled by 1 / (1 - p)."""
+    """Each number, or each channel of a feature map, zero with probability p, the others scaled by 1 / (1 - p)."""
 
     p: Probability = 0.5
+    channels: bool = False  # whole ones, of each sample
 
     name: ClassVar[str] = "dropout"
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "dropout"
 
+    def output(self, *inputs: Shape) -> Shape:
+        return need_map(self, inputs[0]) if self.channels else inputs[0]
+
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
+        if self.channels:
+            return Saved(elements=output[0]) if self.p else NOTHING
         return Saved(bytes=numel(output), cpu_elements=numel(output)) if self.p else NOTHING  # a bool mask on CUDA
 
 

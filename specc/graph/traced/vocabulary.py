@@ -202,9 +202,10 @@ def _squeeze_excite(site: Site) -> Op | None:
     return ops.SqueezeExcite(squeeze, activations[site.option["activation"]], gates[site.option["scale_activation"]])
 
 
-@rule("Dropout")
+@rule("Dropout", "Dropout2d")
 def _dropout(site: Site) -> Op | None:
-    return ops.Dropout(float(site.option["p"]))
+    whole = site.call.what == "Dropout2d"
+    return None if whole and (len(site.shape) != 3 or site.last) else ops.Dropout(float(site.option["p"]), whole)
 
 
 @rule("StochasticDepth")
