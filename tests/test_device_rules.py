@@ -26,7 +26,10 @@ LAYERS = [
 STEPS: dict[str, Document] = {
     "one block": {"split": {"blocks": 1}, "auxiliary": {}},
     "dropout and a join": {"backbone": {"layers": LAYERS}, "split": {"after": ["sum"]}},
-    "dropout of channels": {"backbone": {"layers": [LAYERS[0], LAYERS[1] | {"channels": True}, *LAYERS[2:]]}},
+    "dropout of channels": {
+        "backbone": {"layers": [LAYERS[0], LAYERS[1] | {"channels": True}, *LAYERS[2:]]},
+        "split": {"after": ["sum"]},
+    },
     "two levels, patches, an average": HPFF | MAN,
     "adamw, recompute": HPFF | {"train": {"optimizer": {"name": "adamw"}, "recompute": True}},
     "bf16": HPFF | {"train": {"precision": "bf16"}},
