@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from .layout import Places, layouts
 from .ops import INPUT as INPUT
-from .ops import Op, Saved, Shape, numel
+from .ops import Saved, Shape, numel
+from .ops.codec import AnyOp
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -26,7 +27,7 @@ class Node:
     """
 
     name: str
-    op: Op
+    op: AnyOp
     inputs: tuple[str, ...]
     in_shapes: tuple[Shape, ...]
     shape: Shape

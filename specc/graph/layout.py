@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .ops import ClassToken, Concat, Embedding, Opaque, PatchEmbed, Shape, ToTokens, Transpose
 from .ops.cutting import Cut
-from .ops.opaque import Part
+from .ops.opaque import TracedPart
 from .ops.sliding import pair
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _beheaded(layout: Layout, start: int, length: int) -> Layout | None:
     return replace(layout, skip=layout.skip - start) if whole else None
 
 
-def _of_part(part: Part, sources: list[Layout]) -> Layout | None:
+def _of_part(part: TracedPart, sources: list[Layout]) -> Layout | None:
     """The grid that a part of a traced model gives; none unless it was given the grids that it takes."""
     pairs = zip(part.grids, sources, strict=True)
     if not part.grid or any(grid and source != Layout((grid[0], grid[1])) for grid, source in pairs):

@@ -50,7 +50,7 @@ NOTHING = Saved()
 Order = Literal["plain", "swapped", "slice"]  # of numbers in memory: channels before positions (in tokens after them),
 # the other way round, or with gaps between them. Where an op needs them one after the other torch makes a copy.
 Lies = Literal["kept", "turned", "plain", "swapped", "input"]  # an order, or: as what is given, or the other way round
-Part = tuple[str, "Op", tuple[str, ...]]  # name, op, and which other parts (or "input") it reads
+SubOp = tuple[str, "Op", tuple[str, ...]]  # name, op, and which other parts (or "input") it reads
 
 SAVES_INPUT = Saved(inputs=(0,))
 SAVES_FACTOR = Saved(inputs=(0,), if_trained=True)
@@ -120,7 +120,7 @@ class Op:
         """What autograd keeps for the backward when gradients are needed."""
         return NOTHING
 
-    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+    def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""
         return ()
 

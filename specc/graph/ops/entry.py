@@ -15,7 +15,7 @@ from ..macros import MACROS, Macro
 from . import OPS, Op, ShapeError
 from .ranges import adapter
 
-Part = Op | Macro
+OpOrMacro = Op | Macro
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Entry:
     """A named op or macro with its arguments checked."""
 
     op: str
-    args: Part
+    args: OpOrMacro
 
     def add_to(self, b: Builder, inputs: Sequence[str] = ()) -> None:
         """Append what it stands for; ops of unnamed macros get a scope of their own."""
@@ -79,7 +79,7 @@ def dump(entry: Entry) -> dict[str, Any]:
     return {"op": entry.op, **plain(entry.args)}
 
 
-def plain(op: Part) -> dict[str, Any]:
+def plain(op: OpOrMacro) -> dict[str, Any]:
     """The op's arguments as JSON knows them."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(op).items()}  # type: ignore[call-overload]
 

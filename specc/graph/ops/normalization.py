@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Fraction, Positive, Width
-from .base import INPUT, Autocast, Lies, Op, Part, Saved, Shape, ShapeError, channels, numel, show
+from .base import INPUT, Autocast, Lies, Op, Saved, Shape, ShapeError, SubOp, channels, numel, show
 from .shaping import ToMap, ToTokens
 
 
@@ -89,7 +89,7 @@ class LayerNorm(Normalization):
         positions = numel(inputs[0]) // channels(inputs[0])
         return Saved(inputs=(0,), bytes=2 * 4 * positions)  # mean and deviation in fp32
 
-    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+    def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         if len(inputs[0]) != 3:
             return ()
         _, h, w = inputs[0]

@@ -9,7 +9,7 @@ from .base import NOTHING, Op, Saved, Shape, ShapeError, show
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TracedPart:
     """Where it is found: the calls of a traced model between some of its values and another one.
 
     Values whose last axis is the channels (N, H, W, C) are tokens outside; `grids` has the (H, W) of those it reads.
@@ -76,7 +76,7 @@ def highest(moments: tuple[Size, ...], batch: int) -> int:
 class Opaque(Op):
     """Calls of a traced torchvision model; shapes, tensors, FLOPs and memory as measured on tensors without numbers."""
 
-    part: Part
+    part: TracedPart
     takes: tuple[Shape, ...]
     gives: Shape
     weights: tuple[Tensor, ...] = ()

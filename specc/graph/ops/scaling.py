@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from ...language.schema import Probability, Real, Width
 from .activation import Hardsigmoid, Relu, Sigmoid, Silu
-from .base import INPUT, NOTHING, SAVES_FACTOR, Autocast, Op, Part, Saved, Shape, channels, need_map, numel
+from .base import INPUT, NOTHING, SAVES_FACTOR, Autocast, Op, Saved, Shape, SubOp, channels, need_map, numel
 from .convolution import Conv
 from .merging import Mul
 from .pooling import AdaptiveAvgPool
@@ -72,7 +72,7 @@ class SqueezeExcite(Op):
         gate = 2 * c if self.gate == "hardsigmoid" else c  # sigmoid's output is the product's factor
         return Saved(inputs=(0,), elements=c + inner + gate)
 
-    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+    def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         activation = Silu() if self.activation == "silu" else Relu()
         gate = Hardsigmoid() if self.gate == "hardsigmoid" else Gate()
         return (

@@ -14,10 +14,10 @@ from .base import (
     Autocast,
     Lies,
     Op,
-    Part,
     Saved,
     Shape,
     ShapeError,
+    SubOp,
     need_map,
     need_tokens,
     numel,
@@ -60,7 +60,7 @@ class PatchEmbed(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return SAVES_INPUT
 
-    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+    def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         return ("map", Conv(self.out, self.k, self.k, 0, bias=self.bias), (INPUT,)), ("tokens", ToTokens(), ("map",))
 
     def fresh(self, *inputs: Shape) -> bool:
@@ -213,7 +213,7 @@ class Attention(Op):
     def fresh(self, *inputs: Shape) -> bool:
         return False
 
-    def parts(self, *inputs: Shape) -> tuple[Part, ...]:
+    def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         d = inputs[0][1]
         return (
             ("in_proj", Linear(3 * d, self.bias), (INPUT,)),

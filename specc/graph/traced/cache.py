@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ...system import files
 from ...system.cache import directory
 from ..graph import BackboneGraph
@@ -42,33 +44,36 @@ def key(model: str, image: Shape, classes: int) -> Key:
     return Key(model, image, classes, _installed("torchvision"), _installed("torch"))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a file holds."""
+
+    key: Key
+    graph: BackboneGraph
+
+
+_FILE = TypeAdapter(Kept)
+
+
 def load(key: Key) -> BackboneGraph | None:
     """The graph of a key; None where there is none or the file is damaged."""
-    from ...plan.serial import from_plain
-
     try:
-        document = json.loads(files.read(key.path))
-        return from_plain(BackboneGraph, document["graph"]) if document["key"] == _plain(key) else None
+        kept = _FILE.validate_json(files.read(key.path))
     except Exception:  # whatever is wrong with the file, the model can be traced again
         return None
+    return kept.graph if kept.key == key else None
 
 
 def save(key: Key, graph: BackboneGraph) -> None:
     """Keep a graph, in one go; a cache that cannot be written is no error."""
-    from ...plan.serial import to_plain
-
-    text = json.dumps({"key": _plain(key), "graph": to_plain(graph)}, allow_nan=False)
+    text = _FILE.dump_json(Kept(key, graph))
     try:
         key.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=key.path.parent, delete=False, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(dir=key.path.parent, delete=False) as file:
             file.write(text)
         os.replace(file.name, key.path)
     except OSError:
         return
-
-
-def _plain(key: Key) -> object:
-    return json.loads(json.dumps(asdict(key), allow_nan=False))
 
 
 def _installed(package: str) -> str:

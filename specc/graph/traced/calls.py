@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ..ops import Op, Shape
-from ..ops.opaque import Part
+from ..ops.opaque import TracedPart
 
 # sample:   one float tensor with the batch in front and one to three further axes: what ops read and make
 # split:    several tensors
@@ -67,15 +67,15 @@ def _refs(value: Any) -> Iterator[str]:
 class Laboratory(Protocol):
     """Where the parts of a traced model can be run on tensors."""
 
-    def opaque(self, part: Part, takes: tuple[Shape, ...]) -> Op:
+    def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
         """The part as an op, measured."""
         ...
 
-    def in_place(self, part: Part, takes: tuple[Shape, ...]) -> bool:
+    def in_place(self, part: TracedPart, takes: tuple[Shape, ...]) -> bool:
         """Whether the part leaves the rows and columns of what it reads what they are."""
         ...
 
-    def movement(self, part: Part, takes: Shape) -> Op | None:
+    def movement(self, part: TracedPart, takes: Shape) -> Op | None:
         """The op of the vocabulary that moves numbers to the same places."""
         ...
 

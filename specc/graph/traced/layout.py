@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from networkx.utils import UnionFind
+
 from ..ops import Shape
 from .calls import Call
 
@@ -22,26 +24,19 @@ ALIKE = frozenset({
 def channels_last(calls: Sequence[Call]) -> frozenset[str]:
     """The samples with three axes whose channels come last, as those who make and read them tell."""
     maps = {call.name for call in calls if call.kind == "sample" and len(call.shape) == 3}
-    leader = {name: name for name in maps}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
+    alike = UnionFind(maps)
     told: dict[str, set[bool]] = {}
     for call in calls:
         touched = [name for name in (*call.reads, call.name) if name in maps]
         if call.what in ALIKE:
-            for name in touched[1:]:
-                leader[find(name)] = find(touched[0])
+            alike.union(*touched)
         if call.what in FIRST | LAST:
             for name in touched:
                 told.setdefault(name, set()).add(call.what in LAST)
     votes: dict[str, set[bool]] = {}
     for name, said in told.items():
-        votes.setdefault(find(name), set()).update(said)
-    return frozenset(name for name in maps if votes.get(find(name)) == {True})
+        votes.setdefault(alike[name], set()).update(said)
+    return frozenset(name for name in maps if votes.get(alike[name]) == {True})
 
 
 def folded(shape: Shape, last: bool) -> Shape:

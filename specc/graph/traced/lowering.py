@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from ..graph import INPUT, Node
 from ..ops import Op, Shape
-from ..ops.opaque import Opaque, Part
+from ..ops.opaque import Opaque, TracedPart
 from ..problems import BackboneError, Problem
 from .calls import Call, Laboratory, Traced
 from .layout import channels_last, folded
 from .regions import Region, common, region, regions
-from .vocabulary import Site, word
+from .vocabulary import Candidate, word
 
 # calls that put numbers elsewhere and change none
 MOVES = frozenset({
@@ -26,7 +26,7 @@ def lower(traced: Traced, laboratory: Laboratory) -> tuple[Node, ...]:
 
 
 @dataclass(slots=True)
-class _Draft:
+class _Chosen:
     region: Region
     op: Op | None
 
@@ -40,21 +40,21 @@ class _Lowering:
         self.taken: set[str] = {INPUT}
 
     def run(self) -> tuple[Node, ...]:
-        drafts = [_Draft(found, self._word(found)) for found in regions(self.traced)]
-        return tuple(map(self._node, self._fuse(drafts)))
+        chosen = [_Chosen(found, self._word(found)) for found in regions(self.traced)]
+        return tuple(map(self._node, self._fuse(chosen)))
 
     def shape(self, name: str) -> Shape:
         """A value's shape as ops know it."""
         return folded(self.calls[name].shape, name in self.last)
 
-    def _part(self, found: Region) -> Part:
+    def _part(self, found: Region) -> TracedPart:
         grids = tuple(self.calls[name].shape[:2] if name in self.last else () for name in found.inputs)
-        return Part(
+        return TracedPart(
             self.traced.model, self.traced.classes, self.traced.image, found.inputs, found.output.name, found.root,
             grids, found.output.name in self.last,
         )  # fmt: skip
 
-    def _placed(self, found: Region, shapes: tuple[Shape, ...]) -> Part:
+    def _placed(self, found: Region, shapes: tuple[Shape, ...]) -> TracedPart:
         """The part with the grid of what it gives, where that is a smaller or equal picture of what it takes."""
         part = self._part(found)
         if part.folds and self.laboratory.in_place(part, shapes):
@@ -64,24 +64,24 @@ class _Lowering:
     def _word(self, found: Region) -> Op | None:
         shapes = tuple(map(self.shape, found.inputs))
         name = found.output.name
-        op = word(Site(found, self.calls, shapes, self.shape(name), name in self.last))
+        op = word(Candidate(found, self.calls, shapes, self.shape(name), name in self.last))
         if op is None and len(shapes) == 1 and {call.what for call in found.calls if call.kind != "number"} <= MOVES:
             return self.laboratory.movement(self._part(found), shapes[0])
         return op
 
-    def _fuse(self, drafts: list[_Draft]) -> list[_Draft]:
+    def _fuse(self, chosen: list[_Chosen]) -> list[_Chosen]:
         """What has no word joins its only reader if that has none either: larger parts, fewer measured ones."""
-        made = {draft.region.output.name: draft for draft in drafts}
-        for name, draft in list(made.items()):
-            readers = [d for d in made.values() if name in d.region.inputs] if draft.op is None else []
+        made = {each.region.output.name: each for each in chosen}
+        for name, each in list(made.items()):
+            readers = [d for d in made.values() if name in d.region.inputs] if each.op is None else []
             if len(readers) == 1 and readers[0].op is None:
                 del made[name]
                 readers[0].region = region(self.calls, readers[0].region.output.name, made.keys())
                 readers[0].op = self._word(readers[0].region)
         return list(made.values())
 
-    def _node(self, draft: _Draft) -> Node:
-        found, op = draft.region, draft.op
+    def _node(self, each: _Chosen) -> Node:
+        found, op = each.region, each.op
         output = found.output
         sources = found.inputs if op is None else tuple(n for n in output.reads if n in found.inputs) or found.inputs
         inputs = tuple(self.names[name] for name in sources)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from ..ops import Shape
+from ..ops import Saved, Shape
 from ..ops.opaque import Footprint, Size
 
 BATCHES = (2, 3)
@@ -140,11 +140,6 @@ def _outlived(module: Any, tensors: dict[str, Any], leaves: Sequence[Any], low: 
     return kept, output
 
 
-def _place(tensor: Any) -> int:
-    """What tells storages apart, on fakes too."""
-    return int(tensor.untyped_storage()._cdata)
-
-
 @dataclass(frozen=True, slots=True)
 class _Now:
     """Bytes alive, bytes of `lasting` storages that have died, and how many storages have been made."""
@@ -205,3 +200,61 @@ def _ledger(resident: Iterable[Any]) -> Any:
             self.moments.append((self.alive, self.gone))
 
     return Ledger()
+
+
+def likeness(module: Any, takes: tuple[Shape, ...]) -> str:
+    """Everything that decides what a part takes, but for names."""
+    from torch.fx import map_arg
+
+    number = {node: f"%{i}" for i, node in enumerate(module.graph.nodes)}
+    calls = [(n.op, str(n.target), str(map_arg((n.args, n.kwargs), number.get))) for n in module.graph.nodes]
+    tensors = [
+        (name, tuple(t.shape), t.requires_grad) for name, t in (*module.named_parameters(), *module.named_buffers())
+    ]
+    return repr((takes, calls, tensors, [str(child) for child in module.children()]))
+
+
+def measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, int, Saved, bool, bool]:
+    """Shape of the result, FLOPs of a sample, what is saved for the backward, and views forward and backward."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*(torch.empty(BATCHES[0], *shape, device="meta") for shape in takes))
+    gives, small, shares, hands_back = _kept(module, takes, BATCHES[0])
+    *_, large, _, _ = _kept(module, takes, BATCHES[1])
+    step = BATCHES[1] - BATCHES[0]
+    elements, others = ((after - before) // step for before, after in zip(small[2:], large[2:], strict=True))
+    fixed = (4 * small[2] + small[3] - BATCHES[0] * (4 * elements + others)) // 4
+    keeps = Saved(small[0], small[1], elements=elements, bytes=others, floats=max(fixed, 0))
+    return gives, counter.get_total_flops() // BATCHES[0], keeps, shares, hands_back
+
+
+def _kept(module: Any, takes: tuple[Shape, ...], batch: int) -> tuple[Shape, tuple[Any, ...], bool, bool]:
+    """One forward and backward: (inputs kept, output kept, numbers of floats and further bytes kept)."""
+    import torch
+
+    xs = [torch.empty(batch, *shape, device="meta").requires_grad_() for shape in takes]
+    kept: dict[int, Any] = {}
+
+    def pack(tensor: Any) -> Any:
+        kept.setdefault(_place(tensor), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = module(*xs)
+    cotangent = torch.empty_like(out)
+    grads = torch.autograd.grad(out, xs, cotangent, allow_unused=True)
+    inputs = tuple(i for i, x in enumerate(xs) if _place(x) in kept)
+    known = {_place(t) for t in (*xs, out, *module.parameters(), *module.buffers())}
+    own = [tensor for place, tensor in kept.items() if place not in known]
+    elements = sum(t.untyped_storage().nbytes() // t.element_size() for t in own if t.dtype == torch.float32)
+    others = sum(t.untyped_storage().nbytes() for t in own if t.dtype != torch.float32)
+    views = _place(out) == _place(xs[0])
+    hands_back = all(g is not None and _place(g) == _place(cotangent) for g in grads)
+    return tuple(out.shape[1:]), (inputs, _place(out) in kept and not views, elements, others), views, hands_back
+
+
+def _place(tensor: Any) -> int:
+    """What tells storages apart, on fakes and on meta too."""
+    return int(tensor.untyped_storage()._cdata)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
+from networkx.utils import UnionFind
+
 from ..problems import BackboneError, Problem
 from .calls import Call, Traced
 
@@ -80,18 +82,12 @@ def _used(calls: Mapping[str, Call], output: str) -> set[str]:
 
 def _groups(calls: Mapping[str, Call], used: set[str]) -> dict[str, str]:
     """A representative for every call: whoever reads a foreign value is in the group of its maker."""
-    leader = {name: name for name in calls}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
+    groups = UnionFind(calls)
     for call in calls.values():
         for source in map(calls.__getitem__, call.reads if call.name in used else ()):
             if source.kind == "foreign" or (source.kind == "split" and source.owns):
-                leader[find(call.name)] = find(source.name)
-    return {name: find(name) for name in calls}
+                groups.union(source.name, call.name)
+    return {name: groups[name] for name in calls}
 
 
 def _ends(calls: Mapping[str, Call], used: set[str], group: Mapping[str, str], output: str) -> set[str]:

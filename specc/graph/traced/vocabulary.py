@@ -13,8 +13,8 @@ from .regions import Region
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A region with all that its ops may ask: its calls, the shapes it reads and makes, and where the channels are."""
+class Candidate:
+    """What rules are asked about: a region, its calls, the shapes it reads and makes, and where the channels are."""
 
     region: Region
     calls: Mapping[str, Call]
@@ -37,7 +37,7 @@ class Site:
         return self.call.argument(position, name, default)
 
 
-Rule = Callable[[Site], Op | None]
+Rule = Callable[[Candidate], Op | None]
 RULES: dict[str, Rule] = {}
 
 
@@ -51,19 +51,19 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def word(site: Site) -> Op | None:
+def word(part: Candidate) -> Op | None:
     """The op of the vocabulary that the region is, None where there is none."""
-    if any(call.what not in FREE and call is not site.call for call in site.region.calls):
-        return _composite(site)
-    found = RULES.get(site.call.what)
-    return found(site) if found and not _attributes(site) else _with_attribute(site)
+    if any(call.what not in FREE and call is not part.call for call in part.region.calls):
+        return _composite(part)
+    found = RULES.get(part.call.what)
+    return found(part) if found and not _attributes(part) else _with_attribute(part)
 
 
 FREE = frozenset({"get_attr", "expand"})  # what may stand beside the one call that an op is
 
 
-def _attributes(site: Site) -> list[Call]:
-    return [call for call in site.region.calls if call.what == "get_attr"]
+def _attributes(part: Candidate) -> list[Call]:
+    return [call for call in part.region.calls if call.what == "get_attr"]
 
 
 def _one(value: Any) -> Any:
@@ -81,24 +81,24 @@ _SIMPLE: dict[str, Op] = {
 
 
 @rule(*_SIMPLE, *(name.lower() for name in _SIMPLE))
-def _elementwise(site: Site) -> Op | None:
-    return next(op for name, op in _SIMPLE.items() if name.lower() == site.call.what.lower())
+def _elementwise(part: Candidate) -> Op | None:
+    return next(op for name, op in _SIMPLE.items() if name.lower() == part.call.what.lower())
 
 
 @rule("GELU")
-def _gelu(site: Site) -> Op | None:
-    return ops.Gelu(site.option["approximate"])
+def _gelu(part: Candidate) -> Op | None:
+    return ops.Gelu(part.option["approximate"])
 
 
 @rule("LeakyReLU")
-def _leaky_relu(site: Site) -> Op | None:
-    return ops.LeakyRelu(float(site.option["negative_slope"]))
+def _leaky_relu(part: Candidate) -> Op | None:
+    return ops.LeakyRelu(float(part.option["negative_slope"]))
 
 
 @rule("Conv2d")
-def _conv(site: Site) -> Op | None:
-    o = site.option
-    if o["padding_mode"] != "zeros" or isinstance(o["padding"], str) or len(site.shapes[0]) != 3:
+def _conv(part: Candidate) -> Op | None:
+    o = part.option
+    if o["padding_mode"] != "zeros" or isinstance(o["padding"], str) or len(part.shapes[0]) != 3:
         return None
     return ops.Conv(
         o["out_channels"], k=_one(o["kernel_size"]), stride=_one(o["stride"]), pad=_one(o["padding"]),
@@ -107,54 +107,54 @@ def _conv(site: Site) -> Op | None:
 
 
 @rule("Linear")
-def _linear(site: Site) -> Op | None:
-    return None if len(site.shape) == 3 else ops.Linear(site.option["out_features"], "bias" in site.option["tensors"])
+def _linear(part: Candidate) -> Op | None:
+    return None if len(part.shape) == 3 else ops.Linear(part.option["out_features"], "bias" in part.option["tensors"])
 
 
 @rule("BatchNorm2d")
-def _batch_norm(site: Site) -> Op | None:
-    o = site.option
-    whole = o["affine"] and o["track_running_stats"] and o["momentum"] is not None and len(site.shape) != 2
+def _batch_norm(part: Candidate) -> Op | None:
+    o = part.option
+    whole = o["affine"] and o["track_running_stats"] and o["momentum"] is not None and len(part.shape) != 2
     return ops.BatchNorm(float(o["eps"]), float(o["momentum"])) if whole else None
 
 
 @rule("GroupNorm")
-def _group_norm(site: Site) -> Op | None:
-    whole = site.option["affine"] and len(site.shape) != 2
-    return ops.GroupNorm(site.option["num_groups"], float(site.option["eps"])) if whole else None
+def _group_norm(part: Candidate) -> Op | None:
+    whole = part.option["affine"] and len(part.shape) != 2
+    return ops.GroupNorm(part.option["num_groups"], float(part.option["eps"])) if whole else None
 
 
 @rule("LayerNorm", "LayerNorm2d")
-def _layer_norm(site: Site) -> Op | None:
-    over = tuple(site.option["normalized_shape"])
-    pixels = len(site.shape) == 3
-    if {"weight", "bias"} != set(site.option["tensors"]) or pixels != (site.call.what == "LayerNorm2d"):
+def _layer_norm(part: Candidate) -> Op | None:
+    over = tuple(part.option["normalized_shape"])
+    pixels = len(part.shape) == 3
+    if {"weight", "bias"} != set(part.option["tensors"]) or pixels != (part.call.what == "LayerNorm2d"):
         return None
-    return ops.LayerNorm(float(site.option["eps"])) if over == (channels(site.shape),) else None
+    return ops.LayerNorm(float(part.option["eps"])) if over == (channels(part.shape),) else None
 
 
 @rule("MaxPool2d", "max_pool2d")
-def _max_pool(site: Site) -> Op | None:
-    get = _pool_arguments(site)
-    if len(site.shape) != 3 or _one(get("dilation", 3, 1)) != 1 or get("return_indices", 9, False):
+def _max_pool(part: Candidate) -> Op | None:
+    get = _pool_arguments(part)
+    if len(part.shape) != 3 or _one(get("dilation", 3, 1)) != 1 or get("return_indices", 9, False):
         return None
     return ops.MaxPool(**_window(get), ceil=bool(get("ceil_mode", 4, False)))
 
 
 @rule("AvgPool2d", "avg_pool2d")
-def _avg_pool(site: Site) -> Op | None:
-    get = _pool_arguments(site)
+def _avg_pool(part: Candidate) -> Op | None:
+    get = _pool_arguments(part)
     counts_padding = get("count_include_pad", 5, True) or _one(get("padding", 2, 0)) == 0
-    if len(site.shape) != 3 or not counts_padding or get("divisor_override", 6, None):
+    if len(part.shape) != 3 or not counts_padding or get("divisor_override", 6, None):
         return None
     return ops.AvgPool(**_window(get), ceil=bool(get("ceil_mode", 3, False)))
 
 
-def _pool_arguments(site: Site) -> Callable[[str, int, Any], Any]:
+def _pool_arguments(part: Candidate) -> Callable[[str, int, Any], Any]:
     """The pool's arguments, which a module has as attributes and a function after its input."""
-    if site.call.path:
-        return lambda name, position, default: site.option.get(name, default)
-    return lambda name, position, default: site.argument(position + 1, name, default)
+    if part.call.path:
+        return lambda name, position, default: part.option.get(name, default)
+    return lambda name, position, default: part.argument(position + 1, name, default)
 
 
 def _window(get: Callable[[str, int, Any], Any]) -> dict[str, Any]:
@@ -163,109 +163,109 @@ def _window(get: Callable[[str, int, Any], Any]) -> dict[str, Any]:
 
 
 @rule("AdaptiveAvgPool2d", "adaptive_avg_pool2d")
-def _adaptive_avg_pool(site: Site) -> Op | None:
-    size = site.option["output_size"] if site.call.path else site.argument(1, "output_size")
+def _adaptive_avg_pool(part: Candidate) -> Op | None:
+    size = part.option["output_size"] if part.call.path else part.argument(1, "output_size")
     pair = [size] * 2 if isinstance(size, int) else list(size)
-    return ops.AdaptiveAvgPool(_one(pair)) if len(site.shape) == 3 and None not in pair else None
+    return ops.AdaptiveAvgPool(_one(pair)) if len(part.shape) == 3 and None not in pair else None
 
 
 @rule("interpolate")
-def _resize(site: Site) -> Op | None:
+def _resize(part: Candidate) -> Op | None:
     """To a size in pixels; by a factor torch counts the places of the pixels otherwise."""
-    mode, corners = site.argument(3, "mode", "nearest"), bool(site.argument(4, "align_corners"))
-    plain = len(site.shape) == 3 and not site.last and site.argument(2, "scale_factor") is None
-    if not plain or mode not in ("bilinear", "nearest") or site.argument(6, "antialias", False):
+    mode, corners = part.argument(3, "mode", "nearest"), bool(part.argument(4, "align_corners"))
+    plain = len(part.shape) == 3 and not part.last and part.argument(2, "scale_factor") is None
+    if not plain or mode not in ("bilinear", "nearest") or part.argument(6, "antialias", False):
         return None
-    return ops.Resize((site.shape[1], site.shape[2]), corners or mode == "nearest", mode)
+    return ops.Resize((part.shape[1], part.shape[2]), corners or mode == "nearest", mode)
 
 
 @rule("mean")
-def _mean(site: Site) -> Op | None:
+def _mean(part: Candidate) -> Op | None:
     """Over all positions, not keeping their axes."""
-    source = site.calls[site.region.inputs[0]]
-    dims = site.argument(1, "dim")
+    source = part.calls[part.region.inputs[0]]
+    dims = part.argument(1, "dim")
     rank = len(source.shape) + 1
     over = sorted(d % rank for d in ([dims] if isinstance(dims, int) else dims or ()))
     positions = {(2, False): [1], (3, False): [2, 3], (3, True): [1, 2]}
-    last = len(site.shapes[0]) != len(source.shape)
-    if site.argument(2, "keepdim", False) or positions.get((len(source.shape), last)) != over:
+    last = len(part.shapes[0]) != len(source.shape)
+    if part.argument(2, "keepdim", False) or positions.get((len(source.shape), last)) != over:
         return None
     return ops.GlobalAvgPool()
 
 
 @rule("SqueezeExcitation")
-def _squeeze_excite(site: Site) -> Op | None:
+def _squeeze_excite(part: Candidate) -> Op | None:
     """Only traced as a leaf where it is one."""
-    squeeze = site.option["squeeze"]
+    squeeze = part.option["squeeze"]
     gates: dict[str, Any] = {"Sigmoid": "sigmoid", "Hardsigmoid": "hardsigmoid"}
     activations: dict[str, Any] = {"ReLU": "relu", "SiLU": "silu"}
-    return ops.SqueezeExcite(squeeze, activations[site.option["activation"]], gates[site.option["scale_activation"]])
+    return ops.SqueezeExcite(squeeze, activations[part.option["activation"]], gates[part.option["scale_activation"]])
 
 
 @rule("Dropout", "Dropout2d")
-def _dropout(site: Site) -> Op | None:
-    whole = site.call.what == "Dropout2d"
-    return None if whole and (len(site.shape) != 3 or site.last) else ops.Dropout(float(site.option["p"]), whole)
+def _dropout(part: Candidate) -> Op | None:
+    whole = part.call.what == "Dropout2d"
+    return None if whole and (len(part.shape) != 3 or part.last) else ops.Dropout(float(part.option["p"]), whole)
 
 
 @rule("StochasticDepth")
-def _drop_path(site: Site) -> Op | None:
-    return ops.DropPath(float(site.option["p"])) if site.option["mode"] == "row" else None
+def _drop_path(part: Candidate) -> Op | None:
+    return ops.DropPath(float(part.option["p"])) if part.option["mode"] == "row" else None
 
 
 @rule("add")
-def _add(site: Site) -> Op | None:
-    alike = len(site.call.reads) == 2 and set(site.shapes) == {site.shape} and not site.call.kwargs
+def _add(part: Candidate) -> Op | None:
+    alike = len(part.call.reads) == 2 and set(part.shapes) == {part.shape} and not part.call.kwargs
     return ops.Add() if alike else None
 
 
 @rule("mul")
-def _mul(site: Site) -> Op | None:
+def _mul(part: Candidate) -> Op | None:
     """Of two alike, or of a map and a gate."""
-    alike = {site.shape, (site.shape[0], 1, 1)} if len(site.shape) == 3 else {site.shape}
-    return ops.Mul() if len(site.call.reads) == 2 and site.shape in site.shapes and {*site.shapes} <= alike else None
+    alike = {part.shape, (part.shape[0], 1, 1)} if len(part.shape) == 3 else {part.shape}
+    return ops.Mul() if len(part.call.reads) == 2 and part.shape in part.shapes and {*part.shapes} <= alike else None
 
 
 @rule("cat")
-def _concat(site: Site) -> Op | None:
+def _concat(part: Candidate) -> Op | None:
     """Along the channels of maps and vectors, or either axis of tokens."""
-    rank = len(site.call.shape) + 1
-    axis = site.argument(1, "dim", 0) % rank
-    if len(site.call.reads) < 2 or axis == 0 or (site.last and axis != rank - 1):
+    rank = len(part.call.shape) + 1
+    axis = part.argument(1, "dim", 0) % rank
+    if len(part.call.reads) < 2 or axis == 0 or (part.last and axis != rank - 1):
         return None
-    return ops.Concat(1 if site.last else axis - 1)
+    return ops.Concat(1 if part.last else axis - 1)
 
 
 @rule("getitem")
-def _select_token(site: Site) -> Op | None:
-    index = site.argument(1, "")
+def _select_token(part: Candidate) -> Op | None:
+    index = part.argument(1, "")
     first = isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], int)
-    return ops.SelectToken(index[1]) if first and len(site.shapes[0]) == 2 and index[1] >= 0 else None
+    return ops.SelectToken(index[1]) if first and len(part.shapes[0]) == 2 and index[1] >= 0 else None
 
 
-def _with_attribute(site: Site) -> Op | None:
+def _with_attribute(part: Candidate) -> Op | None:
     """An op whose one tensor is an attribute of a module: what a transformer learns beside its modules."""
-    attributes = _attributes(site)
-    if len(attributes) != 1 or len(site.shapes) != 1:
+    attributes = _attributes(part)
+    if len(attributes) != 1 or len(part.shapes) != 1:
         return None
-    shape, value = attributes[0].shape, site.shapes[0]
-    expanded = any(call.what == "expand" for call in site.region.calls)
-    if site.call.what == "mul" and shape == (value[0], 1, 1) and len(value) == 3:
+    shape, value = attributes[0].shape, part.shapes[0]
+    expanded = any(call.what == "expand" for call in part.region.calls)
+    if part.call.what == "mul" and shape == (value[0], 1, 1) and len(value) == 3:
         return ops.LayerScale(attributes[0].fill or 0.0)
-    if site.call.what == "add" and shape == (1, *value) and len(value) == 2 and not expanded:
+    if part.call.what == "add" and shape == (1, *value) and len(value) == 2 and not expanded:
         return ops.PositionEmbedding()
-    token = site.call.what == "cat" and site.call.argument(1, "dim", 0) == 1 and shape == (1, 1, value[-1])
-    before = token and site.calls[site.call.reads[0]].what == "expand"
-    return ops.ClassToken() if before and site.shape == (value[0] + 1, value[1]) else None
+    token = part.call.what == "cat" and part.call.argument(1, "dim", 0) == 1 and shape == (1, 1, value[-1])
+    before = token and part.calls[part.call.reads[0]].what == "expand"
+    return ops.ClassToken() if before and part.shape == (value[0] + 1, value[1]) else None
 
 
-def _composite(site: Site) -> Op | None:
+def _composite(part: Candidate) -> Op | None:
     """Self-attention, whose module hands on its weights as well."""
-    modules = [call for call in site.region.calls if call.what == "MultiheadAttention"]
-    if len(modules) != 1 or len(site.region.calls) != 2 or site.call.what != "getitem" or site.argument(1, "") != 0:
+    modules = [call for call in part.region.calls if call.what == "MultiheadAttention"]
+    if len(modules) != 1 or len(part.region.calls) != 2 or part.call.what != "getitem" or part.argument(1, "") != 0:
         return None
     call, o = modules[0], modules[0].options
     plain = o["batch_first"] and o["dropout"] == 0 and not o["add_zero_attn"] and o["_qkv_same_embed_dim"]
     alone = len(set(call.reads)) == 1 and len(call.args) == 3 and set(call.kwargs) <= {"need_weights"}
     op = ops.Attention(o["num_heads"], "in_proj_bias" in o["tensors"])
-    return op if plain and alone and set(o["tensors"]) == set(op.parameters(site.shape)) else None
+    return op if plain and alone and set(o["tensors"]) == set(op.parameters(part.shape)) else None
