@@ -33,7 +33,7 @@ CIRCLES = {
     "specc.graph.ops.base", "specc.graph.layout", "specc.spec.models", "runtime.engine.links", "runtime.data.splits",
     "specc.pipeline",
 }  # fmt: skip
-LATER = {"specc.fit", "specc.graph", "specc.plan"}
+LATER = {"specc.fit", "specc.plan"}
 
 
 def top(module: str) -> str:

@@ -13,6 +13,7 @@ from ...language.schema import Text
 from ..graph import INPUT, BackboneGraph, Node, rewire
 from ..ops import Concat, Shape
 from ..problems import BackboneError, Problem
+from ..traced import cache, torchvision
 from .base import Family
 
 PATH = ("backbone", "torchvision")
@@ -33,8 +34,6 @@ class TorchvisionModel(Family):
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W)."""
-        from ..traced import cache
-
         channels = input[0]
         if channels == 1:
             return _repeating(self.expand((3, *input[1:]), classes))
@@ -45,10 +44,8 @@ class TorchvisionModel(Family):
         key = cache.key(self.torchvision, input, classes)
         graph = cache.load(key)
         if graph is None:
-            from ..traced.torchvision import backbone
-
             notice(f"tracing torchvision's `{self.torchvision[:40]}`, which takes a while and is done once")
-            graph = backbone(self.torchvision, input, classes)
+            graph = torchvision.backbone(self.torchvision, input, classes)
             cache.save(key, graph)
         return graph
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from typing import Any
-from unittest.mock import patch
 
 from ..ops import Shape, ShapeError
 from ..problems import BackboneError, Path, Problem
@@ -32,12 +31,15 @@ def build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float]
         options |= {"aux_logits": False, "init_weights": False}
     if model in models.list_models(module=models.segmentation):
         options |= {"aux_loss": False, "weights_backbone": None}
-    mode = _undrawn()
+    mode, normal = _undrawn(), torch.nn.init.trunc_normal_
+    torch.nn.init.trunc_normal_ = _skip
     try:
-        with mode, patch.object(torch.nn.init, "trunc_normal_", _skip):
+        with mode:
             network = models.get_model(model, **options)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise _misfit(model, image, error) from None
+    finally:
+        torch.nn.init.trunc_normal_ = normal
     fills = {
         name: float(tensor.flatten()[0])
         for name, tensor in network.state_dict().items()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from networkx.utils import UnionFind
-
 from ..ops import Shape
 from .calls import Call
 
@@ -23,6 +21,8 @@ ALIKE = frozenset({
 
 def channels_last(calls: Sequence[Call]) -> frozenset[str]:
     """The samples with three axes whose channels come last, as those who make and read them tell."""
+    from networkx.utils import UnionFind
+
     maps = {call.name for call in calls if call.kind == "sample" and len(call.shape) == 3}
     alike = UnionFind(maps)
     told: dict[str, set[bool]] = {}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from networkx.utils import UnionFind
-
 from ..problems import BackboneError, Problem
 from .calls import Call, Traced
 
@@ -82,6 +80,8 @@ def _used(calls: Mapping[str, Call], output: str) -> set[str]:
 
 def _groups(calls: Mapping[str, Call], used: set[str]) -> dict[str, str]:
     """A representative for every call: whoever reads a foreign value is in the group of its maker."""
+    from networkx.utils import UnionFind
+
     groups = UnionFind(calls)
     for call in calls.values():
         for source in map(calls.__getitem__, call.reads if call.name in used else ()):
