@@ -28,7 +28,7 @@ from typing import Any
 
 import specc
 from runtime.errors import RunError
-from runtime.memory.sampling import TIMEOUT, Peaks, apart
+from runtime.memory.sampling import TIMEOUT, Peaks, in_own_process
 from specc.diagnostics import SpecError
 from specc.language.schema import parse_bytes, show_bytes
 from specc.margins import Calibration, matching
@@ -182,7 +182,7 @@ def measure(row: Row, found: Candidate, device: str, timeout: float, calibration
     """Fill the row in."""
     row.margin_bytes = calibration.margin(row.predicted_bytes) if calibration else None
     try:
-        peaks = apart(found.plan, device, timeout)
+        peaks = in_own_process(found.plan, device, timeout)
     except RunError as error:
         row.error = str(error)
         return
@@ -261,7 +261,9 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     arguments = arguments_of(words)
     try:  # one small plan says whether there is such a device and what it is; this process never opens it
-        probe = apart(specc.compile(SPECS / "quickstart.yaml", ["budget=null"]), arguments.device, arguments.timeout)
+        probe = in_own_process(
+            specc.compile(SPECS / "quickstart.yaml", ["budget=null"]), arguments.device, arguments.timeout
+        )
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -212,7 +212,7 @@ def pretend(answers: Sequence[int | None]) -> Any:
 
 def test_a_plan_that_fails_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrating, "FEWEST", 2)
-    monkeypatch.setattr(calibrating, "apart", pretend([MIB, None, 2 * MIB]))
+    monkeypatch.setattr(calibrating, "in_own_process", pretend([MIB, None, 2 * MIB]))
     said: list[str] = []
     found = calibrate(torch.device("cpu"), said.append)
     assert len(found.samples) == 2
@@ -227,7 +227,7 @@ def test_a_plan_that_fails_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch)
 def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(candidates("cpu")) >= FEWEST
     assert len(candidates("cuda")) >= 2 * FEWEST
-    monkeypatch.setattr(calibrating, "apart", pretend([MIB, None, None]))
+    monkeypatch.setattr(calibrating, "in_own_process", pretend([MIB, None, None]))
     result = run("doctor", "--calibrate", "--device", "cpu")
     assert result.exit_code == 3
     assert "too few plans could be measured: 1; out of memory: so it goes" in result.output
@@ -236,7 +236,7 @@ def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     cache.write_text("not a folder")
-    monkeypatch.setattr(calibrating, "apart", pretend([MIB, MIB, MIB]))
+    monkeypatch.setattr(calibrating, "in_own_process", pretend([MIB, MIB, MIB]))
     result = run("doctor", "--calibrate", "--device", "cpu")
     assert result.exit_code == 3
     assert "margin on cpu: 1 MiB and 0.00% of the prediction" in result.output, "what was measured is not lost"

@@ -38,7 +38,7 @@ STEPS: dict[str, Document] = {
 
 @pytest.fixture(autouse=True)
 def without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setattr(devices, "here", lambda: "cpu")
+    monkeypatch.setattr(devices, "kind_found", lambda: "cpu")
     monkeypatch.chdir(tmp_path)
     return
 
@@ -85,7 +85,7 @@ def test_a_budget_between_the_two_rules_is_refused_before_the_run() -> None:
 
 def test_the_rule_is_that_of_the_device_that_torch_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the guess without torch was wrong, the plan is made anew."""
-    monkeypatch.setattr(devices, "here", lambda: "cuda")
+    monkeypatch.setattr(devices, "kind_found", lambda: "cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert call("run", written(train={"epochs": 1}), "--run-dir", "run").exit_code == 0
     plan = Plan.from_json(Path("run/plan.json").read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import WriteError
-from runtime.run.durable import new_folder, standing, write_file
+from runtime.run.durable import last_whole, new_folder, write_file
 
 TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}  # audit events of what changes a disk
 
@@ -49,7 +49,7 @@ def fill_a_disk(folder: Path) -> None:
 
 
 def told(folder: Path) -> set[str]:
-    return {(standing(folder) / name).read_text() for name in ("first", "second")}
+    return {(last_whole(folder) / name).read_text() for name in ("first", "second")}
 
 
 def test_a_folder_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_folder_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     fill(folder, "old")
     while dies(lambda: fill(folder, "new"), count):
         (now,) = told(folder)
-        seen.add((now, standing(folder) == folder))
+        seen.add((now, last_whole(folder) == folder))
         fill(folder, "old")
         assert [path.name for path in tmp_path.iterdir()] == ["last"], "the next one clears up"
         assert told(folder) == {"old"}

@@ -182,7 +182,7 @@ def test_a_loss_between_two_looks_is_noticed_at_the_end_of_the_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = trainer_of(plan_of("SGD"), tmp_path)
-    monkeypatch.setattr(trainer, "_looks", lambda step: False)
+    monkeypatch.setattr(trainer, "_reads_loss", lambda step: False)
     ending = ended(after(trainer, 0, 1, lambda: trainer.averages.sums["accuracy"].fill_(torch.inf) and None))
     assert str(ending) == f"of the means so far `accuracy` is inf in epoch 1, step {STEPS}"
 

@@ -24,7 +24,7 @@ from specc.language.source import Tree
 from specc.spec.dump import dump
 from specc.spec.extend import extend
 from specc.spec.load import Spec, loads
-from specc.spec.lookup import keys_of, places
+from specc.spec.lookup import all_mappings, keys_of
 from specc.testing.strategies import Document, specs
 
 from .documents import document
@@ -113,7 +113,7 @@ def test_a_kind_that_the_parent_leaves_open_does_not_replace(tmp_path: Path) -> 
 
 
 def test_the_keys_that_tell_kinds_apart_are_keys_and_every_union_has_them() -> None:
-    for where, model in places():
+    for where, model in all_mappings():
         assert set(model.alternatives) <= set(keys_of(model)), where
     assert all(model.alternatives for model in FAMILIES if issubclass(model, Config))
 
@@ -197,7 +197,7 @@ def test_a_link_to_itself_is_a_circle(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- properties
 
 
-KINDS = {key for _, model in places() for key in model.alternatives}  # another value here replaces all around it
+KINDS = {key for _, model in all_mappings() for key in model.alternatives}  # another value here replaces all around it
 
 
 @st.composite

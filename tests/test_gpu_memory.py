@@ -27,12 +27,12 @@ from runtime.engine.network import at_least_fp32
 from runtime.errors import BudgetExceeded, Interrupted, RunError
 from runtime.memory import sampling
 from runtime.memory.meter import LiveTensors, Meter
-from runtime.memory.sampling import Peaks, apart, sample
+from runtime.memory.sampling import Peaks, in_own_process, sample
 from runtime.memory.trace import trace
 from runtime.run import clock
 from runtime.run.checkpoint import load, save
 from runtime.run.clock import StepClock
-from runtime.run.endings import told
+from runtime.run.endings import ending_for
 from runtime.run.progress import Lines
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer, step_seed
@@ -289,7 +289,7 @@ def test_a_full_gpu_is_the_budgets_fault_only_if_it_is(taken: bool, tmp_path: Pa
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 4 * MIB)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: ((10 if taken else 900) * MIB, 999 * MIB))
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...")
-    said = told(trainer, error)
+    said = ending_for(trainer, error)
     assert isinstance(said, BudgetExceeded) != taken
     assert isinstance(said, RunError)
     assert "Tried to allocate 2.00 GiB" in str(said)
@@ -392,11 +392,11 @@ def test_what_goes_wrong_in_another_process_is_told(monkeypatch: pytest.MonkeyPa
     ):
         monkeypatch.setattr(subprocess, "run", answer)
         with pytest.raises(RunError, match=says):
-            apart(plan, "cuda:0")
+            in_own_process(plan, "cuda:0")
     fine = Peaks({}, "native", 1, 2, 3, 4)
     text = "a library speaks\n" + json.dumps({name: getattr(fine, name) for name in Peaks.__slots__}) + "\n"
     monkeypatch.setattr(subprocess, "run", died(0, text))
-    assert apart(plan, "cuda:0") == fine
+    assert in_own_process(plan, "cuda:0") == fine
 
 
 # ---------------------------------------------------------------------------------------------- the benchmark
@@ -464,7 +464,7 @@ def test_a_benchmark_without_its_device_says_so(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_what_was_predicted(tmp_path: Path) -> None:
     plan = specc.compile(ROOT / "specs" / "quickstart.yaml", ["data.batch_size=512", "budget=null"])
-    found = apart(plan, "cuda:0")
+    found = in_own_process(plan, "cuda:0")
     assert found.requested_bytes is not None
     assert found.reserved_bytes is not None
     assert plan.memory.peak_bytes * 0.95 < found.requested_bytes <= found.allocated_bytes <= found.reserved_bytes

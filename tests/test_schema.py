@@ -18,7 +18,7 @@ from specc.docs.gallery import MISTAKES
 from specc.language.source import read
 from specc.spec.json_schema import json_schema
 from specc.spec.load import read_spec
-from specc.spec.lookup import keys_of, places
+from specc.spec.lookup import all_mappings, keys_of
 
 from .shipped import SHIPPED
 
@@ -72,14 +72,14 @@ def test_every_field_has_a_description() -> None:
 
 
 def test_every_model_field_has_a_description_or_is_a_tag() -> None:
-    for where, model in places():
+    for where, model in all_mappings():
         for name, field in model.model_fields.items():
             assert field.description or (field.is_required() and name in ("family", "name")), f"{where}.{name}"
 
 
 def test_every_key_is_in_the_reference() -> None:
     text = docs.PAGES["spec-reference.md"]()
-    for where, model in places():
+    for where, model in all_mappings():
         assert f"`{where}`" in text or not where
         for key in keys_of(model):
             assert f"| `{key}` |" in text, f"{where}.{key}"

@@ -13,7 +13,7 @@ from specc.margins.samples import candidates
 
 from ..engine.device import identity
 from ..errors import RunError
-from .sampling import Peaks, apart
+from .sampling import Peaks, in_own_process
 
 FEWEST = 3  # samples that a margin can rest on
 
@@ -25,7 +25,7 @@ def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
     failures: list[str] = []
     for plan in candidates(device.type):
         try:
-            peaks = apart(plan.plan, str(device))
+            peaks = in_own_process(plan.plan, str(device))
         except RunError as error:
             failures.append(str(error))
             tell(f"{plan.name}: not measured: {error}")

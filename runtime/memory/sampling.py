@@ -66,7 +66,7 @@ def allocator() -> str:
     return " ".join([torch.cuda.get_allocator_backend(), *said])
 
 
-def apart(plan: Plan, device: str, timeout: float = TIMEOUT) -> Peaks:
+def in_own_process(plan: Plan, device: str, timeout: float = TIMEOUT) -> Peaks:
     """Measure in a process of its own; raises `RunError` with what went wrong there."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -82,7 +82,7 @@ def apart(plan: Plan, device: str, timeout: float = TIMEOUT) -> Peaks:
     if "error" in answer:
         raise RunError(answer["error"])
     if not answer:
-        raise RunError(_death(done))
+        raise RunError(_why_it_ended(done))
     return Peaks(**answer)
 
 
@@ -96,7 +96,7 @@ def _answer(output: str) -> dict[str, Any]:
     return found
 
 
-def _death(done: subprocess.CompletedProcess[str]) -> str:
+def _why_it_ended(done: subprocess.CompletedProcess[str]) -> str:
     """Why a process may have ended without an answer."""
     if done.returncode < 0:
         killed = " (the machine may have run out of memory)" if done.returncode == -9 else ""

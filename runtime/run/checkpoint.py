@@ -18,7 +18,7 @@ from specc.system import files
 
 from ..engine.session import Session
 from ..errors import RunError
-from .durable import new_folder, standing
+from .durable import last_whole, new_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,13 @@ def optimizer_tensors(session: Session) -> dict[str, Tensor]:
 
 def exists(folder: Path) -> bool:
     """Whether a checkpoint was saved."""
-    return os.path.isdir(standing(folder))
+    return os.path.isdir(last_whole(folder))
 
 
 def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
     try:
-        whole = standing(folder)
+        whole = last_whole(folder)
         state: dict[str, Any] = files.mapping(files.read(whole / "state.json"))
         model, optimizer, sums = (_tensors(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
         scaler, figures = state.pop("scaler"), Figures(**state.pop("figures"))

@@ -63,10 +63,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, that takes the place of `folder` once it is whole and on the disk.
 
     A folder cannot replace another one in a single move. So the old one is moved aside first; where a crash comes in
-    between, neither is in place and both are there, which `standing` and the next call know.
+    between, neither is in place and both are there, which `last_whole` and the next call know.
     """
     _recover(folder)
-    new, old = _beside(folder)
+    new, old = _new_and_old(folder)
     with writing(folder):
         try:
             shutil.rmtree(new, ignore_errors=True)
@@ -84,9 +84,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def standing(folder: Path) -> Path:
+def last_whole(folder: Path) -> Path:
     """Where the last whole folder is, for readers; that the one before is aside says that the new one is whole."""
-    new, old = _beside(folder)
+    new, old = _new_and_old(folder)
     if os.path.exists(folder) or not os.path.exists(old):
         return folder
     return new if os.path.exists(new) else old
@@ -94,14 +94,14 @@ def standing(folder: Path) -> Path:
 
 def _recover(folder: Path) -> None:
     """Finish what a crash left half done."""
-    _, old = _beside(folder)
+    _, old = _new_and_old(folder)
     with writing(folder):
-        if (whole := standing(folder)) != folder:
+        if (whole := last_whole(folder)) != folder:
             os.replace(whole, folder)
         if old.exists():
             shutil.rmtree(old)
 
 
-def _beside(folder: Path) -> tuple[Path, Path]:
+def _new_and_old(folder: Path) -> tuple[Path, Path]:
     """Where the next folder is made, and where the last one waits until that is in place."""
     return folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")

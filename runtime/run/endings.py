@@ -15,29 +15,29 @@ from specc.plan import Instruction
 from ..data import DataError
 from ..engine.device import obtainable, ran_out
 from ..errors import Interrupted, RunError, WriteError
+from .budget import did_not_fit
 from .checkpoint import exists
-from .exceed import did_not_fit
 from .state import RunState
 
 NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 ONE_VALUE = "Expected more than 1 value per channel"
 
 
-def told(run: RunState, error: BaseException) -> RunError | None:
+def ending_for(run: RunState, error: BaseException) -> RunError | None:
     """What to say in place of an error; None where it has no known cause."""
     if isinstance(error, KeyboardInterrupt):  # in the middle of a step, so its parameters are not worth keeping
-        return interrupted(run, what_stands(run), signal.SIGINT)
+        return interrupted(run, what_is_saved(run), signal.SIGINT)
     if isinstance(error, WriteError):
-        help = (what_stands(run), f"as soon as it can be written: {resume_command(run)}")
+        help = (what_is_saved(run), f"as soon as it can be written: {resume_command(run)}")
         return RunError(str(error), help)
     if isinstance(error, DataError):
-        return RunError(str(error), (*error.help, what_stands(run), f"then: {resume_command(run)}"))
+        return RunError(str(error), (*error.help, what_is_saved(run), f"then: {resume_command(run)}"))
     if isinstance(error, RunError):
         return error
     if ran_out(error):
         return out_of_memory(run, error, run.session.executor.running)
     if any(sign in str(error) for sign in NOT_FINITE):
-        return diverged(run, "the loss of a reconstruction is not finite", run.step + 1)
+        return diverged(run, "the loss of a decoder is not finite", run.step + 1)
     if ONE_VALUE in str(error):
         return one_value(run)
     return None
@@ -48,7 +48,7 @@ def resume_command(run: RunState) -> str:
     return f"specc resume {shlex.quote(str(run.run_dir.path))}"
 
 
-def what_stands(run: RunState) -> str:
+def what_is_saved(run: RunState) -> str:
     """What is left of the training."""
     if run.saved:
         return f"the last checkpoint stands, of {run.saved}"
@@ -63,7 +63,7 @@ def interrupted(run: RunState, what: str, number: int) -> Interrupted:
 
 def diverged(run: RunState, what: str, step: int) -> RunError:
     """For numbers that are none."""
-    help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps", what_stands(run))
+    help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps", what_is_saved(run))
     return RunError(f"{what} in epoch {run.epoch + 1}, step {step}", help)
 
 
@@ -72,7 +72,7 @@ def not_finite(values: Mapping[str, float]) -> str | None:
     return next((f"`{name}` is {value}" for name, value in values.items() if not math.isfinite(value)), None)
 
 
-def broken(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
     """The name of the first tensor with a number in it that is none; a device is waited for once."""
     named = [(name, tensor) for name, tensor in tensors if tensor.is_floating_point()]
     sound = torch.stack([tensor.detach().isfinite().all() for _, tensor in named]).tolist()
@@ -97,11 +97,11 @@ def out_of_memory(run: RunState, error: BaseException, where: Instruction | None
     capped = run.device.type == "cuda" and budget is not None and budget.on_exceed == "error"
     if budget is not None and capped and obtainable(run.device) >= budget.memory:  # else other processes are why
         run.fits = False
-        return did_not_fit(run.plan, first, where, run.run_dir.path, left(run))
+        return did_not_fit(run.plan, first, where, run.run_dir.path, what_is_left(run))
     help = ("lower `data.batch_size`, or cut the backbone into more blocks (`split`)",)
     return RunError(f"out of memory: {first}", help)
 
 
-def left(run: RunState) -> str:
+def what_is_left(run: RunState) -> str:
     """What is left of a training that is over its budget."""
-    return what_stands(run) if run.saved else f"stopped in step {run.taken + 1}, {what_stands(run)}"
+    return what_is_saved(run) if run.saved else f"stopped in step {run.taken + 1}, {what_is_saved(run)}"

@@ -18,7 +18,7 @@ from specc.plan import Plan
 from specc.system import files
 
 from ..errors import RunError
-from .durable import new_file, standing, writing
+from .durable import last_whole, new_file, writing
 from .rundir import RunDir
 
 Names = Literal["torchvision", "canonical"]
@@ -80,7 +80,7 @@ def _torchvision_name(plan: Plan, name: str) -> str | None:
 
 
 def _checkpoint(run: RunDir) -> dict[str, Tensor]:
-    path = standing(run.checkpoint) / "model.safetensors"
+    path = last_whole(run.checkpoint) / "model.safetensors"
     if not os.path.exists(path):
         help = (f"train it first: `specc resume {run.path}`",)
         raise RunError(f"the run in {run.path} has no checkpoint yet", help)

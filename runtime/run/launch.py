@@ -34,14 +34,14 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     """Train a plan in a new run directory."""
     chosen = choose(device, gpu)
     if folder is not None:
-        _vacant(folder)
+        _require_vacant(folder)
     open_data(plan)  # a missing data set should leave no run directory behind
     resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
     target = RunDir.create(plan, spec.tree.text, resolved, folder)
     _train(plan, target, chosen, resolved, resumed=False)
 
 
-def _vacant(folder: Path) -> None:
+def _require_vacant(folder: Path) -> None:
     """Refuse a folder that holds what a run leaves behind: it would be overwritten, or gone on with."""
     if os.path.exists(folder / "plan.json"):
         help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
@@ -59,13 +59,13 @@ def resume(
     target = RunDir(folder)
     plan, resolved = target.plan(), target.read("spec.resolved.yaml")
     if target.known("summary.json", "status") == "completed":
-        _say_again(target)
+        _show_finished(target)
         return
     chosen = choose(device, gpu)
     _train(predicted_for(plan, chosen.type), target, chosen, resolved, resumed=True)
 
 
-def _say_again(target: RunDir) -> None:
+def _show_finished(target: RunDir) -> None:
     """The closing words of a run that is complete."""
     try:
         said = closing(files.mapping(target.read("summary.json")), target.path)

@@ -25,8 +25,17 @@ from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
 from . import checkpoint
 from .averages import Averages, accuracy, training_figures
-from .endings import broken, diverged, interrupted, left, not_finite, out_of_memory, told, what_stands
-from .exceed import Whereabouts, over_budget
+from .budget import PeakWatch, over_budget
+from .endings import (
+    diverged,
+    ending_for,
+    first_not_finite,
+    interrupted,
+    not_finite,
+    out_of_memory,
+    what_is_left,
+    what_is_saved,
+)
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .rundir import RunDir
@@ -56,10 +65,10 @@ class Trainer(RunState):
         super().__init__(plan, device, run, spec_text)
         self.progress = progress
         self.notes: list[str] = []  # what a person should know before it goes on
-        self._cap()
+        self._limit_device()
         self._open()
         self.session = self._session()
-        self.meter, self.peak = Meter(device, self.session.resident), Whereabouts()
+        self.meter, self.peak = Meter(device, self.session.resident), PeakWatch()
         batch, seed = plan.config.data.batch_size, self.config.seed
         order = self.session.model.memory_format
         self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device, memory_format=order)
@@ -84,7 +93,7 @@ class Trainer(RunState):
                 raise
             raise out_of_memory(self, error) from None
 
-    def _cap(self) -> None:
+    def _limit_device(self) -> None:
         """On CUDA the budget is a hard limit for the whole process."""
         budget = self.plan.config.budget
         if self.device.type == "cuda" and budget is not None and budget.on_exceed == "error":
@@ -119,21 +128,21 @@ class Trainer(RunState):
             try:
                 return self._summary("completed", self._stoppable())
             except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
-                ending = told(self, error)
+                ending = ending_for(self, error)
                 if ending is None:
                     raise
-                self._last_words(ending)
+                self._summarize_failure(ending)
                 raise ending from None
 
     def _stoppable(self) -> dict[str, float]:
         try:
             return self._epochs()
         except Stopped:
-            self._sound()
+            self._check_finite()
             self._save()
             raise interrupted(self, "checkpoint saved", self.interruption.wanted) from None
 
-    def _last_words(self, ending: RunError) -> None:
+    def _summarize_failure(self, ending: RunError) -> None:
         """The summary, as far as the disk takes it."""
         try:
             self._summary("interrupted" if isinstance(ending, Interrupted) else "failed", {})
@@ -146,12 +155,12 @@ class Trainer(RunState):
             lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
             self.session.set_lr(lr)
             self._one_epoch()
-            self._sound()
+            self._check_finite()
             test = self.evaluate()
             self._close_epoch(lr, test)
         test = test or self.evaluate()
         if found := not_finite(test):
-            raise RunError(f"the training ended, but of its test {found}", (what_stands(self),))
+            raise RunError(f"the training ended, but of its test {found}", (what_is_saved(self),))
         return test
 
     def _close_epoch(self, lr: float, test: dict[str, float]) -> None:
@@ -165,11 +174,11 @@ class Trainer(RunState):
     def _one_epoch(self) -> None:
         self.progress.epoch_begins(self.epoch, len(self.train_data))
         with self._timed():
-            for images, labels in self._to_come():
+            for images, labels in self._remaining():
                 torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
                 result = self.clock.time(partial(self._step, images, labels))
                 self.averages.add(training_figures(result, labels), len(labels))
-                loss = self._check(result) if self._looks(self.step) else None
+                loss = self._checked_loss(result) if self._reads_loss(self.step) else None
                 # Or they would be there beside the next batch and count in the next step's peak.
                 del result, images, labels
                 self.step += 1
@@ -186,12 +195,12 @@ class Trainer(RunState):
         finally:
             self.seconds += time.perf_counter() - began
 
-    def _to_come(self) -> Iterator[Batch]:
+    def _remaining(self) -> Iterator[Batch]:
         """The batches that are left of the epoch."""
         if self.step < len(self.train_data):
-            yield from self._stopping(self.train_data.epoch(self.epoch, self.step))
+            yield from self._interruptible(self.train_data.epoch(self.epoch, self.step))
 
-    def _stopping(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _interruptible(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches; before and after each of them is a moment to stop."""
         try:
             for batch in batches:
@@ -203,7 +212,7 @@ class Trainer(RunState):
             self.interruption.grant()  # workers that decode images hear a signal too, and are gone then
             raise
 
-    def _looks(self, step: int) -> bool:
+    def _reads_loss(self, step: int) -> bool:
         """Whether to read the loss now; on a GPU that waits for the device, so not every step."""
         return self.device.type == "cpu" or step % 50 == 0 or step == len(self.train_data) - 1
 
@@ -216,17 +225,17 @@ class Trainer(RunState):
             self.check_budget()
         return result
 
-    def _check(self, result: Step) -> float:
+    def _checked_loss(self, result: Step) -> float:
         totals = {unit: float(total) for unit, total in result.total.items()}
         if found := not_finite(totals):
             raise diverged(self, f"the loss of {found}", self.step + 1)
         return list(totals.values())[-1]
 
-    def _sound(self) -> None:
+    def _check_finite(self) -> None:
         """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
         if found := not_finite(self.averages.means()):
             raise diverged(self, f"of the means so far {found}", self.step)
-        if name := broken(self.session.model.tensors().items()):
+        if name := first_not_finite(self.session.model.tensors().items()):
             raise diverged(self, f"`{name}` is not finite", self.step)
 
     def check_budget(self) -> None:
@@ -234,13 +243,13 @@ class Trainer(RunState):
         budget = self.plan.config.budget
         if budget is not None and self.meter.peak_bytes > budget.memory and budget.on_exceed == "error":
             where = self.peak.instruction
-            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, left(self))
+            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, what_is_left(self))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Accuracy and loss of the backbone alone on the test set."""
         averages = Averages()
-        for images, labels in self._stopping(self.test_data.epoch(0)):
+        for images, labels in self._interruptible(self.test_data.epoch(0)):
             logits = self.session.predict(images).float()
             averages.add({"accuracy": accuracy(logits, labels), "loss": F.cross_entropy(logits, labels)}, len(labels))
         return averages.means()

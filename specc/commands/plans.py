@@ -66,7 +66,7 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
         loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)
     from ..views import plan as view
-    from ..views.budget import decided
+    from ..views.budget import decision_lines
     from ..views.margin import margin_lines
 
     peaks = _trace(compiled) if traced else None
@@ -75,7 +75,7 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
     else:
         console(stderr=False).print(view.plan_table(compiled))
         lines = (
-            *decided(loaded.config, compiled),
+            *decision_lines(loaded.config, compiled),
             *view.memory_lines(compiled),
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
@@ -244,9 +244,9 @@ def _unlimited(loaded: Spec) -> Spec:
 @click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
 def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
-    from ..system.devices import meant
+    from ..system.devices import kind_of_device
 
-    kind = meant(device)
+    kind = kind_of_device(device)
     if kind is None:
         raise click.UsageError(f"`{device}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
     plans: list[Plan] = []
@@ -261,7 +261,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
             from ..memory.simulation import predicted_for
 
             chosen = devices.choose(device, None)
-            plans = [predicted_for(plan, meant(str(chosen)) or kind) for plan in plans]
+            plans = [predicted_for(plan, kind_of_device(str(chosen)) or kind) for plan in plans]
             measured = [measure(plan, chosen, steps) for plan in plans]
     from ..views.budget import compare_document, compare_table
 

@@ -32,16 +32,16 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
     Ctrl-C and SIGTERM save a checkpoint, with which `specc resume` goes on.
     """
     one_device(gpu, device)
-    from ..system.devices import meant
+    from ..system.devices import kind_of_device
 
     with errors_shown():
-        loaded = load(spec, list(overrides), meant(device, gpu) or "cuda")
+        loaded = load(spec, list(overrides), kind_of_device(device, gpu) or "cuda")
         compiled = compile_shown(loaded)
     with failures_shown():
         from runtime.engine.device import choose
         from runtime.run import launch
 
-        kind = meant(str(choose(device, gpu)))
+        kind = kind_of_device(str(choose(device, gpu)))
     if kind is not None and kind != loaded.device:  # torch knows better what is here
         loaded = loaded.on(kind)
         with errors_shown():

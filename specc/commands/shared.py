@@ -56,20 +56,25 @@ def one_device(gpu: int | None, device: str | None) -> None:
 def predicted_on(command: Command) -> Command:
     """The device whose memory is predicted."""
     return click.option(
-        "--device", type=Kind(), default="", help="Predict for `cpu` or `cuda`; by default for what `run` would take."
+        "--device",
+        type=DeviceKind(),
+        default="",
+        help="Predict for `cpu` or `cuda`; by default for what `run` would take.",
     )(command)
 
 
-class Kind(click.ParamType):  # type: ignore[type-arg]
+class DeviceKind(click.ParamType):  # type: ignore[type-arg]
     """A device by whose rules memory is predicted."""
 
     name = "device"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Which kind it is."""
-        from ..system.devices import meant
+        from ..system.devices import kind_of_device
 
-        return meant(value or None) or self.fail(f"`{value}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
+        return kind_of_device(value or None) or self.fail(
+            f"`{value}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ..."
+        )
 
 
 def load(path: Path, overrides: list[str], device: Device) -> Spec:
@@ -127,7 +132,7 @@ def progress_shown() -> Iterator[None]:
         return
     from ..diagnostics.notices import progress
 
-    line = Line()
+    line = StatusLine()
     try:
         with progress.heard(line.tell):
             yield
@@ -135,7 +140,7 @@ def progress_shown() -> Iterator[None]:
         line.close()
 
 
-class Line:
+class StatusLine:
     """A line on stderr that is written anew now and then; most commands are done before there is one."""
 
     def __init__(self, patience: float = 0.5) -> None:

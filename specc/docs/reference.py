@@ -10,7 +10,7 @@ from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
 from specc.language.schema import Config
 from specc.spec.json_schema import json_schema, summary
-from specc.spec.lookup import is_config, keys_of, kinds_at, places
+from specc.spec.lookup import all_mappings, is_config, keys_of, kinds_at
 
 Schema = dict[str, Any]
 
@@ -48,7 +48,7 @@ input channels to give.
 def reference() -> str:
     """The page as Markdown."""
     schema = json_schema()
-    parts = [HEAD, *(section(where, model, schema) for where, model in places()), OPS_HEAD]
+    parts = [HEAD, *(section(where, model, schema) for where, model in all_mappings()), OPS_HEAD]
     parts += [op_section(name, schema) for name in (*OPS, *MACROS)]
     return "\n".join(parts)
 

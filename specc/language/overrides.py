@@ -12,7 +12,7 @@ from specc.diagnostics import Diagnostic, Span
 from specc.language.compose import MAX_DEPTH, compose
 from specc.language.locator import Locator
 from specc.language.nodes import Node
-from specc.language.source import CLI, Path, Tree, below, expand
+from specc.language.source import CLI, Path, Tree, expand, paths_below
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _HELP = "write `path.to.key=value`, like `train.epochs=2`"
@@ -95,7 +95,7 @@ class _Editor:
     def put(self, container: Any, key: _Key, path: Path, root: Node, value_at: Locator) -> None:
         data, values, keys = expand(root, value_at, path)
         old_data = container.get(key.name) if isinstance(container, dict) else container[key.name]
-        for old in below(old_data, path):
+        for old in paths_below(old_data, path):
             self.values.pop(old, None)
             self.keys.pop(old, None)
         container[key.name] = data

@@ -94,12 +94,12 @@ def expand(root: nodes.Node, locator: Locator, path: Path = ()) -> tuple[Any, di
     return expander.visit(root, path), expander.values, expander.keys
 
 
-def below(data: Any, path: Path) -> Iterator[Path]:
+def paths_below(data: Any, path: Path) -> Iterator[Path]:
     """The paths of a value and of everything in it."""
     yield path
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for part, child in items:
-        yield from below(child, (*path, part))
+        yield from paths_below(child, (*path, part))
 
 
 class _Expander:

@@ -27,15 +27,15 @@ class Found:
     others: tuple[ErrorDetails, ...] = ()
 
 
-def likely(details: list[ErrorDetails], data: Any) -> Iterator[Found]:
+def likely_errors(details: list[ErrorDetails], data: Any) -> Iterator[Found]:
     """The errors of the members that fit the data best."""
-    found = [_place(detail, data) for detail in details]
+    found = [_located(detail, data) for detail in details]
     while unions := sorted({at for error in found for at, _ in error.members}, key=len):
-        found = list(_choose(found, unions[-1]))  # innermost first
+        found = list(_resolve_union(found, unions[-1]))  # innermost first
     yield from found
 
 
-def _place(detail: ErrorDetails, data: Any) -> Found:
+def _located(detail: ErrorDetails, data: Any) -> Found:
     path: list[int | str] = []
     tried: list[tuple[Path, str]] = []
     root, tag_follows = data, False
@@ -69,7 +69,7 @@ def _is_missing(part: str, detail: ErrorDetails) -> bool:
     return detail["type"] == "missing" and part == detail["loc"][-1]
 
 
-def _choose(found: list[Found], union: Path) -> Iterator[Found]:
+def _resolve_union(found: list[Found], union: Path) -> Iterator[Found]:
     """Resolve the union at one place: errors elsewhere pass, of the errors in its members the best member's remain."""
     groups: dict[str, list[Found]] = {}
     for error in found:

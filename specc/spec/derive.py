@@ -18,7 +18,7 @@ def derive(config: SpecModel, parent: Path, target: Path) -> str:
 
     Where differences cannot say it, all is written out: a list of mappings may have lost some of its keys.
     """
-    config = config.model_copy(update={"name": named(target, config.name)})
+    config = config.model_copy(update={"name": name_for(target, config.name)})
     before = read_spec(parent).spec
     if before is not None:
         changes = difference(plain(before.config), plain(config))
@@ -33,7 +33,7 @@ def derive(config: SpecModel, parent: Path, target: Path) -> str:
     return dump(config)
 
 
-def named(target: Path, parent: str) -> str:
+def name_for(target: Path, parent: str) -> str:
     """The file's name as that of a spec."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", target.stem).lstrip("_.-")
     return name if name and name != parent else f"{parent}_fit"

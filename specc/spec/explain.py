@@ -12,17 +12,17 @@ from pydantic_core import ErrorDetails
 from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
 from specc.diagnostics.limits import EXPECTED, comparison
 from specc.language.source import Path, Tree
-from specc.spec.alternatives import Found, likely
+from specc.spec.alternatives import Found, likely_errors
 from specc.spec.explain_op import explain_op
-from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, model_at, place, places_of, tags_of
+from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, mappings_with, model_at, show_path, tags_of
 
 _ITEM = re.compile(r"(.+)\[(\d+)\]")  # what other tools write for an item of a list
 
 
 def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]:
     """One diagnostic a mistake, each with the path in the spec whose value cannot be relied on."""
-    found = list(likely(error.errors(include_url=False), tree.data))
-    meant = {(*f.path[:-1], _meant(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
+    found = list(likely_errors(error.errors(include_url=False), tree.data))
+    meant = {(*f.path[:-1], _meant_key(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
     strays = {key for f in found for key in strays_of(f.path, tree)}
     return [
         (_unreliable(f, tree), diagnostic)
@@ -37,7 +37,7 @@ def _unreliable(found: Found, tree: Tree) -> Path:
     """What the author meant to say here is unknown: for a misspelt key, the key that was meant."""
     if found.detail["type"] == "missing":
         return (*found.path, found.detail["loc"][-1])
-    if found.detail["type"] == "extra_forbidden" and (meant := _meant(found.path, tree)):
+    if found.detail["type"] == "extra_forbidden" and (meant := _meant_key(found.path, tree)):
         return (*found.path[:-1], meant)
     return found.path
 
@@ -78,7 +78,7 @@ def show(value: Any) -> str:
 # -- keys ---------------------------------------------------------------------------------------------------------
 
 
-def _meant(path: Path, tree: Tree) -> str | None:
+def _meant_key(path: Path, tree: Tree) -> str | None:
     """The valid key that an unknown one probably stands for, if it is not there as well."""
     model = model_at(path[:-1], tree.data)
     free = [key for key in keys_of(model) if (*path[:-1], key) not in tree.keys] if model else []
@@ -86,11 +86,11 @@ def _meant(path: Path, tree: Tree) -> str | None:
 
 
 def _unknown_key(path: Path, tree: Tree) -> Diagnostic:
-    model, key, where = model_at(path[:-1], tree.data), str(path[-1]), place(path[:-1])
+    model, key, where = model_at(path[:-1], tree.data), str(path[-1]), show_path(path[:-1])
     help = did_you_mean(key, keys_of(model), model.aliases) if model else ()
     if model and (item := _ITEM.fullmatch(key)) and item[1] in keys_of(model):
         help = (f"items of a list are named by their number, from 0 on: `{item[1]}.{item[2]}`",)
-    homes = [home for home in places_of(key) if home != ".".join(map(str, path[:-1]))]
+    homes = [home for home in mappings_with(key) if home != ".".join(map(str, path[:-1]))]
     if homes and not any(line.startswith("did you mean") for line in help):
         at = f"`{homes[0]}`" if homes[0] else "the top of the spec"
         help = (f"`{key}` is a key of {at}: is it in the wrong place, or the indentation wrong?", *help)
@@ -101,19 +101,20 @@ def _unknown_key(path: Path, tree: Tree) -> Diagnostic:
 def _missing(key: str, path: Path, tree: Tree, *help: str) -> Diagnostic:
     span = tree.span(path, key=True) if path else next(iter(tree.keys.values()), tree.span(()))
     help = help or _about(path, key, tree)
-    return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", span, f"needs `{key}`", help=help)
+    return Diagnostic("SPC102", f"missing key `{key}` in {show_path(path)}", span, f"needs `{key}`", help=help)
 
 
 def _no_tag(found: Found, tree: Tree) -> Diagnostic:
     """A mapping that does not say which kind it is; its key may be misspelt."""
     detail, path = found.detail, found.path
     if not isinstance(detail["input"], Mapping):
-        return Diagnostic("SPC103", f"{place(path)} must be a mapping, not {show(detail['input'])}", _span(path, tree),
+        text = f"{show_path(path)} must be a mapping, not {show(detail['input'])}"
+        return Diagnostic("SPC103", text, _span(path, tree),
                           "expected a mapping", help=_kinds_help(path))  # fmt: skip
     tag = str(detail["ctx"]["discriminator"]).strip("'()")
     for key in detail["input"]:
         if suggest(str(key), [tag]) or _aliases(path).get(str(key)) == tag:
-            where = place(path)
+            where = show_path(path)
             return Diagnostic("SPC101", f"unknown key `{key}` in {where}", tree.span((*path, key), key=True),
                               f"not a key of {where}", help=(f"did you mean `{tag}`?",))  # fmt: skip
     return _missing(tag, path, tree, *_kinds_help(path))
@@ -146,7 +147,7 @@ def _wrong_kind(found: Found, tree: Tree) -> Diagnostic:
     kinds = dict.fromkeys(_expected(each) for each in (detail, *found.others))
     *first, last = [kind for kind in kinds if kind]
     expected = f"{', '.join(first)} or {last}" if first else last
-    text = f"{place(path)} must be {expected}, not {show(detail['input'])}"
+    text = f"{show_path(path)} must be {expected}, not {show(detail['input'])}"
     strays = tuple(Label(tree.span((key,), key=True), "not indented?") for key in strays_of(path, tree))
     return Diagnostic("SPC103", text, _span(path, tree), f"expected {expected}", secondary=strays,
                       help=_kind_help(detail, path, tree))  # fmt: skip
@@ -207,7 +208,7 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
         valid = [v for kind in kinds_at(path, None) if is_config(kind) for v in tags_of(kind).get(tag, ())]
         path = (*path, tag)
     shown = f"`{value}`" if isinstance(value, str) and len(value) < 40 else show(value)
-    text = f"{place(path)} is {shown}, which is not one of its values"
+    text = f"{show_path(path)} is {shown}, which is not one of its values"
     label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if len(valid) <= 4 else "unknown value"
     also = [EXPECTED[other["type"]] for other in found.others if other["type"] in EXPECTED]
     label += "".join(f", or {kind}" for kind in dict.fromkeys(also))
@@ -216,7 +217,7 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
 
 def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
     kind, context = detail["type"], detail.get("ctx", {})
-    where, value = place(path), show(detail["input"])
+    where, value = show_path(path), show(detail["input"])
     if rule := comparison(kind, context):
         return Diagnostic("SPC104", f"{where} must be {rule}, not {value}", tree.span(path), f"expected {rule}")
     if kind == "finite_number":
@@ -239,5 +240,5 @@ def _problem(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:
         at, secondary = beside, ()
     span = tree.span(at if told["key"] else path, key=not told["key"] and isinstance(detail["input"], Mapping))
     help = (told["help"],) if told["help"] else ()
-    message = f"{place(path)}: {told['message']}"
+    message = f"{show_path(path)}: {told['message']}"
     return Diagnostic(told["code"], message, span, told["label"], secondary=secondary, help=help)

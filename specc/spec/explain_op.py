@@ -13,7 +13,7 @@ from specc.graph.near_names import unknown_op
 from specc.graph.ops.entry import kind_of
 from specc.graph.patterns import OWN_KEYS, waits
 from specc.language.source import Path, Tree
-from specc.spec.lookup import place
+from specc.spec.lookup import show_path
 
 _EXAMPLE = ("write it like `{op: conv, out: 64}`",)
 
@@ -24,7 +24,9 @@ def explain_op(detail: ErrorDetails, path: Path, tree: Tree) -> Iterator[Diagnos
     for part in path:
         value = value[part]
     if not isinstance(value, Mapping):
-        yield Diagnostic("SPC103", f"{place(path)} is not an op", tree.span(path), "expected a mapping", help=_EXAMPLE)
+        yield Diagnostic(
+            "SPC103", f"{show_path(path)} is not an op", tree.span(path), "expected a mapping", help=_EXAMPLE
+        )
         return
     named = path[:2] in (("backbone", "layers"), ("backbone", "define"))
     own = OWN_KEYS if named else ()
@@ -45,15 +47,17 @@ def _groups(tree: Tree) -> list[str]:
 
 def _own_key(key: str, reason: str, path: Path, tree: Tree) -> Diagnostic:
     if (*path, key) not in tree.values:
-        return Diagnostic("SPC102", f"missing key `{key}` in {place(path)}", tree.span(path), f"needs `{key}`")
+        return Diagnostic("SPC102", f"missing key `{key}` in {show_path(path)}", tree.span(path), f"needs `{key}`")
     reason = reason.replace("Input should be", "must be")
-    return Diagnostic("SPC103", f"{place((*path, key))} {reason}", tree.span((*path, key)), reason)
+    return Diagnostic("SPC103", f"{show_path((*path, key))} {reason}", tree.span((*path, key)), reason)
 
 
 def _entry(value: dict[str, Any], own: tuple[str, ...], path: Path, tree: Tree) -> Iterator[Diagnostic]:
     name = value.pop("op", None)
     if not isinstance(name, str):
-        yield Diagnostic("SPC102", f"missing key `op` in {place(path)}", tree.span(path), "needs `op`", help=_EXAMPLE)
+        yield Diagnostic(
+            "SPC102", f"missing key `op` in {show_path(path)}", tree.span(path), "needs `op`", help=_EXAMPLE
+        )
         return
     kind = kind_of(name)
     if kind is None:

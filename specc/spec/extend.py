@@ -12,7 +12,7 @@ from typing import Any, Literal, get_origin
 from pydantic.fields import FieldInfo
 
 from specc.diagnostics import Diagnostic, Label, Span, suggest
-from specc.language.source import Path, Tree, below, decode, parse_bytes, read_bytes
+from specc.language.source import Path, Tree, decode, parse_bytes, paths_below, read_bytes
 from specc.spec.lookup import is_config, keys_of, kinds_at
 from specc.spec.models import SpecModel
 
@@ -33,11 +33,11 @@ class Extended:
 
 def extend(tree: Tree) -> Extended:
     """Read the parent, the parent's parent and so on, and merge them: the eldest first, so the child has its way."""
-    line = _Line([tree])
+    line = _Ancestry([tree])
     while line.follow():
         pass
     whole = KEY not in line.trees[-1].data
-    merged = reduce(merge, map(_apart, reversed(line.trees)))
+    merged = reduce(merge, map(_without_extends, reversed(line.trees)))
     return Extended(replace(merged, parents=line.texts), whole, tuple(line.found))
 
 
@@ -46,14 +46,14 @@ def merge(parent: Tree, child: Tree) -> Tree:
     values, keys = dict(child.values), dict(child.keys)
 
     def inherit(data: Any, path: Path) -> Any:
-        for each in below(data, path):
+        for each in paths_below(data, path):
             values[each] = parent.values[each]
             if each in parent.keys:
                 keys[each] = parent.keys[each]
         return data
 
     def visit(old: Any, new: Any, path: Path) -> Any:
-        if not isinstance(old, dict) or not isinstance(new, dict) or differ(old, new, path):
+        if not isinstance(old, dict) or not isinstance(new, dict) or of_different_kinds(old, new, path):
             return new
         merged = {
             key: visit(value, new[key], (*path, key)) if key in new else inherit(value, (*path, key))
@@ -65,12 +65,12 @@ def merge(parent: Tree, child: Tree) -> Tree:
     return replace(child, data=data, values=values, keys=keys)
 
 
-def differ(old: Mapping[Any, Any], new: Mapping[Any, Any], path: Path) -> bool:
+def of_different_kinds(old: Mapping[Any, Any], new: Mapping[Any, Any], path: Path) -> bool:
     """Whether the new mapping says that it is of another kind than the old: that rules out what the old one says.
 
-    >>> differ({"family": "vgg", "depth": 16}, {"family": "resnet"}, ("backbone",))
+    >>> of_different_kinds({"family": "vgg", "depth": 16}, {"family": "resnet"}, ("backbone",))
     True
-    >>> differ({"blocks": 2, "by": "flops"}, {"blocks": 4}, ("split",))
+    >>> of_different_kinds({"blocks": 2, "by": "flops"}, {"blocks": 4}, ("split",))
     False
     """
     before, after = _kind(old, path), _kind(new, path)
@@ -89,7 +89,7 @@ def _is_name(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is Literal
 
 
-def _apart(tree: Tree) -> Tree:
+def _without_extends(tree: Tree) -> Tree:
     """The tree without its `extends`, which has been followed; one that is no text stays, and is objected to."""
     if not isinstance(tree.data.get(KEY), str):
         return tree
@@ -100,7 +100,7 @@ def _apart(tree: Tree) -> Tree:
 
 
 @dataclass
-class _Line:
+class _Ancestry:
     """A spec and its ancestors, as far as they have been read."""
 
     trees: list[Tree]

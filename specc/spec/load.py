@@ -126,27 +126,29 @@ def _reading(
     tree, more = override(extended.tree, overrides)
     written = (*found, *extended.diagnostics, *more)
     if not extended.whole:
-        return Reading(None, (*written, *_of_the_rest(tree, written)), tree.sources)
+        return Reading(None, (*written, *_errors_without_parent(tree, written)), tree.sources)
     try:
         config = SpecModel.model_validate(tree.data)
     except ValidationError as error:
-        return _partial(tree, written, error)
+        return _reading_of_valid_part(tree, written, error)
     return Reading(Spec(config, tree, written), written, tree.sources, unreliable_paths(written, tree))
 
 
-def _of_the_rest(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
+def _errors_without_parent(tree: Tree, written: tuple[Diagnostic, ...]) -> Iterator[Diagnostic]:
     """What is wrong with a spec whose parent is missing, but for what the parent may well have said."""
     try:
         SpecModel.model_validate(tree.data)
     except ValidationError as error:
-        yield from (d for _, d in explain(error, tree) if d.code not in _OF_PARENTS and not _judged(d, written))
+        yield from (
+            d for _, d in explain(error, tree) if d.code not in _OF_PARENTS and not _reported_already(d, written)
+        )
 
 
-def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:
+def _reading_of_valid_part(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError) -> Reading:
     """The reading of a spec with invalid values: those are left out."""
     explained = explain(error, tree)
     names = explain_names(tree, {path for path, _ in explained})
-    diagnostics = (*written, *(d for _, d in explained if not _judged(d, written)), *names)
+    diagnostics = (*written, *(d for _, d in explained if not _reported_already(d, written)), *names)
     left = valid_part(tree)
     if left is None:
         return Reading(None, diagnostics, tree.sources)
@@ -155,7 +157,7 @@ def _partial(tree: Tree, written: tuple[Diagnostic, ...], error: ValidationError
     return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, unreliable)
 
 
-def _judged(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
+def _reported_already(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
     """Whether YAML itself objects to the text: then it is not judged twice."""
     span = diagnostic.span
     return span is not None and any(

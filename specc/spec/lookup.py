@@ -18,7 +18,7 @@ ROOT: Any = SpecModel
 _ENDS = {list: "[]", dict: ".NAME"}  # of the path to what a list or mapping holds
 
 
-def place(path: Path) -> str:
+def show_path(path: Path) -> str:
     """A path as messages name it: ``levels[1].weight``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return f"`{text.lstrip('.')}`" if text else "the spec"
@@ -68,13 +68,13 @@ def union_members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def places_of(key: str) -> list[str]:
+def mappings_with(key: str) -> list[str]:
     """The mappings of the language that have a key of this name, as dotted paths, the outermost first."""
-    return [where for where, model in places() if key in keys_of(model)]
+    return [where for where, model in all_mappings() if key in keys_of(model)]
 
 
 @cache
-def places() -> tuple[tuple[str, type[Config]], ...]:
+def all_mappings() -> tuple[tuple[str, type[Config]], ...]:
     """Every mapping of the language and where it stands, breadth first; what merely overrides another comes last."""
     found: list[tuple[str, type[Config]]] = []
     seen: set[type[Config]] = set()
@@ -135,7 +135,7 @@ def paths_that_read_environment() -> tuple[tuple[str, ...], ...]:
     """The fields in which `${NAME:-default}` is replaced."""
     return tuple(
         (*filter(None, where.split(".")), field.alias or name)
-        for where, model in places()
+        for where, model in all_mappings()
         for name, field in model.model_fields.items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("environment")
     )

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from specc.diagnostics import Span
 from specc.language.source import Path, Tree
-from specc.spec.alternatives import likely
+from specc.spec.alternatives import likely_errors
 from specc.spec.models import SpecModel
 
 _ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so on outwards
@@ -24,7 +24,7 @@ def valid_part(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
         try:
             return SpecModel.model_validate(tree.data), tree, frozenset(lost)
         except ValidationError as error:
-            wrong = {found.path for found in likely(error.errors(include_url=False), tree.data)}
+            wrong = {found.path for found in likely_errors(error.errors(include_url=False), tree.data)}
         lost |= {tree.span(path) for path in wrong if path}
         tree = _without(_completed(tree) if () in wrong else tree, wrong - {()})
     return None

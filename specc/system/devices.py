@@ -18,12 +18,12 @@ from typing import Literal
 Device = Literal["cpu", "cuda"]
 
 
-def meant(name: str | None, gpu: int | None = None) -> Device | None:
+def kind_of_device(name: str | None, gpu: int | None = None) -> Device | None:
     """The kind of device that ``--device`` or ``--gpu`` names, or the one that is here; None for an unknown name."""
     if gpu is not None:
         return "cuda"
     if name is None:
-        return here()
+        return kind_found()
     kind, _, number = name.partition(":")
     if kind == "cpu" and not number:
         return "cpu"
@@ -31,7 +31,7 @@ def meant(name: str | None, gpu: int | None = None) -> Device | None:
 
 
 @cache
-def here() -> Device:
+def kind_found() -> Device:
     """What `specc run` takes where nothing is said, as far as can be known without importing torch.
 
     A GPU counts where this torch was built for GPUs, the driver knows one and `CUDA_VISIBLE_DEVICES` hides not all.

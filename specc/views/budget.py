@@ -67,7 +67,7 @@ def split_line(after: Sequence[str]) -> str:
     return f"split: {{after: [{', '.join(after)}]}}" if after else "split: {blocks: 1}"
 
 
-def decided(before: SpecModel, plan: Plan) -> Iterator[str]:
+def decision_lines(before: SpecModel, plan: Plan) -> Iterator[str]:
     """What the budget decided, where the spec left the split to it: the cuts, and the knobs that had to be turned."""
     if before.split.fit is None:
         return

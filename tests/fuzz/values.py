@@ -7,9 +7,11 @@ from typing import Any
 
 from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
-from specc.spec.lookup import keys_of, places
+from specc.spec.lookup import all_mappings, keys_of
 
-KEYS = sorted({key for _, model in places() for key in keys_of(model)} | {"op", "out", "k", "stride", "from", "repeat"})
+KEYS = sorted(
+    {key for _, model in all_mappings() for key in keys_of(model)} | {"op", "out", "k", "stride", "from", "repeat"}
+)
 NUMBERS: tuple[Any, ...] = (
     0, -1, 1, 2, 3, 7, 13, 64, 255, 1000, 1001, 2000, 2002, 10_000, 10_001, 999_999, 1_000_000, 1_000_001, 10**9,
     10**9 + 1, 2**31, 2**63 - 1, 2**63, 10**40, -(10**9), -(10**40), 0.0, -0.0, 0.5, 0.999999, 1.0, 1.5, -0.5, 1e-320,

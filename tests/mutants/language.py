@@ -15,7 +15,7 @@ MUTANTS = [
            "test_compile.py::test_a_level_has_a_unit_for_every_window"),
     mutant("specc/spec/extend.py", "before != after", "before == after", "a kind of its own keeps the parent's keys",
            "test_extends.py::test_what_a_child_says_and_what_it_leaves"),
-    mutant("specc/spec/extend.py", "map(_apart, reversed(line.trees))", "map(_apart, line.trees)", "the eldest has its way",
+    mutant("specc/spec/extend.py", "map(_without_extends, reversed(line.trees))", "map(_without_extends, line.trees)", "the eldest has its way",
            "test_extends.py::test_a_line_of_parents_each_relative_to_its_own_file"),
     mutant("specc/diagnostics/values.py", "sorted(dict.fromkeys(diagnostics), key=_position)", "sorted(diagnostics, key=_position)",
            "a mistake is told twice", "test_diagnostics.py::test_sort_is_file_order_without_duplicates"),

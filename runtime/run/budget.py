@@ -16,7 +16,7 @@ from ..errors import BudgetExceeded
 
 
 @dataclass
-class Whereabouts:
+class PeakWatch:
     """The instruction at which the highest peak of the metered steps was reached."""
 
     peak: int = 0
