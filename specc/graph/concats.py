@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from .graph import INPUT, Node
-from .ops import Concat
+from .node import Node
+from .ops import INPUT, Concat
 
 
 def nested(nodes: Iterable[Node]) -> Iterator[Node]:

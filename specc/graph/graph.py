@@ -9,58 +9,14 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from .layout import Places, layouts
+from .node import IMAGES as IMAGES
+from .node import Node as Node
+from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
-from .ops import Saved, Shape, numel
-from .ops.codec import AnyOp
+from .ops import Shape
 
 if TYPE_CHECKING:
     import networkx as nx
-
-IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
-
-
-@dataclass(frozen=True)
-class Node:
-    """One op at its place: what it reads and what shapes pass through it (without the batch).
-
-    What the op says of these shapes is asked once and kept: a search over cuts asks thousands of times.
-    """
-
-    name: str
-    op: AnyOp
-    inputs: tuple[str, ...]
-    in_shapes: tuple[Shape, ...]
-    shape: Shape
-
-    @cached_property
-    def parameters(self) -> dict[str, Shape]:
-        """Trainable tensors by torch name."""
-        return self.op.parameters(*self.in_shapes)
-
-    @cached_property
-    def parameter_count(self) -> int:
-        """Trainable numbers."""
-        return sum(map(numel, self.parameters.values()))
-
-    @cached_property
-    def buffers(self) -> dict[str, Shape]:
-        """State tensors by torch name."""
-        return self.op.buffers(*self.in_shapes)
-
-    @cached_property
-    def flops(self) -> int:
-        """FLOPs of one sample's forward."""
-        return self.op.flops(self.in_shapes, self.shape)
-
-    @cached_property
-    def saved(self) -> Saved:
-        """What autograd keeps for the backward."""
-        return self.op.saved(self.in_shapes, self.shape)
-
-    @cached_property
-    def size(self) -> int:
-        """Numbers of one sample's result."""
-        return numel(self.shape)
 
 
 @dataclass(frozen=True)
@@ -125,7 +81,7 @@ class Graph:
     def simple(self) -> tuple[Node, ...]:
         """The nodes as torch sees them: parts in place of what has parts, the last one under its name; none is idle."""
         same = self._same
-        return tuple(part for node in self.nodes if not node.op.idle for part in _parts(rewire(node, same)))
+        return tuple(part for node in self.nodes if not node.op.idle for part in sub_nodes(rewire(node, same)))
 
     @cached_property
     def result(self) -> str:
@@ -153,20 +109,6 @@ class Graph:
 def _spare(producer: Node | None) -> bool:
     """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
     return producer is not None and producer.op.fresh(*producer.in_shapes) and not producer.saved.output
-
-
-def _parts(node: Node) -> Iterator[Node]:
-    """The simple nodes that a node is made of."""
-    parts = node.op.parts(*node.in_shapes)
-    if not parts:
-        yield node
-        return
-    names, shapes = {INPUT: node.inputs[0]}, {INPUT: node.in_shapes[0]}
-    for i, (name, op, inputs) in enumerate(parts):
-        names[name] = node.name if i == len(parts) - 1 else f"{node.name}.{name}"
-        taken = tuple(shapes[source] for source in inputs)
-        shapes[name] = op.output(*taken)
-        yield Node(names[name], op, tuple(names[source] for source in inputs), taken, shapes[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,10 +264,3 @@ class BackboneGraph:
 def _entered(node: Node, entry: str) -> Node:
     """The node as part of a graph whose input is the value `entry`."""
     return rewire(node, {entry: INPUT, INPUT: IMAGES})
-
-
-def rewire(node: Node, names: dict[str, str]) -> Node:
-    """The node with its inputs renamed."""
-    if names.keys().isdisjoint(node.inputs):
-        return node
-    return replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))

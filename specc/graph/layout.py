@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from .node import Node
 from .ops import ClassToken, Concat, Embedding, Opaque, PatchEmbed, Shape, ToTokens, Transpose
 from .ops.cutting import Cut
 from .ops.opaque import TracedPart
 from .ops.sliding import pair
-
-if TYPE_CHECKING:
-    from .graph import Node
 
 
 @dataclass(frozen=True, slots=True)

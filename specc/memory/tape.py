@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import Order, Saved, Shape, numel
-from ..graph.ops.opaque import Footprint, highest
+from ..graph.ops.footprint import Footprint, highest
 from ..plan import Network
 from .allocator import Allocator, Storage
 

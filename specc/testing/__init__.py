@@ -1,1 +1,1 @@
-"""For people who extend specc: random valid specs to test an op, a head or a pass with (`specc.testing.strategies`)."""
+"""Random valid specs for tests of an op, a head or a pass (`specc.testing.strategies`); nothing that a run needs."""

@@ -1,4 +1,4 @@
-"""Backbones: families that expand into a graph by a few numbers, and the user's own list of layers."""
+"""Backbones that a few numbers or a name describe, each expanding into a graph; not the ops that they are made of."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from ...diagnostics.notices import notice
 from ...language.schema import Text
-from ..graph import INPUT, BackboneGraph, Node, rewire
-from ..ops import Concat, Shape
+from ..graph import BackboneGraph
+from ..node import Node, rewire
+from ..ops import INPUT, Concat, Shape
 from ..problems import BackboneError, Problem
 from ..traced import cache, torchvision
 from .base import Family

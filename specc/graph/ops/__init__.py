@@ -1,4 +1,4 @@
-"""The op vocabulary: one class an op, found by name in `OPS`."""
+"""The op vocabulary, one class an op, found by name in `OPS`: what each says of itself; not how torch computes it."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import NOTHING, Op, Saved, Shape, ShapeError, show
+from .footprint import Footprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +34,6 @@ class Tensor:
     name: str
     shape: Shape
     fill: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Bytes that grow with the batch."""
-
-    sample: int
-    fixed: int
-
-    def of(self, batch: int) -> int:
-        """For so many samples."""
-        return self.sample * batch + self.fixed
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a part takes where its inputs have certain widths.
-
-    Moments are bytes above those at the beginning, whenever one of them is the highest for some batch. A backward
-    begins when the gradient of the result is there, and ends with all gradients made and all that was kept let go of.
-    """
-
-    low: bool  # in low precision
-    widths: tuple[int, ...]  # bytes of one number of each input
-    gives: int  # and of the result
-    inputs: tuple[int, ...]  # which of them are kept
-    output: bool  # whether the result is
-    own: Size  # what else is kept
-    forward: tuple[Size, ...]
-    alone: tuple[Size, ...]  # of a forward that keeps nothing
-    backward: tuple[Size, ...]
-    again: tuple[Size, ...]  # of a backward that lets go of nothing
-
-
-def highest(moments: tuple[Size, ...], batch: int) -> int:
-    """The highest of some moments."""
-    return max(size.of(batch) for size in moments)
 
 
 @dataclass(frozen=True, slots=True)

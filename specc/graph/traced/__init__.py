@@ -1,1 +1,1 @@
-"""From the calls that a trace of somebody else's model recorded to a backbone of ops and layers. No torch here."""
+"""From the calls of somebody else's model, as torch traced them, to a backbone of ops and layers; not what ops are."""

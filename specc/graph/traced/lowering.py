@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..graph import INPUT, Node
-from ..ops import Op, Shape
+from ..node import Node
+from ..ops import INPUT, Op, Shape
 from ..ops.opaque import Opaque, TracedPart
 from ..problems import BackboneError, Problem
 from .calls import Call, Laboratory, Traced

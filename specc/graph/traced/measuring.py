@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from ..ops import Saved, Shape
-from ..ops.opaque import Footprint, Size
+from ..ops.footprint import Bytes, Footprint
 
 BATCHES = (2, 3)
 
@@ -57,17 +57,17 @@ def _footprint(module: Any, takes: tuple[Shape, ...], low: bool, widths: tuple[i
     )  # fmt: skip
 
 
-def _size(small: int, large: int) -> Size:
+def _size(small: int, large: int) -> Bytes:
     sample = (large - small) // (BATCHES[1] - BATCHES[0])
-    return Size(sample, small - BATCHES[0] * sample)
+    return Bytes(sample, small - BATCHES[0] * sample)
 
 
-def _highest(small: Sequence[int], large: Sequence[int]) -> tuple[Size, ...]:
+def _highest(small: Sequence[int], large: Sequence[int]) -> tuple[Bytes, ...]:
     """The moments that are the highest one for some batch."""
     if len(small) != len(large):  # a part that does other things for other batches
         small, large = [max(small)], [max(large)]
     found = {_size(*pair) for pair in zip(small, large, strict=True)}
-    kept: list[Size] = []
+    kept: list[Bytes] = []
     for size in sorted(found, key=lambda s: (-s.sample, -s.fixed)):
         if not kept or size.fixed > kept[-1].fixed:
             kept.append(size)

@@ -1,0 +1,77 @@
+"""One op of a graph at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from .ops import INPUT, Saved, Shape, numel
+from .ops.codec import AnyOp
+
+IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
+
+
+@dataclass(frozen=True)
+class Node:
+    """One op at its place: what it reads and what shapes pass through it (without the batch).
+
+    What the op says of these shapes is asked once and kept: a search over cuts asks thousands of times.
+    """
+
+    name: str
+    op: AnyOp
+    inputs: tuple[str, ...]
+    in_shapes: tuple[Shape, ...]
+    shape: Shape
+
+    @cached_property
+    def parameters(self) -> dict[str, Shape]:
+        """Trainable tensors by torch name."""
+        return self.op.parameters(*self.in_shapes)
+
+    @cached_property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(map(numel, self.parameters.values()))
+
+    @cached_property
+    def buffers(self) -> dict[str, Shape]:
+        """State tensors by torch name."""
+        return self.op.buffers(*self.in_shapes)
+
+    @cached_property
+    def flops(self) -> int:
+        """FLOPs of one sample's forward."""
+        return self.op.flops(self.in_shapes, self.shape)
+
+    @cached_property
+    def saved(self) -> Saved:
+        """What autograd keeps for the backward."""
+        return self.op.saved(self.in_shapes, self.shape)
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers of one sample's result."""
+        return numel(self.shape)
+
+
+def sub_nodes(node: Node) -> Iterator[Node]:
+    """The simple nodes that a node is made of."""
+    parts = node.op.parts(*node.in_shapes)
+    if not parts:
+        yield node
+        return
+    names, shapes = {INPUT: node.inputs[0]}, {INPUT: node.in_shapes[0]}
+    for i, (name, op, inputs) in enumerate(parts):
+        names[name] = node.name if i == len(parts) - 1 else f"{node.name}.{name}"
+        taken = tuple(shapes[source] for source in inputs)
+        shapes[name] = op.output(*taken)
+        yield Node(names[name], op, tuple(names[source] for source in inputs), taken, shapes[name])
+
+
+def rewire(node: Node, names: dict[str, str]) -> Node:
+    """The node with its inputs renamed."""
+    if names.keys().isdisjoint(node.inputs):
+        return node
+    return replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
