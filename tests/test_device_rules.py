@@ -164,4 +164,4 @@ def test_a_gpu_is_found_without_torch(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if hidden is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert devices.here.__wrapped__() == found
+    assert devices.kind_found.__wrapped__() == found
