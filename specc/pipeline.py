@@ -30,7 +30,6 @@ BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics,
 )  # fmt: skip
-FROM_SPLIT: tuple[Pass, ...] = (partition, form_units, depend, schedule, measure)
 PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
 

@@ -16,11 +16,11 @@ from specc.checking import check_text
 from specc.cli import main
 from specc.commands.shared import Line
 from specc.compiler.draft import Draft
+from specc.compiler.variants import predicted_peak
 from specc.diagnostics import Diagnostic
 from specc.diagnostics.notices import progress
 from specc.fit.block_costs import START, BlockCosts
-from specc.fit.remedies import predicted_peak
-from specc.fit.search import LOSSES, WORTH, least, search, written
+from specc.fit.search import LOSSES, WORTH, decide, search, written
 from specc.fit.search import Result as Found
 from specc.fit.splits import Row, Splits
 from specc.pipeline import CHECKS, run_passes
@@ -450,8 +450,8 @@ def test_what_fits_does_so_as_a_whole_plan() -> None:
     assert row is not None
     assert row.predicted_peak_bytes < whole
     only = Fit(min_blocks=blocks, max_blocks=blocks)
-    assert least(draft, whole - 1, only).chosen is None
-    assert least(draft, whole, only).chosen is not None
+    assert decide(draft, whole - 1, only).chosen is None
+    assert decide(draft, whole, only).chosen is not None
     assert search(draft, whole - 1, within=only).chosen is None
 
 

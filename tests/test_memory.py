@@ -11,14 +11,16 @@ import torch
 import specc
 from runtime import Session
 from runtime.memory.trace import fake_batch, trace, watch
+from specc.compiler.variants import predicted_peak
 from specc.compiler.verify import verify
-from specc.fit.remedies import predicted_peak, remedies
-from specc.fit.search import KNOBS, search, written
+from specc.fit.remedies import remedies
+from specc.fit.search import search, written
 from specc.fit.splits import Splits
 from specc.memory.simulation import as_traced, first_difference
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.plan.flops import step_flops
+from specc.spec.knobs import KNOBS
 from specc.spec.load import Spec, loads
 
 BASE: dict[str, Any] = {

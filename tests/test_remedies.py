@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from specc.compiler.draft import Draft
-from specc.fit.remedies import predicted_peak, remedies
+from specc.compiler.variants import predicted_peak
+from specc.fit.remedies import remedies
 from specc.pipeline import PREDICTING, run_passes
 from specc.spec.load import loads
 

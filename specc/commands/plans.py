@@ -33,7 +33,29 @@ if TYPE_CHECKING:
     from ..spec.models import SpecModel
     from ..system.devices import Device
 
-ALLOWED = ("split", "patches", "recompute", "precision", "batch_size")
+
+def allowed() -> list[str]:
+    """What a search may change."""
+    from ..spec.knobs import KNOBS
+
+    return ["split", *KNOBS]
+
+
+class Allow(click.ParamType):  # type: ignore[type-arg]
+    """Some of what a search may change; read from the registry when it is asked for, which takes time to import."""
+
+    name = "names"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All there are."""
+        return ",".join(allowed())
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """The names."""
+        names = [name.strip() for name in value.split(",")]
+        if unknown := [name for name in names if name not in allowed()]:
+            self.fail(f"it takes {', '.join(allowed())}, not {', '.join(unknown)}", param, ctx)
+        return names
 
 
 class Memory(click.ParamType):  # type: ignore[type-arg]
@@ -124,7 +146,7 @@ def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--budget", type=Memory(), help="The most memory a step may take; by default the spec's own.")
 @predicted_on
-@click.option("--allow", default="split", show_default=True, help=f"What may change, of: {','.join(ALLOWED)}.")
+@click.option("--allow", type=Allow(), default="split", show_default=True, help="What may change.")
 @click.option(
     "--write", "target", type=click.Path(dir_okay=False, path_type=Path),
     help="Write the chosen spec to this file: what is changed, over the spec that it extends.",
@@ -136,39 +158,36 @@ def fit(
     overrides: tuple[str, ...],
     budget: int | None,
     device: Device,
-    allow: str,
+    allow: list[str],
     target: Path | None,
     force: bool,
     form: str,
 ) -> None:
     """Find the fewest blocks whose predicted peak fits a budget, and where to cut."""
-    names = [name.strip() for name in allow.split(",")]
-    unknown = [name for name in names if name not in ALLOWED]
-    if unknown:
-        raise click.UsageError(f"--allow takes {', '.join(ALLOWED)}, not {', '.join(unknown)}")
     if target is not None:
         _may_write(spec, target, force)
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         with progress_shown():
-            result = _search(loaded, budget, names)
+            result = _search(loaded, budget, allow)
     _show_fit(result, device, form)
     if result.chosen is None:
         from ..fit.search import shortfall
 
-        fail(1, shortfall(result), *_ways_out(result, names))
+        fail(1, shortfall(result), *_ways_out(result, allow))
     if target is not None:
         _write(spec, target, _budgeted(result, result.chosen))
 
 
-def _ways_out(result: Result, allowed: list[str]) -> Iterator[str]:
+def _ways_out(result: Result, allow: list[str]) -> Iterator[str]:
     """What to change where nothing fits: only what is not allowed yet, and no budget where there is nothing to try."""
     if not result.options:
         yield "narrower windows, shorter EMA links or fewer `skip` leave more places to cut"
-        return
-    if not set(ALLOWED) <= set(allowed):
-        yield f"allow more with --allow {','.join(ALLOWED)}"
-    yield "or raise --budget" if not set(ALLOWED) <= set(allowed) else "raise --budget, or take a smaller backbone"
+    elif set(allowed()) <= set(allow):
+        yield "raise --budget, or take a smaller backbone"
+    else:
+        yield f"allow more with --allow {','.join(allowed())}"
+        yield "or raise --budget"
 
 
 def _may_write(spec: Path, target: Path, force: bool) -> None:
@@ -192,15 +211,17 @@ def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
-    from ..fit.left_open import undecided
+    from ..fit.left_open import check_open_split
     from ..fit.search import ANY, search
-    from ..pipeline import CHECKS, run_passes
+    from ..pipeline import BEFORE_SPLIT, CHECKS, run_passes
 
     own, fit = loaded.config.budget, loaded.config.split.fit
     limit = budget if budget is not None else own.memory if own else None
     if limit is None:
         raise click.UsageError("no budget: give --budget, or `budget.memory` in the spec")
-    draft = undecided(loaded) if fit or "split" in names else run_passes(loaded, CHECKS)
+    searched = fit is not None or "split" in names
+    draft = run_passes(loaded, BEFORE_SPLIT if searched else CHECKS)
+    draft = check_open_split(draft) if searched else draft
     if draft.failed:
         raise SpecError(draft.diagnostics, loaded.sources)
     if draft.diagnostics:

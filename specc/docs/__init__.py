@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from specc.docs.formats import formats
 from specc.docs.gallery import gallery
-from specc.docs.reference import reference
+from specc.docs.reference import knob_table, reference
 from specc.spec.json_schema import json_schema
 
 ROOT = Path(__file__).parent.parent.parent  # of the repository: the documentation is not part of the package
 
 
+def memory() -> str:
+    """The page about memory, which is written by hand but for its table of knobs."""
+    text = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+    return re.sub(r"(?<=<!-- knobs: python -m specc.docs -->\n)(\|.*\n)*", lambda _: knob_table(), text)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "spec.schema.json": lambda: json.dumps(json_schema(), indent=2, allow_nan=False) + "\n",
     "spec-reference.md": reference,
+    "memory.md": memory,
     "errors.md": lambda: gallery(ROOT / "specs" / "quickstart.yaml"),
     "diagnostics.md": formats,
 }

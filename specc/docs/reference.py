@@ -10,6 +10,7 @@ from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
 from specc.language.schema import Config
 from specc.spec.json_schema import json_schema, summary
+from specc.spec.knobs import by_cost
 from specc.spec.lookup import all_mappings, is_config, keys_of, kinds_at
 
 Schema = dict[str, Any]
@@ -38,6 +39,11 @@ only the differences have to be written:
 Overrides come last. Messages point at the file that the value is written in. The run directory holds the spec as
 written and, in `spec.resolved.yaml`, all of it in one file.
 """
+KNOBS_HEAD = """## Knobs
+
+What `split.fit.allow`, `specc fit --allow` and the remedies of a budget may turn, what costs least first.
+
+"""
 OPS_HEAD = """## Ops and macros
 
 What a list of `layers` may contain, each as `{op: name, argument: value, ...}`. Shapes are inferred, so there are no
@@ -48,9 +54,21 @@ input channels to give.
 def reference() -> str:
     """The page as Markdown."""
     schema = json_schema()
-    parts = [HEAD, *(section(where, model, schema) for where, model in all_mappings()), OPS_HEAD]
+    parts = [
+        HEAD,
+        *(section(where, model, schema) for where, model in all_mappings()),
+        KNOBS_HEAD + knob_table(),
+        OPS_HEAD,
+    ]
     parts += [op_section(name, schema) for name in (*OPS, *MACROS)]
     return "\n".join(parts)
+
+
+def knob_table() -> str:
+    """What may be turned for a budget, as the registry has it."""
+    lines = ["| name | changes | does | costs |", "|---|---|---|---|"]
+    lines += [f"| `{knob.name}` | `{knob.key}` | {knob.does} | {knob.costs} |" for knob in by_cost()]
+    return "\n".join(lines) + "\n"
 
 
 def section(where: str, model: type[Config], schema: Schema) -> str:

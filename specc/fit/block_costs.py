@@ -24,9 +24,8 @@ from ..plan import Block, Instruction, Network, Unit
 from ..plan.flops import instruction_flops
 from ..spec.models import SpecModel
 from .likeness import Structure
-from .remedies import with_one_weight
 from .remembering import CachingSimulation, HeadCost, SegmentAllocator
-from .roles import Roles
+from .roles import Roles, with_one_weight
 
 SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
 START = -1  # the position before the first layer

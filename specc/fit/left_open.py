@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from ..compiler.draft import Draft
 from ..compiler.partition import partition
 from ..compiler.units import form_units
+from ..compiler.variants import recompiled
 from ..diagnostics import Diagnostic, Severity
 from ..language.schema import show_bytes
 from ..language.source import Path
-from ..spec.load import Spec
 from ..spec.sections.budget import Budget
 from ..spec.sections.levels import Level
 from ..spec.sections.split import Fit, Split
-from .remedies import advice, highest_point, lists_of_weights
+from .remedies import advice, highest_point
+from .roles import lists_of_weights
 
 if TYPE_CHECKING:
     from .search import Option, Result
@@ -38,9 +39,9 @@ def decide_split(draft: Draft) -> Draft:
         )
     if draft.failed:
         return draft
-    from .search import least, written  # it needs numpy, which is slow to import
+    from .search import decide, written  # it needs numpy, which is slow to import
 
-    result = least(draft, budget.memory, fit)
+    result = decide(draft, budget.memory, fit)
     if result.chosen is not None:
         return draft.updated(spec=draft.spec.with_config(written(result.chosen)))
     if not result.options:
@@ -50,14 +51,11 @@ def decide_split(draft: Draft) -> Draft:
     return draft.updated(_nothing_fits(draft, result, budget))
 
 
-def undecided(spec: Spec) -> Draft:
-    """What is known before the split is; for a command that looks at splits, whatever the spec says of its own."""
-    from ..pipeline import BEFORE_SPLIT, run_passes
-
-    draft = run_passes(spec, BEFORE_SPLIT)
+def check_open_split(draft: Draft) -> Draft:
+    """What is wrong before the split is known, for a command that looks at splits whatever the spec says of its own."""
     if draft.backbone is None:
         return draft
-    fit = spec.config.split.fit
+    fit = draft.spec.config.split.fit
     return draft.updated(*(_obstacles(draft, fit) if fit else (*_windows(draft, Fit()), *_left_out(draft))))
 
 
@@ -156,13 +154,12 @@ def _nothing_fits(draft: Draft, result: Result, budget: Budget) -> Diagnostic:
 
 def _floor_help(draft: Draft, floor: Option, budget: Budget) -> Iterator[str]:
     """What makes the floor, and what would lower it."""
-    from ..pipeline import PREDICTING, run_passes
     from .search import written
 
     blocks = floor.row.blocks
     turned = "".join(f", `{knob}`" for knob in floor.knobs)
-    lowest = run_passes(draft.spec.with_config(written(floor)), PREDICTING)
+    lowest = recompiled(draft, written(floor))
     yield f"the lowest peak has {blocks} block{'s' * (blocks > 1)}{turned}"
-    if lowest.memory is not None:
-        yield highest_point(lowest)
+    if lowest is not None and lowest.memory is not None:
+        yield highest_point(lowest, lowest.memory)
         yield from advice(lowest, budget.memory)

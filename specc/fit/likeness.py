@@ -16,11 +16,8 @@ class Structure:
         self._known: dict[Hashable, int] = {}
         self._number = {node.name: i for i, node in enumerate(graph.nodes)}
         self._copied = max((link.layers for link in config.ema_links), default=0) + 1
-        auxiliaries = [config.auxiliary, *(level.auxiliary for level in config.levels)]
-        auxiliaries += [own.auxiliary for level in config.levels for own in level.units]
-        heads = [head for auxiliary in auxiliaries if auxiliary for head in auxiliary.heads().values()]
         fixed = any(link.source != "next" for link in config.ema_links)
-        self._apart = fixed or any(head.looks_ahead for head in heads)
+        self._apart = fixed or any(head.looks_ahead for _, head in config.heads())
         self.layers = [self._numbered(self._content(layer)) for layer in graph.layers]
 
     def of(self, ends: Sequence[int], follow: Sequence[int]) -> Hashable:

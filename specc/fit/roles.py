@@ -11,12 +11,23 @@ from functools import cache
 from ..compiler.partition import covered
 from ..compiler.site import UnitPosition
 from ..compiler.units import auxiliary_at
+from ..language.source import Path
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary
 from ..spec.sections.levels import Level
 
 Role = tuple[object, ...]  # of each level: what its unit has there, None where it has no loss
 Setting = tuple[object, ...]  # a block's role, and which units of its neighbours have losses
+
+
+def with_one_weight(config: SpecModel) -> SpecModel:
+    """The configuration with lists of weights, one a unit, replaced by one number: fit for any number of units."""
+    return config.with_heads(lambda h: h.model_copy(update={"weight": 1.0}) if isinstance(h.weight, list) else h)
+
+
+def lists_of_weights(config: SpecModel) -> dict[Path, int]:
+    """Where the configuration lists one weight a unit, and how many."""
+    return {(*at, "weight"): len(head.weight) for at, head in config.heads() if isinstance(head.weight, list)}
 
 
 class Roles:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby, islice
 from math import inf
 
 from ..compiler.draft import Draft
+from ..compiler.variants import predict
 from ..diagnostics.notices import progress
 from ..language.schema import show_bytes
+from ..spec.knobs import by_cost
 from ..spec.models import SpecModel
 from ..spec.sections.split import Fit, Split
-from .remedies import compiled, with_sequential_patches
 from .splits import Row, Splits
 
 LOSSES = 64  # bytes a block: the losses, which costs of blocks leave out
-
-Change = Callable[[SpecModel], "SpecModel | None"]
-
-# Cheapest first: what costs nothing, then time, then precision, then the batch.
-KNOBS: dict[str, tuple[str, Change]] = {
-    "patches": ("patches.execution: sequential", with_sequential_patches),
-    "recompute": ("train.recompute: true", lambda c: None if c.train.recompute else c.changed("train", recompute=True)),
-    "precision": (
-        "train.precision: bf16",
-        lambda c: c.changed("train", precision="bf16") if c.train.precision == "fp32" else None,
-    ),
-    "batch_size": (
-        "data.batch_size halved",
-        lambda c: c.changed("data", batch_size=c.data.batch_size // 2) if c.data.batch_size > 1 else None,
-    ),
-}
-
-
 ANY = Fit()
 ALL_ROWS = 32  # of more legal cuts than these not every number of blocks is a row
 WORTH = 0.99  # and then a row has at most so much of the peak of the one before
@@ -69,7 +52,7 @@ class Result:
 
 
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
-    """Try every combination of the allowed knobs (`split` and the names in `KNOBS`) with every number of blocks."""
+    """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
     found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
     for knobs, config in _settings(draft.spec.config, allow):
         if "split" in allow:
@@ -80,7 +63,7 @@ def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within:
     return replace(found, options=marked, chosen=next(_fitting(marked), None))
 
 
-def least(draft: Draft, budget: int, fit: Fit) -> Result:
+def decide(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
     found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
     tried: list[Trial] = []
@@ -149,7 +132,7 @@ class Trial:
     def compiled(self, row: Row) -> Option | None:
         """The split as its spec is compiled; None where that has errors."""
         config = self.config.model_copy(update={"split": split_of(row)})
-        found = compiled(self.draft, config)
+        found = predict(self.draft, config)
         if found is None:
             self.exact = False
             return None
@@ -169,7 +152,7 @@ def _with_best(found: Result, trial: Trial) -> Result:
 
 def _own(draft: Draft, knobs: tuple[str, ...], config: SpecModel, budget: int) -> Iterator[Option]:
     """The split that the spec has, where it may not change."""
-    found = compiled(draft, config)
+    found = predict(draft, config)
     if found is not None:
         after = tuple(block.layers[-1] for block in draft.blocks[:-1])
         whole = 3 * sum(node.flops for node in draft.graph.nodes)
@@ -184,14 +167,14 @@ def _fitting(options: Iterable[Option]) -> Iterator[Option]:
 
 
 def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[tuple[tuple[str, ...], SpecModel]]:
-    names = [name for name in KNOBS if name in allow]
-    for count in range(len(names) + 1):
-        for chosen in combinations(names, count):
-            changed: SpecModel | None = config
-            for name in chosen:
-                changed = KNOBS[name][1](changed) if changed is not None else None
-            if changed is not None:
-                yield tuple(KNOBS[name][0] for name in chosen), changed
+    """The configurations that some of the allowed knobs make, each turned once; few knobs and cheap ones first."""
+    allowed = [knob for knob in by_cost() if knob.name in allow]
+    for knobs in (chosen for count in range(len(allowed) + 1) for chosen in combinations(allowed, count)):
+        changed: SpecModel | None = config
+        for knob in knobs:
+            changed = None if changed is None else knob.turn(changed)
+        if changed is not None:
+            yield tuple(knob.setting(changed) for knob in knobs), changed
 
 
 def _marked(options: Sequence[Option]) -> Iterator[Option]:

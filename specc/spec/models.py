@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from ..graph.families import Backbone
 from ..language.schema import Config, Matching, Text, problem
-from ..learning.heads import Classifier
+from ..language.source import Path
+from ..learning.heads import Classifier, Head
 from .sections.auxiliary import Auxiliary, merge
 from .sections.budget import Budget
 from .sections.data import Data
-from .sections.levels import Level
+from .sections.levels import Level, UnitOverride
 from .sections.links import EmaLink
 from .sections.split import Split
 from .sections.train import Train
@@ -21,6 +22,8 @@ from .sections.train import Train
 SpecName = Annotated[
     Text, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, `_`, `.` and `-`, starting with a letter or digit")
 ]
+
+Holder = TypeVar("Holder", "SpecModel", Level, UnitOverride)  # of an auxiliary network
 
 
 class SpecModel(Config):
@@ -61,6 +64,23 @@ class SpecModel(Config):
         """The configuration with some keys of one section changed."""
         return self.model_copy(update={section: getattr(self, section).model_copy(update=values)})
 
+    def with_heads(self, change: Callable[[Head], Head]) -> SpecModel:
+        """The configuration with every head changed, wherever the spec speaks of one."""
+        levels = [level.model_copy(update={"units": [_with_heads(unit, change) for unit in level.units]})
+                  for level in self.levels]  # fmt: skip
+        whole = self.model_copy(update={"levels": [_with_heads(level, change) for level in levels]})
+        return _with_heads(whole, change)
+
+    def heads(self) -> Iterator[tuple[Path, Head]]:
+        """Every head that the spec speaks of, and where it does."""
+        holders: list[tuple[Path, SpecModel | Level | UnitOverride]] = [((), self)]
+        for i, level in enumerate(self.levels):
+            at: Path = ("levels", i)
+            holders += [(at, level), *(((*at, "units", j), unit) for j, unit in enumerate(level.units))]
+        for at, holder in holders:
+            heads = holder.auxiliary.heads() if holder.auxiliary else {}
+            yield from (((*at, "auxiliary", key), head) for key, head in heads.items())
+
     @property
     def views(self) -> int:
         """How often a step sees every image: three times where Forward-Forward writes labels into it, else once."""
@@ -76,3 +96,8 @@ class SpecModel(Config):
         for level in self.levels:
             yield merge(self.auxiliary, level.auxiliary)
             yield from (merge(self.auxiliary, level.auxiliary, own.auxiliary) for own in level.units if own.auxiliary)
+
+
+def _with_heads(holder: Holder, change: Callable[[Head], Head]) -> Holder:
+    auxiliary = holder.auxiliary
+    return holder if auxiliary is None else holder.model_copy(update={"auxiliary": auxiliary.with_heads(change)})

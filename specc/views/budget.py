@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
+from ..spec.knobs import turned
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,14 +74,8 @@ def decision_lines(before: SpecModel, plan: Plan) -> Iterator[str]:
         return
     cuts = [block.layers[-1] for block in plan.blocks[:-1]]
     yield f"the budget decided: {split_line(cuts)}"
-    after = plan.config
-    turned = [f"data.batch_size: {after.data.batch_size}"] if after.data != before.data else []
-    turned += [f"train.{key}: {str(new).lower()}" for key in ("recompute", "precision")
-               if (new := getattr(after.train, key)) != getattr(before.train, key)]  # fmt: skip
-    others = after.auxiliary, after.levels
-    turned += ["patches.execution: sequential"] if others != (before.auxiliary, before.levels) else []
-    if turned:
-        yield f"  and {', '.join(turned)}"
+    if settings := turned(before, plan.config):
+        yield f"  and {', '.join(settings)}"
 
 
 def fit_document(result: Result, device: Device) -> dict[str, Any]:

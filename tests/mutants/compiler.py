@@ -171,14 +171,14 @@ MUTANTS = [
         RULES + "test_a_gate_takes_two_products_of_its_channels_and_hidden_ones",
     ),
     mutant(
-        "specc/fit/remedies.py",
-        "for change in _recompute(config), _precision(config):",
-        "for change in _precision(config), _recompute(config):",
+        "specc/spec/knobs.py",
+        "sorted((*KNOBS.values(), *more), key=lambda knob: knob.rank)",
+        "sorted((*KNOBS.values(), *more), key=lambda knob: -knob.rank)",
         "precision is given up before time",
         RULES + "test_remedies_come_cheapest_first",
     ),
     mutant(
-        "specc/fit/remedies.py",
+        "specc/spec/knobs.py",
         "size = guess - guess % 8 or guess",
         "size = guess",
         "a batch of any size is advised",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -39,6 +40,10 @@ class Auxiliary(Config):
     def heads(self) -> dict[str, Head]:
         """The heads that are present, by their key in the spec."""
         return {name: head for name in type(self).model_fields if (head := getattr(self, name)) is not None}
+
+    def with_heads(self, change: Callable[[Head], Head]) -> Auxiliary:
+        """The same with every head changed."""
+        return self.model_copy(update={name: change(head) for name, head in self.heads().items()})
 
 
 def merge(base: Auxiliary, *overrides: Auxiliary | None) -> Auxiliary:

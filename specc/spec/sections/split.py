@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ...language.schema import Config, Count, Text, problem
+from ...language.schema import Config, Count, OneOf, Text, problem
+from ..knobs import KNOBS
 
 
 class Fit(Config):
@@ -14,10 +15,8 @@ class Fit(Config):
 
     min_blocks: Count = Field(1, description="no fewer blocks than these")
     max_blocks: Count | None = Field(None, description="no more blocks than these; by default as many as can be cut")
-    allow: list[Literal["patches", "recompute", "precision", "batch_size"]] = Field(
-        [],
-        description="what may change where no split alone fits: `patches` one after the other, `recompute`, "
-        "`precision` bf16, half the `batch_size`; as little of it as is enough",
+    allow: list[Annotated[str, OneOf(KNOBS, "does")]] = Field(
+        [], description="knobs that may be turned where no split alone fits; no more of them than are needed"
     )
 
     aliases: ClassVar[dict[str, str]] = {"min": "min_blocks", "max": "max_blocks", "knobs": "allow"}

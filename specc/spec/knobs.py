@@ -1,0 +1,141 @@
+"""Knobs: how a step can take less memory, beside more blocks. One description each, and `KNOBS` is all there are.
+
+`fit`, a budget's remedies, `--allow`, the schema and the reference read nothing else, so a further knob is one entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from ..language.schema import Config
+from ..learning.heads import Head, Patches
+
+if TYPE_CHECKING:
+    from .models import SpecModel
+
+Peak = Callable[["SpecModel"], "int | None"]  # predicted; None where the configuration has errors
+Found = tuple["SpecModel", int]  # a configuration and its peak
+Search = Callable[["SpecModel", int, Peak], "Found | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What can be turned, how, and what that costs."""
+
+    name: str  # in `allow`
+    key: str  # what it changes, as a spec says it
+    does: str
+    costs: str
+    rank: int  # what costs least is preferred, and has the lowest
+    turn: Callable[[SpecModel], SpecModel | None]  # once; None where it is turned as far as it goes
+    value: Callable[[SpecModel], Any] | None = None  # for what does not stand at one key of the spec
+    search: Search | None = None  # for the mildest setting that fits, where turning again and again is not the way
+
+    def setting(self, config: SpecModel) -> str:
+        """How it is set, as a spec says it: ``train.precision: bf16``."""
+        own = self.value(config) if self.value else _at(config, self.key)
+        return f"{self.key}: {_written(own)}"
+
+    def override(self, config: SpecModel) -> str:
+        """The same as an argument of the command line; nothing where it stands at many places of a spec."""
+        return self.setting(config).replace(": ", "=", 1) if self.value is None else ""
+
+    def furthest(self, config: SpecModel) -> SpecModel:
+        """Turned as far as it goes."""
+        while (turned := self.turn(config)) is not None:
+            config = turned
+        return config
+
+    def mildest(self, config: SpecModel, budget: int, peak: Peak) -> Found | None:
+        """Turned no further than the budget asks for; None where that is not enough, or where it cannot be turned."""
+        if self.search is not None:
+            return self.search(config, budget, peak)
+        turned = self.turn(config)
+        while turned is not None:
+            if (found := peak(turned)) is not None and found <= budget:
+                return turned, found
+            turned = self.turn(turned)
+        return None
+
+
+def _at(config: Any, key: str) -> Any:
+    """What stands at a dotted key; None where there is no such section."""
+    return reduce(lambda at, name: getattr(at, name, None), key.split("."), config)
+
+
+def _written(value: Any) -> str:
+    """A value on one line of YAML, without what it does not set."""
+    if isinstance(value, Config):
+        keys = (key for key in type(value).model_fields if key in value.model_fields_set)
+        return "{" + ", ".join(f"{key}: {_written(getattr(value, key))}" for key in keys) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sequential_patches(config: SpecModel) -> SpecModel | None:
+    """Every head's patches one after the other; None where no head has patches that run together."""
+    changed = config.with_heads(_one_by_one)
+    return None if changed == config else changed
+
+
+def _one_by_one(head: Head) -> Head:
+    if head.patches is None:
+        return head
+    patches = Patches.model_validate({**head.patches.model_dump(exclude_unset=True), "execution": "sequential"})
+    return head.model_copy(update={"patches": patches})
+
+
+def largest_batch(config: SpecModel, budget: int, peak: Peak) -> Found | None:
+    """A batch that fits, nearly the largest: a multiple of 8 where it can be.
+
+    A peak is the highest of several sums that grow evenly with the batch, so it lies below the line between two others.
+    """
+
+    def at(size: int) -> int | None:
+        return peak(config.changed("data", batch_size=size))
+
+    size, high = 1, config.data.batch_size
+    least, most = at(size), at(high)
+    for _ in range(2):
+        if least is None or most is None or not least <= budget < most:
+            return None
+        guess = size + (high - size) * (budget - least) // (most - least)
+        size = guess - guess % 8 or guess
+        least = at(size)
+    return None if least is None or least > budget else (config.changed("data", batch_size=size), least)
+
+
+_OWN = (
+    Knob(
+        "patches", "patches.execution", "every head's patches one after the other",
+        "smaller kernels; one forward pass more of heads that average outputs", 10, _sequential_patches,
+        value=lambda config: "joint" if _sequential_patches(config) else "sequential",
+    ),
+    Knob(
+        "recompute", "train.recompute", "keep what enters each layer, compute the rest again",
+        "time: the forward pass of every block once more", 30,
+        lambda config: None if config.train.recompute else config.changed("train", recompute=True),
+    ),
+    Knob(
+        "precision", "train.precision", "activations in bf16", "precision: 8 bits of a number instead of 24", 50,
+        lambda config: config.changed("train", precision="bf16") if config.train.precision == "fp32" else None,
+    ),
+    Knob(
+        "batch_size", "data.batch_size", "half the batch", "another training: noisier steps, and more of them", 70,
+        lambda config: config.changed("data", batch_size=size) if (size := config.data.batch_size // 2) else None,
+        search=largest_batch,
+    ),
+)  # fmt: skip
+KNOBS = {knob.name: knob for knob in _OWN}
+
+
+def by_cost(*more: Knob) -> Iterator[Knob]:
+    """All knobs, what costs least first."""
+    return iter(sorted((*KNOBS.values(), *more), key=lambda knob: knob.rank))
+
+
+def turned(before: SpecModel, after: SpecModel) -> list[str]:
+    """How the knobs are set that were turned."""
+    return [now for knob in by_cost() if (now := knob.setting(after)) != knob.setting(before)]

@@ -1,0 +1,137 @@
+"""A knob is one entry of one registry: what searches, advises, checks and documents reads it there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import specc
+from specc import docs
+from specc.checking import check_text
+from specc.cli import main
+from specc.compiler.variants import predicted_peak
+from specc.fit.remedies import remedies
+from specc.fit.search import search
+from specc.learning.heads import Classifier
+from specc.pipeline import PASSES, run_passes
+from specc.spec.json_schema import json_schema
+from specc.spec.knobs import KNOBS, Knob, by_cost
+from specc.spec.load import loads
+from specc.spec.models import SpecModel
+from specc.views.budget import decided
+
+SPEC: dict[str, Any] = {
+    "specc": 1,
+    "name": "knobs",
+    "data": {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 10, "samples": 64, "batch_size": 32},
+    "backbone": {"family": "resnet_cifar", "depth": 8, "widths": [8, 8, 16, 32]},
+    "split": {"blocks": 2},
+    "auxiliary": {"classifier": {"hidden": 4096}},
+}
+
+
+def narrower(config: SpecModel) -> SpecModel | None:
+    head = config.auxiliary.classifier
+    if head is None or head.hidden <= 16:
+        return None
+    return config.changed("auxiliary", classifier=head.model_copy(update={"hidden": head.hidden // 2}))
+
+
+TOY = Knob("hidden", "auxiliary.classifier.hidden", "a classifier half as wide", "a weaker teacher", 40, narrower)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Knob:
+    monkeypatch.setitem(KNOBS, TOY.name, TOY)
+    return TOY
+
+
+def over(budget: int, **changes: Any) -> str:
+    return json.dumps(SPEC | {"budget": {"memory": budget}} | changes)
+
+
+def test_a_spec_may_allow_it_and_no_other(toy: Knob) -> None:
+    (found,) = check_text(over(1, split={"fit": {"allow": ["hiden"]}})).diagnostics
+    assert found.code == "SPC105"
+    assert found.help[0] == "did you mean `hidden`?"
+    config = loads(over(1, split={"fit": {"allow": [toy.name]}})).config
+    assert config.split.fit is not None
+    assert config.split.fit.allow == [toy.name]
+    enum = json_schema()["definitions"]["Fit"]["properties"]["allow"]["items"]
+    assert enum["enum"] == [*KNOBS]
+    assert "`hidden`: a classifier half as wide" in enum["description"]
+
+
+def test_remedies_turn_it_no_further_than_needed_and_in_its_order(toy: Knob) -> None:
+    draft = run_passes(loads(json.dumps(SPEC)))
+    assert draft.memory is not None
+    found = list(remedies(draft, draft.memory.peak_bytes - 1))
+    changes = [remedy.change for remedy in found]
+    assert "auxiliary.classifier.hidden: 2048" in changes
+    assert [change.partition(":")[0] for change in changes] == [
+        key for key in ("split", "train.recompute", "auxiliary.classifier.hidden", "train.precision", "data.batch_size")
+        if key in {change.partition(":")[0] for change in changes}
+    ]  # fmt: skip
+    assert [remedy.override for remedy in found if "hidden" in remedy.change] == ["auxiliary.classifier.hidden=2048"]
+    twice = narrower(draft.spec.config.changed("auxiliary", classifier=Classifier(hidden=2048)))
+    assert twice is not None
+    budget = predicted_peak(draft, twice)
+    assert budget is not None
+    assert "auxiliary.classifier.hidden: 1024" in [remedy.change for remedy in remedies(draft, budget)]
+
+
+def test_it_is_turned_with_others_where_no_change_is_enough(toy: Knob) -> None:
+    draft = run_passes(loads(over(1)), PASSES)
+    assert "`auxiliary.classifier.hidden: 16`" in draft.diagnostics[0].help[1]
+    assert draft.diagnostics[0].help[1].endswith("the budget must be larger")
+
+
+def test_a_search_tries_it_and_tells_what_it_turned(toy: Knob) -> None:
+    draft = run_passes(loads(json.dumps(SPEC)))
+    found = search(draft, 1 << 40, (toy.name,))
+    assert [option.knobs for option in found.options] == [(), ("auxiliary.classifier.hidden: 2048",)]
+    text = over(
+        found.floor.row.predicted_peak_bytes + 512,
+        split={"fit": {"min_blocks": 2, "max_blocks": 2, "allow": [toy.name]}},
+    )
+    plan = specc.compile(loads(text))
+    assert plan.config.auxiliary.classifier.hidden == 2048
+    assert "  and auxiliary.classifier.hidden: 2048" in decided(loads(text).config, plan)
+
+
+def test_the_command_line_names_it_and_takes_it(toy: Knob, tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps(SPEC))
+    assert ",hidden" in CliRunner().invoke(main, ["fit", "--help"]).output
+    words = ["fit", str(path), "--budget", "1GiB", "--format", "json", "--allow"]
+    result = CliRunner().invoke(main, [*words, "hidden"])
+    assert [row["knobs"] for row in json.loads(result.stdout)["rows"]] == [[], ["auxiliary.classifier.hidden: 2048"]]
+    wrong = CliRunner().invoke(main, [*words, "split,hide"])
+    assert wrong.exit_code == 2
+    assert "not hide" in wrong.output
+
+
+@pytest.mark.parametrize("page", ["spec-reference.md", "memory.md"])
+def test_the_documentation_lists_what_each_costs(toy: Knob, page: str) -> None:
+    text = docs.PAGES[page]()
+    for knob in by_cost():
+        assert f"| `{knob.name}` | `{knob.key}` | {knob.does} | {knob.costs} |" in text
+
+
+def test_patches_of_a_single_unit_are_turned_too() -> None:
+    """A head stands in the common section, at a level or at a unit."""
+    patched = {"classifier": {"patches": {"execution": "joint"}}}
+    level = {"name": "a", "auxiliary": patched, "units": [{"unit": 0, "auxiliary": patched}]}
+    config = loads(json.dumps(SPEC | {"auxiliary": patched, "levels": [level]})).config
+    turned = KNOBS["patches"].turn(config)
+    assert turned is not None
+    heads = dict(turned.heads())
+    assert len(heads) == 3
+    assert {head.patches.execution for head in heads.values() if head.patches} == {"sequential"}
+    assert KNOBS["patches"].turn(turned) is None
+    unit = {"name": "a", "units": [{"unit": 0, "auxiliary": patched}]}
+    assert KNOBS["patches"].turn(loads(json.dumps(SPEC | {"levels": [unit]})).config) is not None
