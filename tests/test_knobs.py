@@ -22,7 +22,7 @@ from specc.spec.json_schema import json_schema
 from specc.spec.knobs import KNOBS, Knob, by_cost
 from specc.spec.load import loads
 from specc.spec.models import SpecModel
-from specc.views.budget import decided
+from specc.views.budget import decision_lines
 
 SPEC: dict[str, Any] = {
     "specc": 1,
@@ -100,7 +100,7 @@ def test_a_search_tries_it_and_tells_what_it_turned(toy: Knob) -> None:
     )
     plan = specc.compile(loads(text))
     assert plan.config.auxiliary.classifier.hidden == 2048
-    assert "  and auxiliary.classifier.hidden: 2048" in decided(loads(text).config, plan)
+    assert "  and auxiliary.classifier.hidden: 2048" in decision_lines(loads(text).config, plan)
 
 
 def test_the_command_line_names_it_and_takes_it(toy: Knob, tmp_path: Path) -> None:
