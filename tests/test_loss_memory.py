@@ -29,6 +29,8 @@ MAPS: list[Shape] = [(4, 2, 3), (3, 16, 16), (64, 4, 4)]
 TOKENS: list[Shape] = [(16, 4), (4, 64)]
 SHAPES: dict[str, list[Shape]] = {
     "cross_entropy": VECTORS,
+    "bce_with_logits": VECTORS,
+    "pixel_cross_entropy": [(2, 4, 6), *MAPS],
     "contrastive": VECTORS,
     "similarity": [*VECTORS, *MAPS, *TOKENS],
     "goodness": [*VECTORS, *MAPS, *TOKENS],
@@ -58,6 +60,10 @@ def target_of(loss: str, shape: Shape, batch: int) -> Tensor:
     kind = TARGETS.get(loss, "labels")
     if kind == "images":
         return torch.rand(batch, *shape)
+    if loss == "bce_with_logits":
+        return torch.rand(batch, *shape)
+    if loss == "pixel_cross_entropy":
+        return torch.zeros(batch, *shape[1:], dtype=torch.int64)
     labels = torch.zeros(batch // 3 if kind == "pairs" else batch, dtype=torch.int64)
     return F.one_hot(labels, CLASSES).float() if kind == "one_hot" else labels
 

@@ -329,7 +329,7 @@ def test_small_images_and_other_channels_are_refused() -> None:
 def test_a_map_of_classes_is_no_answer_for_an_image() -> None:
     ((code, line, text),) = codes_of(backbone={"torchvision": "lraspp_mobilenet_v3_large"})
     assert (code, line) == ("SPC304", 12)
-    assert f"gives {CLASSES}×32×32, but the data set has {CLASSES} classes" in text
+    assert f"the backbone gives {CLASSES}×32×32, but `classification` with {CLASSES} classes takes {CLASSES}" in text
 
 
 # The cache

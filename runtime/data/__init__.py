@@ -13,6 +13,6 @@ from runtime.data.errors import DataError
 from runtime.data.loader import Loader
 from runtime.data.registry import open_dataset
 from runtime.data.splits import Batch, Split, Splits
-from specc.tasks.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, ResolvedData
 
-__all__ = ["INFO", "Batch", "DataConfig", "DataError", "DatasetInfo", "Loader", "Split", "Splits", "open_dataset"]
+__all__ = ["INFO", "Batch", "DataConfig", "DataError", "Loader", "ResolvedData", "Split", "Splits", "open_dataset"]

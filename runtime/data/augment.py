@@ -16,11 +16,15 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class CropFlip:
-    """Pad by `pad` pixels (zeros, or reflected), crop the old size at a random place, mirror half of the images."""
+    """Pad by `pad` pixels (zeros, or reflected), crop the old size at a random place, mirror half of the images.
+
+    The draws depend on the samples alone, so images and masks of the same samples go through it side by side.
+    """
 
     pad: int = 0
     mode: Literal["constant", "reflect"] = "constant"
     flip: bool = False
+    fill: int = 0  # what zero padding is made of
 
     def __call__(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
         """Augment `images` (n, channels, height, width), which are the samples `indices` (n,)."""
@@ -39,7 +43,8 @@ class CropFlip:
     def _cropped(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
         height, width = images.shape[2:]
         sides = (self.pad, self.pad)
-        padded = np.pad(images, ((0, 0), (0, 0), sides, sides), mode=self.mode)
+        around, fill = ((0, 0), (0, 0), sides, sides), {"constant_values": self.fill} if self.mode == "constant" else {}
+        padded = np.pad(images, around, self.mode, **fill)  # type: ignore[call-overload]
         windows = sliding_window_view(padded, (height, width), axis=(2, 3))
         top, left = (draws.below(2 * self.pad + 1, indices, stream) for stream in ("crop.top", "crop.left"))
         return windows[np.arange(len(images)), :, top, left]

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.data.errors import DataError
-from specc.tasks.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, ResolvedData
+from specc.tasks.segmentation import IGNORED
 
 if TYPE_CHECKING:
     from runtime.data.config import DataConfig
     from runtime.data.splits import Arrays
 
 
-def checked(config: DataConfig, info: DatasetInfo, half: str, data: Arrays) -> Arrays:
+def checked(config: DataConfig, info: ResolvedData, half: str, data: Arrays) -> Arrays:
     """The `half` of a data set held in memory, as it is; `DataError` says what is wrong with it."""
-    for problem in _problems(info, data):
+    for problem in _problems(config, info, data):
         raise DataError(
             f"the {half} half of `{config.dataset}` in {config.folder} {problem}",
             help=["put the original files there; images of your own belong into an `image_folder`"],
@@ -25,18 +26,19 @@ def checked(config: DataConfig, info: DatasetInfo, half: str, data: Arrays) -> A
     return data
 
 
-def _problems(info: DatasetInfo, data: Arrays) -> Iterator[str]:
-    images, labels = data.images, data.labels
-    if len(images) != len(labels) or labels.ndim != 1:
+def _problems(config: DataConfig, info: ResolvedData, data: Arrays) -> Iterator[str]:
+    images, labels, target = data.images, data.labels, config.learns.target
+    if len(images) != len(labels) or labels.shape[1:] != target.shape(info):
         yield f"has {len(images)} images and {labels.size} labels"
     if not len(images):
         yield "has no images"
     native = INFO[info.name].shape or info.shape
-    if native is not None and images.shape[1:] != native:
+    if images.shape[1:] != native:
         yield f"has images of {_show(images.shape[1:])}, which should be {_show(native)}"
-    assert info.classes is not None  # `resolved` saw to it
-    if (wrong := np.flatnonzero((labels < 0) | (labels >= info.classes))).size:
-        yield f"has the label {labels[wrong[0]]} at image {wrong[0]}: labels are 0 to {info.classes - 1}"
+    most = target.bound(info) - 1
+    ignored = (labels == IGNORED) & (config.learns.kind == "map")
+    if (wrong := np.argwhere(((labels < 0) | (labels > most)) & ~ignored)).size:
+        yield f"has the label {labels[tuple(wrong[0])]} at image {wrong[0][0]}: labels are 0 to {most}"
 
 
 def _show(shape: tuple[int, ...]) -> str:
@@ -44,7 +46,7 @@ def _show(shape: tuple[int, ...]) -> str:
     return f"{'×'.join(map(str, size))} pixels with {channels} channel{'s' * (channels != 1)}"
 
 
-def differences(info: DatasetInfo, train: int, test: int) -> tuple[str, ...]:
+def differences(info: ResolvedData, train: int, test: int) -> tuple[str, ...]:
     """A remark for each half that has another number of images than the data set is known to have."""
     known = INFO[info.name]
     return tuple(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.data.errors import DataError
+from specc.tasks.registry import TASKS
+from specc.tasks.segmentation import IGNORED
+from specc.tasks.task import Task
 
 AUGMENTATIONS = ("none", "paper")
 
@@ -18,8 +21,9 @@ class DataConfig:
     a square: data sets held in memory once, when they are read (bilinear, antialiased), or batch by batch where they
     would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels. `resplit` merges
     train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for `synthetic`,
-    `channels` and `classes` for `synthetic` and `image_folder`. `workers` processes decode the images of folders; data
-    sets held in memory need none.
+    `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data set is learnt;
+    `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes decode the images
+    of folders; data sets held in memory need none.
     """
 
     dataset: str
@@ -36,6 +40,13 @@ class DataConfig:
     resplit: bool = False
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    task: str = "classification"
+    ignore_index: int = IGNORED
+
+    @property
+    def learns(self) -> Task:
+        """The task, by its name."""
+        return TASKS[self.task]
 
     @property
     def folder(self) -> Path:

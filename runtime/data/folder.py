@@ -22,7 +22,7 @@ from runtime.data.files import described
 from runtime.data.scan import LAYOUT, left_out, scan
 from runtime.data.splits import Batch, Splits
 from runtime.data.workers import take_no_part
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 _TEST_NAMES = ("val", "test")
 _Sample = tuple[Tensor, int]
@@ -32,7 +32,7 @@ _Sample = tuple[Tensor, int]
 class FolderSplit:
     """A split that stays on the disk: `samples` are (path, label)."""
 
-    info: DatasetInfo
+    info: ResolvedData
     samples: Sequence[tuple[str, int]]
     augmented: bool
     workers: int
@@ -90,7 +90,6 @@ class _Decoded(Dataset[_Sample | DataError]):
             return error
 
     def _pixels(self, path: str, index: int) -> Tensor:
-        assert self.split.info.shape is not None
         channels, size, _ = self.split.info.shape
         image = decode(path, channels)
         cropped = centre_crop(image, size) if self.draws is None else random_crop(image, size, self.draws, index)
@@ -115,7 +114,7 @@ def _odd(train: Sequence[str], test: Sequence[str]) -> str:
     )
 
 
-def open_folders(config: DataConfig, info: DatasetInfo, roots: Sequence[Path]) -> Splits:
+def open_folders(config: DataConfig, info: ResolvedData, roots: Sequence[Path]) -> Splits:
     """The splits in the first of `roots` that has a train and a test folder; classes are folders, in sorted order."""
     train, test = (scan(folder) for folder in _folders(config, roots))
     if train.classes != test.classes:

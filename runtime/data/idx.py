@@ -73,7 +73,7 @@ def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, 
     folders = [config.folder / torchvision_name / "raw", config.folder / "raw", config.folder]
     found = next((folder for folder in folders if _find(folder, "train-images-idx3-ubyte")), None)
     if found:
-        item = INFO[config.dataset].image_size
+        item = INFO[config.dataset].resolved().image_size
         return guarded(config, lambda: (_half(found, "train", item), _half(found, "t10k", item)))
     raise missing(
         config.dataset,

@@ -22,14 +22,14 @@ class Loader:
 
     def __init__(
         self, split: Split, batch_size: int, *, seed: int, train: bool, device: torch.device | str = "cpu",
-        memory_format: torch.memory_format = torch.contiguous_format,
+        memory_format: torch.memory_format = torch.contiguous_format, target: torch.dtype = torch.int64,
     ) -> None:  # fmt: skip
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.train = train
         self.device = torch.device(device)
-        self.memory_format = memory_format
+        self.memory_format, self.target = memory_format, target
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (split.info.mean, split.info.std)
         )
@@ -40,14 +40,14 @@ class Loader:
         return full if self.train and full else full + bool(rest)
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """Images (n, channels, height, width) float32 and labels (n,) int64 of one epoch, from `start_step` on.
+        """Images (n, channels, height, width) float32 and labels (n, ...) of one epoch, from `start_step` on.
 
         A batch depends on the epoch and its step only: starting late gives the same batches.
         """
         draws = Draws(self.seed, epoch)
         batches = self._indices(draws)[start_step:]
         for images, labels in self._batches(batches, draws if self.train else None):
-            yield self._normalised(images), labels.to(self.device, non_blocking=True)
+            yield self._normalised(images), labels.to(self.device, non_blocking=True).to(self.target)
 
     def _batches(self, batches: list[Indices], draws: Draws | None) -> Iterator[Batch]:
         try:

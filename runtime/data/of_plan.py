@@ -14,7 +14,7 @@ from . import DataConfig, Splits, open_dataset
 def open_data(plan: Plan, root: Path | None = None) -> Splits:
     """The plan's data set, in `root` or where the spec says; one that is missing is a `DataError` saying where."""
     data = plan.config.data
-    fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed}
+    fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed, "task": plan.config.task}
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
     return open_dataset(DataConfig(**fields))

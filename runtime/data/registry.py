@@ -10,7 +10,7 @@ from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import described
 from runtime.data.splits import Splits
-from specc.tasks.datasets import INFO, DatasetInfo
+from specc.tasks.datasets import INFO, ResolvedData
 
 
 def open_dataset(config: DataConfig) -> Splits:
@@ -18,7 +18,7 @@ def open_dataset(config: DataConfig) -> Splits:
     _known("data set", config.dataset, INFO)
     _known("augmentation", config.augment, AUGMENTATIONS)
     # By name and late: a data set costs the imports of its own libraries only when it is used.
-    load: Callable[[DataConfig, DatasetInfo], Splits]
+    load: Callable[[DataConfig, ResolvedData], Splits]
     load = import_module(f"runtime.data.sources.{config.dataset}").load
     info = _resolved(config)
     try:
@@ -28,11 +28,11 @@ def open_dataset(config: DataConfig) -> Splits:
         raise DataError(what, help=["data.root names a folder that can be entered and read"]) from error
 
 
-def _resolved(config: DataConfig) -> DatasetInfo:
+def _resolved(config: DataConfig) -> ResolvedData:
     try:
         return INFO[config.dataset].resolved(
             image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples,
-            mean=config.mean, std=config.std, resplit=config.resplit,
+            mean=config.mean, std=config.std, resplit=config.resplit, target=config.learns.kind,
         )  # fmt: skip
     except ValueError as error:
         raise DataError(str(error)) from error

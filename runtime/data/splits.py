@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from runtime.data.augment import CropFlip, Pixels
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
+from specc.tasks.segmentation import IGNORED
 
 Batch = tuple[Tensor, Tensor]
+Labels = NDArray[Any]
 
 _KEPT = 1 << 32  # bytes of resized images that are kept in memory: all of CIFAR-10 at 150 pixels
 
@@ -26,7 +29,7 @@ class Split(Protocol):
     """The train or test half of a data set."""
 
     @property
-    def info(self) -> DatasetInfo:
+    def info(self) -> ResolvedData:
         """The facts, resolved: shape, classes and statistics are known."""
 
     @property
@@ -37,7 +40,7 @@ class Split(Protocol):
         """The number of samples."""
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
-        """For each array of sample indices the images (n, channels, height, width) uint8 and the labels (n,) int64.
+        """For each array of sample indices the images (n, channels, height, width) uint8 and the labels.
 
         With `draws` the images are augmented, without they are as stored.
         """
@@ -49,16 +52,16 @@ class Splits:
 
     train: Split
     test: Split
-    info: DatasetInfo
+    info: ResolvedData
     remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """Images (n, channels, height, width) uint8 and labels (n,) int64."""
+    """Images (n, channels, height, width) uint8; labels (n,) int64, or (n, classes) or (n, height, width) uint8."""
 
     images: Pixels
-    labels: Indices
+    labels: Labels
 
     def __getitem__(self, indices: Indices) -> Arrays:
         return Arrays(self.images[indices], self.labels[indices])
@@ -68,7 +71,7 @@ class Arrays:
 class ArraySplit:
     """A split held in memory as bytes; `late`: at its own size, each batch being resized when it is asked for."""
 
-    info: DatasetInfo
+    info: ResolvedData
     data: Arrays
     augmentation: CropFlip
     peak: int = 255
@@ -81,19 +84,26 @@ class ArraySplit:
         """See `Split.batches`."""
         for indices in batches:
             batch = _resized(self.data[indices], self.info) if self.late else self.data[indices]
-            images = self.augmentation(batch.images, indices, draws) if draws else batch.images
-            yield torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(batch.labels)
+            images, labels = self._augmented(batch, indices, draws) if draws else (batch.images, batch.labels)
+            yield torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(np.ascontiguousarray(labels))
+
+    def _augmented(self, batch: Arrays, indices: Indices, draws: Draws) -> tuple[Pixels, Labels]:
+        """What happens to an image happens to its mask; what such a crop adds to a mask does not count."""
+        images, labels = self.augmentation(batch.images, indices, draws), batch.labels
+        if labels.ndim == 3:
+            labels = replace(self.augmentation, fill=IGNORED)(labels[:, None], indices, draws)[:, 0]
+        return images, labels
 
 
 def in_memory(
-    config: DataConfig, info: DatasetInfo, train: Arrays, test: Arrays, *, paper: CropFlip, peak: int = 255
+    config: DataConfig, info: ResolvedData, train: Arrays, test: Arrays, *, paper: CropFlip, peak: int = 255
 ) -> Splits:
     """The splits of a data set that fits into memory; `paper` is its `augment: paper`."""
     train, test = (checked(config, info, half, data) for half, data in (("training", train), ("test", test)))
     if config.resplit:
         train, test = _resplit(train, test)
     augmentation = paper if config.augment == "paper" else CropFlip()
-    late = (len(train.labels) + len(test.labels)) * prod(info.shape or ()) > _KEPT
+    late = (len(train.labels) + len(test.labels)) * prod(info.shape) > _KEPT
     halves = [half if late else _resized(half, info) for half in (train, test)]
     opened = [ArraySplit(info, half, augmentation, peak, late) for half in halves]
     return Splits(opened[0], opened[1], info, differences(info, len(train.labels), len(test.labels)))
@@ -107,10 +117,13 @@ def _resplit(train: Arrays, test: Arrays) -> tuple[Arrays, Arrays]:
     return merged[order[: len(train.labels)]], merged[order[len(train.labels) :]]
 
 
-def _resized(data: Arrays, info: DatasetInfo) -> Arrays:
+def _resized(data: Arrays, info: ResolvedData) -> Arrays:
     size = info.image_size
     if data.images.shape[2:] == size:
         return data
     images = torch.from_numpy(data.images)
     resized = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
-    return Arrays(resized.numpy(), data.labels)
+    if data.labels.ndim != 3:
+        return Arrays(resized.numpy(), data.labels)
+    masks = torch.nn.functional.interpolate(torch.from_numpy(data.labels)[:, None], size, mode="nearest-exact")
+    return Arrays(resized.numpy(), masks[:, 0].numpy())

@@ -37,7 +37,6 @@ class Executor:
             torch.tensor(v, dtype=tensor.dtype, device=tensor.device).view(1, -1, 1, 1)
             for v in (plan.data.mean, plan.data.std)
         )
-        assert plan.data.classes is not None
         self.classes = plan.data.classes
         self.labelled = plan.config.views > 1
         self._dispatch = {kind: getattr(self, f"_{kind}") for kind in {i.kind for i in plan.instructions}}

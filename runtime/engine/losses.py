@@ -12,12 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specc.tasks.segmentation import IGNORED
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of (N, classes) logits against (N,) labels."""
     return F.cross_entropy(logits.to(_at_least_fp32(logits)), labels)
+
+
+def bce_with_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross-entropy of (N, classes) logits against multi-hot (N, classes) labels."""
+    x = logits.to(_at_least_fp32(logits))
+    return F.binary_cross_entropy_with_logits(x, labels.to(x.dtype), reduction="none").mean()
+
+
+def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean cross-entropy of (N, classes, H, W) logits against (N, H, W) classes, over the pixels that count.
+
+    Zero where none does: torch's own mean is no number then, and a patch may well be of ignored pixels alone.
+    """
+    count = (masks != IGNORED).sum().clamp(min=1)
+    x = logits.to(_at_least_fp32(logits))
+    return F.cross_entropy(x, masks, ignore_index=IGNORED, reduction="sum") / count
 
 
 def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.07) -> Tensor:
@@ -89,5 +107,16 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
 
 
 LOSSES: dict[str, Loss] = {
-    loss.__name__: loss for loss in (cross_entropy, contrastive, similarity, goodness, goodness_pairs, bce, mse)
+    loss.__name__: loss
+    for loss in (
+        cross_entropy,
+        bce_with_logits,
+        pixel_cross_entropy,
+        contrastive,
+        similarity,
+        goodness,
+        goodness_pairs,
+        bce,
+        mse,
+    )
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from specc.plan import Plan
+from specc.tasks.registry import TASKS
 
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
@@ -35,15 +36,15 @@ def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
 
 
 def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised images of noise and labels, on the device, as a loader gives them."""
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
+    """Normalised images of noise, and something to learn of them, on the device, as a loader gives them."""
     generator = torch.Generator().manual_seed(0)
     batch = plan.config.data.batch_size
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
     images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
     images = images.to(device, memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
-    return images, torch.randint(plan.data.classes, (batch,), generator=generator).to(device)
+    target = TASKS[plan.config.task].target
+    drawn = torch.randint(target.bound(plan.data), (batch, *target.shape(plan.data)), generator=generator)
+    return images, drawn.to(device, getattr(torch, target.dtype))
 
 
 def _timed(session: Session, images: torch.Tensor, labels: torch.Tensor, steps: int) -> list[float]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..engine.session import Step
+from .metrics import METRICS
 
 _COUNT = "count"  # no figure's name: those of losses have a dot
 
@@ -42,12 +43,7 @@ class Averages:
         return cls(int(tensors[_COUNT]), sums)
 
 
-def training_figures(step: Step, labels: Tensor) -> dict[str, Tensor]:
-    """What an epoch's row says of its training: the backbone's accuracy and every unit's unweighted losses."""
+def training_figures(step: Step, running: str, labels: Tensor) -> dict[str, Tensor]:
+    """What an epoch's row says of its training: a metric of the backbone and every unit's unweighted losses."""
     losses = {f"{unit}.{term}": value for unit, terms in step.losses.items() for term, value in terms.items()}
-    return {"accuracy": accuracy(step.logits, labels), **losses}
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The part of a batch that is told right."""
-    return (logits.argmax(1) == labels).float().mean()
+    return {running: METRICS[running].of(step.logits, labels), **losses}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,12 @@ def _epochs(number: int) -> str:
     return f"{number} epoch{'s' * (number != 1)}"
 
 
+def figures(test: Mapping[str, float]) -> str:
+    """``accuracy 96.40%, loss 0.1200``: all that is said of a test, the metrics as parts of a hundred."""
+    said = (f"{name.replace('_', ' ')} " + (f"{v:.4f}" if name == "loss" else f"{v:.2%}") for name, v in test.items())
+    return ", ".join(said)
+
+
 def closing(summary: dict[str, Any], path: Path) -> list[str]:
     """What a person wants to know at the end."""
     memory, test = summary["memory"], summary["test"]
@@ -130,7 +136,7 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
         asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
         on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
     return [
-        f"test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f} after {_epochs(summary['epochs'])}",
+        f"test {figures(test)} after {_epochs(summary['epochs'])}",
         f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
         f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
         *on_device,

@@ -59,8 +59,9 @@ def progress_on(console: Console, epochs: int) -> Lines:
 
 
 def epoch_line(row: dict[str, Any], epochs: int) -> str:
-    """``epoch 3/24  lr 0.1  train 95.1 %  test 96.4 %  1.9 s``."""
+    """``epoch 3/24  lr 0.1  train 95.1 %  test 96.4 %  1.9 s``: of each half the metric that comes first."""
+    train, test = (next(v for k, v in row.items() if k.startswith(f"{half}_")) for half in ("train", "test"))
     return (
-        f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4g}  train {row['train_accuracy']:.2%}  "
-        f"test {row['test_accuracy']:.2%}  loss {row['test_loss']:.4f}  {row['seconds']:.1f} s"
+        f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4g}  train {train:.2%}  "
+        f"test {test:.2%}  loss {row['test_loss']:.4f}  {row['seconds']:.1f} s"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from specc.plan import Plan
+from specc.tasks.registry import TASKS
 
 from ..data import Loader
 from ..engine.session import Session
@@ -29,7 +30,7 @@ class RunState:
 
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, spec_text: str) -> None:
         self.plan, self.device, self.run_dir, self.spec_text = plan, device, run, spec_text
-        self.config = plan.config.train
+        self.config, self.task = plan.config.train, TASKS[plan.config.task]
         self.epoch = self.step = self.taken = 0
         self.averages, self.seconds = Averages(), 0.0  # of this epoch
         self.saved: Position | None = None

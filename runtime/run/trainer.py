@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from specc.plan import Plan
@@ -24,7 +23,7 @@ from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
 from . import checkpoint
-from .averages import Averages, accuracy, training_figures
+from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .endings import (
     diverged,
@@ -38,6 +37,7 @@ from .endings import (
 )
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
+from .metrics import Evaluation
 from .rundir import RunDir
 from .state import RunState
 from .summary import figures_of, summary_of
@@ -70,9 +70,12 @@ class Trainer(RunState):
         self.session = self._session()
         self.meter, self.peak = Meter(device, self.session.resident), PeakWatch()
         batch, seed = plan.config.data.batch_size, self.config.seed
-        order = self.session.model.memory_format
-        self.train_data = Loader(self.splits.train, batch, seed=seed, train=True, device=device, memory_format=order)
-        self.test_data = Loader(self.splits.test, batch, seed=seed, train=False, device=device, memory_format=order)
+        loader = partial(
+            Loader, seed=seed, device=device, memory_format=self.session.model.memory_format,
+            target=getattr(torch, self.task.target.dtype),
+        )  # fmt: skip
+        self.train_data = loader(self.splits.train, batch, train=True)
+        self.test_data = loader(self.splits.test, batch, train=False)
         self.interruption = Interruption()
 
     def _open(self) -> None:
@@ -81,7 +84,7 @@ class Trainer(RunState):
         size, batch = len(self.splits.train), self.plan.config.data.batch_size
         self.batch = min(batch, size)
         self.notes += [moved] if moved else []
-        if self.batch < batch and self.plan.data.train_size is None:  # else the compiler has said so
+        if self.batch < batch and not self.plan.data.train_size:  # else the compiler has said so
             self.notes.append(f"a batch of {batch} is larger than the training set of {size}: every step takes all of "
                               f"it, and less memory than predicted")  # fmt: skip
 
@@ -177,7 +180,7 @@ class Trainer(RunState):
             for images, labels in self._remaining():
                 torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
                 result = self.clock.time(partial(self._step, images, labels))
-                self.averages.add(training_figures(result, labels), len(labels))
+                self.averages.add(training_figures(result, self.task.running, labels), len(labels))
                 loss = self._checked_loss(result) if self._reads_loss(self.step) else None
                 # Or they would be there beside the next batch and count in the next step's peak.
                 del result, images, labels
@@ -247,12 +250,11 @@ class Trainer(RunState):
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Accuracy and loss of the backbone alone on the test set."""
-        averages = Averages()
+        """The task's metrics and the loss of the backbone alone on the test set."""
+        found = Evaluation(self.task)
         for images, labels in self._interruptible(self.test_data.epoch(0)):
-            logits = self.session.predict(images).float()
-            averages.add({"accuracy": accuracy(logits, labels), "loss": F.cross_entropy(logits, labels)}, len(labels))
-        return averages.means()
+            found.add(self.session.predict(images).float(), labels)
+        return found.figures()
 
     def _save(self) -> None:
         position = checkpoint.Position(self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self))

@@ -10,7 +10,7 @@ from ..diagnostics import Diagnostic
 from ..graph.graph import BackboneGraph
 from ..plan import Block, Instruction, Memory, Network, Unit
 from ..spec.load import Spec
-from ..tasks.datasets import DatasetInfo
+from ..tasks.datasets import ResolvedData
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -22,7 +22,7 @@ class Draft:
 
     spec: Spec
     diagnostics: tuple[Diagnostic, ...] = ()
-    data: DatasetInfo | None = None
+    data: ResolvedData | None = None
     backbone: BackboneGraph | None = None
     blocks: tuple[Block, ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Draft:
         return self.backbone
 
     @property
-    def info(self) -> DatasetInfo:
+    def info(self) -> ResolvedData:
         """The data set's facts; only passes after `expand` may ask."""
         assert self.data is not None
         return self.data

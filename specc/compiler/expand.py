@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..diagnostics import Diagnostic, Label, Severity
-from ..graph.graph import BackboneGraph
-from ..graph.ops import RangeError, Shape, ShapeError, show
+from ..graph.graph import BackboneGraph, Layer
+from ..graph.layers import Layers
+from ..graph.ops import RangeError, ShapeError, show
 from ..graph.problems import BackboneError, Problem
-from ..tasks.datasets import INFO, DataError, DatasetInfo
+from ..tasks.datasets import INFO, OptionError, ResolvedData
+from ..tasks.registry import TASKS
+from ..tasks.task import Task
 from .draft import Draft
 
 _DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}
@@ -17,12 +20,11 @@ _DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}
 def expand(draft: Draft) -> Draft:
     """Expand `backbone:` into a graph for the data set's images."""
     spec = draft.spec
+    task = TASKS[spec.config.task]
     try:
         data = resolve_data(draft)
-    except DataError as error:
-        return draft.updated(_wrong_data(draft, error))
-    assert data.shape is not None
-    assert data.classes is not None
+    except OptionError as error:
+        return draft.updated(_wrong_task(draft, task) if error.kind == "target" else _wrong_data(draft, error))
     draft = draft.updated(*_large_batch(draft, data))
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
@@ -32,13 +34,33 @@ def expand(draft: Draft) -> Draft:
         return draft.updated(_small_images(draft, data, error))
     except BackboneError as error:
         return draft.updated(*(_located(draft, problem) for problem in error.problems))
-    if (shape := backbone.layers[-1].shape) != (data.classes,):
-        return draft.updated(_wrong_end(draft, shape, data.classes))
+    if backbone.layers[-1].shape != task.output.shape(data):
+        return draft.updated(_wrong_end(draft, task, data, backbone.layers[-1]))
     remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
     return draft.updated(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
 
 
-def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:
+def _wrong_task(draft: Draft, task: Task) -> Diagnostic:
+    spec, name = draft.spec, draft.spec.config.data.dataset
+    message = f"the task `{task.name}` learns {task.learns}, which the data set `{name}` does not have"
+    able = [info.name for info in INFO.values() if task.kind in info.targets]
+    asked = [other.name for other in TASKS.values() if other.kind in INFO[name].targets]
+    help = (f"data sets for it: {', '.join(able)}", f"what `{name}` is for: `task: {' or '.join(asked)}`")
+    beside = spec.beside("the data set", "data", "dataset")
+    return spec.error("SPC606", message, "task", label="not what the data set is for", secondary=beside, help=help)
+
+
+def _wrong_end(draft: Draft, task: Task, data: ResolvedData, last: Layer) -> Diagnostic:
+    """The network does not give what the task's loss compares with the targets."""
+    spec, backbone, wanted = draft.spec, draft.spec.config.backbone, show(task.output.shape(data))
+    own = ("layers", len(backbone.layers) - 1) if isinstance(backbone, Layers) else ()
+    what = f"last layer `{last.name}`" if own else "backbone"
+    message = f"the {what} gives {show(last.shape)}, but `{task.name}` with {data.classes} classes takes {wanted}"
+    return spec.error("SPC304", message, "backbone", *own, label=f"must give {wanted}", key=not own,
+                      secondary=spec.beside("what is learnt", "task"))  # fmt: skip
+
+
+def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:
     """A warning where strides go on after the features are down to one pixel."""
     spec = draft.spec
     for layer in backbone.layers:
@@ -53,7 +75,7 @@ def _exhausted(draft: Draft, data: DatasetInfo, backbone: BackboneGraph) -> tupl
     return ()
 
 
-def _image_size(draft: Draft, data: DatasetInfo) -> tuple[Label, ...]:
+def _image_size(draft: Draft, data: ResolvedData) -> tuple[Label, ...]:
     """Where the spec decides how large the images are."""
     text = "×".join(map(str, data.image_size)) + " pixels"
     return draft.spec.beside(text, "data", "image_size") or draft.spec.beside(text, "data", "dataset")
@@ -68,7 +90,7 @@ def _located(draft: Draft, problem: Problem, severity: Severity = Severity.ERROR
     return replace(found, severity=Severity.WARNING if problem.warning else severity)
 
 
-def _wrong_data(draft: Draft, error: DataError) -> Diagnostic:
+def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
     spec = draft.spec
     dataset = spec.beside("the data set", "data", "dataset")
     code, option = _DATA_CODES[error.kind], ("data", error.option)
@@ -79,7 +101,7 @@ def _wrong_data(draft: Draft, error: DataError) -> Diagnostic:
     return spec.error(code, str(error), *where, label=label, help=(f"add `{error.option}:` under `data`",))
 
 
-def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnostic:
+def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
     spec = draft.spec
     height, width = data.image_size
     message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
@@ -89,19 +111,14 @@ def _small_images(draft: Draft, data: DatasetInfo, error: ShapeError) -> Diagnos
                       help=help)  # fmt: skip
 
 
-def _wrong_end(draft: Draft, shape: Shape, classes: int) -> Diagnostic:
-    message = f"the backbone gives {show(shape)}, but the data set has {classes} classes"
-    return draft.spec.error("SPC304", message, "backbone", label=f"must give {classes} numbers", key=True)
-
-
 def _out_of_range(draft: Draft, error: RangeError) -> Diagnostic:
     message = f"the backbone cannot be built: {error}"
     return draft.spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True)
 
 
-def _large_batch(draft: Draft, data: DatasetInfo) -> tuple[Diagnostic, ...]:
+def _large_batch(draft: Draft, data: ResolvedData) -> tuple[Diagnostic, ...]:
     batch, size = draft.spec.config.data.batch_size, data.train_size
-    if size is None or batch <= size:
+    if not size or batch <= size:
         return ()
     message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
     beside = draft.spec.beside("the data set", "data", "dataset")
@@ -110,10 +127,10 @@ def _large_batch(draft: Draft, data: DatasetInfo) -> tuple[Diagnostic, ...]:
                                secondary=beside),)  # fmt: skip
 
 
-def resolve_data(draft: Draft) -> DatasetInfo:
-    """The data set's facts under the spec's options; `DataError` says which option is missing or contradicts it."""
+def resolve_data(draft: Draft) -> ResolvedData:
+    """The data set's facts under the spec's options; `OptionError` says which option is missing or contradicts it."""
     data = draft.spec.config.data
     return INFO[data.dataset].resolved(
         image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,
-        mean=data.mean, std=data.std, resplit=data.resplit,
+        mean=data.mean, std=data.std, resplit=data.resplit, target=TASKS[draft.spec.config.task].kind,
     )  # fmt: skip

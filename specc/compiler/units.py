@@ -9,10 +9,15 @@ from ..diagnostics import Diagnostic, Label, Span
 from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
+from ..learning.heads.errors import LossError
+from ..learning.targets import COMPARES
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary, merge
 from ..spec.sections.levels import Level
+from ..tasks.datasets import ResolvedData
+from ..tasks.registry import TASKS
+from ..tasks.task import Task
 from .draft import Draft
 from .links import check_links, form_links
 from .partition import covered
@@ -97,9 +102,9 @@ def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -
 def build_unit(site: Site) -> Unit:
     """The unit of a place, its networks registered there."""
     if site.last:
-        final = HeadPlan("final", "classification", "cross_entropy", "labels", site.position.weight)
-        own = (final,) if site.position.weight or _keeps_dead(site) else ()
-        return Unit(site.name, site.level.name, site.start, site.end.index, site.position.weight, site.end.output, own)
+        task, weight = TASKS[site.draft.spec.config.task], site.position.weight
+        own = (HeadPlan("final", task.term, task.loss, "labels", weight),) if weight or _keeps_dead(site) else ()
+        return Unit(site.name, site.level.name, site.start, site.end.index, weight, site.end.output, own)
     links, feature = form_links(site)
     heads = tuple(_heads(site, feature, links))
     if not heads:  # nothing to train here, so nothing is built
@@ -124,11 +129,10 @@ def auxiliary_at(config: SpecModel, position: UnitPosition) -> Auxiliary:
 
 def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
     draft = site.draft
-    assert draft.info.shape is not None
-    assert draft.info.classes is not None
     last_layer = draft.graph.index[site.end.layers[-1]]
     place = site.position.index, site.position.with_heads
     through = tuple(site.networks[link.ema].graph for link in links)
+    task = TASKS[draft.spec.config.task]
     context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through)
     terms: set[str] = set()
     for key, head in auxiliary_of(site).heads().items():
@@ -139,6 +143,7 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
             term = head.key if head.term in terms else head.term  # two losses of a kind keep their own names
             terms.add(term)
             possible = _possible(site, key, head, context)
+            _check_loss(draft.info, task, possible, context)
             yield _head(site, term, possible, weight, context)
         except ShapeError as error:
             site.found.append(_impossible(site, key, head, feature, error))
@@ -158,9 +163,25 @@ def _possible(site: Site, key: str, head: Head, context: Context) -> Head:
     return head
 
 
+def _check_loss(data: ResolvedData, task: Task, head: Head, context: Context) -> None:
+    """Raises where the head's loss compares with something else than the task has, or not what the head gives."""
+    loss = head.loss_name(task)
+    kind = COMPARES.get(loss)
+    if kind != task.kind and (kind or not task.restores):
+        raise LossError(f"its loss `{loss}` has nothing to compare with: `{task.name}` knows {task.learns}")
+    if loss != task.loss:
+        return
+    places = (context,) if head.patches is None else context.patches(head.patches)
+    for graph, place in zip(head.graphs(context), places, strict=True):
+        channels, height, width = place.image
+        wanted = task.output.shape(replace(data, shape=(channels, height, width)))
+        if graph.shape != wanted:
+            raise LossError(f"it gives {show(graph.shape)}, and `{loss}` needs {show(wanted)}: {task.learns}")
+
+
 def _head(site: Site, term: str, head: Head, weight: float, context: Context) -> HeadPlan:
     patches, group, graphs = head.patches, f"{site.name}.{head.key}", head.graphs(context)
-    loss = head.loss_name(), head.loss_target()
+    loss = head.loss_name(TASKS[site.draft.spec.config.task]), head.loss_target()
     if patches is None:
         names = [site.add_network(head.key, graphs[0], group)]
         return HeadPlan(head.key, term, *loss, weight, tuple(names))

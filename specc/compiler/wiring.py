@@ -82,8 +82,6 @@ def _chain(plan: Plan) -> Iterator[str]:
 
 def _unlike_backbone(plan: Plan) -> Iterator[str]:
     """Blocks that do other things, or read other values, than the backbone that the spec describes."""
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
     try:
         expected = list(plan.config.backbone.expand(plan.data.shape, plan.data.classes).nodes)
     except BackboneError as error:  # a traced model that this machine cannot trace

@@ -83,8 +83,7 @@ class BlockCosts:
     def base(self) -> int:
         """Bytes that live throughout whatever the cuts: the backbone's state and the batch."""
         whole = Network("block0", "", self.graph.part(0, self.end), "block0")
-        assert self.draft.info.shape is not None
-        return resident_bytes(self.config, [whole]) + batch_bytes(self.config, self.draft.info.shape)
+        return resident_bytes(self.config, [whole]) + batch_bytes(self.config, self.draft.info)
 
     def measure(self, boundaries: Boundaries, number: int, count: int) -> BlockCost | None:
         """The cost of block `number` of `count`; None where a unit cannot stand.

@@ -36,7 +36,7 @@ class Layers(Config):
         """The graph for images of shape `input`; raises `BackboneError` with all that is wrong."""
         unfolding = Unfolding(self.define)
         unfolding.run(self.layers)
-        return _Expansion(unfolding, input, classes, at(len(self.layers) - 1)).run()
+        return _Expansion(unfolding, input).run()
 
     def remarks(self, input: Shape) -> tuple[Problem, ...]:
         """Groups and parameters that nobody uses."""
@@ -47,8 +47,6 @@ class Layers(Config):
 class _Expansion:
     unfolding: Unfolding
     input: Shape
-    classes: int
-    end: Path  # of the last entry
     outputs: dict[str, str] = field(default_factory=lambda: {INPUT: INPUT})  # layer -> node that it hands on
     unknown: set[str] = field(default_factory=lambda: {LOST})  # layers whose shape an earlier mistake hides
 
@@ -60,7 +58,7 @@ class _Expansion:
             self._add(builder, layer)
         problems = self.unfolding.problems
         if not problems:
-            problems += _check_ends(builder, self.end, self.classes)
+            problems += _loose_ends(builder)
         if problems:
             raise BackboneError(*problems)
         return builder.backbone({name: last for name, last in self.unfolding.last.items() if name != last})
@@ -127,14 +125,11 @@ def _expand(b: LayerBuilder, entry: Entry, nodes: list[str]) -> None:
         entry.args.expand(b)
 
 
-def _check_ends(b: LayerBuilder, end: Path, classes: int) -> Iterator[Problem]:
-    """One sink, the last layer, that gives one number a class."""
+def _loose_ends(b: LayerBuilder) -> Iterator[Problem]:
+    """Every layer that is a sink, but the last."""
     read = {name for node in b.nodes for name in node.inputs}
     owner = {layer.nodes[-1].name: layer for layer in b.layers if layer.nodes}
     for node, layer in owner.items():
         if node not in read and layer is not b.layers[-1]:
             text = f"nobody reads `{layer.name}`: a backbone has one end, its last layer"
             yield Problem("SPC305", text, (*layer.path, "name"), "a loose end")
-    if b.shape != (classes,):
-        text = f"the last layer `{b.layers[-1].name}` gives {show(b.shape)}, but the data set has {classes} classes"
-        yield Problem("SPC304", text, end, f"must give {classes} numbers")

@@ -58,6 +58,22 @@ class Elementwise(Loss):
         return gradient
 
 
+class WithLogits(Elementwise):
+    """Logarithms of sigmoids beside the complement of the labels; sigmoids beside the gradient that arrives."""
+
+    def forward(self, held: Storage) -> list[Storage]:
+        """What is kept."""
+        self._pass(2 * self.full)
+        return [held]
+
+    def backward(self, kept: list[Storage]) -> Storage:
+        """The gradient at the output."""
+        gradient = self._new(self.full, GRADIENT)
+        self._pass(2 * self.full, GRADIENT)
+        self.memory.drop(*kept)
+        return gradient
+
+
 class Goodness(Elementwise):
     """Squares instead; their backward is x to the power of 1, twice that, and the product."""
 
@@ -139,6 +155,7 @@ class Similarity(Loss):
 
 
 RULES: dict[str, type[Loss]] = {
-    "cross_entropy": CrossEntropy, "contrastive": Contrastive, "similarity": Similarity, "goodness": Goodness,
+    "cross_entropy": CrossEntropy, "pixel_cross_entropy": CrossEntropy, "bce_with_logits": WithLogits,
+    "contrastive": Contrastive, "similarity": Similarity, "goodness": Goodness,
     "goodness_pairs": Goodness, "bce": Elementwise, "mse": Elementwise,
 }  # fmt: skip

@@ -24,7 +24,8 @@ from ..plan import (
 )
 from ..spec.models import SpecModel
 from ..system.devices import Device
-from ..tasks.datasets import DatasetInfo
+from ..tasks.datasets import ResolvedData
+from ..tasks.registry import TASKS
 from . import tape as tapes
 from .allocator import Allocator, Storage
 from .head_memory import HeadSimulation
@@ -37,7 +38,7 @@ class Step:
     """What a simulation looks at, of a plan in the making or of a finished one."""
 
     config: SpecModel
-    data: DatasetInfo
+    data: ResolvedData
     networks: Mapping[str, Network]
     units: tuple[Unit, ...]
     instructions: tuple[Instruction, ...]
@@ -100,8 +101,7 @@ class Simulation:
         for network in self.step.networks.values():
             for category, size in resident(config, network).items():
                 self.memory.new(size, category)
-        assert self.step.data.shape is not None
-        images = self.memory.new(batch_bytes(config, self.step.data.shape), "inputs")
+        images = self.memory.new(batch_bytes(config, self.step.data), "inputs")
         self.resident = self.memory.total
         if config.views > 1:  # the batch stays with whoever made it; the step works on its views
             images = self.memory.new(4 * numel(self.step.data.shape) * self.costs.batch, "inputs")
@@ -200,11 +200,10 @@ class Simulation:
     def _run_head(self, unit: Unit, head: HeadPlan) -> Storage:
         """One head's forward, loss and backward: the gradient at the features."""
         source = self.values[branch_output(unit.name) if unit.links else features(unit.end)]
-        assert self.step.data.shape is not None
         grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
         sizes = numel(unit.feature), numel(self.step.data.shape)
         order = self.orders[branch_output(unit.name) if unit.links else features(unit.end)]
-        classes = self.step.data.classes or 0
+        classes = self.step.data.classes
         networks = self.step.networks
         return HeadSimulation(self.memory, self.costs, head, networks, source, *sizes, grads, classes, order).run()
 
@@ -268,9 +267,9 @@ def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
     return sum(size for network in networks for size in resident(config, network).values())
 
 
-def batch_bytes(config: SpecModel, image: Shape) -> int:
-    """The batch as the step is given it: fp32 images and int64 labels."""
-    return config.data.batch_size * (4 * numel(image) + 8)
+def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
+    """The batch as the step is given it: fp32 images and what is to be learnt of them."""
+    return config.data.batch_size * TASKS[config.task].sample_bytes(data)
 
 
 def _buffer_bytes(graph: Graph) -> int:

@@ -15,7 +15,7 @@ from ..graph.ops import Shape
 from ..learning.heads.patches import Cell, cells
 from ..system.devices import Device
 from ..system.files import mapping
-from ..tasks.datasets import DatasetInfo
+from ..tasks.datasets import ResolvedData
 
 if TYPE_CHECKING:
     from ..spec.models import SpecModel
@@ -203,7 +203,7 @@ class Plan:
     """One training step as a straight list of instructions over named networks, and the configuration around it."""
 
     config: SpecModel
-    data: DatasetInfo
+    data: ResolvedData
     networks: Mapping[str, Network]
     blocks: tuple[Block, ...]
     units: tuple[Unit, ...]

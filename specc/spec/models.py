@@ -19,6 +19,7 @@ from .sections.links import EmaLink
 from .sections.split import Split
 from .sections.train import Train
 
+TaskName = Literal["classification", "multi_label", "segmentation"]
 SpecName = Annotated[
     Text, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, `_`, `.` and `-`, starting with a letter or digit")
 ]
@@ -35,6 +36,7 @@ class SpecModel(Config):
         "", exclude=True, description="the spec file, relative to this one, that this one is merged over"
     )
     description: Text = Field("", description="for people")
+    task: TaskName = Field("classification", description="what is learnt; the data set has to know it of every image")
     data: Data = Field(Data(), description="which images to train on")
     backbone: Backbone = Field(description="the network")
     split: Split = Field(Split(blocks=1), description="where the backbone is cut")

@@ -6,23 +6,52 @@ A data set is one line here and one file of the same name in `runtime/data/sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 Shape = tuple[int, int, int]
+TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what is known of a sample
 
 # InfoPro's CIFAR-10 statistics (all papers of this family copied them); torchvision's ImageNet statistics.
 _CIFAR_MEAN, _CIFAR_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF1, _HALF3 = (0.5,), (0.5, 0.5, 0.5)
+MOST_MAPPED = 255  # classes of a mask, whose pixels are bytes: the last one is that of a pixel that does not count
 
 
-class DataError(ValueError):
+class OptionError(ValueError):
     """The options contradict the data set. `option` is the one to blame, and `kind` says how."""
 
     def __init__(self, kind: str, option: str, message: str) -> None:
         self.kind, self.option = kind, option
         super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedData:
+    """A data set under a spec's options: all that shapes, targets and statistics follow from.
+
+    A size of 0 is one that only the disk knows. What `DatasetInfo` says of the rest holds here too.
+    """
+
+    name: str
+    shape: Shape
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_size: int = 0
+    test_size: int = 0
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.shape[1:]
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The sizes that inputs, outputs and targets of a task are made of."""
+        channels, height, width = self.shape
+        return {"channels": channels, "height": height, "width": width, "classes": self.classes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +61,7 @@ class DatasetInfo:
     `shape` is (channels, height, width) in pixels. `mean` and `std` are per channel, for images in 0..1, so
     `normalised * std + mean` is the image again (the target of a reconstruction). They are empty where the spec
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
-    batch (and may be of the user's own making), or nowhere, being made up.
+    batch (and may be of the user's own making), or nowhere, being made up. `targets` says what is known of an image.
     """
 
     name: str
@@ -43,12 +72,7 @@ class DatasetInfo:
     train_size: int | None
     test_size: int | None
     kept: Literal["memory", "folder", "made"] = "memory"
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels; for data sets whose shape is known."""
-        assert self.shape is not None, f"{self.name} is not resolved"
-        return self.shape[1:]
+    targets: tuple[TargetKind, ...] = ("class",)
 
     def resolved(
         self,
@@ -60,27 +84,32 @@ class DatasetInfo:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         resplit: bool = False,
-    ) -> DatasetInfo:
-        """The facts under a spec's options; `DataError` names the option that is missing or wrong.
+        target: TargetKind = "class",
+    ) -> ResolvedData:
+        """The facts under a spec's options; `OptionError` names the option that is missing or wrong.
 
         >>> INFO["cifar10"].resolved(image_size=64).shape
         (3, 64, 64)
         >>> INFO["synthetic"].resolved(image_size=8, channels=1, classes=3, samples=40).test_size
         10
         """
+        if target not in self.targets:
+            raise OptionError("target", "task", f"the data set `{self.name}` does not have what the task learns")
+        if target == "map" and (classes or self.classes or 0) > MOST_MAPPED:
+            raise OptionError("other", "classes", f"a mask has at most {MOST_MAPPED} classes, and not {classes}")
         channels = self._channels(channels)
         height, width = (image_size, image_size) if image_size else self._native_size()
         train_size = self._train_size(samples)
         if resplit and self.kept != "memory":
-            raise DataError("other", "resplit", f"the data set `{self.name}` cannot be split anew")
-        return replace(
-            self,
+            raise OptionError("other", "resplit", f"the data set `{self.name}` cannot be split anew")
+        return ResolvedData(
+            name=self.name,
             shape=(channels, height, width),
             classes=self._need("classes", self._agree("classes", self.classes, classes)),
             mean=_per_channel("mean", mean, channels) or _fitting(self.mean, channels),
             std=_per_channel("std", std, channels) or _fitting(self.std, channels),
-            train_size=train_size,
-            test_size=self.test_size if samples is None or self.test_size else max(1, samples // 4),
+            train_size=train_size or 0,
+            test_size=self.test_size or (0 if samples is None else max(1, samples // 4)),
         )
 
     def _channels(self, asked: int | None) -> int:
@@ -88,7 +117,7 @@ class DatasetInfo:
         if self.shape is None and self.kept == "folder":
             if asked not in (None, 1, 3):
                 message = f"the data set `{self.name}` is read in 3 channels, or in 1 (grey), not in {asked}"
-                raise DataError("other", "channels", message)
+                raise OptionError("other", "channels", message)
             return asked or 3
         return self._need("channels", self._agree("channels", len(self.mean) or None, asked))
 
@@ -96,7 +125,7 @@ class DatasetInfo:
         if self.kept == "made":
             return self._need("samples", samples)
         if samples is not None and self.train_size is None:
-            raise DataError("other", "samples", f"the data set `{self.name}` counts its own samples")
+            raise OptionError("other", "samples", f"the data set `{self.name}` counts its own samples")
         return self._agree("samples", self.train_size, samples)
 
     def _native_size(self) -> tuple[int, int]:
@@ -104,12 +133,12 @@ class DatasetInfo:
 
     def _need(self, option: str, value: int | None) -> int:
         if value is None:
-            raise DataError("missing", option, f"the data set `{self.name}` needs `{option}`")
+            raise OptionError("missing", option, f"the data set `{self.name}` needs `{option}`")
         return value
 
     def _agree(self, option: str, own: int | None, asked: int | None) -> int | None:
         if own is not None and asked not in (None, own):
-            raise DataError("other", option, f"the data set `{self.name}` has {own} {option}, not {asked}")
+            raise OptionError("other", option, f"the data set `{self.name}` has {own} {option}, not {asked}")
         return asked if own is None else own
 
 
@@ -120,7 +149,7 @@ def _fitting(known: tuple[float, ...], channels: int) -> tuple[float, ...]:
 
 def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> tuple[float, ...]:
     if values is not None and len(values) != channels:
-        raise DataError("length", option, f"`{option}` has {len(values)} numbers for {channels} channels")
+        raise OptionError("length", option, f"`{option}` has {len(values)} numbers for {channels} channels")
     return tuple(values or ())
 
 
@@ -135,6 +164,6 @@ INFO: dict[str, DatasetInfo] = {
         DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
         DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
         DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
-        DatasetInfo("synthetic", None, None, (), (), None, None, "made"),
+        DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
     )
 }

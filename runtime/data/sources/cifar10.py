@@ -15,7 +15,7 @@ from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 _FOLDER = "cifar-10-batches-py"
 _TRAIN = {
@@ -28,7 +28,7 @@ _TRAIN = {
 _TEST = {f"{_FOLDER}/test_batch": "40351d587109b95175f43aff81a1287e"}
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """`paper` crops out of four pixels of reflected padding and mirrors."""
     archive = Archive(_TRAIN | _TEST, most=1 << 26, fetch=_fetch)
     train, test = archive.read(config, lambda content: (_joined(content, _TRAIN), _joined(content, _TEST)))

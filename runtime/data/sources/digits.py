@@ -8,13 +8,13 @@ from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 # Pixels are 0 .. 16. Times 15 they use the range of a byte, so a resize has levels between, and n/16 stays exact.
 _SCALE = 15
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """1437 train and 360 test images; `paper` shifts by up to one pixel."""
     from sklearn.datasets import load_digits  # late: takes seconds
 

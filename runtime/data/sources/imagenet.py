@@ -9,7 +9,7 @@ from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.folder import open_folders
 from runtime.data.splits import Splits
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 _ARCHIVES = (
     "to unpack the archives: put ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
@@ -17,7 +17,7 @@ _ARCHIVES = (
 )
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """`paper` is a random resized crop and a mirror; evaluation resizes to 256 and crops 224 from the centre."""
     roots = [config.folder, config.folder / "imagenet"]
     if config.download:

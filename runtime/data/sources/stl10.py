@@ -10,7 +10,7 @@ from runtime.data.archive import Archive
 from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 _FILES = {
     "stl10_binary/train_X.bin": "918c2871b30a85fa023e0c44e0bee87f",
@@ -21,7 +21,7 @@ _FILES = {
 _PIXELS = 3 * 96 * 96
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """`paper` crops out of four pixels of zero padding and mirrors."""
     archive = Archive(_FILES, most=1 << 28, fetch=_fetch)
     train, test = archive.read(config, lambda content: [_half(content, half) for half in ("train", "test")])

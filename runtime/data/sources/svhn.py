@@ -11,7 +11,7 @@ from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Arrays, Splits, in_memory
-from specc.tasks.datasets import DatasetInfo
+from specc.tasks.datasets import ResolvedData
 
 _FILES = {
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
@@ -19,7 +19,7 @@ _FILES = {
 }
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """`paper` crops out of two pixels of zero padding; digits have a left and a right, so nothing is mirrored."""
     archive = Archive(_FILES, most=1 << 28, fetch=_fetch)
     train, test = archive.read(config, lambda content: [_half(name, content(name)) for name in _FILES])

@@ -1,4 +1,4 @@
-"""Made-up images of any size that can be learned: a pattern for each class, under noise. For tests and timing."""
+"""Made-up images of any size that can be learned: patterns of classes under noise. For tests and timing."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.splits import Arrays, Batch, Splits, in_memory
-from specc.tasks.datasets import DatasetInfo, Shape
+from specc.tasks.datasets import ResolvedData, Shape, TargetKind
+from specc.tasks.segmentation import IGNORED
 
 _CELLS = 4  # a pattern is a chequerboard of so many random cells a side
-_KEPT = (
-    1 << 28
-)  # bytes of images that are made once and kept in memory; of more each image is made when it is asked for
+_KEPT = 1 << 28  # bytes of images that are made once and kept in memory; of more each is made when it is asked for
+_SHAPES, _REACH = 4, (0.1, 0.3)  # how many are drawn into an image for its mask, and how large, of its sides
 
 
-def load(config: DataConfig, info: DatasetInfo) -> Splits:
+def load(config: DataConfig, info: ResolvedData) -> Splits:
     """`samples` train images and a quarter as many test images, the same for the same seed; `paper` changes nothing."""
-    assert info.train_size is not None  # `resolved` saw to all of them
-    assert info.test_size is not None
-    assert info.shape is not None
-    assert info.classes is not None
-    maker = Maker(info.shape, info.classes, Draws(config.seed, 0))
+    maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
         made = [MadeSplit(info, maker, *half) for half in (("train", info.train_size), ("test", info.test_size))]
         return Splits(made[0], made[1], info)
@@ -42,14 +38,50 @@ class Maker:
     shape: Shape
     classes: int
     draws: Draws
+    kind: TargetKind = "class"
 
     def run(self, half: str, first: int, count: int) -> Arrays:
-        """The samples `first` to `first + count`; classes take turns."""
-        labels = np.arange(first, first + count) % self.classes
+        """The samples `first` to `first + count`."""
         images = self._noise(half, first, count) // 2  # halves, so that the sum is a byte
-        for label in range(min(self.classes, count)):
+        return {"multi_label": self._mixed, "map": self._drawn}.get(self.kind, self._in_turn)(half, first, images)
+
+    def _in_turn(self, half: str, first: int, images: Pixels) -> Arrays:
+        """Classes take turns."""
+        labels = np.arange(first, first + len(images)) % self.classes
+        for label in range(min(self.classes, len(images))):
             images[label :: self.classes] += self._pattern(int(labels[label])) // 2
         return Arrays(images, labels)
+
+    def _mixed(self, half: str, first: int, images: Pixels) -> Arrays:
+        """Each label is there or not, and its pattern with it."""
+        size = self.classes
+        labels = self.draws.noise(f"{half}.labels", first * size, len(images) * size).reshape(-1, size) % 2
+        for label in range(size):
+            images[labels[:, label] == 1] += self._pattern(label) // (2 * size)
+        return Arrays(images, labels)
+
+    def _drawn(self, half: str, first: int, images: Pixels) -> Arrays:
+        """Boxes and discs of the classes' patterns on that of class 0; the outlines count for nothing."""
+        patterns = np.stack([self._pattern(label) for label in range(self.classes)])
+        drawn = [self._shapes(self.draws.generator(first + i, f"{half}.shapes")) for i in range(len(images))]
+        masks = np.stack([mask for mask, _ in drawn])
+        for image, (_, outlined) in zip(images, drawn, strict=True):
+            image += np.take_along_axis(patterns, outlined[None, None], 0)[0] // 2
+        return Arrays(images, masks)
+
+    def _shapes(self, generator: np.random.Generator) -> tuple[Pixels, Indices]:
+        """A mask, and the class of every pixel, that of the outlines too."""
+        height, width = self.shape[1:]
+        classes = np.zeros((height, width), dtype=np.int64)
+        counts = np.ones((height, width), dtype=np.bool_)
+        for label in generator.integers(self.classes, size=_SHAPES):
+            rows, columns = (np.abs(np.arange(side) / side - generator.uniform()) for side in (height, width))
+            away = np.maximum(rows[:, None], columns) if label % 2 else np.hypot(rows[:, None], columns)
+            reach = generator.uniform(*_REACH)
+            inside, outline = away < reach, away < reach + 1 / max(height, width)
+            classes[outline] = label
+            counts = (counts & ~outline) | inside
+        return np.where(counts, classes, IGNORED).astype(np.uint8), classes
 
     def _noise(self, half: str, first: int, count: int) -> Pixels:
         size = prod(self.shape)
@@ -68,7 +100,7 @@ class Maker:
 class MadeSplit:
     """A split larger than memory, of which every image is made when it is asked for."""
 
-    info: DatasetInfo
+    info: ResolvedData
     maker: Maker
     half: str
     size: int

@@ -32,7 +32,7 @@ def _fewest(draft: Draft) -> tuple[int, int]:
     """Images of the smallest batch of the training, which leaves out an incomplete last one, and of the evaluation."""
     config, data = draft.spec.config, draft.info
     batch = config.data.batch_size
-    last = (data.test_size or 0) % batch
+    last = data.test_size % batch
     return min(batch, data.train_size or batch) * config.views, last or batch
 
 
@@ -50,7 +50,7 @@ def _one_value(draft: Draft, found: list[tuple[str, Node]]) -> Diagnostic:
     (name, node), more = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     kind = "batch norm" if isinstance(node.op, BatchNorm) else "group norm"
     message = f"the {kind} `{name}`{more} gets one value a channel: one image, of which one pixel is left"
-    few = data.train_size is not None and data.train_size < spec.config.data.batch_size
+    few = 0 < data.train_size < spec.config.data.batch_size
     help = (
         "more images a batch (`data.batch_size`), larger images, or a backbone that shrinks them less",
         "`layer_norm` normalises each image by itself",

@@ -51,9 +51,6 @@ class Augmented(Head):
     def varies(self, index: int, count: int) -> object:
         return self.layers_at(index, count)
 
-    def loss_name(self) -> str:
-        return "cross_entropy"
-
 
 def sampled(layers: tuple[Layer, ...], end: int, depth: int) -> Iterator[Layer]:
     """`depth` of the layers after `end`, evenly spaced, the last one always; all of them where there are fewer."""

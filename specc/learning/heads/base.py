@@ -14,10 +14,11 @@ from ...graph.layout import Lost, Places, layouts
 from ...graph.ops import Shape, ShapeError
 from ...graph.ops.entry import Entry
 from ...language.schema import Config, Factor
+from ...tasks.task import Task
 from .errors import LayerError
 from .patches import Patches, as_map, check, divide
 
-Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with
+Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with; `labels`: the task's targets
 
 
 class Ramp(Config):
@@ -91,9 +92,9 @@ class Head(Config):
         """What of the head's graph depends on the number of the unit, and on nothing else of its place."""
         return None
 
-    def loss_name(self) -> str:
+    def loss_name(self, task: Task) -> str:
         """The loss's name in `runtime.engine.losses`."""
-        raise NotImplementedError
+        return task.loss
 
     def loss_target(self) -> Target:
         """What the loss compares with."""

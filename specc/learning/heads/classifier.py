@@ -11,6 +11,7 @@ from ...graph.graph import Graph
 from ...graph.ops import BatchNorm, Conv, GlobalAvgPool, Linear, Relu, channels
 from ...graph.ops.entry import OpEntry
 from ...language.schema import FewRepeats, Matching, Text, Width
+from ...tasks.task import Task
 from .base import Context, Head, Target, builder, chain
 
 Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
@@ -30,7 +31,9 @@ class Classifier(Head):
     )
     linears: FewRepeats = Field(1, description="linear layers after an explicit list of ops")
     hidden: Width = Field(128, description="width of the hidden linear layers and of contrastive embeddings")
-    loss: Literal["cross_entropy", "contrastive"] = Field("cross_entropy", description="the loss on its output")
+    loss: Literal["cross_entropy", "bce_with_logits", "contrastive"] | None = Field(
+        None, description="the loss on its output; by default that of the task"
+    )
 
     key: ClassVar[str] = "classifier"
     term: ClassVar[str] = "classification"
@@ -59,5 +62,5 @@ class Classifier(Head):
         for i in range(count):
             b.chain((Conv(out, stride=2 if i == 0 and out > width else 1), BatchNorm(), Relu()))
 
-    def loss_name(self) -> str:
-        return self.loss
+    def loss_name(self, task: Task) -> str:
+        return self.loss or task.loss

@@ -11,6 +11,7 @@ from ...graph.layout import Lost
 from ...graph.ops import BatchNorm, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
 from ...graph.ops.entry import OpEntry
 from ...language.schema import Width
+from ...tasks.task import Task
 from .base import Context, Head, Target, builder, chain
 from .errors import TargetError
 from .patches import lost
@@ -47,7 +48,7 @@ class Decoder(Head):
         b.add(Sigmoid())
         return b.graph()
 
-    def loss_name(self) -> str:
+    def loss_name(self, task: Task) -> str:
         return self.loss
 
 

@@ -27,6 +27,13 @@ class TargetError(HeadError):
     path = ("layers",)
 
 
+class LossError(HeadError):
+    """A head's loss cannot compare what the head gives with what the task knows of a sample."""
+
+    code: ClassVar[str] = "SPC419"
+    path = ("loss",)
+
+
 class GridError(HeadError):
     """A patch grid cannot be laid on what the head reads."""
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ...graph.graph import Graph
 from ...graph.ops import Conv, Flatten, GroupNorm, LayerNorm, Linear, numel, show
+from ...tasks.task import Task
 from .base import Context, Head, Target, builder
 from .errors import HeadError
 
@@ -43,7 +44,7 @@ class Goodness(Head):
             b.chain((LayerNorm(), Linear(context.classes)))
         return b.graph()
 
-    def loss_name(self) -> str:
+    def loss_name(self, task: Task) -> str:
         return "goodness_pairs" if self.negatives == "images" else "goodness"
 
     def loss_target(self) -> Target:

@@ -31,6 +31,3 @@ class Periodic(Head):
             b.add(Flatten())
         b.add(PeriodicBasis(context.classes, self.wave))
         return b.graph()
-
-    def loss_name(self) -> str:
-        return "cross_entropy"

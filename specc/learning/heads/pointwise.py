@@ -35,6 +35,3 @@ class Pointwise(Head):
             b.chain((Linear(4 * width, bias=False), BatchNorm(), Relu()))
         b.add(Linear(context.classes))
         return b.graph()
-
-    def loss_name(self) -> str:
-        return "cross_entropy"

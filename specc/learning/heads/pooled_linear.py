@@ -44,6 +44,3 @@ class PooledLinear(Head):
 
     def _left(self, shape: Shape, kernel: list[int]) -> int:
         return numel((shape[0], *(-(-s // k) for k, s in zip(kernel, shape[1:], strict=True))))
-
-    def loss_name(self) -> str:
-        return "cross_entropy"

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ...graph.graph import Graph
 from ...graph.ops import Conv, Linear, channels
+from ...tasks.task import Task
 from .base import Context, Head, Target, builder
 
 
@@ -22,5 +23,5 @@ class Similarity(Head):
         b.add(Conv(width) if len(context.feature) == 3 else Linear(width, bias=False))
         return b.graph()
 
-    def loss_name(self) -> str:
+    def loss_name(self, task: Task) -> str:
         return "similarity"

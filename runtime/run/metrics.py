@@ -1,0 +1,128 @@
+"""What is said of a network's outputs, by the names that tasks give: statistics of batches, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from specc.tasks.segmentation import IGNORED
+from specc.tasks.task import Task
+
+from ..engine.losses import LOSSES
+
+Statistic = Callable[[Tensor, Tensor], Tensor]  # of (outputs, targets) of a batch
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number between 0 and 1, the higher the better.
+
+    Statistics of batches are `summed` where they are, or kept one and all on the host, side by side in dimension 1.
+    """
+
+    statistic: Statistic
+    value: Callable[[Tensor], Tensor]
+    summed: bool = True
+
+    def of(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of one batch alone."""
+        return self.value(self.statistic(outputs, targets))
+
+    def add(self, held: list[Tensor], outputs: Tensor, targets: Tensor) -> None:
+        """Put a batch's statistic to those that are held."""
+        found = self.statistic(outputs, targets)
+        held[:] = [held[0] + found] if held and self.summed else [*held, found if self.summed else found.cpu()]
+
+
+@dataclass
+class Evaluation:
+    """All metrics of a task, and the loss, over a set of samples."""
+
+    task: Task
+    count: int = 0
+    loss: Tensor | float = 0.0
+    held: dict[Statistic, list[Tensor]] = field(default_factory=dict)
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """One batch more."""
+        self.count += len(targets)
+        self.loss = self.loss + LOSSES[self.task.loss](outputs, targets) * len(targets)
+        for statistic, metric in {METRICS[name].statistic: METRICS[name] for name in self.task.metrics}.items():
+            metric.add(self.held.setdefault(statistic, []), outputs, targets)
+
+    def figures(self) -> dict[str, float]:
+        """The metrics, the one that counts first, then the mean loss of a sample."""
+        found = {name: self._value(METRICS[name]) for name in self.task.metrics}
+        return found | {"loss": float(self.loss) / self.count}
+
+    def _value(self, metric: Metric) -> float:
+        held = self.held[metric.statistic]
+        return float(metric.value(held[0] if metric.summed else torch.cat(held, 1)))
+
+
+def right(outputs: Tensor, targets: Tensor) -> Tensor:
+    """How many samples are told right, and how many there are."""
+    return _counted(outputs.argmax(1) == targets)
+
+
+def right_labels(outputs: Tensor, targets: Tensor) -> Tensor:
+    """How many labels of all samples are told right, and how many there are."""
+    return _counted((outputs > 0) == (targets > 0))
+
+
+def _counted(found: Tensor) -> Tensor:
+    return torch.stack([found.sum(), torch.ones_like(found).sum()])
+
+
+def share(counts: Tensor) -> Tensor:
+    """The first of two counts as a part of the second."""
+    return counts[0] / counts[1].clamp(min=1)
+
+
+def scores(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Outputs and targets as they are: (2, N, classes)."""
+    return torch.stack([outputs, targets.to(outputs.dtype)])
+
+
+def mean_average_precision(known: Tensor) -> Tensor:
+    """The mean over the classes that occur of the area below precision over recall, as scikit-learn's steps make it."""
+    found = [_average_precision(*pair) for pair in known.double().unbind(2) if pair[1].any()]
+    return torch.stack(found).mean() if found else torch.zeros(())
+
+
+def _average_precision(score: Tensor, truth: Tensor) -> Tensor:
+    """Of one class: samples of equal scores are found together."""
+    score, order = score.sort(descending=True)
+    last = torch.cat([score[1:] != score[:-1], score.new_ones(1, dtype=torch.bool)]).nonzero().flatten()
+    hits = truth[order].cumsum(0)[last]
+    return (hits / (last + 1) * hits.diff(prepend=hits.new_zeros(1))).sum() / hits[-1]
+
+
+def confusion(outputs: Tensor, masks: Tensor) -> Tensor:
+    """How many pixels of each class (rows) were told to be of each class (columns)."""
+    classes, counts = outputs.shape[1], masks != IGNORED
+    pairs = masks[counts] * classes + outputs.argmax(1)[counts]
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+def mean_iou(matrix: Tensor) -> Tensor:
+    """Intersection over union, a mean over the classes that are there or were told to be."""
+    union = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
+    return (matrix.diagonal() / union.clamp(min=1)).sum() / (union > 0).sum().clamp(min=1)
+
+
+def right_pixels(matrix: Tensor) -> Tensor:
+    """The part of all pixels that count that was told right."""
+    return matrix.diagonal().sum() / matrix.sum().clamp(min=1)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(right, share),
+    "label_accuracy": Metric(right_labels, share),
+    "mean_average_precision": Metric(scores, mean_average_precision, summed=False),
+    "mean_iou": Metric(confusion, mean_iou),
+    "pixel_accuracy": Metric(confusion, right_pixels),
+}

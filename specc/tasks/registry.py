@@ -1,0 +1,10 @@
+"""All tasks by name. One more is a file of this room and its name here."""
+
+from __future__ import annotations
+
+from .classification import CLASSIFICATION
+from .multi_label import MULTI_LABEL
+from .segmentation import SEGMENTATION
+from .task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, MULTI_LABEL, SEGMENTATION)}

@@ -1,0 +1,64 @@
+"""What a task is: what goes into a network, what has to come out of it, and what that is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from .datasets import ResolvedData, TargetKind
+
+DType = Literal["float32", "int64"]
+BYTES: dict[DType, int] = {"float32": 4, "int64": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The numbers of one sample: the names of their axes in the data, their type, and what whole ones are below.
+
+    >>> from .datasets import INFO
+    >>> Values(("classes", "height", "width")).shape(INFO["svhn"].resolved())
+    (10, 32, 32)
+    """
+
+    axes: tuple[str, ...]
+    dtype: DType = "float32"
+    below: str | int | None = None  # an axis, or the bound itself
+
+    def shape(self, data: ResolvedData) -> tuple[int, ...]:
+        """How many there are, axis by axis."""
+        return tuple(data.axes[axis] for axis in self.axes)
+
+    def bytes(self, data: ResolvedData) -> int:
+        """What one sample's take."""
+        return BYTES[self.dtype] * prod(self.shape(data))
+
+    def bound(self, data: ResolvedData) -> int:
+        """What they are below."""
+        return data.axes[self.below] if isinstance(self.below, str) else self.below or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is learnt. One file of this room describes one, and `TASKS` knows it by name.
+
+    `loss` is that of the network's own output, and of every head that does not ask for another; `term` is its name in
+    the metrics. The first of `metrics`, which are of the whole test set, is the one that counts; `running` is a mean
+    over the batches of an epoch. `restores` says what a decoder gives back, where there is such a thing.
+    """
+
+    name: str
+    learns: str  # in words: what is known of a sample
+    kind: TargetKind
+    target: Values
+    output: Values
+    loss: str
+    term: str
+    metrics: tuple[str, ...]
+    running: str
+    input: Values = Values(("channels", "height", "width"))
+    restores: Literal["images"] | None = "images"
+
+    def sample_bytes(self, data: ResolvedData) -> int:
+        """What one sample of a batch takes: its input and its target."""
+        return self.input.bytes(data) + self.target.bytes(data)
