@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ["SPECC_PLUGINS"] = "none"  # whatever is installed, the suite is the same on every machine
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # workers share the cores, their processes too
 import torch  # it reads them
 

@@ -16,7 +16,7 @@ from specc.diagnostics import pages as explain
 from specc.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
-ON_OTHER_MACHINES = ("SPC308", "SPC309")
+ON_OTHER_MACHINES = ("SPC112", "SPC308", "SPC309")
 PAGES = sorted((ROOT / "specc" / "diagnostics" / "pages").glob("SPC*.md"))
 
 

@@ -74,6 +74,8 @@ CODES: dict[str, Code] = {
     "SPC109": Code("text of the wrong form"),
     "SPC110": Code("list of the wrong length"),
     "SPC111": Code("variable outside of a path"),
+    "SPC112": Code("plug-in that cannot be used"),
+    "SPC113": Code("package is not installed"),
     # names
     "SPC201": Code("unknown layer", ("backbone",)),
     "SPC202": Code("name taken twice", ("levels.*.name",)),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from specc.docs import ROOT, is_checkout, stale, write
+from specc.system.plugins import OFF
 
+os.environ[OFF] = "none"  # whatever is installed here
 folder = ROOT / "docs"
 if not is_checkout():
     print(

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from ..language.schema import Extent, Probability, Real, Width
 from .builder import Builder
 from .ops import (
+    OPS,
     Add,
     Attention,
     BatchNorm,
@@ -240,3 +241,4 @@ MACROS: dict[str, type[Macro]] = {
     macro.name: macro
     for macro in (ConvBnRelu, BasicBlock, Bottleneck, Mlp, TransformerBlock, InvertedResidual, ConvNextBlock)
 }
+OPS.taken.update(MACROS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..diagnostics import did_you_mean
+from ..system.plugins import PluginError
 from .builder import MOST_OPS
 from .faults import faults
 from .graph import INPUT
@@ -247,7 +248,11 @@ class Unfolding:
         """What the n-th repetition does; None where a mistake hides that."""
         if isinstance(item.entry, Entry):
             return _repeated(item.entry, n)
-        kind = kind_of(item.entry.name)
+        try:
+            kind = kind_of(item.entry.name)
+        except PluginError as error:
+            self.say(Problem("SPC112", str(error), (*path, "op"), "cannot be used", (error.help,)))
+            return None
         if kind is None:
             help, text = unknown_op(item.entry.name, self.definitions), f"unknown op `{item.entry.name}`"
             self.say(Problem("SPC203", text, (*path, "op"), "not in the vocabulary", help))

@@ -239,7 +239,7 @@ class Plan:
         document = json.loads(self.to_json())
         document.pop("memory")
         config = document["config"]
-        for key in ("name", "description", "budget"):
+        for key in ("name", "description", "requires", "budget"):
             config.pop(key)
         for key in ("root", "workers", "download"):
             config["data"].pop(key)

@@ -44,7 +44,7 @@ def _located(detail: ErrorDetails, data: Any) -> Found:
         if inside is not None:
             path.append(inside)
             data = data[inside]
-            tag_follows = isinstance(data, Mapping) and is_tagged(tuple(path), root)
+            tag_follows = isinstance(data, Mapping) and is_tagged(tuple(path), root, data)
         elif tag_follows:
             tag_follows = False
         elif isinstance(part, str) and not _is_missing(part, detail) and part != "[key]":

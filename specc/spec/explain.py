@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,8 +15,9 @@ from specc.diagnostics.limits import EXPECTED, comparison
 from specc.language.source import Path, Tree
 from specc.spec.alternatives import Found, likely_errors
 from specc.spec.explain_op import explain_op
-from specc.spec.lookup import ROOT, is_config, keys_of, kinds_at, mappings_with, model_at, show_path, tags_of
+from specc.spec.lookup import ROOT, added, is_config, keys_of, kinds_at, mappings_with, model_at, show_path, tags_of
 
+_UNKNOWN = ("SPC101", "SPC105", "SPC203")  # key, value, op
 _ITEM = re.compile(r"(.+)\[(\d+)\]")  # what other tools write for an item of a list
 
 
@@ -23,14 +25,23 @@ def explain(error: ValidationError, tree: Tree) -> list[tuple[Path, Diagnostic]]
     """One diagnostic a mistake, each with the path in the spec whose value cannot be relied on."""
     found = list(likely_errors(error.errors(include_url=False), tree.data))
     meant = {(*f.path[:-1], _meant_key(f.path, tree)) for f in found if f.detail["type"] == "extra_forbidden"}
+    absent = [f"`{f.detail['input']}`" for f in found if f.detail.get("ctx", {}).get("code") == "SPC113"]
     strays = {key for f in found for key in strays_of(f.path, tree)}
     return [
-        (_unreliable(f, tree), diagnostic)
+        (_unreliable(f, tree), _perhaps_of(absent, diagnostic))
         for f in found
         if not (f.detail["type"] == "missing" and (*f.path, f.detail["loc"][-1]) in meant)  # misspelt, and said so
         for diagnostic in _explain(f, tree)
         if not (f.detail["type"] == "extra_forbidden" and f.path[0] in strays)
     ]
+
+
+def _perhaps_of(absent: Sequence[str], diagnostic: Diagnostic) -> Diagnostic:
+    """An unknown name in a spec that requires packages which are not installed may be of one of those."""
+    if not absent or diagnostic.code not in _UNKNOWN:
+        return diagnostic
+    hint = f"it may be of {' or '.join(absent)}, which the spec requires and which is not installed"
+    return replace(diagnostic, help=(hint, *diagnostic.help))
 
 
 def _unreliable(found: Found, tree: Tree) -> Path:
@@ -128,6 +139,7 @@ def _kinds_help(path: Path) -> tuple[str, ...]:
     """The keys that tell the kinds of a mapping apart."""
     kinds = [kind for kind in kinds_at(path, None) if is_config(kind)]
     tags = [f"`{key}: {value}`" for kind in kinds for key, values in tags_of(kind).items() for value in values]
+    tags += [f"`{kinds[0].alternatives[0]}: {name}`" for name in added(path, None)]
     others = [f"`{key}: ...`" for kind in kinds if not tags_of(kind) for key in keys_of(kind)[:1]]
     return (f"write one of {', '.join([*tags, *others])}",)
 
@@ -206,6 +218,7 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
     if detail["type"] == "union_tag_invalid":
         value, tag = context.get("tag"), str(context["discriminator"]).strip("'()")
         valid = [v for kind in kinds_at(path, None) if is_config(kind) for v in tags_of(kind).get(tag, ())]
+        valid = list(dict.fromkeys([*valid, *added(path, None)]))
         path = (*path, tag)
     shown = f"`{value}`" if isinstance(value, str) and len(value) < 40 else show(value)
     text = f"{show_path(path)} is {shown}, which is not one of its values"

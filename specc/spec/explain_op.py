@@ -14,6 +14,7 @@ from specc.graph.ops.entry import kind_of
 from specc.graph.patterns import OWN_KEYS, waits
 from specc.language.source import Path, Tree
 from specc.spec.lookup import show_path
+from specc.system.plugins import PluginError
 
 _EXAMPLE = ("write it like `{op: conv, out: 64}`",)
 
@@ -59,7 +60,12 @@ def _entry(value: dict[str, Any], own: tuple[str, ...], path: Path, tree: Tree) 
             "SPC102", f"missing key `op` in {show_path(path)}", tree.span(path), "needs `op`", help=_EXAMPLE
         )
         return
-    kind = kind_of(name)
+    try:
+        kind = kind_of(name)
+    except PluginError as error:
+        at = tree.span((*path, "op"))
+        yield Diagnostic("SPC112", str(error), at, "cannot be used", help=(error.help,))
+        return
     if kind is None:
         help = unknown_op(name, _groups(tree))
         yield Diagnostic("SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help)

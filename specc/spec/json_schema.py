@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -17,10 +18,11 @@ _DROPPED = ("title", "discriminator", "environment", "only_with")
 
 def json_schema() -> Schema:
     """The whole language."""
+    vocabulary = {**OPS.usable(), **MACROS}
     raw = SpecModel.model_json_schema(ref_template="#/definitions/{model}")
     definitions = {name: _draft7(model) for name, model in raw.pop("$defs", {}).items()}
-    definitions |= {f"op_{name}": op_schema(kind) for name, kind in {**OPS, **MACROS}.items()}
-    definitions["op_arguments"] = _arguments()
+    definitions |= {f"op_{name}": op_schema(kind) for name, kind in vocabulary.items()}
+    definitions["op_arguments"] = _arguments(vocabulary)
     definitions[SPEC] = _draft7(raw)
     for model in definitions.values():
         _describe(model)
@@ -138,12 +140,12 @@ def _op_entry(schema: Schema) -> Schema:
     return {**entry, **either, "if": {"not": waiting}, "then": arguments}
 
 
-def _arguments() -> Schema:
+def _arguments(names: Iterable[str]) -> Schema:
     """What stands beside `op:` for each op."""
     return {
         "allOf": [
             {"if": {"properties": {"op": {"const": name}}}, "then": {"$ref": f"#/definitions/op_{name}"}}
-            for name in (*OPS, *MACROS)
+            for name in names
         ]
     }
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Discriminator
+from pydantic.fields import FieldInfo
 
+from specc.language.plugged import Plugged
 from specc.language.schema import Config
 from specc.language.source import Path
 from specc.spec.models import SpecModel
@@ -39,13 +41,23 @@ def model_at(path: Path, data: Any) -> type[Config] | None:
     return next((kind for kind in kinds_at(path, data) if is_config(kind)), None)
 
 
-def is_tagged(path: Path, data: Any) -> bool:
-    """Whether a key of the value at `path` decides which kind of mapping it is."""
+def is_tagged(path: Path, data: Any, value: Any) -> bool:
+    """Whether pydantic's locations have the name of a kind after this path, where the value is."""
+    notes = _notes(path, data)
+    added = any(isinstance(each, Plugged) and each.named(value) for each in notes)  # a package's are without it
+    return not added and any(isinstance(each, Discriminator) for each in notes)
+
+
+def added(path: Path, data: Any) -> list[str]:
+    """The names of kinds that packages add to those of the mapping at `path`."""
+    return [name for each in _notes(path, data) if isinstance(each, Plugged) for name in each.registry.added]
+
+
+def _notes(path: Path, data: Any) -> list[Any]:
+    """What the annotation of the field at `path` says besides its type."""
     model = model_at(path[:-1], data) if path else None
-    for name, field in model.model_fields.items() if model else ():
-        if path[-1] == (field.alias or name):
-            return field.discriminator is not None or "Discriminator(" in repr(field.annotation)
-    return False
+    fields = model.model_fields.items() if model else ()
+    return next((field.metadata for name, field in fields if path[-1] == (field.alias or name)), [])
 
 
 def is_config(kind: Any) -> bool:
@@ -90,17 +102,28 @@ def all_mappings() -> tuple[tuple[str, type[Config]], ...]:
 def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]]:
     for name, field in model.model_fields.items():
         here = f"{where}.{field.alias or name}".lstrip(".")
-        for kind in union_members(field.annotation):
+        for kind in kinds_of(field):
             end = _ENDS.get(typing.get_origin(kind))
             held = [kind] if end is None else union_members(typing.get_args(kind)[-1])
             yield from ((f"{here}{end or ''}", each) for each in held if is_config(each))
+
+
+def kinds_of(field: FieldInfo) -> list[Any]:
+    """The alternatives of a field, with those of packages that were loaded."""
+    plugged = [each for each in field.metadata if isinstance(each, Plugged)]
+    added = [kind for each in plugged for kind in each.kinds]
+    return added if added and plugged[0].name else [*union_members(field.annotation), *added]
 
 
 def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
     if not isinstance(data, Mapping):
         return kinds
     fitting = [kind for kind in kinds if not is_config(kind) or _tag_fits(kind, data)] or kinds
-    return sorted(fitting, key=lambda kind: is_config(kind) and not _required(kind) <= data.keys())
+    return sorted(fitting, key=lambda kind: _strangeness(kind, data))
+
+
+def _strangeness(kind: Any, data: Mapping[Any, Any]) -> tuple[bool, bool]:
+    return is_config(kind) and not _required(kind) <= data.keys(), is_config(kind) and not tags_of(kind)
 
 
 def _required(model: type[BaseModel]) -> set[str]:
@@ -124,7 +147,7 @@ def _descend(kind: Any, part: int | str) -> list[Any]:
     if is_config(kind):
         for name, field in kind.model_fields.items():
             if part == (field.alias or name):
-                return union_members(field.annotation)
+                return kinds_of(field)
         return []
     inner = typing.get_args(kind)
     return union_members(inner[-1]) if inner and typing.get_origin(kind) is not typing.Literal else []

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from ..graph.families import Backbone
+from ..language.plugged import Package
 from ..language.schema import Config, Matching, Text, problem
 from ..language.source import Path
 from ..learning.heads import Classifier, Head
@@ -37,6 +38,7 @@ class SpecModel(Config):
     )
     description: Text = Field("", description="for people")
     task: TaskName = Field("classification", description="what is learnt; the data set has to know it of every image")
+    requires: list[Package] = Field([], description="packages that the spec names something of: see extending.md")
     data: Data = Field(Data(), description="which images to train on")
     backbone: Backbone = Field(description="the network")
     split: Split = Field(Split(blocks=1), description="where the backbone is cut")

@@ -58,7 +58,9 @@ def widened(args: Arguments, shape: Shape, size: Size) -> Arguments:
 def ordered() -> list[str]:
     """All ops and macros, the simplest first; merging ops are drawn elsewhere, and an `opaque` op needs its module."""
     first = ["relu", "conv", "linear", "batch_norm", "layer_norm"]
-    single = [name for name, op in OPS.items() if op.arity == 1 and name not in (*first, "periodic_basis", "opaque")]
+    single = [
+        name for name, op in OPS.usable().items() if op.arity == 1 and name not in (*first, "periodic_basis", "opaque")
+    ]
     return [*first, *single, *MACROS]
 
 

@@ -7,11 +7,22 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from specc.graph.ops import Shape
+from specc.graph.ops import OPS, Shape
+
+from ...named import named
 
 Builder = Callable[[Any, tuple[Shape, ...]], nn.Module]
 
-BUILDERS: dict[str, Builder] = {}
+
+class Builders(dict[str, Builder]):
+    """Those of specc's own ops; the op of a package says itself where its own is."""
+
+    def __missing__(self, name: str) -> Builder:
+        made: Builder = named(OPS[name].torch, f"the op `{name}`")
+        return made
+
+
+BUILDERS = Builders()
 
 
 def builder(function: Builder) -> Builder:

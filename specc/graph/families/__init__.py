@@ -6,6 +6,9 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
+from ...language.plugged import Plugged
+from ...language.schema import Config
+from ...system.plugins import Registry
 from ..layers import Layers
 from .base import Family
 from .convnext import ConvNext
@@ -31,7 +34,7 @@ def family(value: Any) -> str | None:
 
 UNNAMED = {"layers": "own_layers", "torchvision": "torchvision_model"}  # the key that tells, and the arm of the union
 
-Backbone = Annotated[
+OwnBackbone = Annotated[
     Annotated[ResNetCifar, Tag("resnet_cifar")]
     | Annotated[ResNet, Tag("resnet")]
     | Annotated[ResNeXt, Tag("resnext")]
@@ -46,7 +49,10 @@ Backbone = Annotated[
     Discriminator(family),
 ]
 
-FAMILIES: tuple[type, ...] = tuple(get_args(arm)[0] for arm in get_args(get_args(Backbone)[0]))
+_OWN: dict[str, type[Config]] = {get_args(arm)[1].tag: get_args(arm)[0] for arm in get_args(get_args(OwnBackbone)[0])}
+FAMILIES = tuple(_OWN.values())
+BY_NAME: Registry[type[Config]] = Registry("family", Family, _OWN)
+Backbone = Annotated[OwnBackbone, Plugged(BY_NAME, "family")]
 
 __all__ = [
     "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...system.plugins import Registry
 from .activation import Gelu, Hardsigmoid, Hardswish, LeakyRelu, Prelu, Relu, Relu6, Scale, Sigmoid, Silu, Softmax, Tanh
 from .base import INPUT, NOTHING, Op, Order, RangeError, Saved, Shape, ShapeError, channels, numel, show
 from .basis import PeriodicBasis
@@ -16,7 +17,7 @@ from .scaling import Dropout, DropPath, LayerScale, SqueezeExcite
 from .shaping import Flatten, Reshape, Resize, ToMap, ToTokens, Transpose
 from .tokens import Attention, ClassToken, Embedding, PatchEmbed, PositionEmbedding, SelectToken
 
-OPS: dict[str, type[Op]] = {
+_OWN: dict[str, type[Op]] = {
     op.name: op
     for op in (
         Conv, Linear,
@@ -34,7 +35,10 @@ OPS: dict[str, type[Op]] = {
     )
 }  # fmt: skip
 
-BY_NAME: dict[str, type[Op]] = {**OPS, Opaque.name: Opaque}  # what a plan may hold; nobody writes an opaque op
+OPS: Registry[type[Op]] = Registry("op", Op, _OWN)
+BY_NAME: Registry[type[Op]] = Registry(
+    "op", Op, {**_OWN, Opaque.name: Opaque}
+)  # what a plan may hold; nobody writes an opaque op
 
 __all__ = [
     "BY_NAME",

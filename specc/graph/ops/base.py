@@ -63,6 +63,7 @@ class Op:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]
+    torch: ClassVar[str] = ""  # an op of a package says where its module is made: `package.module:function`
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument

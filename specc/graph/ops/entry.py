@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ...system.plugins import PluginError
 from ..builder import Builder
 from ..macros import MACROS, Macro
 from . import OPS, Op, ShapeError
@@ -39,8 +40,8 @@ class Entry:
 
 
 def kind_of(name: str) -> type[Op] | type[Macro] | None:
-    """The op or macro of a name."""
-    return MACROS.get(name) or OPS.get(name)
+    """The op or macro of a name; raises `PluginError` where it is of a package and cannot be used."""
+    return OPS[name] if name in OPS else MACROS.get(name)
 
 
 def arguments(kind: type[Op] | type[Macro]) -> dict[str, bool]:
@@ -55,7 +56,10 @@ def parse(value: Any) -> Entry:
     if not isinstance(value, Mapping) or not isinstance(value.get("op"), str):
         raise PydanticCustomError("op_entry", "an op is a mapping such as `{op: conv, out: 64}`", {})
     name = value["op"]
-    kind = kind_of(name)
+    try:
+        kind = kind_of(name)
+    except PluginError as error:
+        raise PydanticCustomError("op_broken", "{reason}", {"reason": str(error)}) from None
     if kind is None:
         raise PydanticCustomError("op_unknown", "unknown op `{name}`", {"name": name, "key": "op"})
     return Entry(name, make(kind, {k: v for k, v in value.items() if k != "op"}))

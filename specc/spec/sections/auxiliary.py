@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
+from ...language.plugged import Plugged
 from ...language.schema import Config
 from ...learning.heads import (
+    HEADS,
     Augmented,
     Classifier,
     Decoder,
@@ -44,6 +47,15 @@ class Auxiliary(Config):
     def with_heads(self, change: Callable[[Head], Head]) -> Auxiliary:
         """The same with every head changed."""
         return self.model_copy(update={name: change(head) for name, head in self.heads().items()})
+
+
+for _name in HEADS.added:  # each under a key of its own
+    _own = Auxiliary.model_fields[_name].annotation if _name in Auxiliary.model_fields else Head | None
+    _kind: Any = Annotated[_own, Plugged(HEADS, name=_name)]
+    _about = Field(None, description=f"a head of `{HEADS.origin(_name)}`")
+    Auxiliary.__pydantic_fields__[_name] = FieldInfo.from_annotated_attribute(_kind, _about)
+if HEADS.added:
+    Auxiliary.model_rebuild(force=True)
 
 
 def merge(base: Auxiliary, *overrides: Auxiliary | None) -> Auxiliary:

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, model_validator
 
+from ...language.plugged import Plugged
 from ...language.schema import Bool, Config, Fraction, NonNegative, Positive, problem
+from ...system.plugins import Registry
 
 Shape = tuple[int, ...]
 
@@ -82,4 +84,5 @@ class AdamW(Optimizer):
         return 8 * numbers(parameters) + 4 * len(parameters)
 
 
-AnyOptimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
+OPTIMIZERS: Registry[type[Config]] = Registry("optimizer", Optimizer, {"sgd": Sgd, "adamw": AdamW})
+AnyOptimizer = Annotated[Sgd | AdamW, Discriminator("name"), Plugged(OPTIMIZERS, "name")]

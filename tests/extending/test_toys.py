@@ -1,0 +1,85 @@
+"""A package from outside adds one of each thing, and all commands work with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .processes import TOYS, Said, commands
+
+SPEC = Path(__file__).parent / "toys.yaml"
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    """What the commands say, all of one process."""
+    run = tmp_path_factory.mktemp("runs") / "toys"
+    lines = {
+        "validate": ["validate", SPEC],
+        "misspelt": [
+            "validate",
+            SPEC,
+            "backbone.family=lader",
+            "train.optimizer.name=sign_momentun",
+            "auxiliary.bottlenek={}",
+        ],
+        "wrong": ["validate", SPEC, "backbone.rugs=3", "train.optimizer.lr=-1", "auxiliary.bottleneck.channel=2"],
+        "layers": ["validate", SPEC, "backbone={layers: [{name: a, op: softplus, bet: 3}, {name: b, op: sofplus}]}"],
+        "schema": ["schema"],
+        "plan": ["plan", SPEC, "--verify", "--trace", "--device", "cpu", "--format", "json"],
+        "fit": ["fit", SPEC, "--budget", "60KiB", "--device", "cpu", "--format", "json"],
+        "run": ["run", SPEC, "--device", "cpu", "--run-dir", run],
+        "resume": ["resume", run, "--device", "cpu", "train.epochs=9"],
+        "again": ["validate", run / "spec.resolved.yaml"],
+    }
+    return dict(zip(lines, commands([TOYS], *lines.values()), strict=True)) | {
+        "summary": Said(0, (run / "summary.json").read_text())
+    }
+
+
+def test_a_spec_names_what_a_package_adds(said: dict[str, Said]) -> None:
+    assert (said["validate"].code, said["validate"].output) == (0, f"{SPEC}: ok\n")
+
+
+@pytest.mark.parametrize("name", ["ladder", "sign_momentum", "bottleneck"])
+def test_a_misspelt_name_of_a_package_answers_with_the_right_one(said: dict[str, Said], name: str) -> None:
+    assert f"did you mean `{name}`?" in said["misspelt"].output
+
+
+def test_keys_and_values_of_a_package_are_explained_as_those_of_specc(said: dict[str, Said]) -> None:
+    assert "unknown key `rugs` in `backbone`" in said["wrong"].output
+    assert "valid: family, rungs, width" in said["wrong"].output
+    assert "`train.optimizer.lr` must be greater than 0" in said["wrong"].output
+    assert "valid: weight, patches, channels" in said["wrong"].output
+    assert "did you mean `beta`?" in said["layers"].output
+    assert "did you mean `softplus`?" in said["layers"].output
+
+
+def test_editors_know_what_a_package_adds(said: dict[str, Said]) -> None:
+    schema = said["schema"].stdout
+    for name in ("ladder", "sign_momentum", "bottleneck", "softplus"):
+        assert f'"{name}"' in schema
+
+
+def test_the_plan_is_verified_and_predicted_to_the_byte(said: dict[str, Said]) -> None:
+    memory = json.loads(said["plan"].stdout)["memory"]
+    assert said["plan"].code == 0
+    assert memory["predicted_peak_bytes"] == memory["traced_peak_bytes"]
+
+
+def test_a_budget_is_fitted(said: dict[str, Said]) -> None:
+    rows = json.loads(said["fit"].stdout)["rows"]
+    assert any(row["fits"] for row in rows)
+
+
+def test_it_trains_and_is_measured_as_predicted(said: dict[str, Said]) -> None:
+    assert said["run"].code == 0
+    summary = json.loads(said["summary"].output)
+    assert summary["status"] == "completed"
+    assert summary["memory"]["predicted_peak_bytes"] == summary["memory"]["measured_peak_bytes"]
+
+
+def test_the_resolved_spec_is_read_again(said: dict[str, Said]) -> None:
+    assert said["again"].code == 0
