@@ -20,6 +20,3 @@ class Bottleneck(Head):
         b = builder(context)
         b.chain([ops.Conv(self.channels, k=1), ops.Relu(), ops.GlobalAvgPool(), ops.Linear(context.classes)])
         return b.graph()
-
-    def loss_name(self) -> str:
-        return "cross_entropy"
