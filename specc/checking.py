@@ -46,16 +46,7 @@ def examine(reading: Reading) -> Report:
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec file. Raises `SpecError` with all that is wrong, `OSError` when it cannot be read."""
-    return _valid(read_spec(path, overrides))
-
-
-def loads(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Spec:
-    """Validate a spec given as text. Raises `SpecError`."""
-    return _valid(parse_spec(text, name, overrides))
-
-
-def _valid(reading: Reading) -> Spec:
-    """The spec; its meaning is checked here only where it has errors anyway, else when it is compiled."""
+    reading = read_spec(path, overrides)
     if reading.spec is None or any(d.is_error for d in reading.diagnostics):
         raise SpecError(examine(reading).diagnostics, reading.sources)
-    return reading.spec
+    return reading.spec  # what it means is checked when it is compiled

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .commands import plans, runs, specs
-from .commands.shared import main
+from .commands.options import main
 
 __all__ = ["main", "plans", "runs", "specs"]

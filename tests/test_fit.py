@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 import specc
 from specc.checking import check_text
 from specc.cli import main
-from specc.commands.shared import Line
+from specc.commands.shared import StatusLine
 from specc.compiler.draft import Draft
 from specc.compiler.variants import predicted_peak
 from specc.diagnostics import Diagnostic
@@ -466,7 +466,7 @@ def test_who_waits_is_told_what_for() -> None:
 
 def test_the_line_comes_when_a_command_takes_long_and_goes(capsys: pytest.CaptureFixture[str]) -> None:
     for patience, shown in (100.0, False), (-1.0, True):
-        line = Line(patience)
+        line = StatusLine(patience)
         line.tell("looking")
         line.tell("looking on")
         assert (line.status is not None) == shown

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specc.checking import Report, check, check_text
+from specc.checking import Report, check, check_text, load
 from specc.diagnostics.codes import CODES
 from specc.diagnostics.render import render
 from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
 from specc.spec.dump import dump
-from specc.spec.load import load
 from specc.spec.lookup import all_mappings, keys_of
 from tests.mutations import ANY, CERTAIN, Spec
 from tests.shipped import FEW, SHIPPED

@@ -16,6 +16,7 @@ import specc
 from runtime import Session
 from runtime.engine.modules import BUILDERS
 from runtime.memory.trace import fake_batch, trace, watch
+from specc.checking import load
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity
 from specc.graph.graph import INPUT, BackboneGraph
@@ -24,7 +25,6 @@ from specc.memory.simulation import as_traced
 from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.json_schema import json_schema
-from specc.spec.load import load
 
 from .parts import partly
 

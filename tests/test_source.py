@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specc.diagnostics import Diagnostic, Span
+from specc.diagnostics.codes import CODES
 from specc.diagnostics.render import render
 from specc.language import compose, source
 from specc.language.overrides import override
-from specc.language.source import CODES, Tree
+from specc.language.source import Tree
 
 from .parts import ends
 
@@ -92,7 +93,8 @@ def test_every_override_code_points_at_its_text(code: str) -> None:
 
 def test_every_code_has_a_case() -> None:
     several_files = {"SPC026", "SPC027", "SPC028", "SPC029"}  # test_extends.py
-    assert set(CODES) == set(WRONG) | set(OVERRIDES) | several_files | {"SPC001", "SPC002"}
+    known = {code for code in CODES if code.startswith("SPC0")}
+    assert known == set(WRONG) | set(OVERRIDES) | several_files | {"SPC001", "SPC002"}
 
 
 def test_bytes_that_are_not_utf8() -> None:

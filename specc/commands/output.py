@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -47,6 +48,11 @@ def make_writable() -> None:
 def echo(text: str, *, err: bool = False) -> None:
     """Write lines without anything that drives a terminal; for text with colours of our own there is `write`."""
     write(clean(text), err=err)
+
+
+def echo_json(document: Any) -> None:
+    """Write a document for programs."""
+    echo(json.dumps(document, indent=2, allow_nan=False))
 
 
 def write(text: str, *, err: bool = False) -> None:

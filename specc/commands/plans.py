@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
-from .output import echo
-from .shared import (
-    compile_shown,
-    console,
-    errors_shown,
-    fail,
-    failures_shown,
-    load,
-    main,
-    predicted_on,
-    progress_shown,
-    show,
-    spec_argument,
-)
+from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
+from .output import echo, echo_json
+from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, progress_shown, show
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
@@ -58,30 +46,12 @@ class Allow(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
-class Memory(click.ParamType):  # type: ignore[type-arg]
-    """A memory size such as ``4GiB``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes."""
-        from pydantic_core import PydanticCustomError
-
-        from ..language.schema import parse_bytes
-
-        try:
-            return int(parse_bytes(value))
-        except PydanticCustomError as error:
-            help = (error.context or {}).get("help")
-            self.fail(f"{error.message()}; {help}" if help else error.message(), param, ctx)
-
-
 @main.command()
 @spec_argument
 @predicted_on
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
-@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+@human_or_json
 def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, verified: bool, form: str) -> None:
     """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
     with errors_shown(form):
@@ -93,7 +63,7 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
 
     peaks = _trace(compiled) if traced else None
     if form == "json":
-        echo(json.dumps(view.plan_document(compiled, peaks), indent=2, allow_nan=False))
+        echo_json(view.plan_document(compiled, peaks))
     else:
         console(stderr=False).print(view.plan_table(compiled))
         lines = (
@@ -142,17 +112,16 @@ def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
 
 
 @main.command()
-@click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--budget", type=Memory(), help="The most memory a step may take; by default the spec's own.")
+@spec_argument
+@click.option("--budget", type=MemorySize(), help="The most memory a step may take; by default the spec's own.")
 @predicted_on
 @click.option("--allow", type=Allow(), default="split", show_default=True, help="What may change.")
 @click.option(
-    "--write", "target", type=click.Path(dir_okay=False, path_type=Path),
+    "--write", "target", type=FILE,
     help="Write the chosen spec to this file: what is changed, over the spec that it extends.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Let --write replace a file that is there.")
-@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+@human_or_json
 def fit(
     spec: Path,
     overrides: tuple[str, ...],
@@ -243,7 +212,7 @@ def _show_fit(result: Result, device: Device, form: str) -> None:
     from ..views.budget import fit_document, fit_lines, fit_table
 
     if form == "json":
-        echo(json.dumps(fit_document(result, device), indent=2, allow_nan=False))
+        echo_json(fit_document(result, device))
         return
     if result.options:
         console(stderr=False).print(fit_table(result, device))
@@ -258,11 +227,11 @@ def _unlimited(loaded: Spec) -> Spec:
 
 
 @main.command()
-@click.argument("specs", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="SPEC...")
+@click.argument("specs", nargs=-1, required=True, type=FILE, metavar="SPEC...")
 @click.option("--run", "steps", type=click.IntRange(min=0), default=0, help="Also measure so many steps of each.")
 @click.option("--device", help="Where to measure, and to predict for: `cpu`, `cuda`, ...")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An override for every spec.")
-@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Table or JSON document.")
+@human_or_json
 def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
     from ..system.devices import kind_of_device
@@ -287,7 +256,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     from ..views.budget import compare_document, compare_table
 
     if form == "json":
-        echo(json.dumps(compare_document(plans, measured), indent=2, allow_nan=False))
+        echo_json(compare_document(plans, measured))
     else:
         console(stderr=False).print(compare_table(plans, measured))
     sys.exit(0)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .output import echo
-from .shared import (
-    compile_shown,
-    device_options,
-    errors_shown,
-    fail,
-    failures_shown,
-    load,
-    main,
-    one_device,
-    spec_argument,
-)
+from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument
+from .output import echo, echo_json
+from .shared import compile_shown, errors_shown, fail, failures_shown, load
 
 
 @main.command()
 @spec_argument
 @device_options
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--run-dir", type=FOLDER, help="Folder for the results.")
 def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None) -> None:
     """Compile a spec, train it, and hold the measured memory against the budget.
 
@@ -51,7 +41,7 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("run_dir", type=FOLDER)
 @device_options
 def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
     """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
@@ -68,17 +58,12 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("run_dir", type=FOLDER)
 @click.option(
-    "--format",
-    "names",
-    type=click.Choice(("torchvision", "canonical")),
+    "--format", "names", type=click.Choice(("torchvision", "canonical")),
     help="Names of the tensors; by default torchvision's where it has the model.",
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="FILE.safetensors or FILE.pt; by default backbone.safetensors in the run directory.",
 )  # fmt: skip
+@click.option("-o", "--output", type=FILE, help="FILE.safetensors or .pt; by default RUN_DIR/backbone.safetensors.")
 def export(run_dir: Path, names: Any, output: Path | None) -> None:
     """Write the weights of a run's backbone alone, without the auxiliary networks."""
     with failures_shown():
@@ -93,7 +78,7 @@ def export(run_dir: Path, names: Any, output: Path | None) -> None:
     "--calibrate", is_flag=True, help="Measure what cuDNN and cuBLAS take beyond predictions; a minute or two."
 )
 @device_options
-@click.option("--format", "form", type=click.Choice(("human", "json")), default="human", help="Lines or JSON document.")
+@human_or_json
 def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> None:
     """Show what specc finds on this machine, or with --calibrate measure the margin beyond predictions."""
     one_device(gpu, device)
@@ -107,7 +92,7 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
 
         facts = examine.facts()
     if form == "json":
-        echo(json.dumps({"format_version": 1, **facts}, indent=2, allow_nan=False))
+        echo_json({"format_version": 1, **facts})
     else:
         echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
 
@@ -124,14 +109,14 @@ def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
                 "no GPU here, so nothing to calibrate: on a CPU tensors are counted one by one, as predicted", err=True
             )
             if form == "json":
-                echo(json.dumps({"format_version": 1, "device": "cpu", "samples": []}, allow_nan=False))
+                echo_json({"format_version": 1, "device": "cpu", "samples": []})
             return
         found = calibration.calibrate(chosen, lambda line: echo(line, err=True))
     from ..margins import save
     from ..views.margin import calibration_document, calibration_lines
 
     if form == "json":
-        echo(json.dumps(calibration_document(found), indent=2, allow_nan=False))
+        echo_json(calibration_document(found))
     else:
         echo("\n".join(calibration_lines(found)))
     try:

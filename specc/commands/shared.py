@@ -1,20 +1,17 @@
-"""The command group, and what its commands share: loading, compiling, printing and ending."""
+"""What commands share: loading, compiling, printing and ending."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from .. import __version__
 from ..diagnostics import SpecError
-from .output import Program, echo, write
+from .output import echo, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,58 +20,6 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from ..spec.load import Spec
     from ..system.devices import Device
-
-Command = Callable[..., Any]
-
-
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="specc")
-def main() -> None:
-    """Compile and run supervised local learning described in YAML."""
-
-
-def spec_argument(command: Command) -> Command:
-    """One spec file and any number of overrides."""
-    command = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(command)
-    return click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))(command)
-
-
-def device_options(command: Command) -> Command:
-    """Where to run."""
-    command = click.option("--device", help="`cpu`, `cuda`, `cuda:1`; by default the first GPU, or else the CPU.")(
-        command
-    )
-    return click.option("--gpu", type=click.IntRange(min=0), help="Number of the CUDA device.")(command)
-
-
-def one_device(gpu: int | None, device: str | None) -> None:
-    """Refuse two answers to one question."""
-    if gpu is not None and device is not None:
-        raise click.UsageError("give either --gpu or --device")
-
-
-def predicted_on(command: Command) -> Command:
-    """The device whose memory is predicted."""
-    return click.option(
-        "--device",
-        type=DeviceKind(),
-        default="",
-        help="Predict for `cpu` or `cuda`; by default for what `run` would take.",
-    )(command)
-
-
-class DeviceKind(click.ParamType):  # type: ignore[type-arg]
-    """A device by whose rules memory is predicted."""
-
-    name = "device"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Which kind it is."""
-        from ..system.devices import kind_of_device
-
-        return kind_of_device(value or None) or self.fail(
-            f"`{value}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ..."
-        )
 
 
 def load(path: Path, overrides: list[str], device: Device) -> Spec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,9 @@ import click
 
 from ..diagnostics import Diagnostic
 from ..system.files import exists
-from .output import echo
-from .shared import cannot_read, fail, main, predicted_on, show
+from .options import FILE, main, predicted_on
+from .output import echo, echo_json
+from .shared import cannot_read, fail, show
 
 if TYPE_CHECKING:
     from ..system.devices import Device
@@ -71,7 +71,7 @@ def schema() -> None:
     """Print the JSON Schema of the language, for editors."""
     from ..spec.json_schema import json_schema
 
-    echo(json.dumps(json_schema(), indent=2, allow_nan=False))
+    echo_json(json_schema())
 
 
 @main.command()
@@ -92,7 +92,7 @@ def explain(code: str | None) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("spec.yaml"))
+@click.argument("file", type=FILE, default=Path("spec.yaml"))
 def init(file: Path) -> None:
     """Write a commented spec to start from, by default `spec.yaml`."""
     from importlib.resources import files

@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from .values import (
-    NO_ALIASES,
-    Diagnostic,
-    Label,
-    Severity,
-    Span,
-    SpecError,
-    did_you_mean,
-    shorten,
-    sort,
-    suggest,
-)
+from .values import NO_ALIASES, Diagnostic, Label, Severity, Span, SpecError, did_you_mean, shorten, sort, suggest
 
 __all__ = [
-    "NO_ALIASES",
-    "Diagnostic",
-    "Label",
-    "Severity",
-    "Span",
-    "SpecError",
-    "did_you_mean",
-    "shorten",
-    "sort",
-    "suggest",
-]
+    "NO_ALIASES", "Diagnostic", "Label", "Severity", "Span", "SpecError", "did_you_mean", "shorten", "sort", "suggest",
+]  # fmt: skip

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from specc.diagnostics import Diagnostic, Span, codes, sort
+from specc.diagnostics import Diagnostic, Span, sort
 from specc.language import nodes
 from specc.language.compose import compose
 from specc.language.locator import Locator
 from specc.system import files
 
-CODES = {code: known.title for code, known in codes.CODES.items() if code.startswith("SPC0")}
 MAX_BYTES = 1 << 20  # five times a spec of 5,000 layers; the worst text of this size is read in about two seconds
 CLI = "<cli>"
 

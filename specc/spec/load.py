@@ -101,17 +101,9 @@ def parse_spec(text: str, name: str = "<string>", overrides: Sequence[str] = ())
     return _reading(*parse(text, name), overrides, {name: text})
 
 
-def load(source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
-    """Read and validate a spec file; raises `SpecError` with every diagnostic, `OSError` when it cannot be read."""
-    return _valid(read_spec(source, overrides))
-
-
 def loads(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Spec:
     """Validate a spec given as text; raises `SpecError`."""
-    return _valid(parse_spec(text, name, overrides))
-
-
-def _valid(reading: Reading) -> Spec:
+    reading = parse_spec(text, name, overrides)
     if reading.spec is None or any(d.is_error for d in reading.diagnostics):
         raise SpecError(reading.diagnostics, reading.sources)
     return reading.spec
