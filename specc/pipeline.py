@@ -18,7 +18,7 @@ from .compiler.predict import measure
 from .compiler.schedule import schedule
 from .compiler.units import form_units
 from .diagnostics import Diagnostic, SpecError
-from .fit.left_open import decide_split
+from .fit.open_split import decide_split
 from .fit.remedies import check_budget
 from .language.source import Path
 from .plan import Plan

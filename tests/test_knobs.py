@@ -41,7 +41,8 @@ def narrower(config: SpecModel) -> SpecModel | None:
     return config.changed("auxiliary", classifier=head.model_copy(update={"hidden": head.hidden // 2}))
 
 
-TOY = Knob("hidden", "auxiliary.classifier.hidden", "a classifier half as wide", "a weaker teacher", 40, narrower)
+KEY = "auxiliary.classifier.hidden"
+TOY = Knob("hidden", KEY, "a classifier half as wide", "a weaker teacher", 40, narrower, turns=2)
 
 
 @pytest.fixture
@@ -93,14 +94,16 @@ def test_it_is_turned_with_others_where_no_change_is_enough(toy: Knob) -> None:
 def test_a_search_tries_it_and_tells_what_it_turned(toy: Knob) -> None:
     draft = run_passes(loads(json.dumps(SPEC)))
     found = search(draft, 1 << 40, (toy.name,))
-    assert [option.knobs for option in found.options] == [(), ("auxiliary.classifier.hidden: 2048",)]
+    assert [option.setting.knobs for option in found.options] == [(), (f"{KEY}: 2048",), (f"{KEY}: 1024",)]
+    assert found.chosen is not None
+    assert found.chosen.setting.turns == 0
     text = over(
         found.floor.row.predicted_peak_bytes + 512,
         split={"fit": {"min_blocks": 2, "max_blocks": 2, "allow": [toy.name]}},
     )
     plan = specc.compile(loads(text))
-    assert plan.config.auxiliary.classifier.hidden == 2048
-    assert "  and auxiliary.classifier.hidden: 2048" in decision_lines(loads(text).config, plan)
+    assert plan.config.auxiliary.classifier.hidden == 1024
+    assert f"  and {KEY}: 1024" in decision_lines(loads(text).config, plan)
 
 
 def test_the_command_line_names_it_and_takes_it(toy: Knob, tmp_path: Path) -> None:
@@ -109,7 +112,11 @@ def test_the_command_line_names_it_and_takes_it(toy: Knob, tmp_path: Path) -> No
     assert ",hidden" in CliRunner().invoke(main, ["fit", "--help"]).output
     words = ["fit", str(path), "--budget", "1GiB", "--format", "json", "--allow"]
     result = CliRunner().invoke(main, [*words, "hidden"])
-    assert [row["knobs"] for row in json.loads(result.stdout)["rows"]] == [[], ["auxiliary.classifier.hidden: 2048"]]
+    assert [row["knobs"] for row in json.loads(result.stdout)["rows"]] == [
+        [],
+        [f"{KEY}: 2048"],
+        [f"{KEY}: 1024"],
+    ]
     wrong = CliRunner().invoke(main, [*words, "split,hide"])
     assert wrong.exit_code == 2
     assert "not hide" in wrong.output

@@ -180,7 +180,7 @@ def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
-    from ..fit.left_open import check_open_split
+    from ..fit.open_split import check_open_split
     from ..fit.search import ANY, search
     from ..pipeline import BEFORE_SPLIT, CHECKS, run_passes
 

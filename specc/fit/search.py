@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby, islice
 from math import inf
+from typing import NamedTuple
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predict
@@ -22,20 +23,27 @@ ALL_ROWS = 32  # of more legal cuts than these not every number of blocks is a r
 WORTH = 0.99  # and then a row has at most so much of the peak of the one before
 
 
+class Setting(NamedTuple):
+    """A configuration, what was turned for it, and how often in all."""
+
+    turns: int
+    knobs: tuple[str, ...]
+    config: SpecModel
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """The best split into so many blocks under some knobs, as it was compiled."""
 
     row: Row
-    knobs: tuple[str, ...]
-    config: SpecModel
+    setting: Setting
     fits: bool
     pareto: bool = False  # no other option has both a lower peak and fewer FLOPs an image
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Options in rising numbers of blocks, and the one to take: the fewest knobs and the fewest blocks that fit."""
+    """Options in rising numbers of blocks, and the one to take: the fewest turns and the fewest blocks that fit."""
 
     options: tuple[Option, ...]
     chosen: Option | None
@@ -54,11 +62,11 @@ class Result:
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
     found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
-    for knobs, config in _settings(draft.spec.config, allow):
+    for setting in _settings(draft.spec.config, allow):
         if "split" in allow:
-            found = _with_best(found, Trial(draft, knobs, config, within, budget))
+            found = _with_best(found, Trial(draft, setting, within, budget))
         else:
-            found = replace(found, options=(*found.options, *_own(draft, knobs, config, budget)))
+            found = replace(found, options=(*found.options, *_own(draft, setting, budget)))
     marked = tuple(_marked(found.options))
     return replace(found, options=marked, chosen=next(_fitting(marked), None))
 
@@ -67,8 +75,8 @@ def decide(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
     found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
     tried: list[Trial] = []
-    for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: len(setting[0])):
-        trials = [Trial(draft, knobs, config, fit, budget) for knobs, config in settings]
+    for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: setting.turns):
+        trials = [Trial(draft, setting, fit, budget) for setting in settings]
         fitting = [option for trial in trials if (option := trial.fewest()) is not None]
         if fitting:
             return replace(found, options=tuple(fitting), chosen=next(_fitting(fitting)))
@@ -81,9 +89,9 @@ def decide(draft: Draft, budget: int, fit: Fit) -> Result:
 class Trial:
     """The best splits under one setting of the knobs."""
 
-    def __init__(self, draft: Draft, knobs: tuple[str, ...], config: SpecModel, within: Fit, budget: int) -> None:
-        self.draft, self.knobs, self.config, self.budget = draft, knobs, config, budget
-        self.splits, self.exact = Splits(draft, config), True
+    def __init__(self, draft: Draft, setting: Setting, within: Fit, budget: int) -> None:
+        self.draft, self.setting, self.budget = draft, setting, budget
+        self.splits, self.exact = Splits(draft, setting.config), True
         numbers = list(self.splits.numbers)
         self.numbers = [n for n in numbers if within.min_blocks <= n <= (within.max_blocks or n)]
         self.complete = len(self.splits.cuts) <= ALL_ROWS
@@ -125,20 +133,18 @@ class Trial:
         return None if row is None else self.compiled(row)
 
     def _row(self, blocks: int, most: float) -> Row | None:
-        knobs = f" with {', '.join(self.knobs)}" if self.knobs else ""
-        progress(f"looking for the best split into {blocks} blocks{knobs}")
+        progress(f"looking for the best split into {blocks} blocks{_with(self.setting)}")
         return self.splits.best(blocks, most + 1)
 
     def compiled(self, row: Row) -> Option | None:
         """The split as its spec is compiled; None where that has errors."""
-        config = self.config.model_copy(update={"split": split_of(row)})
-        found = predict(self.draft, config)
+        found = predict(self.draft, self.setting.config.model_copy(update={"split": split_of(row)}))
         if found is None:
             self.exact = False
             return None
         self.exact = self.exact and abs(found.peak - row.predicted_peak_bytes) <= LOSSES * row.blocks
         row = replace(row, predicted_peak_bytes=found.peak)
-        return Option(row, self.knobs, self.config, found.peak <= self.budget)
+        return Option(row, self.setting, found.peak <= self.budget)
 
 
 def _with_best(found: Result, trial: Trial) -> Result:
@@ -150,31 +156,33 @@ def _with_best(found: Result, trial: Trial) -> Result:
     )  # fmt: skip
 
 
-def _own(draft: Draft, knobs: tuple[str, ...], config: SpecModel, budget: int) -> Iterator[Option]:
+def _own(draft: Draft, setting: Setting, budget: int) -> Iterator[Option]:
     """The split that the spec has, where it may not change."""
-    found = predict(draft, config)
+    found = predict(draft, setting.config)
     if found is not None:
         after = tuple(block.layers[-1] for block in draft.blocks[:-1])
         whole = 3 * sum(node.flops for node in draft.graph.nodes)
-        yield Option(
-            Row(len(draft.blocks), after, found.peak, found.flops / whole), knobs, config, found.peak <= budget
-        )
+        yield Option(Row(len(draft.blocks), after, found.peak, found.flops / whole), setting, found.peak <= budget)
 
 
 def _fitting(options: Iterable[Option]) -> Iterator[Option]:
-    """The options that fit, the fewest knobs and then the fewest blocks first."""
-    return iter(sorted((o for o in options if o.fits), key=lambda o: (len(o.knobs), o.row.blocks)))
+    """The options that fit, the fewest turns and then the fewest blocks first."""
+    return iter(sorted((o for o in options if o.fits), key=lambda o: (o.setting.turns, o.row.blocks)))
 
 
-def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[tuple[tuple[str, ...], SpecModel]]:
-    """The configurations that some of the allowed knobs make, each turned once; few knobs and cheap ones first."""
-    allowed = [knob for knob in by_cost() if knob.name in allow]
-    for knobs in (chosen for count in range(len(allowed) + 1) for chosen in combinations(allowed, count)):
+def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[Setting]:
+    """The configurations that turns of the allowed knobs make; few of them and cheap ones first."""
+    turns = [knob for knob in by_cost() if knob.name in allow for _ in range(knob.turns)]
+    for chosen in (c for count in range(len(turns) + 1) for c in dict.fromkeys(combinations(turns, count))):
         changed: SpecModel | None = config
-        for knob in knobs:
+        for knob in chosen:
             changed = None if changed is None else knob.turn(changed)
         if changed is not None:
-            yield tuple(knob.setting(changed) for knob in knobs), changed
+            yield Setting(len(chosen), tuple(dict.fromkeys(knob.setting(changed) for knob in chosen)), changed)
+
+
+def _with(setting: Setting) -> str:
+    return f" with {', '.join(setting.knobs)}" if setting.knobs else ""
 
 
 def _marked(options: Sequence[Option]) -> Iterator[Option]:
@@ -192,7 +200,7 @@ def _marked(options: Sequence[Option]) -> Iterator[Option]:
 
 def written(option: Option) -> SpecModel:
     """The spec's configuration with an option's cuts and knobs."""
-    return option.config.model_copy(update={"split": split_of(option.row)})
+    return option.setting.config.model_copy(update={"split": split_of(option.row)})
 
 
 def split_of(row: Row) -> Split:
@@ -205,8 +213,7 @@ def shortfall(result: Result) -> str:
     if not result.options:
         return "there is no split to try: windows, heads or EMA links leave no place to cut"
     floor = result.floor
-    knobs = f" with {', '.join(floor.knobs)}" if floor.knobs else ""
     return (
         f"nothing fits into {show_bytes(result.budget)}: the floor is {show_bytes(floor.row.predicted_peak_bytes)}, "
-        f"with {floor.row.blocks} blocks{knobs}"
+        f"with {floor.row.blocks} blocks{_with(floor.setting)}"
     )

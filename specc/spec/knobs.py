@@ -31,6 +31,7 @@ class Knob:
     costs: str
     rank: int  # what costs least is preferred, and has the lowest
     turn: Callable[[SpecModel], SpecModel | None]  # once; None where it is turned as far as it goes
+    turns: int = 1  # that a search of splits tries
     value: Callable[[SpecModel], Any] | None = None  # for what does not stand at one key of the spec
     search: Search | None = None  # for the mildest setting that fits, where turning again and again is not the way
 

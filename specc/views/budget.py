@@ -37,10 +37,10 @@ def fit_table(result: Result, device: Device) -> Table:
     title = f"best splits for a budget of {show_bytes(result.budget)} on {on} ({best})"
     table = _table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""))
     for option in result.options:
-        row = option.row
+        row, knobs = option.row, option.setting.knobs
         chosen = " <" if option is result.chosen else ""
         table.add_row(
-            ", ".join(option.knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
+            ", ".join(knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
             f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", ("*" if option.pareto else "") + chosen,
         )  # fmt: skip
     return table
@@ -56,7 +56,7 @@ def fit_lines(result: Result) -> Iterator[str]:
         yield "a split that was proposed came to something else when it was compiled: there may be better ones"
     if result.chosen is not None:
         yield split_line(result.chosen.row.after)
-        yield from result.chosen.knobs
+        yield from result.chosen.setting.knobs
 
 
 def _short(after: Sequence[str]) -> str:
@@ -95,10 +95,10 @@ def fit_document(result: Result, device: Device) -> dict[str, Any]:
 
 
 def _option(option: Option) -> dict[str, Any]:
-    row = option.row
+    row, knobs = option.row, option.setting.knobs
     return {
         "blocks": row.blocks, "after": list(row.after), "predicted_peak_bytes": row.predicted_peak_bytes,
-        "relative_flops": row.relative_flops, "fits": option.fits, "pareto": option.pareto, "knobs": list(option.knobs),
+        "relative_flops": row.relative_flops, "fits": option.fits, "pareto": option.pareto, "knobs": list(knobs),
     }  # fmt: skip
 
 

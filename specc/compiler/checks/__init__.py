@@ -1,1 +1,1 @@
-"""What a spec can be wrong about beyond the types of its values: checks only add diagnostics."""
+"""What a spec can be wrong about beyond the types of its values: checks only add diagnostics, and build nothing."""

@@ -157,7 +157,7 @@ def _floor_help(draft: Draft, floor: Option, budget: Budget) -> Iterator[str]:
     from .search import written
 
     blocks = floor.row.blocks
-    turned = "".join(f", `{knob}`" for knob in floor.knobs)
+    turned = "".join(f", `{knob}`" for knob in floor.setting.knobs)
     lowest = recompiled(draft, written(floor))
     yield f"the lowest peak has {blocks} block{'s' * (blocks > 1)}{turned}"
     if lowest is not None and lowest.memory is not None:
