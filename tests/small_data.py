@@ -16,10 +16,17 @@ from PIL import Image
 from runtime.data import DataConfig
 
 Files = dict[str, bytes]
-OPTIONS: dict[str, dict[str, int]] = {"image_folder": {"image_size": 8, "classes": 2}}
+OPTIONS: dict[str, dict[str, object]] = {
+    "image_folder": {"image_size": 8, "classes": 2},
+    "label_folder": {"image_size": 8, "classes": 3, "task": "multi_label"},
+    "mask_folder": {"image_size": (8, 6), "classes": 3, "task": "segmentation"},
+    "cityscapes": {"image_size": (8, 16), "task": "segmentation"},
+    "voc": {"image_size": 8, "task": "segmentation"},
+}
 
 
 def config(dataset: str, root: Path, **options: object) -> DataConfig:
+    """What reads it: folders of the user's own need more options."""
     return DataConfig(dataset, root=str(root), **(OPTIONS.get(dataset, {}) | options))  # type: ignore[arg-type]
 
 
@@ -88,3 +95,44 @@ def image_folder() -> Files:
         for name in ("cat", "dog")
         for file, form in forms.items()
     }
+
+
+@cache
+def label_folder() -> Files:
+    files = {f"{half}/{i}.png": png(pixels(12, 10, 3)) for half in ("train", "val") for i in range(3)}
+    lists = {"train": "0.png,dog,cat\n1.png\n2.png, fox\n", "val": "0.png,cat\n1.png,fox,dog\n2.png,\n"}
+    return files | {f"{half}/labels.csv": text.encode() for half, text in lists.items()}
+
+
+def mask(classes: int, *size: int) -> np.ndarray:
+    """Every class, and pixels that count for nothing."""
+    found = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size) % (classes + 1)
+    return np.where(found == classes, 255, found).astype(np.uint8)
+
+
+@cache
+def mask_folder() -> Files:
+    image, truth = encoded(Image.fromarray(pixels(8, 6, 3)), "PNG"), png(mask(3, 8, 6))
+    halves = {f"{half}/{i}": i for half in ("train", "val") for i in range(2)}
+    return {place.replace("/", "/images/") + ".png": image for place in halves} | {
+        place.replace("/", "/masks/") + ".png": truth for place in halves
+    }
+
+
+@cache
+def cityscapes() -> Files:
+    image, truth = png(pixels(8, 16, 3)), png(mask(19, 8, 16))
+    places = [f"{half}/ulm/ulm_{i}" for half in ("train", "val") for i in range(2)]
+    return {f"leftImg8bit/{place}_leftImg8bit.png": image for place in places} | {
+        f"gtFine/{place}_gtFine_labelTrainIds.png": truth for place in places
+    }
+
+
+@cache
+def voc() -> Files:
+    truth = Image.fromarray(mask(21, 9, 9), "P")
+    truth.putpalette(bytes(range(256)) * 3)
+    images = {f"JPEGImages/{i}.jpg": encoded(Image.fromarray(pixels(9, 9, 3)), "JPEG") for i in range(4)}
+    masks = {f"SegmentationClass/{i}.png": encoded(truth, "PNG") for i in range(4)}
+    lists = {f"ImageSets/Segmentation/{half}.txt": text for half, text in (("train", b"0\n1\n"), ("val", b"2\n3\n"))}
+    return {f"VOCdevkit/VOC2012/{name}": content for name, content in {**images, **masks, **lists}.items()}

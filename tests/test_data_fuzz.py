@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.data import DataError, Split, open_dataset
+from specc.tasks.segmentation import IGNORED
+from specc.tasks.task import Task
 
 from . import small_data as small
 
@@ -26,6 +28,10 @@ MADE: dict[str, tuple[str, Callable[[], small.Files]]] = {
     "svhn": ("svhn", small.svhn),
     "stl10": ("stl10", small.stl10),
     "image_folder": ("image_folder", small.image_folder),
+    "label_folder": ("label_folder", small.label_folder),
+    "mask_folder": ("mask_folder", small.mask_folder),
+    "cityscapes": ("cityscapes", small.cityscapes),
+    "voc": ("voc", small.voc),
 }
 
 
@@ -82,20 +88,22 @@ def test_a_damaged_data_set_is_refused_or_whole(made: str, data: st.DataObject) 
     data.draw(DAMAGES).do(files, data.draw(names), data.draw(names))
     root = Path(tempfile.mkdtemp())
     try:
-        splits = open_dataset(small.config(dataset, small.put(root, files)))
-        whole(splits.train)
-        whole(splits.test)
+        config = small.config(dataset, small.put(root, files))
+        splits = open_dataset(config)
+        whole(splits.train, config.learns)
+        whole(splits.test, config.learns)
     except DataError as error:
         assert dataset in str(error) or str(root) in str(error)  # noqa: PT017 - it need not be raised
     finally:
         shutil.rmtree(root)
 
 
-def whole(split: Split) -> None:
-    """Every sample can be had, in the shape and with a label that the facts announce."""
+def whole(split: Split, task: Task) -> None:
+    """Every sample can be had, in the shape and with what is learnt of it as the facts announce."""
     assert len(split)
     ((images, labels),) = split.batches([np.arange(len(split))], None)
     assert images.dtype == torch.uint8
-    assert images.shape == (len(split), *(split.info.shape or ()))
-    assert labels.shape == (len(split),)
-    assert 0 <= int(labels.min()) <= int(labels.max()) < (split.info.classes or 0)
+    assert images.shape == (len(split), *split.info.shape)
+    assert labels.shape == (len(split), *task.target.shape(split.info))
+    counting = labels[labels != IGNORED].tolist()
+    assert all(0 <= label < task.target.bound(split.info) for label in counting)

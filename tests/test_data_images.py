@@ -141,8 +141,8 @@ def test_a_thin_image_is_not_resized_as_a_whole(monkeypatch: pytest.MonkeyPatch)
 
     sizes: list[tuple[int, int]] = []
     resize = functional.resize
-    monkeypatch.setattr(functional, "resize", lambda image, size: sizes.append(image.size) or resize(image, size))
-    assert centre_crop(Image.new("L", (2, 3000)), 28).size == (28, 28)
+    monkeypatch.setattr(functional, "resize", lambda image, *how: sizes.append(image.size) or resize(image, *how))
+    assert centre_crop(Image.new("L", (2, 3000)), (28, 28)).size == (28, 28)
     assert sizes == [(2, 32)]
 
 

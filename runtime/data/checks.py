@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +29,11 @@ def checked(config: DataConfig, info: ResolvedData, half: str, data: Arrays) -> 
 
 def _problems(config: DataConfig, info: ResolvedData, data: Arrays) -> Iterator[str]:
     images, labels, target = data.images, data.labels, config.learns.target
-    if len(images) != len(labels) or labels.shape[1:] != target.shape(info):
+    native = INFO[info.name].shape or info.shape
+    if len(images) != len(labels) or labels.shape[1:] != target.shape(replace(info, shape=native)):
         yield f"has {len(images)} images and {labels.size} labels"
     if not len(images):
         yield "has no images"
-    native = INFO[info.name].shape or info.shape
     if images.shape[1:] != native:
         yield f"has images of {_show(images.shape[1:])}, which should be {_show(native)}"
     most = target.bound(info) - 1

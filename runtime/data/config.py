@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +19,19 @@ class DataConfig:
     """Which data to read, and how.
 
     `augment` is `none` or `paper` (what the papers' code does for this data set). `image_size`, in pixels, resizes to
-    a square: data sets held in memory once, when they are read (bilinear, antialiased), or batch by batch where they
-    would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels. `resplit` merges
-    train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for `synthetic`,
-    `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data set is learnt;
-    `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes decode the images
-    of folders; data sets held in memory need none.
+    a square, or to (height, width): data sets held in memory once, when they are read (bilinear, antialiased), or batch
+    by batch where they would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels.
+    `resplit` merges train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for
+    `synthetic`, `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data
+    set is learnt; `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes
+    decode the images of folders; data sets held in memory need none.
     """
 
     dataset: str
     root: str = "data"
     batch_size: int = 64
     augment: str = "none"
-    image_size: int | None = None
+    image_size: int | Sequence[int] | None = None
     classes: int | None = None
     channels: int | None = None
     samples: int | None = None

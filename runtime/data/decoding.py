@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,9 +34,18 @@ def warm_up() -> None:
 
 def decode(path: str, channels: int) -> Any:
     """The image in a file, in 8 bits a channel, grey or in colour; `DataError` where there is none."""
+    return _opened(path, lambda image: _eight_bits(image).convert(_MODES[channels]))
+
+
+def decode_mask(path: str) -> Any:
+    """The numbers of a mask, one a pixel, whatever colours its palette has; `DataError` where there are none."""
+    return _opened(path, _numbers)
+
+
+def _opened(path: str, read: Callable[[Any], Any]) -> Any:
     try:
         with open_regular(path) as file:
-            return _decoded(file, channels)
+            return _decoded(file, read)
     except FileNotFoundError as error:
         help = ["put it back, or start a new run: a run looks up its images once, when it starts"]
         raise DataError(f"{path} is no longer there", help=help) from error
@@ -53,7 +63,7 @@ def _cause(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or described(error)
 
 
-def _decoded(file: BinaryIO, channels: int) -> Any:
+def _decoded(file: BinaryIO, read: Callable[[Any], Any]) -> Any:
     from PIL import Image
 
     if not os.fstat(file.fileno()).st_size:
@@ -64,7 +74,15 @@ def _decoded(file: BinaryIO, channels: int) -> Any:
         # What else it warns of (odd metadata, colours under transparent pixels) would come again in every epoch.
         warnings.simplefilter("ignore")
         with Image.open(file, formats=[form for form in _FORMATS if form in Image.OPEN]) as image:
-            return _eight_bits(image).convert(_MODES[channels])
+            return read(image)
+
+
+def _numbers(image: Any) -> Any:
+    from PIL import Image
+
+    if image.mode not in ("1", "L", "P"):
+        raise ValueError(f"a mask has one byte a pixel, its class, and this is of Pillow's mode {image.mode}")
+    return Image.fromarray(np.asarray(image).astype(np.uint8))
 
 
 def _eight_bits(image: Any) -> Any:
@@ -84,15 +102,23 @@ def _bits(image: Any) -> int:
     return int(image.tag_v2[bits_per_sample][0]) if bits_per_sample in getattr(image, "tag_v2", ()) else 16
 
 
-def centre_crop(image: Any, size: int) -> Any:
-    """The square in the middle, as torchvision's Resize and CenterCrop give it."""
+def centre_crop(image: Any, size: Sequence[int], margin: float = _EVAL_MARGIN, *, mask: bool = False) -> Any:
+    """The middle, of (height, width): of a square what torchvision's Resize and CenterCrop give."""
     from torchvision.transforms import functional
 
-    resized = functional.resize(_without_ends(image), round(size * _EVAL_MARGIN))
-    return functional.center_crop(resized, [size, size])
+    whole = without_ends(image)
+    covering = _covering(whole.size, [round(side * margin) for side in size])
+    how = functional.InterpolationMode.NEAREST if mask else functional.InterpolationMode.BILINEAR
+    return functional.center_crop(functional.resize(whole, covering, how), list(size))
 
 
-def _without_ends(image: Any) -> Any:
+def _covering(whole: tuple[int, int], size: Sequence[int]) -> list[int]:
+    """The height and width of an image of (width, height) that is resized to cover a size, and no larger."""
+    (width, height), (high, wide) = whole, size
+    return [int(wide * height / width), wide] if width * high <= height * wide else [high, int(high * width / height)]
+
+
+def without_ends(image: Any) -> Any:
     """The middle of a very thin image; resized as a whole, 1 pixel by 65,535 would be gigabytes."""
     width, height = image.size
     wide, high = min(width, _THIN * height), min(height, _THIN * width)
@@ -100,12 +126,12 @@ def _without_ends(image: Any) -> Any:
     return image if (wide, high) == image.size else image.crop((left, top, left + wide, top + high))
 
 
-def random_crop(image: Any, size: int, draws: Draws, index: int) -> Any:
+def random_crop(image: Any, size: Sequence[int], draws: Draws, index: int) -> Any:
     """RandomResizedCrop and RandomHorizontalFlip, drawn for this sample and epoch."""
     from torchvision.transforms import functional
 
     generator = draws.generator(index, "crop")
-    cropped = functional.resized_crop(image, *random_box(image.width, image.height, generator), [size, size])
+    cropped = functional.resized_crop(image, *random_box(image.width, image.height, generator), list(size))
     return functional.hflip(cropped) if generator.integers(2) else cropped
 
 

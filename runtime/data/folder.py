@@ -1,12 +1,13 @@
-"""Data sets of image files in class folders, decoded batch by batch, by worker processes where asked."""
+"""Data sets of image files, decoded batch by batch, by worker processes where asked."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,18 +26,20 @@ from runtime.data.workers import take_no_part
 from specc.tasks.datasets import ResolvedData
 
 _TEST_NAMES = ("val", "test")
-_Sample = tuple[Tensor, int]
+_Sample = tuple[Tensor, Any]
+Reader = Callable[[ResolvedData, str, Any, int, Draws | None], _Sample]
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSplit:
-    """A split that stays on the disk: `samples` are (path, label)."""
+    """A split that stays on the disk: `samples` are (path, what is known of the image), which `read` looks up."""
 
     info: ResolvedData
-    samples: Sequence[tuple[str, int]]
+    samples: Sequence[tuple[str, Any]]
     augmented: bool
     workers: int
     peak: int = 255
+    read: Reader = field(default_factory=lambda: labelled)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -83,17 +86,22 @@ class _Decoded(Dataset[_Sample | DataError]):
         self.draws = draws
 
     def __getitem__(self, index: int) -> _Sample | DataError:
-        path, label = self.split.samples[index]
         try:
-            return self._pixels(path, index), label
+            return self.split.read(self.split.info, *self.split.samples[index], index, self.draws)
         except DataError as error:
             return error
 
-    def _pixels(self, path: str, index: int) -> Tensor:
-        channels, size, _ = self.split.info.shape
-        image = decode(path, channels)
-        cropped = centre_crop(image, size) if self.draws is None else random_crop(image, size, self.draws, index)
-        return torch.from_numpy(np.array(cropped).reshape(size, size, channels).transpose(2, 0, 1).copy())
+
+def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | None) -> _Sample:
+    """The pixels of an image at the size that is asked for, and its label as it is."""
+    image, size = decode(path, info.shape[0]), info.image_size
+    return pixels(centre_crop(image, size) if draws is None else random_crop(image, size, draws, index)), label
+
+
+def pixels(image: Any) -> Tensor:
+    """(channels, height, width) bytes."""
+    array = np.array(image)
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1).transpose(2, 0, 1).copy())
 
 
 def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
@@ -116,15 +124,24 @@ def _odd(train: Sequence[str], test: Sequence[str]) -> str:
 
 def open_folders(config: DataConfig, info: ResolvedData, roots: Sequence[Path]) -> Splits:
     """The splits in the first of `roots` that has a train and a test folder; classes are folders, in sorted order."""
-    train, test = (scan(folder) for folder in _folders(config, roots))
+    train, test = (scan(folder) for folder in half_folders(config, roots, LAYOUT))
     if train.classes != test.classes:
         raise DataError(f"train and test folders differ in their classes: {_odd(train.classes, test.classes)}")
     if len(train.classes) != info.classes:
         raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(train.classes)} folders found")
-    info = replace(info, train_size=len(train.samples), test_size=len(test.samples))
-    halves = [FolderSplit(info, half.samples, config.augment == "paper", config.workers) for half in (train, test)]
-    remarks = (*differences(info, len(halves[0]), len(halves[1])), *left_out(train), *left_out(test))
-    return Splits(halves[0], halves[1], info, (*remarks, *_crowded(config.workers)))
+    return folder_splits(config, info, train.samples, test.samples, [*left_out(train), *left_out(test)])
+
+
+def folder_splits(
+    config: DataConfig, info: ResolvedData, train: Sequence[tuple[str, Any]], test: Sequence[tuple[str, Any]],
+    remarks: Iterable[str] = (), read: Reader = labelled,
+) -> Splits:  # fmt: skip
+    """The splits of samples that stay on the disk."""
+    info = replace(info, train_size=len(train), test_size=len(test))
+    augmented = config.augment == "paper"
+    halves = [FolderSplit(info, samples, augmented, config.workers, read=read) for samples in (train, test)]
+    found = (*differences(info, len(train), len(test)), *remarks, *_crowded(config.workers))
+    return Splits(halves[0], halves[1], info, found)
 
 
 def _crowded(workers: int) -> tuple[str, ...]:
@@ -133,10 +150,11 @@ def _crowded(workers: int) -> tuple[str, ...]:
     return (f"{workers} worker processes share {cores} cores (`data.workers`)",) if workers > cores else ()
 
 
-def _folders(config: DataConfig, roots: Sequence[Path]) -> tuple[Path, Path]:
+def half_folders(config: DataConfig, roots: Sequence[Path], layout: str) -> tuple[Path, Path]:
+    """The training and the test folder in the first of `roots` that has both."""
     for root in roots:
         tests = [root / name for name in _TEST_NAMES if (root / name).is_dir()]
         if (root / "train").is_dir() and tests:
             return root / "train", tests[0]
     looked = [root / half for root in roots for half in ("train", "{val,test}")]
-    raise missing(config.dataset, looked, layout=LAYOUT, download=False)
+    raise missing(config.dataset, looked, layout=layout, download=False)

@@ -1,4 +1,4 @@
-"""Finds the images of a data set of class folders, in the order of torchvision's ImageFolder."""
+"""Finds the images of a data set: of class folders in the order of torchvision's ImageFolder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,25 @@ def scan(folder: Path) -> Found:
         with os.scandir(folder) as entries:
             classes = sorted(entry.name for entry in entries if entry.is_dir())
         files = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
-    except OSError as error:  # a folder that may not be read is an error, not an empty one
-        help = ["make the folder readable for whoever runs this"]
-        raise DataError(f"{error.filename or folder} cannot be searched: {error.strerror}", help=help) from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     samples = [(path, label) for path, label in files if path.lower().endswith(_IMAGES)]
     _no_empty_class(folder, classes, {label for _, label in samples})
     return Found(classes, samples, [path for path, _ in files if not path.lower().endswith(_IMAGES)])
+
+
+def images_in(folder: Path) -> list[str]:
+    """The images below a folder, however deep, by their names."""
+    try:
+        return [path for path in _files(folder) if path.lower().endswith(_IMAGES)]
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    """A folder that may not be read is an error, not an empty one."""
+    help = ["make the folder readable for whoever runs this"]
+    return DataError(f"{error.filename or folder} cannot be searched: {error.strerror}", help=help)
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -56,8 +56,9 @@ def _wrong_end(draft: Draft, task: Task, data: ResolvedData, last: Layer) -> Dia
     own = ("layers", len(backbone.layers) - 1) if isinstance(backbone, Layers) else ()
     what = f"last layer `{last.name}`" if own else "backbone"
     message = f"the {what} gives {show(last.shape)}, but `{task.name}` with {data.classes} classes takes {wanted}"
+    help = ("a 1×1 `conv` to the classes, then `resize` to the image, give a number a class and pixel",)
     return spec.error("SPC304", message, "backbone", *own, label=f"must give {wanted}", key=not own,
-                      secondary=spec.beside("what is learnt", "task"))  # fmt: skip
+                      help=help * (task.kind == "map"), secondary=spec.beside("what is learnt", "task"))  # fmt: skip
 
 
 def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:

@@ -77,7 +77,7 @@ class DatasetInfo:
     def resolved(
         self,
         *,
-        image_size: int | None = None,
+        image_size: int | Sequence[int] | None = None,
         channels: int | None = None,
         classes: int | None = None,
         samples: int | None = None,
@@ -98,7 +98,7 @@ class DatasetInfo:
         if target == "map" and (classes or self.classes or 0) > MOST_MAPPED:
             raise OptionError("other", "classes", f"a mask has at most {MOST_MAPPED} classes, and not {classes}")
         channels = self._channels(channels)
-        height, width = (image_size, image_size) if image_size else self._native_size()
+        height, width = (image_size,) * 2 if isinstance(image_size, int) else image_size or self._native_size()
         train_size = self._train_size(samples)
         if resplit and self.kept != "memory":
             raise OptionError("other", "resplit", f"the data set `{self.name}` cannot be split anew")
@@ -153,6 +153,11 @@ def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> 
     return tuple(values or ())
 
 
+def kept_in(*places: str) -> list[str]:
+    """The data sets whose images are in one of the places."""
+    return [name for name, info in INFO.items() if info.kept in places]
+
+
 INFO: dict[str, DatasetInfo] = {
     info.name: info
     for info in (
@@ -164,6 +169,10 @@ INFO: dict[str, DatasetInfo] = {
         DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
         DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
         DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
+        DatasetInfo("label_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("multi_label",)),
+        DatasetInfo("mask_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("map",)),
+        DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
+        DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
         DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
     )
 }

@@ -7,14 +7,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from ...language.schema import Bool, Config, Count, Fraction, PathText, Width, only_with, problem
+from ...tasks.datasets import INFO, kept_in
+from ...tasks.segmentation import IGNORED
 
 Dataset = Literal[
-    "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "synthetic"
-]
+    "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "label_folder",
+    "mask_folder", "cityscapes", "voc", "synthetic",
+]  # fmt: skip
 
 # What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
 # more samples; more processes than the largest machines have cores only take memory.
 Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
+Sides = Annotated[list[Side], Field(min_length=2, max_length=2)]
 Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
 Samples = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
 Workers = Annotated[StrictInt, Field(ge=0, le=256)]
@@ -31,11 +35,18 @@ class Data(Config):
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
     )
-    image_size: Side | None = Field(None, description="height and width in pixels; by default the data set's own")
-    channels: Channels | None = Field(
-        None, description="for `synthetic`; for `image_folder` 3 (the default), or 1: read in grey"
+    image_size: Side | Sides | None = Field(
+        None, description="pixels: one number for height and width, or `[height, width]`; by default the data set's own"
     )
-    classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and `image_folder`")
+    channels: Channels | None = Field(
+        None, description="for `synthetic`; for folders of your own 3 (the default), or 1: read in grey"
+    )
+    classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and folders of your own")
+    ignore_index: Annotated[StrictInt, Field(ge=0, le=255)] = Field(
+        IGNORED,
+        description="value of pixels in masks that count for nothing",
+        json_schema_extra=only_with(dataset=[name for name, info in INFO.items() if "map" in info.targets]),
+    )
     mean: list[Fraction] | None = Field(
         None, description="mean of each channel for normalisation, for images in [0, 1]"
     )
@@ -44,10 +55,10 @@ class Data(Config):
     resplit: Bool = Field(
         False,
         description="merge the images for training and testing and split them anew, as many for each as before; "
-        "not for `imagenet`, `image_folder` and `synthetic`",
+        "not for folders of images and `synthetic`",
     )
     workers: Workers = Field(
-        0, description="processes that decode images", json_schema_extra=only_with(dataset=["imagenet", "image_folder"])
+        0, description="processes that decode images", json_schema_extra=only_with(dataset=kept_in("folder"))
     )
     download: Bool = Field(
         False,
@@ -64,8 +75,10 @@ class Data(Config):
     @model_validator(mode="after")
     def _of_a_size(self) -> Data:
         """Each number may be within its bound, and the image still be larger than any memory."""
-        if (numbers := (self.image_size or 1) ** 2 * (self.channels or 1)) > LARGEST_IMAGE:
-            message = f"an image of {self.image_size} × {self.image_size} pixels with {self.channels} channels has "
+        size = self.image_size or 1
+        height, width = (size, size) if isinstance(size, int) else size
+        if (numbers := height * width * (self.channels or 1)) > LARGEST_IMAGE:
+            message = f"an image of {height} × {width} pixels with {self.channels} channels has "
             message += f"{numbers:,} numbers, more than {LARGEST_IMAGE:,}"
             raise problem("SPC104", message, key="image_size", beside="channels", label="too large together")
         return self

@@ -1,0 +1,74 @@
+"""Your own images with any number of labels: `train/labels.csv` and its images, and the same in `val/` (or `test/`)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime.data.config import DataConfig
+from runtime.data.errors import DataError
+from runtime.data.files import parsed, read_regular
+from runtime.data.folder import folder_splits, half_folders
+from runtime.data.scan import images_in
+from runtime.data.splits import Splits
+from specc.tasks.datasets import ResolvedData
+
+LAYOUT = "train/ and val/ (or test/), in each of them images and a labels.csv with lines like `a.jpg,cat,dog`"
+_SHOWN = 3  # of what would be a long list
+
+Labels = dict[str, list[str]]  # of the images, by their names in the folder
+
+
+def load(config: DataConfig, info: ResolvedData) -> Splits:
+    """Classes are the labels' names in sorted order; an image without labels is one of none of them."""
+    folders = half_folders(config, [config.folder], LAYOUT)
+    halves = [_read(folder / "labels.csv") for folder in folders]
+    names = sorted({label for half in halves for labels in half.values() for label in labels})
+    if len(names) != info.classes:
+        shown = ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
+        what = f"`{config.dataset}` should have {info.classes} classes, {len(names)} labels found: {shown}"
+        raise DataError(what, help=["`data.classes` is the number of different labels in both lists"])
+    train, test = ([*_samples(*half, names)] for half in zip(folders, halves, strict=True))
+    remarks = [remark for folder, half in zip(folders, halves, strict=True) for remark in _unlisted(folder, half)]
+    return folder_splits(config, info, train, test, remarks)
+
+
+def _read(path: Path) -> Labels:
+    try:
+        text = parsed(path, lambda: read_regular(path, most=1 << 30).decode("utf-8-sig"))
+        rows = parsed(path, lambda: list(csv.reader(io.StringIO(text, newline=""), strict=True)))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}", help=[f"the layout is {LAYOUT}"]) from error
+    found: Labels = {}
+    for number, (name, *labels) in ((i, [cell.strip() for cell in row]) for i, row in enumerate(rows, 1) if row):
+        if name in found:
+            raise DataError(f"{path}:{number} lists `{name}` again", help=["put all labels of an image into one line"])
+        found[name] = [label for label in labels if label]
+    if not found:
+        raise DataError(f"{path} lists no images", help=[f"the layout is {LAYOUT}"])
+    return found
+
+
+def _samples(folder: Path, listed: Labels, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The images with a 1 for every label that they have."""
+    place = {name: i for i, name in enumerate(names)}
+    absent = [name for name in listed if not (folder / name).is_file()]
+    if absent:
+        shown = ", ".join(absent[:_SHOWN]) + ", ..." * (len(absent) > _SHOWN)
+        raise DataError(f"{folder} has no {shown}, which labels.csv lists", help=["put the images beside labels.csv"])
+    for name, labels in listed.items():
+        hot = np.zeros(len(names), dtype=np.uint8)
+        hot[[place[label] for label in labels]] = 1
+        yield str(folder / name), hot
+
+
+def _unlisted(folder: Path, listed: Labels) -> Iterator[str]:
+    known = {os.path.normpath(folder / name) for name in listed}
+    if count := sum(os.path.normpath(path) not in known for path in images_in(folder)):
+        yield f"{count:,} images in {folder} are left out, as labels.csv does not list them"
