@@ -76,22 +76,24 @@ def diagnostics_of(**parts: Any) -> list[tuple[str, str]]:
     return [(found.code, found.message) for found in run_passes(spec).diagnostics]
 
 
+INTEGERS = {"name": "integers", "op": "to_integers"}
 TABLE = {"name": "table", "op": "embedding", "out": 4}
 TAIL: list[Document] = [{"name": "pool", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "out": 3}]
 
 
-def test_an_embedding_reads_what_nothing_was_trained_for() -> None:
+def test_integers_are_made_of_what_nothing_was_trained_for() -> None:
     resized = {"name": "small", "op": "resize", "size": 2}
-    assert diagnostics_of(backbone={"layers": [resized, TABLE, *TAIL]}) == []
+    assert diagnostics_of(backbone={"layers": [resized, INTEGERS, TABLE, *TAIL]}) == []
     stem = {"name": "stem", "op": "conv", "out": 1}
-    said = "`table` does not fit: `embedding` gives no gradient to what it reads, so that `stem.conv` would never learn"
-    assert diagnostics_of(backbone={"layers": [stem, resized, TABLE, *TAIL]}) == [("SPC302", said)]
+    lost = "`to_integers` gives no gradient to what it reads, so that `stem.conv` would never learn"
+    found = diagnostics_of(backbone={"layers": [stem, resized, INTEGERS, TABLE, *TAIL]})
+    assert found == [("SPC302", f"`integers` does not fit: {lost}")]
 
 
-def test_an_embedding_in_a_head_would_pass_nothing_back() -> None:
+def test_integers_in_a_head_would_pass_nothing_back() -> None:
     stem = {"name": "stem", "op": "conv", "out": 1}
     backbone = {"layers": [stem, {"name": "flat", "op": "flatten"}, {"name": "fc", "op": "linear", "out": 3}]}
-    head = {"layers": [{"op": "embedding", "out": 2}, {"op": "flatten"}]}
+    head = {"layers": [{"op": "to_integers"}, {"op": "embedding", "out": 2}, {"op": "flatten"}]}
     found = diagnostics_of(backbone=backbone, split={"blocks": 2}, auxiliary={"classifier": head})
     assert [code for code, _ in found] == ["SPC415"]
-    assert "`embedding` gives no gradient to what it reads" in found[0][1]
+    assert "`to_integers` gives no gradient to what it reads" in found[0][1]

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from ..graph.graph import INPUT, BackboneGraph, Layer
-from ..graph.ops import numel
+from ..graph.ops import BYTES, NOTHING, numel
 
 Measure = Literal["layers", "flops", "parameters", "memory"]
 
@@ -121,8 +121,8 @@ def _kept_bytes(graph: BackboneGraph) -> Iterator[int]:
         for node in layer.nodes:
             shares = node.op.view or node.name in whole.overwriting
             storage[node.name] = storage[node.inputs[0]] if shares else node.name
-            sizes.setdefault(storage[node.name], 4 * numel(node.shape))
-            saved = node.op.saved(node.in_shapes, node.shape)
+            sizes.setdefault(storage[node.name], BYTES[node.dtype] * numel(node.shape))
+            saved = NOTHING if node.op.blocks_gradient else node.saved
             values = {storage[node.inputs[i]] for i in saved.inputs} | ({storage[node.name]} if saved.output else set())
             total += sum(sizes[value] for value in values - kept) + 4 * saved.elements + saved.bytes
             kept |= values

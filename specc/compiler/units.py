@@ -217,8 +217,7 @@ def _impossible(site: Site, key: str, head: Head, feature: tuple[int, ...], erro
         message = f"`{key}` of `{site.name}`: {error}"
     path = head_path(site, key)
     at = next((p for i in range(len(inner), -1, -1) if (p := (*path, *inner[:i])) in spec.tree.values), path)
-    help = ("`patches: {otherwise: whole}` runs the head without patches at such units",) if code == "SPC417" else ()
-    return spec.error(code, message, *at, label="does not fit", key=at == path, secondary=_cut(site), help=help)
+    return spec.error(code, message, *at, label="does not fit", key=at == path, secondary=_cut(site), help=error.help)
 
 
 def _whole(site: Site, key: str, error: ShapeError) -> Diagnostic:

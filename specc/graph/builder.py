@@ -9,9 +9,12 @@ from itertools import islice
 
 from .concats import nested
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
-from .ops import Op, RangeError, Shape, ShapeError
+from .ops import Dtype, DtypeError, Op, RangeError, Shape, ShapeError
 from .ops.ranges import check_ranges
 
+WORDS = ("integers", "floating-point numbers")
+TO_INTEGERS = "`to_integers` before it makes integers of them: 8 bytes each, and no gradient comes through"
+TO_FLOATS = "`embedding` before it looks up a learnt vector for each of them"
 MOST_OPS = 20_000  # of one graph; a ResNet-1202 has 4,200
 
 
@@ -26,10 +29,11 @@ class NameTaken(ShapeError):
 class Builder:
     """Adds ops one after the other; the unnamed ones are numbered by kind: conv0, bn0, conv1, ..."""
 
-    def __init__(self, input: Shape) -> None:
-        self.input = input
+    def __init__(self, input: Shape, dtype: Dtype = "float32") -> None:
+        self.input, self.dtype = input, dtype
         self.nodes: list[Node] = []
         self.shapes: dict[str, Shape] = {INPUT: input}
+        self.makers: dict[str, Op] = {}
         self.last = INPUT
         self._scope = ""
         self._count: dict[str, int] = {}
@@ -51,14 +55,28 @@ class Builder:
         sources = tuple(inputs) or (self.last,)
         if wanted := op.lacks(len(sources)):
             raise ShapeError(f"`{op.name}` takes {wanted}, not {len(sources)}")
+        for source in sources:
+            self._check_numbers(op, source)
         in_shapes = tuple(self.shapes[source] for source in sources)
         node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))
         if node.name in self.shapes:
             raise NameTaken(node.name)
         self.nodes.append(node)
         self.shapes[node.name] = node.shape
+        self.makers[node.name] = op
         self.last = node.name
         return node.name
+
+    def _check_numbers(self, op: Op, source: str) -> None:
+        """Raise `DtypeError` where the value holds other numbers than the op can read."""
+        maker = self.makers.get(source)
+        if op.reads != (maker.makes if maker else self.dtype):
+            needs, instead = WORDS if op.reads == "int64" else WORDS[::-1]
+            way = TO_INTEGERS if op.reads == "int64" else TO_FLOATS
+            raise DtypeError(f"`{op.name}` takes {needs}, and `{source}` gives {instead}", way)
+        if maker and op.below and (most := maker.below or 0) > op.below:
+            text = f"`{op.name}` has {op.below} rows, and `{source}` gives integers from 0 to {most - 1}"
+            raise DtypeError(text, f"`rows: {most}`, or as many `levels` as there are rows")
 
     def chain(self, ops: Iterable[Op]) -> str:
         """Append unnamed ops, each reading the one before."""
@@ -84,14 +102,14 @@ class Builder:
 
     def graph(self) -> Graph:
         """What was built so far."""
-        return Graph(self.input, tuple(self.nodes))
+        return Graph(self.input, tuple(self.nodes), self.dtype)
 
 
 class LayerBuilder(Builder):
     """Builds a backbone as named layers; nodes are called ``layer.node``, the first of a kind without a number."""
 
-    def __init__(self, input: Shape) -> None:
-        super().__init__(input)
+    def __init__(self, input: Shape, dtype: Dtype = "float32") -> None:
+        super().__init__(input, dtype)
         self.layers: list[Layer] = []
 
     @contextmanager
@@ -121,4 +139,4 @@ class LayerBuilder(Builder):
         """The finished backbone."""
         nodes = nested(self.nodes)
         layers = (replace(layer, nodes=tuple(islice(nodes, len(layer.nodes)))) for layer in self.layers)
-        return BackboneGraph(self.input, tuple(layers), aliases or {})
+        return BackboneGraph(self.input, tuple(layers), aliases or {}, self.dtype)

@@ -13,7 +13,7 @@ from .node import IMAGES as IMAGES
 from .node import Node as Node
 from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
-from .ops import Shape
+from .ops import Dtype, Shape
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -25,6 +25,7 @@ class Graph:
 
     input: Shape
     nodes: tuple[Node, ...]
+    dtype: Dtype = "float32"  # of the input
 
     @property
     def output(self) -> str:
@@ -61,12 +62,13 @@ class Graph:
 
         Only the graph that begins with the images has an input that is alive between its pieces.
         """
-        found, first, shape = [], 0, self.input
+        found, first, shape, dtype = [], 0, self.input, self.dtype
         names: dict[str, str] = {}
         for size in sizes:
             nodes = self.nodes[first : first + size]
-            found.append(Graph(shape, tuple(rewire(node, names) for node in nodes)))
-            first, shape, names = first + size, nodes[-1].shape, {nodes[-1].name: INPUT, INPUT: IMAGES}
+            found.append(Graph(shape, tuple(rewire(node, names) for node in nodes), dtype))
+            first, shape, dtype = first + size, nodes[-1].shape, nodes[-1].dtype
+            names = {nodes[-1].name: INPUT, INPUT: IMAGES}
         return tuple(found)
 
     def uses(self) -> dict[str, int]:
@@ -137,6 +139,7 @@ class BackboneGraph:
     input: Shape
     layers: tuple[Layer, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)  # names of several layers -> the last of them
+    dtype: Dtype = "float32"  # of the input
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -200,9 +203,9 @@ class BackboneGraph:
         """The graph of layers first..last (inclusive), whose input is what the layer before them hands on."""
         nodes = (node for layer in self.layers[first : last + 1] for node in layer.nodes)
         if not first:
-            return Graph(self.input, tuple(nodes))
+            return Graph(self.input, tuple(nodes), self.dtype)
         before = self.layers[first - 1].nodes[-1]
-        return Graph(before.shape, tuple(_entered(node, before.name) for node in nodes))
+        return Graph(before.shape, tuple(_entered(node, before.name) for node in nodes), before.dtype)
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:

@@ -104,7 +104,7 @@ class _Expansion:
             if name != INPUT
         )
         text = f"`{layer.name}` does not fit: {error}"
-        return Problem("SPC302", text, layer.path, "does not fit", related=related + layer.uses)
+        return Problem("SPC302", text, layer.path, "does not fit", error.help, related + layer.uses)
 
 
 def at(i: int, *key: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .ops import INPUT, Saved, Shape, numel
+from .ops import INPUT, Dtype, Saved, Shape, numel
 from .ops.codec import AnyOp
 
 IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
@@ -24,6 +24,11 @@ class Node:
     inputs: tuple[str, ...]
     in_shapes: tuple[Shape, ...]
     shape: Shape
+
+    @property
+    def dtype(self) -> Dtype:
+        """The kind of numbers of its result."""
+        return self.op.makes
 
     @cached_property
     def parameters(self) -> dict[str, Shape]:

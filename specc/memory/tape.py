@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
-from ..graph.ops import Order, Saved, Shape, numel
+from ..graph.ops import BYTES, Order, Saved, Shape, numel
 from ..graph.ops.footprint import Footprint, highest
 from ..plan import Network
 from .allocator import Allocator, Storage
@@ -231,6 +231,8 @@ def _result(memory: Allocator, costs: Costs, entry: Kept, inputs: list[Storage],
         return memory.hold(inputs[0])
     if entry.footprint is not None:
         width = entry.footprint.gives
+    elif "int64" in (node.dtype, node.op.reads):
+        width = BYTES[node.dtype]
     elif node.op.autocast == "low":
         width = costs.low
     else:  # parameters that no cast touches are fp32, and make the sum or product so

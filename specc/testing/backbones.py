@@ -47,8 +47,8 @@ def layers(draw: st.DrawFn, image: Shape, classes: int, size: Size = TINY, most:
     """A `layers:` backbone of chains, skips and branches, that ends in one number a class."""
     draft = Draft(image, size)
     if image[0] == 1 and numel(image) * 2 <= size.largest and draw(st.integers(0, 7)) == 7:
-        table = {"op": "embedding", "out": 2, "levels": 9}
-        draft.append(table, _shape(table, image))
+        for entry in ({"op": "to_integers", "levels": 9}, {"op": "embedding", "out": 2, "rows": 9}):
+            draft.append(entry, _shape(entry, draft.shape))
     for _ in range(draw(st.integers(0, most))):
         draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, draft)
     if len(draft.shape) > 1:

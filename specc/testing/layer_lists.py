@@ -262,7 +262,8 @@ OFFERS: dict[str, Any] = {
     "depth_to_space": lambda shape: [{}] if len(shape) == 3 else [],
     "window_partition": _window_partition,
     "window_reverse": _window_reverse,
-    "embedding": lambda _: [],  # nothing before it learns: `backbones` puts it first
+    "to_integers": lambda _: [],  # nothing before them learns: `backbones` puts them first
+    "embedding": lambda _: [],
     "to_map": _to_map,
     "select_token": lambda shape: [{}, {"index": 1}] if len(shape) == 2 else [],
     "conv_bn_relu": _residual,

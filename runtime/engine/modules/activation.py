@@ -54,6 +54,18 @@ def scale(op: ops.Scale, shapes: tuple[Shape, ...]) -> nn.Module:
 
 
 @builder
+def to_integers(op: ops.ToIntegers, shapes: tuple[Shape, ...]) -> nn.Module:
+    """The steps between two values, counted from 0."""
+    step = (op.high - op.low) / (op.levels - 1)
+
+    @torch.no_grad()
+    def rounded(x: Tensor) -> Tensor:
+        return (x - op.low).div_(step).round_().clamp_(0, op.levels - 1).long()
+
+    return Call(rounded)
+
+
+@builder
 def gelu(op: ops.Gelu, shapes: tuple[Shape, ...]) -> nn.Module:
     """x · Φ(x)."""
     return nn.GELU(op.approximate)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,43 +20,15 @@ class PatchEmbed(nn.Conv2d):
         return super().forward(input).flatten(2).transpose(1, 2)
 
 
-class Lookup(torch.autograd.Function):
-    """Rows of a table. What was rounded to find them has a gradient of zero, where somebody asks for one."""
+class Embedding(nn.Embedding):
+    """A learnt vector for each integer."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-        """The rows."""
-        ctx.save_for_backward(index)
-        ctx.rows, ctx.like = len(weight), (x.shape, x.dtype)
-        return F.embedding(index, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor]:
-        """Every row gets the sum of the gradients of its uses."""
-        (index,), (shape, dtype) = ctx.saved_tensors, ctx.like
-        zeros = gradients[0].new_zeros(shape, dtype=dtype) if ctx.needs_input_grad[0] else None
-        table = torch.ops.aten.embedding_dense_backward(gradients[0], index, ctx.rows, -1, False)
-        return zeros, None, table
-
-
-class Embedding(nn.Module):
-    """A learnt vector for each step between two values."""
-
-    def __init__(self, op: ops.Embedding) -> None:
-        super().__init__()
-        self.low, self.step = op.low, (op.high - op.low) / (op.levels - 1)
-        self.weight = nn.Parameter(torch.empty(op.levels, op.out).uniform_(-1, 1))
+    def __init__(self, rows: int, width: int) -> None:
+        super().__init__(rows, width, _weight=torch.empty(rows, width).uniform_(-1, 1))
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, 1, H, W) or (N, D) to (N, T, out)."""
-        with torch.no_grad():
-            steps = (input.flatten(1) - self.low).div_(self.step).round_().clamp_(0, len(self.weight) - 1)
-            index = steps.long()
-            del steps
-        if not torch.is_grad_enabled():
-            return F.embedding(index, self.weight)
-        result: Tensor = Lookup.apply(input, index, self.weight)
-        return result
+        return super().forward(input.flatten(1))
 
 
 class ClassToken(nn.Module):
@@ -117,8 +87,8 @@ def patch_embed(op: ops.PatchEmbed, shapes: tuple[Shape, ...]) -> nn.Module:
 
 @builder
 def embedding(op: ops.Embedding, shapes: tuple[Shape, ...]) -> nn.Module:
-    """A learnt vector for each value."""
-    return Embedding(op)
+    """A learnt vector for each integer."""
+    return Embedding(op.rows, op.out)
 
 
 @builder

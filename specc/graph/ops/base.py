@@ -14,12 +14,24 @@ from pydantic import ConfigDict
 from .footprint import Footprint
 
 Shape = tuple[int, ...]
+Dtype = Literal["float32", "int64"]  # of values as the graph has them; in mixed precision floats may be narrower
+BYTES: dict[Dtype, int] = {"float32": 4, "int64": 8}  # of one number
 Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
 INPUT = "input"  # the name of a graph's one input, and of what an op with parts reads
 
 
 class ShapeError(ValueError):
     """An op cannot take the shape it is given; the message says both."""
+
+    help: tuple[str, ...] = ()
+
+
+class DtypeError(ShapeError):
+    """An op cannot take the kind of numbers it is given."""
+
+    def __init__(self, message: str, help: str) -> None:
+        super().__init__(message)
+        self.help = (help,)
 
 
 class RangeError(ShapeError):
@@ -67,6 +79,8 @@ class Op:
     prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
+    reads: ClassVar[Dtype] = "float32"  # the kind of numbers it takes
+    makes: ClassVar[Dtype] = "float32"
     autocast: ClassVar[Autocast] = "same"  # in mixed precision
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
     answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not
@@ -74,6 +88,11 @@ class Op:
     keeps_positions: ClassVar[bool] = False  # every token of the result stands where the same token of an input stood
     gathered: ClassVar[tuple[Order, ...]] = ()  # the orders of an input that is copied first, one number after another
     spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
+
+    @property
+    def below(self) -> int | None:
+        """The integers that it reads or makes are below this number; None: it has to do with none."""
+        return None
 
     @property
     def view(self) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from ...language.schema import WIDEST, Border, Real, Width
+from ...language.schema import Border, Width
 from .base import (
     INPUT,
     SAVES_INPUT,
     Autocast,
+    Dtype,
     Lies,
     Op,
     Saved,
@@ -110,39 +109,36 @@ class PositionEmbedding(Op):
 
 @dataclass(frozen=True, slots=True)
 class Embedding(Op):
-    """The pixels of a one-channel map, or the numbers of a vector, as tokens: every value is rounded to the nearest of
-    `levels` steps from `low` to `high` (what lies outside to the first or the last) and looks up that step's learnt
-    vector. 256 levels from -1 to 1 are the bytes of a picture normalised by mean 0.5 and deviation 0.5. The values get
-    no gradient, so it stands before anything that is trained.
+    """The integers of a one-channel map or of a vector as tokens: each looks up one of `rows` learnt vectors, counted
+    from 0. `to_integers` makes integers of an image.
     """
 
     out: Width
-    levels: Annotated[int, Field(ge=2, le=WIDEST)] = 256
-    low: Real = -1.0
-    high: Real = 1.0
+    rows: Width = 256
 
     name: ClassVar[str] = "embedding"
     prefix: ClassVar[str] = "embedding"
-    blocks_gradient: ClassVar[bool] = True
+    reads: ClassVar[Dtype] = "int64"
     result_lies: ClassVar[Lies] = "plain"
-    gradient_lies: ClassVar[Lies] = "input"
     aliases: ClassVar[dict[str, str]] = {
-        "dim": "out", "width": "out", "embedding_dim": "out", "num_embeddings": "levels", "vocabulary": "levels",
-        "rows": "levels", "min": "low", "max": "high",
+        "dim": "out", "width": "out", "embedding_dim": "out", "num_embeddings": "rows", "vocabulary": "rows",
+        "levels": "rows",
     }  # fmt: skip
 
     def output(self, *inputs: Shape) -> Shape:
-        if self.low >= self.high:
-            raise ShapeError(f"`embedding` has no values from low {self.low:g} to high {self.high:g}")
         if len(inputs[0]) == 2 or (len(inputs[0]) == 3 and inputs[0][0] != 1):
             raise ShapeError(f"`embedding` takes a map of one channel (1×H×W) or a vector, not {show(inputs[0])}")
         return (numel(inputs[0]), self.out)
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
-        return {"weight": (self.levels, self.out)}
+        return {"weight": (self.rows, self.out)}
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(bytes=8 * output[0])  # which vector, as int64
+        return SAVES_INPUT
+
+    @property
+    def below(self) -> int:
+        return self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def chain(b: Builder, entries: Sequence[Entry]) -> None:
             entry.add_to(b)
         except ShapeError as error:
             wrong = LayerError(str(error))
-            wrong.path = ("layers", i)
+            wrong.path, wrong.help = ("layers", i), error.help
             raise wrong from None
 
 

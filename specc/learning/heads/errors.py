@@ -39,6 +39,7 @@ class GridError(HeadError):
 
     code: ClassVar[str] = "SPC417"
     path = ("patches", "grid")
+    help = ("`patches: {otherwise: whole}` runs the head without patches at such units",)
 
 
 class SharingError(GridError):
