@@ -16,6 +16,7 @@ from runtime.engine.executor import Executor
 from runtime.errors import BudgetExceeded, RunError
 from runtime.run import endings
 from runtime.run import summary as summaries
+from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.checking import check_text
@@ -24,7 +25,7 @@ from specc.spec.sections.budget import Budget
 
 from .commands import specc
 from .test_cli import QUICKSTART, TINY
-from .test_runtime import Quiet, digits
+from .test_runtime import digits
 
 SMALL = (*TINY, "train.epochs=1", "train.schedule={name: constant}")
 LISTS = """specc: 1
@@ -94,7 +95,7 @@ def capped(folder: Path, budget: int, monkeypatch: pytest.MonkeyPatch) -> Traine
     limit = Budget.model_validate({"memory": budget})
     plan = replace(plan, config=plan.config.model_copy(update={"budget": limit}))
     folder.mkdir(exist_ok=True)
-    trainer = Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(), "text")
+    trainer = Trainer(plan, torch.device("cpu"), RunDir(folder), Silence(), "text")
     monkeypatch.setattr(endings, "obtainable", lambda device: 2**40)
     monkeypatch.setattr(trainer.session.executor, "_dispatch", dict(trainer.session.executor._dispatch))
     return trainer

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from runtime.errors import Interrupted, RunError
+from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.plan import Plan
 
 from .documents import MAN, Document, compiled
-from .test_runtime import Quiet, assert_same, tensors
+from .test_runtime import assert_same, tensors
 
 DATA: Document = {"dataset": "synthetic", "image_size": 8, "channels": 1, "classes": 4, "samples": 20, "batch_size": 6}
 LAYERS = [
@@ -37,7 +38,7 @@ KINDS: dict[str, Document] = {
 STEPS, BATCHES = 3, 1  # of an epoch, of an evaluation
 
 
-class Watcher(Quiet):
+class Watcher(Silence):
     """Tells how many steps of the epoch are done."""
 
     def __init__(self, seen: Callable[[int], None]) -> None:
@@ -53,9 +54,9 @@ def plan_of(kind: str, **parts: Any) -> Plan:
     return compiled(**TINY, **MAN, **parts, train={"epochs": 2, **KINDS[kind]})
 
 
-def trainer_of(plan: Plan, folder: Path, progress: Quiet | None = None) -> Trainer:
+def trainer_of(plan: Plan, folder: Path, progress: Silence | None = None) -> Trainer:
     folder.mkdir(exist_ok=True)
-    return Trainer(plan, torch.device("cpu"), RunDir(folder), progress or Quiet(), "text")
+    return Trainer(plan, torch.device("cpu"), RunDir(folder), progress or Silence(), "text")
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

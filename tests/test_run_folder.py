@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from runtime.errors import Interrupted, RunError
+from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.cli import main
@@ -23,7 +24,6 @@ from specc.cli import main
 from .documents import compiled, document
 from .test_endings import files_of_at_most
 from .test_resume import TINY, Watcher, plan_of, resumed, stopped, trainer_of
-from .test_runtime import Quiet
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def on_images(batch_size: int = 4, workers: int = 0, **parts: Any) -> dict[str, 
 def trainer_in(folder: Path, **changes: Any) -> Trainer:
     plan = compiled(**on_images(**changes))
     run = RunDir.create(plan, "", "", folder)
-    return Trainer(plan, torch.device("cpu"), run, Quiet(), "text")
+    return Trainer(plan, torch.device("cpu"), run, Silence(), "text")
 
 
 def test_a_run_is_resumed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

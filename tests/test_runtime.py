@@ -18,7 +18,7 @@ import specc
 from runtime import Session
 from runtime.errors import BudgetExceeded
 from runtime.memory.meter import Meter
-from runtime.run.progress import Lines
+from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.plan import Plan
@@ -314,17 +314,9 @@ def digits(**parts: Any) -> Plan:
     return compiled(**{"data": data, **MAN, **parts})
 
 
-class Quiet(Lines):
-    """Says nothing."""
-
-    def __init__(self) -> None: ...
-
-    def epoch_ends(self, row: dict[str, Any]) -> None: ...
-
-
 def trainer_of(plan: Plan, folder: Path) -> Trainer:
     folder.mkdir(exist_ok=True)
-    return Trainer(plan, torch.device("cpu"), RunDir(folder), Quiet(), "text")
+    return Trainer(plan, torch.device("cpu"), RunDir(folder), Silence(), "text")
 
 
 def test_a_measured_peak_over_budget_ends_the_run(tmp_path: Path) -> None:

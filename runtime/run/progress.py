@@ -8,24 +8,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class Lines:
+class Silence:
+    """What is told how a run goes, and shows nothing of it."""
+
+    def epoch_begins(self, epoch: int, steps: int) -> None:
+        """An epoch (from 0) of so many steps begins."""
+
+    def step_done(self, step: int, loss: float | None) -> None:
+        """So many steps of the epoch are done; the loss is given now and then."""
+
+    def epoch_ends(self, row: dict[str, Any]) -> None:
+        """An epoch's metrics."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class Lines(Silence):
     """One plain line an epoch, for logs."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         self.console, self.epochs = console, epochs
 
-    def epoch_begins(self, epoch: int, steps: int) -> None:
-        """Nothing to say yet."""
-
-    def step_done(self, step: int, loss: float | None) -> None:
-        """Nothing to say yet."""
-
     def epoch_ends(self, row: dict[str, Any]) -> None:
         """The epoch in one line."""
         self.console.print(epoch_line(row, self.epochs), soft_wrap=True)
-
-    def close(self) -> None:
-        """Nothing to tidy up."""
 
 
 class Bar(Lines):

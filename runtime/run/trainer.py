@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from .endings import (
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .metrics import Evaluation
+from .progress import Silence
 from .rundir import RunDir
 from .state import RunState
 from .summary import figures_of, summary_of
@@ -45,23 +46,10 @@ from .summary import figures_of, summary_of
 METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
 
 
-class Progress(Protocol):
-    """What wants to know how a run goes."""
-
-    def epoch_begins(self, epoch: int, steps: int) -> None:
-        """An epoch (from 0) of so many steps begins."""
-
-    def step_done(self, step: int, loss: float | None) -> None:
-        """So many steps of the epoch are done; the loss is given now and then."""
-
-    def epoch_ends(self, row: dict[str, Any]) -> None:
-        """An epoch's metrics."""
-
-
 class Trainer(RunState):
     """Takes a run from where it stands to its end."""
 
-    def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Progress, spec_text: str) -> None:
+    def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Silence, spec_text: str) -> None:
         super().__init__(plan, device, run, spec_text)
         self.progress = progress
         self.notes: list[str] = []  # what a person should know before it goes on

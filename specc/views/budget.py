@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Table
+
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
 from ..spec.knobs import turned
+from .tables import table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..fit.search import Option, Result
     from ..plan import Plan
     from ..spec.models import SpecModel
     from ..system.devices import Device
-
-
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
-    for name in left:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
 
 
 def fit_table(result: Result, device: Device) -> Table:
@@ -35,15 +24,16 @@ def fit_table(result: Result, device: Device) -> Table:
     on = "a CPU" if device == "cpu" else "CUDA"
     best = "* no other has both less memory and fewer FLOPs"
     title = f"best splits for a budget of {show_bytes(result.budget)} on {on} ({best})"
-    table = _table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""))
-    for option in result.options:
-        row, knobs = option.row, option.setting.knobs
-        chosen = " <" if option is result.chosen else ""
-        table.add_row(
-            ", ".join(knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
-            f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", ("*" if option.pareto else "") + chosen,
-        )  # fmt: skip
-    return table
+    rows = (_fit_row(option, option is result.chosen) for option in result.options)
+    return table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""), rows)
+
+
+def _fit_row(option: Option, chosen: bool) -> tuple[str, ...]:
+    row, knobs = option.row, option.setting.knobs
+    return (
+        ", ".join(knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
+        f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", "*" * option.pareto + " <" * chosen,
+    )  # fmt: skip
 
 
 def fit_lines(result: Result) -> Iterator[str]:
@@ -106,10 +96,8 @@ def compare_table(plans: Sequence[Plan], measured: Sequence[Any]) -> Table:
     """One row a spec; ratios are to the first."""
     title = "one training step" + (", measured on " + measured[0].device if measured[0] else "")
     names = ("blocks", "units", "predicted", "ratio", "GFLOPs an image", "ratio")
-    table = _table(title, ("spec",), (*names, "measured", "step", "ratio") if measured[0] else names)
-    for plan, found in zip(plans, measured, strict=True):
-        table.add_row(*_compared(plan, plans[0], found, measured[0]))
-    return table
+    rows = (_compared(plan, plans[0], found, measured[0]) for plan, found in zip(plans, measured, strict=True))
+    return table(title, ("spec",), (*names, "measured", "step", "ratio") if measured[0] else names, rows)
 
 
 def _compared(plan: Plan, first: Plan, found: Any, yardstick: Any) -> list[str]:

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..graph.graph import BackboneGraph, Node
+from rich.table import Table
+
+from ..graph.graph import BackboneGraph, Layer, Node
 from ..graph.ops import show
 from ..language.schema import show_bytes
 from ..memory.simulation import as_traced, first_difference
 from ..plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
 from .margin import margin_documents
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from .tables import table
 
 FORMAT_VERSION = 1
 
 
 def plan_table(plan: Plan) -> Table:
     """One row a unit."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
-    for name in ("unit", "blocks", "layers", "features", "heads", "links"):
-        table.add_column(name, overflow="fold")
-    for name in ("parameters", "MFLOPs", "peak"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for unit in plan.units:
-        table.add_row(*_row(plan, unit))
-    return table
+    left, right = ("unit", "blocks", "layers", "features", "heads", "links"), ("parameters", "MFLOPs", "peak")
+    return table(title, left, right, (_row(plan, unit) for unit in plan.units))
 
 
 def _row(plan: Plan, unit: Unit) -> Iterator[str]:
@@ -139,24 +130,18 @@ def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
 
 def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:
     """One row a layer."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     owner = {layer: block.index for block in blocks for layer in block.layers}
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("block", "layer", "ops", "output"):
-        table.add_column(name, overflow="fold")
-    for name in ("parameters", "MFLOPs", "cut after"):
-        table.add_column(name, justify="right")
-    for layer in graph.layers:
-        ops = ", ".join(
-            f"{n}× {op}" if n > 1 else op for op, n in Counter(node.op.name for node in layer.nodes).items()
-        )
-        parameters, flops = (sum(getattr(n, what) for n in layer.nodes) for what in ("parameter_count", "flops"))
-        legal = "yes" if layer.name in graph.cuts else "–"
-        cells = (str(owner[layer.name]), layer.name, ops, show(layer.shape))
-        table.add_row(*cells, f"{parameters:,}", f"{flops / 1e6:,.1f}", legal)
-    return table
+    rows = (_layer_row(layer, owner[layer.name], layer.name in graph.cuts) for layer in graph.layers)
+    return table(None, ("block", "layer", "ops", "output"), ("parameters", "MFLOPs", "cut after"), rows)
+
+
+def _layer_row(layer: Layer, block: int, legal: bool) -> Iterator[str]:
+    ops = Counter(node.op.name for node in layer.nodes)
+    yield from (str(block), layer.name, ", ".join(f"{n}× {op}" if n > 1 else op for op, n in ops.items()))
+    yield show(layer.shape)
+    yield f"{sum(node.parameter_count for node in layer.nodes):,}"
+    yield f"{sum(node.flops for node in layer.nodes) / 1e6:,.1f}"
+    yield "yes" if legal else "–"
 
 
 def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str, Any]:
