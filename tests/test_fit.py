@@ -20,7 +20,7 @@ from specc.compiler.variants import predicted_peak
 from specc.diagnostics import Diagnostic
 from specc.diagnostics.notices import progress
 from specc.fit.block_costs import START, BlockCosts
-from specc.fit.search import LOSSES, WORTH, decide, search, written
+from specc.fit.search import LOSSES, WORTH, decide, search
 from specc.fit.search import Result as Found
 from specc.fit.splits import Row, Splits
 from specc.pipeline import CHECKS, run_passes
@@ -439,7 +439,7 @@ def test_a_split_that_fits_is_a_row_however_little_it_saves() -> None:
 def test_rows_are_what_their_specs_come_to() -> None:
     draft, result = long_chain()
     for option in result.options:
-        assert option.row.predicted_peak_bytes == predicted_peak(draft, written(option))
+        assert option.row.predicted_peak_bytes == predicted_peak(draft, option.config)
 
 
 def test_what_fits_does_so_as_a_whole_plan() -> None:

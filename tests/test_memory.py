@@ -14,7 +14,7 @@ from runtime.memory.trace import fake_batch, trace, watch
 from specc.compiler.variants import predicted_peak
 from specc.compiler.verify import verify
 from specc.fit.remedies import remedies
-from specc.fit.search import search, written
+from specc.fit.search import search
 from specc.fit.splits import Splits
 from specc.memory.simulation import as_traced, first_difference
 from specc.pipeline import CHECKS, run_passes
@@ -112,7 +112,7 @@ def test_the_chosen_option_fits_when_written() -> None:
     budget = int(floor.floor.row.predicted_peak_bytes * 1.2)
     chosen = search(draft, budget, ("split", *KNOBS)).chosen
     assert chosen is not None
-    found = predicted_peak(draft, written(chosen))
+    found = predicted_peak(draft, chosen.config)
     assert found is not None
     assert found <= budget
 

@@ -200,10 +200,9 @@ def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
 
 def _budgeted(result: Result, option: Option) -> SpecModel:
     """The chosen spec under the budget that it was chosen for."""
-    from ..fit.search import written
     from ..spec.sections.budget import Budget
 
-    config = written(option)
+    config = option.config
     budget = (config.budget or Budget(memory=result.budget)).model_copy(update={"memory": result.budget})
     return config.model_copy(update={"budget": budget})
 

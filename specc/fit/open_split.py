@@ -39,15 +39,15 @@ def decide_split(draft: Draft) -> Draft:
         )
     if draft.failed:
         return draft
-    from .search import decide, written  # it needs numpy, which is slow to import
+    from .search import decide  # it needs numpy, which is slow to import
 
     result = decide(draft, budget.memory, fit)
     if result.chosen is not None:
-        return draft.updated(spec=draft.spec.with_config(written(result.chosen)))
+        return draft.updated(spec=draft.spec.with_config(result.chosen.config))
     if not result.options:
         return draft.updated(*_why_no_split(draft, fit))
     if budget.on_exceed == "warn":  # the budget's own check says by how much it is exceeded
-        return draft.updated(spec=draft.spec.with_config(written(result.floor)))
+        return draft.updated(spec=draft.spec.with_config(result.floor.config))
     return draft.updated(_nothing_fits(draft, result, budget))
 
 
@@ -154,11 +154,9 @@ def _nothing_fits(draft: Draft, result: Result, budget: Budget) -> Diagnostic:
 
 def _floor_help(draft: Draft, floor: Option, budget: Budget) -> Iterator[str]:
     """What makes the floor, and what would lower it."""
-    from .search import written
-
     blocks = floor.row.blocks
     turned = "".join(f", `{knob}`" for knob in floor.setting.knobs)
-    lowest = recompiled(draft, written(floor))
+    lowest = recompiled(draft, floor.config)
     yield f"the lowest peak has {blocks} block{'s' * (blocks > 1)}{turned}"
     if lowest is not None and lowest.memory is not None:
         yield highest_point(lowest, lowest.memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby, islice
 from math import inf
@@ -30,6 +30,14 @@ class Setting(NamedTuple):
     knobs: tuple[str, ...]
     config: SpecModel
 
+    def __str__(self) -> str:
+        return f" with {', '.join(self.knobs)}" if self.knobs else ""
+
+    def cut(self, row: Row) -> SpecModel:
+        """The configuration with a row's cuts."""
+        split = Split(after=list(row.after)) if row.after else Split(blocks=1)
+        return self.config.model_copy(update={"split": split})
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -40,18 +48,28 @@ class Option:
     fits: bool
     pareto: bool = False  # no other option has both a lower peak and fewer FLOPs an image
 
+    @property
+    def config(self) -> SpecModel:
+        """The spec's configuration with the option's cuts and knobs."""
+        return self.setting.cut(self.row)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Options in rising numbers of blocks, and the one to take: the fewest turns and the fewest blocks that fit."""
+    """Options in rising numbers of blocks."""
 
     options: tuple[Option, ...]
-    chosen: Option | None
     considered: int  # legal cuts that were looked at
     legal: int
     budget: int
     complete: bool = True  # whether there is a row for every number of blocks
     exact: bool = True  # whether all splits were what the search took them for
+
+    @property
+    def chosen(self) -> Option | None:
+        """The option to take: of those that fit, the fewest turns of knobs and then the fewest blocks."""
+        fitting = (option for option in self.options if option.fits)
+        return min(fitting, key=lambda option: (option.setting.turns, option.row.blocks), default=None)
 
     @property
     def floor(self) -> Option:
@@ -61,25 +79,24 @@ class Result:
 
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
-    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    found = Result((), len(draft.graph.places), len(draft.graph.places), budget)
     for setting in _settings(draft.spec.config, allow):
         if "split" in allow:
             found = _with_best(found, Trial(draft, setting, within, budget))
         else:
             found = replace(found, options=(*found.options, *_own(draft, setting, budget)))
-    marked = tuple(_marked(found.options))
-    return replace(found, options=marked, chosen=next(_fitting(marked), None))
+    return replace(found, options=tuple(_marked(found.options)))
 
 
 def decide(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
-    found = Result((), None, len(draft.graph.places), len(draft.graph.places), budget)
+    found = Result((), len(draft.graph.places), len(draft.graph.places), budget)
     tried: list[Trial] = []
     for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: setting.turns):
         trials = [Trial(draft, setting, fit, budget) for setting in settings]
         fitting = [option for trial in trials if (option := trial.fewest()) is not None]
         if fitting:
-            return replace(found, options=tuple(fitting), chosen=next(_fitting(fitting)))
+            return replace(found, options=tuple(fitting))
         tried += trials
     for trial in tried:  # nothing fits: what comes nearest to it
         found = _with_best(found, trial)
@@ -133,12 +150,12 @@ class Trial:
         return None if row is None else self.compiled(row)
 
     def _row(self, blocks: int, most: float) -> Row | None:
-        progress(f"looking for the best split into {blocks} blocks{_with(self.setting)}")
+        progress(f"looking for the best split into {blocks} blocks{self.setting}")
         return self.splits.best(blocks, most + 1)
 
     def compiled(self, row: Row) -> Option | None:
         """The split as its spec is compiled; None where that has errors."""
-        found = predict(self.draft, self.setting.config.model_copy(update={"split": split_of(row)}))
+        found = predict(self.draft, self.setting.cut(row))
         if found is None:
             self.exact = False
             return None
@@ -165,11 +182,6 @@ def _own(draft: Draft, setting: Setting, budget: int) -> Iterator[Option]:
         yield Option(Row(len(draft.blocks), after, found.peak, found.flops / whole), setting, found.peak <= budget)
 
 
-def _fitting(options: Iterable[Option]) -> Iterator[Option]:
-    """The options that fit, the fewest turns and then the fewest blocks first."""
-    return iter(sorted((o for o in options if o.fits), key=lambda o: (o.setting.turns, o.row.blocks)))
-
-
 def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[Setting]:
     """The configurations that turns of the allowed knobs make; few of them and cheap ones first."""
     turns = [knob for knob in by_cost() if knob.name in allow for _ in range(knob.turns)]
@@ -181,31 +193,14 @@ def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[Setting]:
             yield Setting(len(chosen), tuple(dict.fromkeys(knob.setting(changed) for knob in chosen)), changed)
 
 
-def _with(setting: Setting) -> str:
-    return f" with {', '.join(setting.knobs)}" if setting.knobs else ""
-
-
 def _marked(options: Sequence[Option]) -> Iterator[Option]:
     """The options with the Pareto front marked, an image at a time."""
-    best = float("inf")
-    front: set[int] = set()
-    rows = [option.row for option in options]
-    for i in sorted(range(len(rows)), key=lambda i: (rows[i].relative_flops, rows[i].predicted_peak_bytes)):
-        if options[i].row.predicted_peak_bytes < best:
-            best = options[i].row.predicted_peak_bytes
-            front.add(i)
-    for i, option in enumerate(options):
-        yield replace(option, pareto=i in front)
-
-
-def written(option: Option) -> SpecModel:
-    """The spec's configuration with an option's cuts and knobs."""
-    return option.setting.config.model_copy(update={"split": split_of(option.row)})
-
-
-def split_of(row: Row) -> Split:
-    """The cuts as a spec says them."""
-    return Split(after=list(row.after)) if row.after else Split(blocks=1)
+    lowest, front = inf, set[int]()
+    for option in sorted(options, key=lambda o: (o.row.relative_flops, o.row.predicted_peak_bytes)):
+        if option.row.predicted_peak_bytes < lowest:
+            lowest = option.row.predicted_peak_bytes
+            front.add(id(option))
+    return (replace(option, pareto=id(option) in front) for option in options)
 
 
 def shortfall(result: Result) -> str:
@@ -215,5 +210,5 @@ def shortfall(result: Result) -> str:
     floor = result.floor
     return (
         f"nothing fits into {show_bytes(result.budget)}: the floor is {show_bytes(floor.row.predicted_peak_bytes)}, "
-        f"with {floor.row.blocks} blocks{_with(floor.setting)}"
+        f"with {floor.row.blocks} blocks{floor.setting}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...diagnostics import Diagnostic, Label, did_you_mean
 from ...spec.sections.levels import Level
@@ -17,16 +17,19 @@ def check_names(draft: Draft) -> Draft:
     return draft.updated(*found)
 
 
+def _repeated(names: Iterable[object]) -> Iterator[tuple[int, int]]:
+    """Where something stands again, and where it stood first."""
+    first: dict[object, int] = {}
+    return ((i, first[name]) for i, name in enumerate(names) if first.setdefault(name, i) != i)
+
+
 def _levels(draft: Draft) -> Iterator[Diagnostic]:
     spec = draft.spec
-    first: dict[str, int] = {}
-    for i, level in enumerate(spec.config.levels):
-        if level.name in first:
-            taken = (Label(spec.span("levels", first[level.name], "name"), "first used here"),)
-            message = f"two levels are called `{level.name}`"
-            help = ("the name becomes part of parameter names, so it must be unique",)
-            yield spec.error("SPC202", message, "levels", i, "name", label="taken", secondary=taken, help=help)
-        first.setdefault(level.name, i)
+    for i, first in _repeated(level.name for level in spec.config.levels):
+        taken = (Label(spec.span("levels", first, "name"), "first used here"),)
+        message = f"two levels are called `{spec.config.levels[i].name}`"
+        help = ("the name becomes part of parameter names, so it must be unique",)
+        yield spec.error("SPC202", message, "levels", i, "name", label="taken", secondary=taken, help=help)
 
 
 def _links(draft: Draft) -> Iterator[Diagnostic]:
@@ -41,24 +44,18 @@ def _links(draft: Draft) -> Iterator[Diagnostic]:
 
 
 def _units(draft: Draft, i: int, level: Level) -> Iterator[Diagnostic]:
-    spec = draft.spec
-    skipped: dict[int, int] = {}
-    for j, unit in enumerate(level.skip):
-        if unit in skipped:
-            again = (Label(spec.span("levels", i, "skip", skipped[unit]), "first named here"),)
-            message = f"unit {unit} is skipped twice"
-            yield spec.error("SPC208", message, "levels", i, "skip", j, label="again", secondary=again)
-        skipped.setdefault(unit, j)
-    changed: dict[int, int] = {}
-    for j, own in enumerate(level.units):
-        at = ("levels", i, "units", j, "unit")
-        if own.unit in changed:
-            again = (Label(spec.span("levels", i, "units", changed[own.unit], "unit"), "first named here"),)
-            help = ("put all changes of a unit into one entry",)
-            yield spec.error("SPC208", f"two entries change unit {own.unit}", *at, label="again", secondary=again,
-                             help=help)  # fmt: skip
-        elif own.unit in skipped:
-            there = (Label(spec.span("levels", i, "skip", skipped[own.unit]), "skipped here"),)
-            message = f"unit {own.unit} is skipped, so there is nothing to change"
-            yield spec.error("SPC407", message, *at, label="does not exist", secondary=there)
-        changed.setdefault(own.unit, j)
+    spec, changed = draft.spec, [own.unit for own in level.units]
+    for j, first in _repeated(level.skip):
+        again = (Label(spec.span("levels", i, "skip", first), "first named here"),)
+        yield spec.error("SPC208", f"unit {level.skip[j]} is skipped twice", "levels", i, "skip", j, label="again",
+                         secondary=again)  # fmt: skip
+    help = ("put all changes of a unit into one entry",)
+    for j, first in _repeated(changed):
+        again = (Label(spec.span("levels", i, "units", first, "unit"), "first named here"),)
+        yield spec.error("SPC208", f"two entries change unit {changed[j]}", "levels", i, "units", j, "unit",
+                         label="again", secondary=again, help=help)  # fmt: skip
+    for j, unit in enumerate(changed):
+        if unit in level.skip and changed.index(unit) == j:
+            there = (Label(spec.span("levels", i, "skip", level.skip.index(unit)), "skipped here"),)
+            yield spec.error("SPC407", f"unit {unit} is skipped, so there is nothing to change", "levels", i, "units",
+                             j, "unit", label="does not exist", secondary=there)  # fmt: skip
