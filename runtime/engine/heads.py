@@ -32,8 +32,8 @@ def run_head(
 
 
 def cut(x: Tensor, patches: PatchGrid) -> list[Tensor]:
-    """Views of the patches of a map, row by row."""
-    return [x[:, :, top:bottom, left:right] for top, bottom, left, right in patches.cells(x.shape[2:])]
+    """Views of the patches of a map or a mask, row by row."""
+    return [x[..., top:bottom, left:right] for top, bottom, left, right in patches.cells(x.shape[-2:])]
 
 
 def as_map(x: Tensor, tokens: Layout | None) -> Tensor:
@@ -63,7 +63,7 @@ class _Run:
     def losses(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the patches' own losses."""
         grid = self._grid
-        targets = cut(self.target, grid) if self.head.target == "images" else [self.target] * len(self.networks)
+        targets = cut(self.target, grid) if self.target.dim() > 2 else [self.target] * len(self.networks)
         total = torch.zeros((), dtype=torch.promote_types(features.dtype, torch.float32), device=features.device)
         gradient, parts = self._gradient(features)
         jobs = list(zip(self.networks, cut(as_map(features, grid.tokens), grid), targets, parts, strict=True))

@@ -133,7 +133,8 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
     place = site.position.index, site.position.with_heads
     through = tuple(site.networks[link.ema].graph for link in links)
     task = TASKS[draft.spec.config.task]
-    context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through)
+    pixels = task.kind == "map"
+    context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through, pixels)
     terms: set[str] = set()
     for key, head in auxiliary_of(site).heads().items():
         weight = _weight(site, key, head)

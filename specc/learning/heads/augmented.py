@@ -12,14 +12,16 @@ from ...graph.graph import Graph, Layer
 from ...graph.macros import BasicBlock
 from ...graph.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels
 from ...language.schema import FewRepeats, Fraction
-from .base import Context, Head, Target, builder
+from .answers import answer, pool, start
+from .base import Context, Head, Target
 
 
 class Augmented(Head):
     """Residual blocks with the shapes of sampled later layers, global average pool and a linear classifier.
 
     The number of blocks shrinks with depth: `depth` for the first unit, `depth` (1 - pyramid) + pyramid for the last.
-    On tokens and vectors a sampled layer is a linear layer of its width with layer norm and GELU.
+    On tokens and vectors a sampled layer is a linear layer of its width with layer norm and GELU. Where every pixel has
+    a class there is no pool: the classifier is a 1×1 convolution, whose result is resized to the image.
     """
 
     depth: FewRepeats = Field(2, description="layers sampled for the first unit")
@@ -31,16 +33,15 @@ class Augmented(Head):
     looks_ahead: ClassVar[bool] = True
 
     def build(self, context: Context) -> Graph:
-        b = builder(context)
+        b = start(context)
         count = self.layers_at(context.index, context.count)
         for layer in sampled(context.backbone.layers[:-1], context.end, count):
             with b.scope(b.number("block")):
                 _append(b, layer)
-        if len(b.shape) > 1:
-            b.add(GlobalAvgPool())
+        pool(b, context)
         if count <= 1:
             b.add(BatchNorm())
-        b.add(Linear(context.classes))
+        answer(b, context, context.classes)
         return b.graph()
 
     def layers_at(self, index: int, count: int) -> int:

@@ -11,12 +11,12 @@ from pydantic import Field
 from ...graph.builder import Builder
 from ...graph.graph import INPUT, BackboneGraph, Graph
 from ...graph.layout import Lost, Places, layouts
-from ...graph.ops import Shape, ShapeError
+from ...graph.ops import Shape, ShapeError, ToMap
 from ...graph.ops.entry import Entry
 from ...language.schema import Config, Factor
 from ...tasks.task import Task
 from .errors import LayerError
-from .patches import Patches, as_map, check, divide
+from .patches import Patches, as_map, check, divide, lost
 
 Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with; `labels`: the task's targets
 
@@ -48,6 +48,7 @@ class Context:
     index: int = 0  # of the unit among those of its level that have heads
     count: int = 1
     through: tuple[Graph, ...] = ()  # the copied layers between the backbone and the head
+    pixels: bool = False  # every pixel has a class, not the image
 
     @property
     def places(self) -> Places:
@@ -57,6 +58,16 @@ class Context:
         last = self.through[-1].output if self.through else self.backbone.layers[self.end].nodes[-1].name
         straight = isinstance(found[0], Lost) or not found[0].turned
         return found[0] if straight and len(set(found)) == 1 else Lost(last)
+
+    @property
+    def layout(self) -> ToMap:
+        """The op that makes a map of tokens, class tokens left out, or of a vector."""
+        places = self.places
+        if len(self.feature) == 1:
+            return ToMap()
+        if isinstance(places, Lost):
+            raise ShapeError(lost(self.feature, places))
+        return ToMap(places.size, places.skip)
 
     def patches(self, patches: Patches) -> tuple[Context, ...]:
         """The context of each patch; a fused output stands for the whole image, a fused loss for its part of it."""

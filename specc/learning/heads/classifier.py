@@ -8,11 +8,12 @@ from pydantic import Field
 
 from ...graph.builder import Builder
 from ...graph.graph import Graph
-from ...graph.ops import BatchNorm, Conv, GlobalAvgPool, Linear, Relu, channels
+from ...graph.ops import BatchNorm, Conv, Relu, channels
 from ...graph.ops.entry import OpEntry
 from ...language.schema import FewRepeats, Matching, Text, Width
 from ...tasks.task import Task
-from .base import Context, Head, Target, builder, chain
+from .answers import answer, pool, start
+from .base import Context, Head, Target, chain
 
 Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
 
@@ -23,6 +24,9 @@ class Classifier(Head):
     The first convolution doubles the width and halves the size, until the backbone's last width is reached (16 -> 32,
     32 -> 64, 64 -> 64 for the CIFAR ResNets); further ones keep both. On tokens there are no convolutions and the mean
     is that of all tokens; on vectors the linear layers stand alone.
+
+    Where every pixel has a class, the convolutions keep the size and have half the width (as in InfoPro's code for
+    Cityscapes); there is no pool, the linear layers are 1×1 convolutions, and the result is resized to the image.
     """
 
     layers: Counts | list[OpEntry] = Field(
@@ -40,21 +44,23 @@ class Classifier(Head):
     target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
-        b = builder(context)
+        b = start(context)
         linears = self.linears
         if isinstance(self.layers, str):
             self._convolutions(b, context, int(self.layers[0]))
             linears = int(self.layers[2])
         else:
             chain(b, self.layers)
-        if len(b.shape) > 1:
-            b.add(GlobalAvgPool())
-        for _ in range(linears - 1):
-            b.chain((Linear(self.hidden), Relu()))
-        b.add(Linear(self.hidden if self.loss == "contrastive" else context.classes))
+        pool(b, context)
+        out = self.hidden if self.loss == "contrastive" else context.classes
+        answer(b, context, out, [self.hidden] * (linears - 1))
         return b.graph()
 
     def _convolutions(self, b: Builder, context: Context, count: int) -> None:
+        if context.pixels:
+            half = -(-b.shape[0] // 2)
+            b.chain((Conv(half), BatchNorm(), Relu()) * count)
+            return
         if len(context.feature) != 3:
             return
         width, last = context.feature[0], channels(context.backbone.layers[-1].nodes[0].in_shapes[0])

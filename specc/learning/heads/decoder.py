@@ -7,14 +7,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.layout import Lost
-from ...graph.ops import BatchNorm, Conv, Relu, Resize, ShapeError, Sigmoid, ToMap, show
+from ...graph.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
 from ...graph.ops.entry import OpEntry
 from ...language.schema import Width
 from ...tasks.task import Task
 from .base import Context, Head, Target, builder, chain
 from .errors import TargetError
-from .patches import lost
 
 
 class Decoder(Head):
@@ -38,7 +36,7 @@ class Decoder(Head):
         b = builder(context)
         if self.layers == "2c":
             if len(context.feature) != 3:
-                b.add(layout_of(context))
+                b.add(context.layout)
             b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
             b.add(Conv(context.image[0], bias=True))
         else:
@@ -50,13 +48,3 @@ class Decoder(Head):
 
     def loss_name(self, task: Task) -> str:
         return self.loss
-
-
-def layout_of(context: Context) -> ToMap:
-    """The op that makes a map of tokens, class tokens left out, or of a vector."""
-    places = context.places
-    if len(context.feature) == 1:
-        return ToMap()
-    if isinstance(places, Lost):
-        raise ShapeError(lost(context.feature, places))
-    return ToMap(places.size, places.skip)

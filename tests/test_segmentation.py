@@ -1,0 +1,211 @@
+"""Networks with one class a pixel: local heads answer for every pixel, K = 2 is a plain loop, memory is the trace's."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import specc
+from runtime import Session
+from runtime.memory.trace import trace
+from specc.checking import check_text
+from specc.graph.ops import Resize
+from specc.memory.simulation import as_traced
+from specc.plan import Plan
+from specc.tasks.segmentation import IGNORED
+
+from .conftest import SEED
+from .documents import Document, spec_of
+from .parts import partly
+
+CLASSES, BATCH = 3, 4
+UNET: Document = {"family": "unet", "width": 4, "depth": 1}
+HEADS: Document = {"classifier": {"layers": "1c1f", "weight": 0.5}, "reconstruction": {"channels": 4, "weight": 1.5}}
+LOSSES: Document = {"grid": [2, 2], "weights": "separate", "fuse": "losses"}
+
+
+def document(**parts: Any) -> Document:
+    images = {"image_size": 8, "channels": 3, "classes": CLASSES, "samples": 12, "batch_size": BATCH}
+    return {
+        "specc": 1, "name": "pixels", "task": "segmentation", "data": {"dataset": "synthetic", **images},
+        "backbone": UNET, "split": {"after": ["down1.1"]}, "auxiliary": HEADS,
+    } | parts  # fmt: skip
+
+
+def plan_of(**parts: Any) -> Plan:
+    return specc.compile(spec_of(document(**parts)))
+
+
+def drawn(count: int, side: int = 8) -> tuple[Tensor, Tensor]:
+    """Noise with a bright square, and masks that know where it is; its upper left corner counts for nothing."""
+    generator = torch.Generator().manual_seed(SEED)
+    images = (torch.rand(count, 3, side, side, generator=generator, dtype=torch.float64) - 1) / 2
+    masks = torch.zeros(count, side, side, dtype=torch.int64)
+    for i in range(count):
+        row, column, kind = (int(torch.randint(1, 4, (), generator=generator)) for _ in range(3))
+        images[i, kind - 1, row : row + 4, column : column + 4] += 1
+        masks[i, row : row + 4, column : column + 4] = 1 + kind % 2
+        masks[i, row, column] = IGNORED
+    return images, masks
+
+
+# ---------------------------------------------------------------------------------------------- a plain loop
+
+
+def two(*widths: int) -> nn.Sequential:
+    pairs = pairwise(widths)
+    parts = ((nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()) for a, b in pairs)
+    return nn.Sequential(*(module for part in parts for module in part))
+
+
+class Plain(nn.Module):
+    """A U-Net of one level in two blocks, and the heads of the first, in the order of a session's parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.bottom = two(3, 4, 4), two(4, 8, 8)
+        self.raised, self.up, self.head = nn.ConvTranspose2d(8, 4, 2, 2), two(8, 4, 4), nn.Conv2d(4, CLASSES, 1)
+        self.classifier = nn.Sequential(*two(4, 2), nn.Conv2d(2, CLASSES, 1))
+        self.decoder = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+                                     nn.Conv2d(4, 3, 3, padding=1), nn.Sigmoid())  # fmt: skip
+
+    def second(self, x: Tensor) -> Tensor:
+        up = self.raised(self.bottom(F.max_pool2d(x, 2)))
+        return self.head(self.up(torch.cat((x, up), 1)))  # type: ignore[no-any-return]
+
+    def step(self, images: Tensor, masks: Tensor) -> list[Tensor]:
+        """The backwards of both blocks, no gradient from the second in the first; the losses."""
+        features = self.down(images)
+        local = F.cross_entropy(self.classifier(features), masks, ignore_index=IGNORED)
+        restored = F.binary_cross_entropy(self.decoder(features), images * 0.5 + 0.5)
+        (0.5 * local + 1.5 * restored).backward()
+        last = F.cross_entropy(self.second(features.detach()), masks, ignore_index=IGNORED)
+        last.backward()
+        return [local.detach(), restored.detach(), last.detach()]
+
+
+def test_two_blocks_with_local_heads_train_as_a_plain_loop() -> None:
+    plan = plan_of(train={"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-3}})
+    session, plain = Session(plan, dtype=torch.float64), Plain().double()
+    with torch.no_grad():
+        theirs, ours = dict(plain.named_parameters()), dict(session.named_parameters())
+        order = sorted(theirs, key=lambda name: name.startswith(("classifier", "decoder")))  # as they are defined
+        for name, own in zip(order, ours.values(), strict=True):
+            theirs[name].copy_(own)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.1, 0.9, weight_decay=1e-3, nesterov=True)
+    images, masks = drawn(3 * BATCH)
+    for batch in range(3):
+        part = slice(batch * BATCH, (batch + 1) * BATCH)
+        optimizer.zero_grad()
+        want = plain.step(images[part], masks[part])
+        optimizer.step()
+        got = [
+            loss for losses in session.train_step(images[part], masks[part]).losses.values() for loss in losses.values()
+        ]
+        torch.testing.assert_close(torch.stack(got), torch.stack(want), rtol=1e-10, atol=1e-10)
+    for name, own in zip(order, session.named_parameters(), strict=True):
+        torch.testing.assert_close(own[1].detach(), theirs[name].detach(), rtol=1e-10, atol=1e-10, msg=own[0])
+    plain.eval()
+    torch.testing.assert_close(
+        session.predict(images), plain.second(plain.down(images)).detach(), rtol=1e-10, atol=1e-10
+    )
+
+
+def test_a_patch_is_compared_with_its_part_of_the_mask() -> None:
+    """All four patches of one colour each: a head sees nothing of its neighbours' classes."""
+    session = Session(plan_of(auxiliary={"classifier": {"layers": "0c1f", "patches": LOSSES}}), dtype=torch.float64)
+    images, masks = drawn(BATCH)
+    step = session.train_step(images, masks, update=False)
+    features = session.model.networks["block0"](images).detach()
+    total = torch.zeros((), dtype=torch.float64)
+    for i, (rows, columns) in enumerate((r, c) for r in (slice(4), slice(4, 8)) for c in (slice(4), slice(4, 8))):
+        head = f"unit0.independent.classifier.patch{i}.conv0."
+        weight, bias = (dict(session.named_parameters())[head + name].detach() for name in ("weight", "bias"))
+        logits = F.conv2d(features[:, :, rows, columns], weight, bias)
+        total += F.cross_entropy(logits, masks[:, rows, columns], ignore_index=IGNORED)
+    torch.testing.assert_close(step.losses["unit0.independent"]["classification"], total, rtol=1e-10, atol=1e-10)
+
+
+# ---------------------------------------------------------------------------------------------- heads
+
+
+def head_graph(plan: Plan, unit: int = 0) -> Any:
+    return plan.networks[plan.units[unit].heads[0].networks[0]].graph
+
+
+@pytest.mark.parametrize("head", [{"classifier": {}}, {"classifier": {"layers": "2c3f"}}, {"augmented": {}}], ids=str)
+def test_a_classifier_answers_for_every_pixel(head: Document) -> None:
+    backbone, after = {"torchvision": "lraspp_mobilenet_v3_large"}, ["backbone.3"]
+    data = document()["data"] | {"image_size": 33}
+    plan = plan_of(backbone=backbone, split={"after": after}, auxiliary=head, data=data)
+    graph = head_graph(plan)
+    assert graph.shape == (CLASSES, 33, 33)
+    assert graph.nodes[-1].op == Resize((33, 33))
+    assert all(node.shape[1:] == (9, 9) for node in graph.nodes[:-1]) or "augmented" in head
+
+
+def test_the_convolutions_of_a_pixel_have_half_the_width() -> None:
+    """As in InfoPro's code for Cityscapes: 1024 channels, then 512, then the classes."""
+    convs = [node for node in head_graph(plan_of()).nodes if node.op.name == "conv"]
+    assert [node.shape[0] for node in convs] == [2, CLASSES]
+    assert [node.op.k for node in convs] == [3, 1]
+
+
+@pytest.mark.parametrize("head", ["pointwise", "pooled_linear", "periodic"])
+def test_a_head_that_answers_for_the_whole_image_says_so(head: str) -> None:
+    report = check_text(json.dumps(document(auxiliary={head: {}}), indent=1))
+    ((code, text),) = [(d.code, d.message) for d in report.diagnostics]
+    assert code == "SPC419"
+    assert f"needs {CLASSES}×8×8: one class a pixel" in text
+
+
+def test_tokens_are_laid_out_before_pixels_are_judged() -> None:
+    """A transformer whose tokens are resized to the image in the end."""
+    layers = [
+        {"name": "patches", "op": "patch_embed", "out": 6, "k": 2},
+        {"name": "mix", "op": "transformer_block", "heads": 2, "mlp": 8},
+        {"name": "map", "op": "to_map"}, {"name": "score", "op": "conv", "out": CLASSES, "k": 1},
+        {"name": "up", "op": "resize", "size": 8},
+    ]  # fmt: skip
+    graph = head_graph(plan_of(backbone={"layers": layers}, split={"after": ["mix"]}, auxiliary={"classifier": {}}))
+    assert [node.shape for node in graph.nodes][:2] == [(6, 4, 4), (3, 4, 4)]
+    assert graph.shape == (CLASSES, 8, 8)
+
+
+# ---------------------------------------------------------------------------------------------- cuts and memory
+
+
+def test_a_cut_inside_of_a_u_net_says_who_is_waiting() -> None:
+    unet = UNET | {"depth": 2}
+    report = check_text(json.dumps(document(backbone=unet, split={"after": ["bottom.1"]}), indent=1))
+    ((code, text, help),) = [(d.code, d.message, d.help) for d in report.diagnostics]
+    assert code == "SPC401"
+    assert "3 tensors are alive after it, those of `down1.1`, `down2.1`, `bottom.1`" in text
+    assert help == ("nearest legal cuts: `down1.1` and `up1.0`",)
+
+
+NETWORKS: dict[str, tuple[int, Document, str, str]] = {
+    "unet": (16, UNET | {"depth": 2}, "down1.1", "fp32"),
+    "unet_patches": (16, UNET | {"depth": 2}, "down1.1", "bf16"),
+    "unet_bilinear": (17, UNET | {"depth": 2, "up": "bilinear", "batch_norm": False}, "down1.1", "bf16"),
+    "deeplab": (65, {"torchvision": "deeplabv3_mobilenet_v3_large"}, "backbone.12", "fp32"),
+    "lraspp": (33, {"torchvision": "lraspp_mobilenet_v3_large"}, "backbone.3", "bf16"),
+    "fcn": (33, {"torchvision": "fcn_resnet50"}, "backbone.layer3.2", "bf16"),
+}
+
+
+@pytest.mark.parametrize("name", partly(NETWORKS, ("lraspp", "fcn")))
+def test_the_prediction_is_the_trace(name: str) -> None:
+    size, backbone, after, precision = NETWORKS[name]
+    patches = {"classifier": {"patches": LOSSES}, "reconstruction": {"patches": LOSSES}}
+    heads = patches if name.endswith("patches") else HEADS
+    plan = plan_of(data=document()["data"] | {"image_size": size}, backbone=backbone, split={"after": [after]},
+                   auxiliary=heads, train={"precision": precision})  # fmt: skip
+    predicted, traced = as_traced(plan), trace(plan)
+    assert [moment.bytes for moment in predicted.timeline] == pytest.approx(list(traced.timeline), rel=3e-5)
