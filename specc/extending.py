@@ -21,10 +21,15 @@ from .language.schema import (
     problem,
 )
 from .learning.heads.base import Context, Head, builder
+from .spec.knobs import Knob
+from .spec.models import SpecModel
 from .spec.sections.optimizers import Optimizer
+from .tasks.datasets import DatasetInfo, ResolvedData
+from .tasks.task import Task, Values
 
 __all__ = [
-    "BackboneGraph", "Bool", "Builder", "Config", "Context", "Count", "Factor", "Family", "Fraction", "Graph", "Head",
-    "LayerBuilder", "NonNegative", "Op", "Optimizer", "Positive", "Probability", "Saved", "Shape", "ShapeError", "Text",
-    "Width", "builder", "classifier_head", "numel", "ops", "problem",
+    "BackboneGraph", "Bool", "Builder", "Config", "Context", "Count", "DatasetInfo", "Factor", "Family", "Fraction",
+    "Graph", "Head", "Knob", "LayerBuilder", "NonNegative", "Op", "Optimizer", "Positive", "Probability",
+    "ResolvedData", "Saved", "Shape", "ShapeError", "SpecModel", "Task", "Text", "Values", "Width", "builder",
+    "classifier_head", "numel", "ops", "problem",
 ]  # fmt: skip

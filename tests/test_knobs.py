@@ -47,7 +47,7 @@ TOY = Knob("hidden", KEY, "a classifier half as wide", "a weaker teacher", 40, n
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Knob:
-    monkeypatch.setitem(KNOBS, TOY.name, TOY)
+    monkeypatch.setitem(KNOBS.own, TOY.name, TOY)
     return TOY
 
 

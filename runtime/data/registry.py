@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from importlib import import_module
 
 from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import described
 from runtime.data.splits import Splits
+from runtime.named import named
 from specc.tasks.datasets import INFO, ResolvedData
 
 
@@ -19,7 +19,7 @@ def open_dataset(config: DataConfig) -> Splits:
     _known("augmentation", config.augment, AUGMENTATIONS)
     # By name and late: a data set costs the imports of its own libraries only when it is used.
     load: Callable[[DataConfig, ResolvedData], Splits]
-    load = import_module(f"runtime.data.sources.{config.dataset}").load
+    load = named(INFO[config.dataset].reader, f"the data set `{config.dataset}`")
     info = _resolved(config)
     try:
         return load(config, info)

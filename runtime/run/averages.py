@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from specc.tasks.task import Task
+
 from ..engine.session import Step
-from .metrics import METRICS
+from .metrics import metric
 
 _COUNT = "count"  # no figure's name: those of losses have a dot
 
@@ -43,7 +45,7 @@ class Averages:
         return cls(int(tensors[_COUNT]), sums)
 
 
-def training_figures(step: Step, running: str, labels: Tensor) -> dict[str, Tensor]:
+def training_figures(step: Step, task: Task, labels: Tensor) -> dict[str, Tensor]:
     """What an epoch's row says of its training: a metric of the backbone and every unit's unweighted losses."""
     losses = {f"{unit}.{term}": value for unit, terms in step.losses.items() for term, value in terms.items()}
-    return {running: METRICS[running].of(step.logits, labels), **losses}
+    return {task.running: metric(task, task.running).of(step.logits, labels), **losses}

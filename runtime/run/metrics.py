@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from specc.tasks.segmentation import IGNORED
 from specc.tasks.task import Task
 
 from ..engine.losses import LOSSES
+from ..named import named
 
 Statistic = Callable[[Tensor, Tensor], Tensor]  # of (outputs, targets) of a batch
 
@@ -50,17 +51,24 @@ class Evaluation:
         """One batch more."""
         self.count += len(targets)
         self.loss = self.loss + LOSSES[self.task.loss](outputs, targets) * len(targets)
-        for statistic, metric in {METRICS[name].statistic: METRICS[name] for name in self.task.metrics}.items():
-            metric.add(self.held.setdefault(statistic, []), outputs, targets)
+        metrics = [metric(self.task, name) for name in self.task.metrics]
+        for statistic, each in {metric.statistic: metric for metric in metrics}.items():
+            each.add(self.held.setdefault(statistic, []), outputs, targets)
 
     def figures(self) -> dict[str, float]:
         """The metrics, the one that counts first, then the mean loss of a sample."""
-        found = {name: self._value(METRICS[name]) for name in self.task.metrics}
+        found = {name: self._value(metric(self.task, name)) for name in self.task.metrics}
         return found | {"loss": float(self.loss) / self.count}
 
     def _value(self, metric: Metric) -> float:
         held = self.held[metric.statistic]
         return float(metric.value(held[0] if metric.summed else torch.cat(held, 1)))
+
+
+def metric(task: Task, name: str) -> Metric:
+    """One of a task's metrics: of its package's own, or of specc's."""
+    own: Mapping[str, Metric] = named(task.torch, f"the task `{task.name}`") if task.torch else {}
+    return own[name] if name in own else METRICS[name]
 
 
 def right(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ class Trainer(RunState):
             for images, labels in self._remaining():
                 torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
                 result = self.clock.time(partial(self._step, images, labels))
-                self.averages.add(training_figures(result, self.task.running, labels), len(labels))
+                self.averages.add(training_figures(result, self.task, labels), len(labels))
                 loss = self._checked_loss(result) if self._reads_loss(self.step) else None
                 # Or they would be there beside the next batch and count in the next step's peak.
                 del result, images, labels

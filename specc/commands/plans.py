@@ -40,9 +40,13 @@ class Allow(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         """The names."""
+        from ..spec.knobs import KNOBS
+
         names = [name.strip() for name in value.split(",")]
         if unknown := [name for name in names if name not in allowed()]:
             self.fail(f"it takes {', '.join(allowed())}, not {', '.join(unknown)}", param, ctx)
+        for error in filter(None, map(KNOBS.fault, names)):
+            self.fail(f"{error}; {error.help}", param, ctx)
         return names
 
 

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import SpecError
+from ..system.plugins import PluginError
 from .output import echo, write
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def errors_shown(form: str = "human") -> Iterator[None]:
     except SpecError as error:
         show(error.diagnostics, error.sources, form, to_stdout=form == "json")
         sys.exit(1)
+    except PluginError as error:
+        fail(1, str(error), error.help)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def expand(draft: Draft) -> Draft:
 def _wrong_task(draft: Draft, task: Task) -> Diagnostic:
     spec, name = draft.spec, draft.spec.config.data.dataset
     message = f"the task `{task.name}` learns {task.learns}, which the data set `{name}` does not have"
-    able = [info.name for info in INFO.values() if task.kind in info.targets]
-    asked = [other.name for other in TASKS.values() if other.kind in INFO[name].targets]
+    able = [info.name for info in INFO.usable().values() if task.kind in info.targets]
+    asked = [other.name for other in TASKS.usable().values() if other.kind in INFO[name].targets]
     help = (f"data sets for it: {', '.join(able)}", f"what `{name}` is for: `task: {' or '.join(asked)}`")
     beside = spec.beside("the data set", "data", "dataset")
     return spec.error("SPC606", message, "task", label="not what the data set is for", secondary=beside, help=help)

@@ -188,7 +188,7 @@ def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[Setting]:
     for chosen in (c for count in range(len(turns) + 1) for c in dict.fromkeys(combinations(turns, count))):
         changed: SpecModel | None = config
         for knob in chosen:
-            changed = None if changed is None else knob.turn(changed)
+            changed = None if changed is None else knob.turned(changed)
         if changed is not None:
             yield Setting(len(chosen), tuple(dict.fromkeys(knob.setting(changed) for knob in chosen)), changed)
 

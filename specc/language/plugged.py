@@ -92,21 +92,26 @@ class Plugged:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """The annotation of a text that names one of the things of a registry."""
+    """The annotation of a text that names one of the things of a registry; `about` is what the schema tells of each."""
 
     registry: Registry[Any]
+    about: str = ""
 
-    def check(self, value: str) -> str:
-        """The value itself, or an error with the names that there are."""
-        if value not in self.registry:
-            *names, last = (f"'{name}'" for name in self.registry)
-            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(names)} or {last}"})
+    def check(self, value: Any) -> Any:
+        """The value itself, or the error of a `Literal`."""
+        if not isinstance(value, str) or value not in self.registry:
+            expected = " or ".join(f"'{name}'" for name in self.registry)
+            raise PydanticKnownError("literal_error", {"expected": expected})
         if error := self.registry.fault(value):
             raise cannot_be_used(error)
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
+        return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
-        return {"type": "string", "enum": [*self.registry]}
+        names: JsonDict = {"enum": [*self.registry], "type": "string"}
+        if not self.about:
+            return names
+        told = (f"`{name}`: {getattr(known, self.about)}" for name, known in self.registry.usable().items())
+        return names | {"description": "; ".join(told)}

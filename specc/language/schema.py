@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -21,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.config import JsonDict
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 # Every whole number of the language has an upper bound, far above what anybody trains: what lies beyond is a slip, and
 # would be answered with a hang. The arguments of ops and macros have the same ranges as the keys of families and heads.
@@ -83,27 +82,6 @@ class Matching:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """The annotation of a name in a registry, which may grow after the models are made; `about` is told of each."""
-
-    names: Mapping[str, Any]
-    about: str
-
-    def check(self, value: Any) -> Any:
-        """The value itself, or the error of a `Literal`."""
-        if not isinstance(value, str) or value not in self.names:
-            raise PydanticKnownError("literal_error", {"expected": " or ".join(f"'{name}'" for name in self.names)})
-        return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.check)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
-        about = "; ".join(f"`{name}`: {getattr(known, self.about)}" for name, known in self.names.items())
-        return {"enum": [*self.names], "type": "string", "description": about}
 
 
 _SIZE_HELP = "write a number and a unit, like `6 GiB` or `512 MB`"

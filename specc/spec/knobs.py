@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..language.schema import Config
 from ..learning.heads import Head, Patches
+from ..system.plugins import PluginError, Registry
 
 if TYPE_CHECKING:
     from .models import SpecModel
@@ -30,7 +31,8 @@ class Knob:
     does: str
     costs: str
     rank: int  # what costs least is preferred, and has the lowest
-    turn: Callable[[SpecModel], SpecModel | None]  # once; None where it is turned as far as it goes
+    # Once; None where it is turned as far as it goes. The network and its images stay what they are.
+    turn: Callable[[SpecModel], SpecModel | None]
     turns: int = 1  # that a search of splits tries
     value: Callable[[SpecModel], Any] | None = None  # for what does not stand at one key of the spec
     search: Search | None = None  # for the mildest setting that fits, where turning again and again is not the way
@@ -44,9 +46,17 @@ class Knob:
         """The same as an argument of the command line; nothing where it stands at many places of a spec."""
         return self.setting(config).replace(": ", "=", 1) if self.value is None else ""
 
+    def turned(self, config: SpecModel) -> SpecModel | None:
+        """Turned once; searches go on with the network and the images that they have."""
+        result = self.turn(config)
+        if result is None or (result.backbone, _images(result)) == (config.backbone, _images(config)):
+            return result
+        help = "a knob changes how a network is trained, not which network on which images"
+        raise PluginError(f"the knob `{self.name}` changes more than a knob may", help)
+
     def furthest(self, config: SpecModel) -> SpecModel:
         """Turned as far as it goes."""
-        while (turned := self.turn(config)) is not None:
+        while (turned := self.turned(config)) is not None:
             config = turned
         return config
 
@@ -54,12 +64,16 @@ class Knob:
         """Turned no further than the budget asks for; None where that is not enough, or where it cannot be turned."""
         if self.search is not None:
             return self.search(config, budget, peak)
-        turned = self.turn(config)
+        turned = self.turned(config)
         while turned is not None:
             if (found := peak(turned)) is not None and found <= budget:
                 return turned, found
-            turned = self.turn(turned)
+            turned = self.turned(turned)
         return None
+
+
+def _images(config: SpecModel) -> Config:
+    return config.data.model_copy(update={"batch_size": 0})
 
 
 def _at(config: Any, key: str) -> Any:
@@ -129,12 +143,12 @@ _OWN = (
         search=largest_batch,
     ),
 )  # fmt: skip
-KNOBS = {knob.name: knob for knob in _OWN}
+KNOBS = Registry("knob", Knob, {knob.name: knob for knob in _OWN})
 
 
 def by_cost(*more: Knob) -> Iterator[Knob]:
     """All knobs, what costs least first."""
-    return iter(sorted((*KNOBS.values(), *more), key=lambda knob: knob.rank))
+    return iter(sorted((*KNOBS.usable().values(), *more), key=lambda knob: knob.rank))
 
 
 def turned(before: SpecModel, after: SpecModel) -> list[str]:

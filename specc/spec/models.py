@@ -8,10 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from ..graph.families import Backbone
-from ..language.plugged import Package
+from ..language.plugged import OneOf, Package
 from ..language.schema import Config, Matching, Text, problem
 from ..language.source import Path
 from ..learning.heads import Classifier, Head
+from ..tasks.registry import TASKS
 from .sections.auxiliary import Auxiliary, merge
 from .sections.budget import Budget
 from .sections.data import Data
@@ -20,7 +21,7 @@ from .sections.links import EmaLink
 from .sections.split import Split
 from .sections.train import Train
 
-TaskName = Literal["classification", "multi_label", "segmentation"]
+TaskName = Annotated[str, OneOf(TASKS)]
 SpecName = Annotated[
     Text, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, `_`, `.` and `-`, starting with a letter or digit")
 ]

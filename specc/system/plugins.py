@@ -89,9 +89,9 @@ class Registry(Mapping[str, T], Generic[T]):
         return {name: self[name] for name in self if not self.fault(name)}
 
     def fault(self, name: str) -> PluginError | None:
-        """Why a thing that is there cannot be used."""
+        """Why a thing cannot be used that a package adds."""
         try:
-            self[name]
+            self.get(name)
         except PluginError as error:
             return error
         return None

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..system.plugins import Registry
+
 Shape = tuple[int, int, int]
 TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what is known of a sample
 
@@ -62,6 +64,7 @@ class DatasetInfo:
     `normalised * std + mean` is the image again (the target of a reconstruction). They are empty where the spec
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
     batch (and may be of the user's own making), or nowhere, being made up. `targets` says what is known of an image.
+    A data set of a package says in `torch` where it is read: `package.module:function`.
     """
 
     name: str
@@ -73,6 +76,12 @@ class DatasetInfo:
     test_size: int | None
     kept: Literal["memory", "folder", "made"] = "memory"
     targets: tuple[TargetKind, ...] = ("class",)
+    torch: str = ""
+
+    @property
+    def reader(self) -> str:
+        """Where the function is that reads it."""
+        return self.torch or f"runtime.data.sources.{self.name}:load"
 
     def resolved(
         self,
@@ -154,25 +163,23 @@ def _per_channel(option: str, values: Sequence[float] | None, channels: int) -> 
 
 
 def kept_in(*places: str) -> list[str]:
-    """The data sets whose images are in one of the places."""
-    return [name for name, info in INFO.items() if info.kept in places]
+    """The data sets of specc's own whose images are in one of the places."""
+    return [name for name, info in INFO.own.items() if info.kept in places]
 
 
-INFO: dict[str, DatasetInfo] = {
-    info.name: info
-    for info in (
-        DatasetInfo("digits", (1, 8, 8), 10, _HALF1, _HALF1, 1_437, 360),
-        DatasetInfo("mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
-        DatasetInfo("fashion_mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
-        DatasetInfo("cifar10", (3, 32, 32), 10, _CIFAR_MEAN, _CIFAR_STD, 50_000, 10_000),
-        DatasetInfo("svhn", (3, 32, 32), 10, _HALF3, _HALF3, 73_257, 26_032),
-        DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
-        DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
-        DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
-        DatasetInfo("label_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("multi_label",)),
-        DatasetInfo("mask_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("map",)),
-        DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
-        DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
-        DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
-    )
-}
+_OWN = (
+    DatasetInfo("digits", (1, 8, 8), 10, _HALF1, _HALF1, 1_437, 360),
+    DatasetInfo("mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
+    DatasetInfo("fashion_mnist", (1, 28, 28), 10, _HALF1, _HALF1, 60_000, 10_000),
+    DatasetInfo("cifar10", (3, 32, 32), 10, _CIFAR_MEAN, _CIFAR_STD, 50_000, 10_000),
+    DatasetInfo("svhn", (3, 32, 32), 10, _HALF3, _HALF3, 73_257, 26_032),
+    DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
+    DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
+    DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
+    DatasetInfo("label_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("multi_label",)),
+    DatasetInfo("mask_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("map",)),
+    DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
+    DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
+    DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
+)
+INFO = Registry("dataset", DatasetInfo, {info.name: info for info in _OWN})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..system.plugins import Registry
 from .classification import CLASSIFICATION
 from .multi_label import MULTI_LABEL
 from .segmentation import SEGMENTATION
 from .task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, MULTI_LABEL, SEGMENTATION)}
+_OWN = (CLASSIFICATION, MULTI_LABEL, SEGMENTATION)
+TASKS = Registry("task", Task, {task.name: task for task in _OWN})

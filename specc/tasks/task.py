@@ -45,6 +45,7 @@ class Task:
     `loss` is that of the network's own output, and of every head that does not ask for another; `term` is its name in
     the metrics. The first of `metrics`, which are of the whole test set, is the one that counts; `running` is a mean
     over the batches of an epoch. `restores` says what a decoder gives back, where there is such a thing.
+    A task of a package says in `torch` where its own metrics are: `package.module:mapping`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Task:
     running: str
     input: Values = Values(("channels", "height", "width"))
     restores: Literal["images"] | None = "images"
+    torch: str = ""
 
     def sample_bytes(self, data: ResolvedData) -> int:
         """What one sample of a batch takes: its input and its target."""

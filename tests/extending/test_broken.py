@@ -33,6 +33,11 @@ class Twice(Op):
     prefix: ClassVar[str] = "twice"
     torch: ClassVar[str] = "good_op:no_such_function"
 """
+KNOB = """
+from specc.extending import Knob
+change = lambda config: config.changed("data", image_size=4) if config.data.image_size != 4 else None
+WIDE = Knob("wide", "data.image_size", "smaller images", "all", 30, change)
+"""
 
 
 def spec(folder: Path, act: str = "relu", **more: str) -> Path:
@@ -51,8 +56,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         {"op.halves": "bad_one:Halves", "op.nothing": "bad_two:Nothing", "op.gelu": "good_op:Twice",
          "op.basic_block": "good_op:Twice", "op.thrice": "good_op:Twice", "op.twice": "good_op:Twice",
          "family.tower": "bad_one:Tower", "optimizer.slow": "bad_one:Slow", "head.odd": "bad_one:Odd",
-         "op.shared": "good_op:Twice"},
-        bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP,
+         "op.shared": "good_op:Twice", "task.odd": "bad_one:Odd", "dataset.odd": "bad_one:Odd",
+         "knob.odd": "bad_one:Odd", "knob.wide": "bad_knob:WIDE"},
+        bad_knob=KNOB, bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP,
     )  # fmt: skip
     two = package(folder, "bad-two", {"op.shared": "good_op:Twice"})
     names = ("halves", "nothing", "gelu", "basic_block", "thrice", "shared", "relu", "twice")
@@ -63,6 +69,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         "family": ["validate", folder / "relu.yaml", "backbone={family: tower}"],
         "optimizer": ["validate", folder / "relu.yaml", "train.optimizer.name=slow"],
         "head": ["validate", folder / "relu.yaml", "auxiliary={odd: {}}"],
+        "task": ["validate", folder / "relu.yaml", "task=odd"],
+        "data": ["validate", folder / "relu.yaml", "data.dataset=odd"],
+        "knob": ["validate", folder / "relu.yaml", "budget.memory=1GiB", "split={fit: {allow: [odd]}}"],
+        "allow": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,odd"],
+        "wide": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,wide", "--device", "cpu"],
         "schema": ["schema"],
         "run": ["run", folder / "twice.yaml", "--device", "cpu", "--run-dir", folder / "run"],
     }
@@ -78,7 +89,7 @@ def test_a_broken_package_concerns_nobody_who_does_not_name_it(said: dict[str, S
 @pytest.mark.parametrize(
     ("name", "place"),
     [("halves", "yaml:7:23"), ("group", "<cli>:1:47"), ("family", "<cli>:1:19"), ("optimizer", "<cli>:1:22"),
-     ("head", "<cli>:1:12")],
+     ("head", "<cli>:1:12"), ("task", "<cli>:1:6"), ("data", "<cli>:1:14"), ("knob", "<cli>:2:22")],
 )  # fmt: skip
 def test_a_package_that_does_not_import_is_told_where_it_is_named(said: dict[str, Said], name: str, place: str) -> None:
     output = said[name].output
@@ -103,6 +114,16 @@ def test_a_name_that_is_there_twice_is_refused_with_both_packages(
 ) -> None:
     assert said[name].code == 1
     assert f"the op `{name}` is there more than once: in {packages}" in said[name].output
+
+
+def test_a_knob_of_a_package_that_cannot_be_used_is_told_before_a_search(said: dict[str, Said]) -> None:
+    assert said["allow"].code == 2
+    assert "the knob `odd` of `bad-one` cannot be imported" in said["allow"].output
+
+
+def test_a_knob_may_not_change_the_network_or_its_images(said: dict[str, Said]) -> None:
+    assert said["wide"].code == 1
+    assert "error: the knob `wide` changes more than a knob may" in said["wide"].output
 
 
 def test_a_torch_part_that_is_missing_ends_the_run(said: dict[str, Said]) -> None:

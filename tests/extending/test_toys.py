@@ -9,6 +9,7 @@ import pytest
 
 from .processes import TOYS, Said, commands
 
+FITTING = "45.05KiB"
 SPEC = Path(__file__).parent / "toys.yaml"
 
 
@@ -17,19 +18,22 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     """What the commands say, all of one process."""
     run = tmp_path_factory.mktemp("runs") / "toys"
     lines = {
-        "validate": ["validate", SPEC],
+        "validate": ["validate", SPEC, "data.workers=2"],
         "misspelt": [
             "validate",
             SPEC,
             "backbone.family=lader",
             "train.optimizer.name=sign_momentun",
             "auxiliary.bottlenek={}",
+            "task=two_guess",
+            "data.dataset=strips",
+            "split={fit: {allow: [chanels]}}",
         ],
         "wrong": ["validate", SPEC, "backbone.rugs=3", "train.optimizer.lr=-1", "auxiliary.bottleneck.channel=2"],
         "layers": ["validate", SPEC, "backbone={layers: [{name: a, op: softplus, bet: 3}, {name: b, op: sofplus}]}"],
         "schema": ["schema"],
         "plan": ["plan", SPEC, "--verify", "--trace", "--device", "cpu", "--format", "json"],
-        "fit": ["fit", SPEC, "--budget", "60KiB", "--device", "cpu", "--format", "json"],
+        "fit": ["fit", SPEC, "--budget", FITTING, "--allow", "split,channels", "--device", "cpu", "--format", "json"],
         "run": ["run", SPEC, "--device", "cpu", "--run-dir", run],
         "resume": ["resume", run, "--device", "cpu", "train.epochs=9"],
         "again": ["validate", run / "spec.resolved.yaml"],
@@ -43,7 +47,7 @@ def test_a_spec_names_what_a_package_adds(said: dict[str, Said]) -> None:
     assert (said["validate"].code, said["validate"].output) == (0, f"{SPEC}: ok\n")
 
 
-@pytest.mark.parametrize("name", ["ladder", "sign_momentum", "bottleneck"])
+@pytest.mark.parametrize("name", ["ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "channels"])
 def test_a_misspelt_name_of_a_package_answers_with_the_right_one(said: dict[str, Said], name: str) -> None:
     assert f"did you mean `{name}`?" in said["misspelt"].output
 
@@ -59,7 +63,7 @@ def test_keys_and_values_of_a_package_are_explained_as_those_of_specc(said: dict
 
 def test_editors_know_what_a_package_adds(said: dict[str, Said]) -> None:
     schema = said["schema"].stdout
-    for name in ("ladder", "sign_momentum", "bottleneck", "softplus"):
+    for name in ("ladder", "sign_momentum", "bottleneck", "softplus", "two_guesses", "stripes", "channels"):
         assert f'"{name}"' in schema
 
 
@@ -71,13 +75,14 @@ def test_the_plan_is_verified_and_predicted_to_the_byte(said: dict[str, Said]) -
 
 def test_a_budget_is_fitted(said: dict[str, Said]) -> None:
     rows = json.loads(said["fit"].stdout)["rows"]
-    assert any(row["fits"] for row in rows)
+    assert {tuple(row["knobs"]) for row in rows if row["fits"]} == {("auxiliary.bottleneck.channels: 1",)}
 
 
 def test_it_trains_and_is_measured_as_predicted(said: dict[str, Said]) -> None:
     assert said["run"].code == 0
     summary = json.loads(said["summary"].output)
     assert summary["status"] == "completed"
+    assert list(summary["test"]) == ["among_two", "accuracy", "loss"]
     assert summary["memory"]["predicted_peak_bytes"] == summary["memory"]["measured_peak_bytes"]
 
 

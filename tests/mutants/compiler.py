@@ -172,8 +172,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/spec/knobs.py",
-        "sorted((*KNOBS.values(), *more), key=lambda knob: knob.rank)",
-        "sorted((*KNOBS.values(), *more), key=lambda knob: -knob.rank)",
+        "sorted((*KNOBS.usable().values(), *more), key=lambda knob: knob.rank)",
+        "sorted((*KNOBS.usable().values(), *more), key=lambda knob: -knob.rank)",
         "precision is given up before time",
         RULES + "test_remedies_come_cheapest_first",
     ),

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from ...diagnostics import Diagnostic
+from ...language.plugged import OneOf
 from ...language.schema import Config
 from ...language.source import Path
 from ...spec.lookup import paths_that_read_environment
@@ -48,9 +49,16 @@ def _idle(draft: Draft, config: Any, path: Path) -> Iterator[Diagnostic]:
         field = type(config).model_fields[name]
         here = (*path, field.alias or name)
         for other, values in _conditions(field).items():
-            if getattr(config, other) not in values and getattr(config, name) != field.get_default():
+            idle = getattr(config, other) not in values and getattr(config, name) != field.get_default()
+            if idle and not _of_a_package(config, other):
                 yield _no_effect(draft, here, other, getattr(config, other), values)
         yield from _idle(draft, getattr(config, name), here)
+
+
+def _of_a_package(config: Config, name: str) -> bool:
+    """Whether what a field names is added by a package, which alone knows what has an effect on it."""
+    notes = type(config).model_fields[name].metadata
+    return any(isinstance(note, OneOf) and getattr(config, name) not in note.registry.own for note in notes)
 
 
 def _conditions(field: FieldInfo) -> dict[str, list[str]]:

@@ -6,14 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
+from ...language.plugged import OneOf
 from ...language.schema import Bool, Config, Count, Fraction, PathText, Width, only_with, problem
 from ...tasks.datasets import INFO, kept_in
 from ...tasks.segmentation import IGNORED
 
-Dataset = Literal[
-    "digits", "mnist", "fashion_mnist", "cifar10", "svhn", "stl10", "imagenet", "image_folder", "label_folder",
-    "mask_folder", "cityscapes", "voc", "synthetic",
-]  # fmt: skip
+Dataset = Annotated[str, OneOf(INFO)]
 
 # What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
 # more samples; more processes than the largest machines have cores only take memory.
@@ -45,7 +43,7 @@ class Data(Config):
     ignore_index: Annotated[StrictInt, Field(ge=0, le=255)] = Field(
         IGNORED,
         description="value of pixels in masks that count for nothing",
-        json_schema_extra=only_with(dataset=[name for name, info in INFO.items() if "map" in info.targets]),
+        json_schema_extra=only_with(dataset=[name for name, info in INFO.own.items() if "map" in info.targets]),
     )
     mean: list[Fraction] | None = Field(
         None, description="mean of each channel for normalisation, for images in [0, 1]"

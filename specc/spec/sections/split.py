@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ...language.schema import Config, Count, OneOf, Text, problem
+from ...language.plugged import OneOf
+from ...language.schema import Config, Count, Text, problem
 from ..knobs import KNOBS
 
 
