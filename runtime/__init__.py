@@ -1,4 +1,4 @@
-"""The runtime: executes a `specc.Plan` with PyTorch."""
+"""The runtime: executes a `specc.Plan` with PyTorch; decides nothing that a plan says."""
 
 from __future__ import annotations
 

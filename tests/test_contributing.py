@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
-from .import_graph import PACKAGES, own
+from .import_graph import PACKAGES, modules, own
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 # What still imports from a room further down, and is about to go.
 UPWARD = {"specc.fit.open_split", "specc.fit.remedies", "specc.graph.traced.cache"}
+
+TOO_LONG = {"specc.graph.unfold", "specc.memory.tape"}  # likewise
+LONGEST = 300
 
 
 def rooms() -> list[list[str]]:
@@ -49,3 +53,15 @@ def test_no_room_imports_from_one_further_down() -> None:
     floors = ((each, floor(each.importer), floor(each.imported)) for each in own())
     wrong = [each for each, here, there in floors if here is not None and there is not None and there > here]
     assert [str(each) for each in wrong if each.importer not in UPWARD] == []
+
+
+def test_every_room_says_what_belongs_in_it_and_what_does_not() -> None:
+    said = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            for name, path in modules().items() if name in FLOOR and path.name == "__init__.py"}  # fmt: skip
+    first = {name: text.partition("\n\n")[0] for name, text in said.items()}
+    assert [name for name, text in first.items() if not re.search(r"\b(not|no|none|nothing|never)\b", text, re.I)] == []
+
+
+def test_no_file_is_longer_than_can_be_read_at_once() -> None:
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in modules().items()}
+    assert [name for name, count in lines.items() if count > LONGEST and name not in TOO_LONG] == []

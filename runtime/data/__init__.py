@@ -1,4 +1,4 @@
-"""Data sets, augmentation and batches; every random draw derives from (seed, epoch, sample index, stream).
+"""Data sets, augmentation and batches, no models; every random draw derives from (seed, epoch, sample index, stream).
 
     splits = open_dataset(DataConfig("digits"))
     loader = Loader(splits.train, 64, seed=0, train=True, device="cpu")

@@ -1,1 +1,1 @@
-"""A training run from its first file to its last: trainer, checkpoints, endings, the run directory."""
+"""A training run from its first file to its last: trainer, checkpoints, endings, its folder; not what a step does."""

@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are about. Every heavy import is inside the command."""
+"""The commands of the command line: what is typed and shown, not what is done. Heavy imports are inside of them."""

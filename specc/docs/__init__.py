@@ -1,4 +1,4 @@
-"""The generated part of the documentation: `python -m specc.docs` writes it, `--check` says whether it is current."""
+"""The generated pages of the documentation, not those written by hand: `python -m specc.docs [--check]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GPU's libraries take beyond the predicted tensors: measured once a device, kept in the user's cache.
+"""What a GPU's libraries take beyond the predicted tensors: measured once a device, never part of a prediction.
 
 cuDNN and cuBLAS take workspaces whose sizes depend on the device, the versions and the shapes, and the allocator rounds
 up; no model of tensors can know either. `specc doctor --calibrate` measures both; a plan shows them beside its

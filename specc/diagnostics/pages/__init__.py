@@ -1,4 +1,4 @@
-"""One page a code: what it means, why it is an error, an example that has it and one that has not."""
+"""One page a code: what it means, why it is an error, an example that has it and one without; not what finds it."""
 
 from __future__ import annotations
 
