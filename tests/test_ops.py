@@ -251,7 +251,7 @@ def test_an_op_is_documented_and_its_aliases_lead_to_arguments(name: str) -> Non
     kind = OPS[name]
     assert kind.name == name
     assert not (kind.__doc__ or "").startswith(kind.__name__ + "(")  # what a dataclass writes by itself
-    assert kind.prefix.isidentifier()
+    assert (kind.prefix or name).isidentifier()
     assert set(kind.aliases.values()) <= set(arguments(kind))
     assert not set(kind.aliases) & set(arguments(kind))
 

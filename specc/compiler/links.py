@@ -67,7 +67,7 @@ def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
     """
     graph, after, most = site.draft.graph, end + 1, _room(site, end + 1)
     features = {graph.layers[end].nodes[-1].name}
-    firsts = [n for n in range(after, after + most) if n == after or features.issuperset(graph.entries(n, 1))]
+    firsts = [n for n in range(after, after + most) if n == after or features.issuperset(graph.read_from_outside(n, 1))]
     for count in range(min(link.layers, most), most + 1):
         yield from (Run(site, i, n, count) for n in firsts or [after] if n + count <= after + most)
 
@@ -130,7 +130,7 @@ class Run:
     def _misread(self) -> Diagnostic | None:
         """It reads one value, in whose place it will read the unit's features."""
         graph, name, features = self.site.draft.graph, self.layers[0].name, self.site.end.output
-        entries = graph.entries(self.first, self.count)
+        entries = graph.read_from_outside(self.first, self.count)
         if not entries:
             message = f"`{name}` reads the images alone: there is no place for the features of `{self.site.name}`"
             return self._error("SPC421", message, "from", label="reads no features")

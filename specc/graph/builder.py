@@ -58,7 +58,9 @@ class Builder:
         for source in sources:
             self._check_numbers(op, source)
         in_shapes = tuple(self.shapes[source] for source in sources)
-        node = Node(self._scope + (name or self.number(op.prefix)), op, sources, in_shapes, op.output(*in_shapes))
+        node = Node(
+            self._scope + (name or self.number(op.prefix or op.name)), op, sources, in_shapes, op.output(*in_shapes)
+        )
         if node.name in self.shapes:
             raise NameTaken(node.name)
         self.nodes.append(node)

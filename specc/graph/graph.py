@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from .layout import Places, layouts
 from .node import IMAGES as IMAGES
@@ -14,9 +13,6 @@ from .node import Node as Node
 from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
 from .ops import Dtype, Shape
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 @dataclass(frozen=True)
@@ -212,7 +208,7 @@ class BackboneGraph:
         """Shape of every value."""
         return {INPUT: self.input} | {node.name: node.shape for node in self.nodes}
 
-    def entries(self, first: int, count: int) -> tuple[str, ...]:
+    def read_from_outside(self, first: int, count: int) -> tuple[str, ...]:
         """What `count` layers from `first` on read of what others make, the images left out."""
         nodes = [node for layer in self.layers[first : first + count] for node in layer.nodes]
         read = dict.fromkeys(name for node in nodes for name in node.inputs)
@@ -231,7 +227,7 @@ class BackboneGraph:
 
     def copy_of(self, first: int, count: int) -> Graph:
         """`count` layers from `first` on under names of their own, as an EMA link copies them: they read one value."""
-        (entry,) = self.entries(first, count)
+        (entry,) = self.read_from_outside(first, count)
         names = self._local_names(first, count)
         nodes = (node for layer in self.layers[first : first + count] for node in layer.nodes)
         copies = (replace(rewire(_entered(node, entry), names), name=names[node.name]) for node in nodes)
@@ -251,17 +247,6 @@ class BackboneGraph:
     def layouts(self) -> dict[str, Places]:
         """For every value the places of its positions in the image."""
         return layouts(self.nodes, {})
-
-    def to_networkx(self) -> nx.DiGraph:
-        """The graph of all nodes, each carrying its `Node` as the attribute ``node``."""
-        import networkx as nx
-
-        graph = nx.DiGraph()
-        graph.add_node(INPUT)
-        for node in self.nodes:
-            graph.add_node(node.name, node=node)
-            graph.add_edges_from((source, node.name) for source in node.inputs)
-        return graph
 
 
 def _entered(node: Node, entry: str) -> Node:

@@ -16,7 +16,7 @@ from .ops import Op, Shape, ShapeError, show
 from .ops.entry import Entry
 from .patterns import LayerItem
 from .problems import BackboneError, Path, Problem
-from .unfold import LOST, MOST_LAYERS, Placed, Unfolding
+from .unfold import LOST, MOST_LAYERS, LayerToBuild, Unfolding
 
 
 class Layers(Config):
@@ -51,10 +51,10 @@ class _Expansion:
     unknown: set[str] = field(default_factory=lambda: {LOST})  # layers whose shape an earlier mistake hides
 
     def run(self) -> BackboneGraph:
-        if len(self.unfolding.placed) > MOST_LAYERS:
+        if len(self.unfolding.layers) > MOST_LAYERS:
             raise BackboneError(*self.unfolding.problems)
         builder = LayerBuilder(self.input)
-        for layer in self.unfolding.placed:
+        for layer in self.unfolding.layers:
             self._add(builder, layer)
         problems = self.unfolding.problems
         if not problems:
@@ -63,7 +63,7 @@ class _Expansion:
             raise BackboneError(*problems)
         return builder.backbone({name: last for name, last in self.unfolding.last.items() if name != last})
 
-    def _add(self, b: LayerBuilder, layer: Placed) -> None:
+    def _add(self, b: LayerBuilder, layer: LayerToBuild) -> None:
         if layer.entry is None or not self.unknown.isdisjoint(layer.reads):
             self.unknown.add(layer.name)
             return
@@ -80,7 +80,7 @@ class _Expansion:
                 text = f"`{name}` gives {show(b.shape)}, not the expected {show(shape)}"
                 self.unfolding.say(Problem("SPC303", text, path, f"is {show(b.shape)}"))
 
-    def _taken(self, b: LayerBuilder, layer: Placed, node: str) -> Problem:
+    def _taken(self, b: LayerBuilder, layer: LayerToBuild, node: str) -> Problem:
         """A part of this layer has the name of a part of another one."""
         owner = next((other for other in b.layers if any(node == part.name for part in other.nodes)), None)
         if owner is None:
@@ -91,13 +91,13 @@ class _Expansion:
             "SPC209", text, (*layer.path, "name"), "taken", ("give one of the two another name",), related + layer.uses
         )
 
-    def _misfit(self, b: LayerBuilder, layer: Placed, error: ShapeError) -> Problem:
+    def _misfit(self, b: LayerBuilder, layer: LayerToBuild, error: ShapeError) -> Problem:
         """A shape error, with the places where the shapes come from."""
         if isinstance(error, NameTaken):
             return self._taken(b, layer, error.name)
         related = tuple(
             (
-                (*self.unfolding.places.get(name, layer.path), "name"),
+                (*self.unfolding.taken.get(name, layer.path), "name"),
                 f"`{name}` gives {show(b.shapes[self.outputs[name]])}",
             )
             for name in layer.reads

@@ -23,8 +23,8 @@ LINK_MODES = ("branch", "none", "scaled", "parameter")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a unit with an auxiliary network ends: block, place in its level, units with heads in the level."""
+class UnitEnd:
+    """Where a unit with an auxiliary network ends: its block, its index among the units with heads, and their count."""
 
     block: int
     index: int
@@ -32,7 +32,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Site:
+class CutBackbone:
     """A backbone that is cut: what levels, links and heads are drawn for."""
 
     graph: BackboneGraph
@@ -89,25 +89,25 @@ def _maybe(key: str, value: Any, default: Any) -> Document:
     return {} if value == default else {key: value}
 
 
-def places(blocks: int, level: Document) -> list[Place]:
+def unit_ends(blocks: int, level: Document) -> list[UnitEnd]:
     """The units of a level that have auxiliary networks: all but the one that ends with the last block."""
     first = 0 if level["window"] == "all" else level["window"] - 1
     ends = (end for end in range(first, blocks - 1) if end not in level.get("skip", ()))
-    return [Place(end, end - first, blocks - 1 - first) for end in ends]
+    return [UnitEnd(end, end - first, blocks - 1 - first) for end in ends]
 
 
 # -- links ----------------------------------------------------------------------------------------------------------
 
 
 @st.composite
-def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Document]:
+def links(draw: st.DrawFn, cut: CutBackbone, drawn: Sequence[Document]) -> list[Document]:
     """Up to two EMA links that every unit can have and whose outputs can be added."""
-    ends = {place.block for level in drawn for place in places(site.blocks, level)}
-    possible = [link for link in _candidates(site) if _possible(site, ends, *link)]
+    ends = {unit.block for level in drawn for unit in unit_ends(cut.blocks, level)}
+    possible = [link for link in _candidates(cut) if _possible(cut, ends, *link)]
     if not possible or draw(st.integers(0, 3)) == 0:
         return []
     source, count = draw(st.sampled_from(possible))
-    serving = [level["name"] for level in drawn if _serves(site, level, source)]
+    serving = [level["name"] for level in drawn if _serves(cut, level, source)]
     found = []
     for _ in range(draw(st.integers(1, 2))):
         link: Document = {"from": source, "bias": draw(st.sampled_from(LINK_MODES))}
@@ -119,65 +119,65 @@ def links(draw: st.DrawFn, site: Site, drawn: Sequence[Document]) -> list[Docume
     return found
 
 
-def _candidates(site: Site) -> list[tuple[str, int]]:
-    names = [layer.name for layer in site.graph.layers[1:-1]]
+def _candidates(cut: CutBackbone) -> list[tuple[str, int]]:
+    names = [layer.name for layer in cut.graph.layers[1:-1]]
     return [(source, count) for source in ("next", *names) for count in (1, 2)]
 
 
-def _serves(site: Site, level: Document, source: str) -> bool:
+def _serves(cut: CutBackbone, level: Document, source: str) -> bool:
     """Whether a unit of the level ends before what is copied."""
-    ends = [place.block for place in places(site.blocks, level)]
-    return any(_first(site, end, source) > site.cuts[end] for end in ends)
+    ends = [unit.block for unit in unit_ends(cut.blocks, level)]
+    return any(_first(cut, end, source) > cut.cuts[end] for end in ends)
 
 
-def _possible(site: Site, ends: set[int], source: str, count: int) -> bool:
+def _possible(cut: CutBackbone, ends: set[int], source: str, count: int) -> bool:
     """Whether the link can be built for every unit that it serves, and serves one."""
-    served = [(end, first) for end in sorted(ends) if (first := _first(site, end, source)) > site.cuts[end]]
-    return bool(served) and all(_copies(site, end, first, count) for end, first in served)
+    served = [(end, first) for end in sorted(ends) if (first := _first(cut, end, source)) > cut.cuts[end]]
+    return bool(served) and all(_copies(cut, end, first, count) for end, first in served)
 
 
-def _first(site: Site, end: int, source: str) -> int:
-    return site.cuts[end] + 1 if source == "next" else site.graph.index[source]
+def _first(cut: CutBackbone, end: int, source: str) -> int:
+    return cut.cuts[end] + 1 if source == "next" else cut.graph.index[source]
 
 
-def _copies(site: Site, end: int, first: int, count: int) -> bool:
+def _copies(cut: CutBackbone, end: int, first: int, count: int) -> bool:
     """Whether layers first.. can be copied after block `end`: in one block, before the head, fed by one like value."""
-    graph, last = site.graph, first + count - 1
-    if last >= len(graph.layers) - 1 or site.block_of(first) != site.block_of(last):
+    graph, last = cut.graph, first + count - 1
+    if last >= len(graph.layers) - 1 or cut.block_of(first) != cut.block_of(last):
         return False
     nodes = [node for layer in graph.layers[first : last + 1] for node in layer.nodes]
     read, own = {name for node in nodes for name in node.inputs}, {node.name for node in nodes}
     if not any(node.parameters for node in nodes) or not own <= {*read, nodes[-1].name}:
         return False
-    entries = graph.entries(first, count)
-    return len(entries) == 1 and graph.shapes[entries[0]] == graph.layers[site.cuts[end]].shape
+    entries = graph.read_from_outside(first, count)
+    return len(entries) == 1 and graph.shapes[entries[0]] == graph.layers[cut.cuts[end]].shape
 
 
-def through(site: Site, place: Place, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:
+def through(cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:
     """The copies of layers between a unit's last block and its heads."""
     for link in drawn:
-        first = _first(site, place.block, link["from"])
-        if level["name"] in link.get("levels", [level["name"]]) and first > site.cuts[place.block]:
-            yield site.graph.copy_of(first, link.get("layers", 1))
+        first = _first(cut, unit.block, link["from"])
+        if level["name"] in link.get("levels", [level["name"]]) and first > cut.cuts[unit.block]:
+            yield cut.graph.copy_of(first, link.get("layers", 1))
 
 
-def features(site: Site, place: Place, copies: Sequence[Graph]) -> Shape:
+def features(cut: CutBackbone, unit: UnitEnd, copies: Sequence[Graph]) -> Shape:
     """What the heads of a unit read: its block's output, or what comes out of its links."""
-    return copies[0].shape if copies else site.graph.layers[site.cuts[place.block]].shape
+    return copies[0].shape if copies else cut.graph.layers[cut.cuts[unit.block]].shape
 
 
 # -- heads ----------------------------------------------------------------------------------------------------------
 
 
-def contexts(site: Site, drawn: Sequence[Document], linked: Sequence[Document]) -> list[Context]:
-    """Every place where a head would stand."""
+def contexts(cut: CutBackbone, drawn: Sequence[Document], linked: Sequence[Document]) -> list[Context]:
+    """Every unit where a head would stand."""
     found = []
     for level in drawn:
-        for place in places(site.blocks, level):
-            copies = tuple(through(site, place, level, linked))
-            where = site.cuts[place.block], place.index, place.count
-            shape = features(site, place, copies)
-            found.append(Context(shape, site.graph.input, site.classes, site.graph, *where, copies))
+        for unit in unit_ends(cut.blocks, level):
+            copies = tuple(through(cut, unit, level, linked))
+            where = cut.cuts[unit.block], unit.index, unit.count
+            shape = features(cut, unit, copies)
+            found.append(Context(shape, cut.graph.input, cut.classes, cut.graph, *where, copies))
     return found
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..graph.ops import OPS, Shape, channels, numel
-from .layer_lists import TINY, Document, Size, entries, read, result
+from .layer_lists import TINY, Document, Size, fitting, read, result
 
 MERGES: tuple[Document, ...] = ({"op": "add"}, {"op": "mul"}, {"op": "concat"}, {"op": "concat", "axis": 1})
 
 
 @dataclass
-class Draft:
+class Growing:
     """The layers so far, and the values that another layer may read."""
 
     shape: Shape
@@ -45,18 +45,18 @@ class Draft:
 @st.composite
 def layers(draw: st.DrawFn, image: Shape, classes: int, size: Size = TINY, most: int = 6) -> Document:
     """A `layers:` backbone of chains, skips and branches, that ends in one number a class."""
-    draft = Draft(image, size)
+    growing = Growing(image, size)
     if image[0] == 1 and numel(image) * 2 <= size.largest and draw(st.integers(0, 7)) == 7:
         for entry in ({"op": "to_integers", "levels": 9}, {"op": "embedding", "out": 2, "rows": 9}):
-            draft.append(entry, _shape(entry, draft.shape))
+            growing.append(entry, _shape(entry, growing.shape))
     for _ in range(draw(st.integers(0, most))):
-        draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, draft)
-    if len(draft.shape) > 1:
-        pools = ("global_avg_pool", "flatten") if numel(draft.shape) <= size.largest else ("global_avg_pool",)
+        draw(st.sampled_from((_chain, _chain, _chain, _skip, _branch, _merge_old)))(draw, growing)
+    if len(growing.shape) > 1:
+        pools = ("global_avg_pool", "flatten") if numel(growing.shape) <= size.largest else ("global_avg_pool",)
         pool = {"op": draw(st.sampled_from(pools))}
-        draft.append(pool, _shape(pool, draft.shape))
-    draft.append({"op": "linear", "out": classes}, (classes,))
-    return {"layers": draft.layers}
+        growing.append(pool, _shape(pool, growing.shape))
+    growing.append({"op": "linear", "out": classes}, (classes,))
+    return {"layers": growing.layers}
 
 
 def _shape(entry: Document, shape: Shape) -> Shape:
@@ -65,10 +65,10 @@ def _shape(entry: Document, shape: Shape) -> Shape:
     return given
 
 
-def _chain(draw: st.DrawFn, draft: Draft) -> None:
+def _chain(draw: st.DrawFn, growing: Growing) -> None:
     """One op or macro on the last value, perhaps repeated, perhaps with its shape asserted."""
-    entry = draw(st.sampled_from(entries(draft.shape, draft.size)))
-    shape = _shape(entry, draft.shape)
+    entry = draw(st.sampled_from(fitting(growing.shape, growing.size)))
+    shape = _shape(entry, growing.shape)
     own: Document = {}
     again = {**entry, "stride": 1} if "stride" in entry else entry
     strides = entry["op"] in ("max_pool", "avg_pool") and "stride" not in entry  # by its size, every time
@@ -76,39 +76,39 @@ def _chain(draw: st.DrawFn, draft: Draft) -> None:
         own["repeat"] = draw(st.integers(1, 3))
     if draw(st.booleans()):
         own["expect"] = list(shape)
-    draft.append(entry, shape, **own)
+    growing.append(entry, shape, **own)
 
 
-def _skip(draw: st.DrawFn, draft: Draft) -> None:
+def _skip(draw: st.DrawFn, growing: Growing) -> None:
     """One or two ops that keep the shape, and a shortcut around them."""
-    source, shape = draft.values[-1]
+    source, shape = growing.values[-1]
     for _ in range(draw(st.integers(1, 2))):
-        keeping = [entry for entry in entries(shape, draft.size) if result(entry, shape) == shape]
-        draft.append(draw(st.sampled_from(keeping)), shape)
-    _join(draw, draft, (draft.last, shape), (source, shape))
+        keeping = [entry for entry in fitting(shape, growing.size) if result(entry, shape) == shape]
+        growing.append(draw(st.sampled_from(keeping)), shape)
+    _join(draw, growing, (growing.last, shape), (source, shape))
 
 
-def _branch(draw: st.DrawFn, draft: Draft) -> None:
+def _branch(draw: st.DrawFn, growing: Growing) -> None:
     """Two ops that read the same value, and are merged."""
-    source, shape = draft.values[-1]
-    left = draw(st.sampled_from(entries(shape, draft.size)))
+    source, shape = growing.values[-1]
+    left = draw(st.sampled_from(fitting(shape, growing.size)))
     left_shape = _shape(left, shape)
-    one = draft.append(left, left_shape)
-    offered = entries(shape, draft.size)
-    mergeable = [entry for entry in offered if _merges(draft, left_shape, _shape(entry, shape))]
+    one = growing.append(left, left_shape)
+    offered = fitting(shape, growing.size)
+    mergeable = [entry for entry in offered if _merges(growing, left_shape, _shape(entry, shape))]
     right = draw(st.sampled_from(mergeable))
-    other = draft.append(right, _shape(right, shape), (source,))
-    _join(draw, draft, (one, left_shape), (other, draft.shape))
+    other = growing.append(right, _shape(right, shape), (source,))
+    _join(draw, growing, (one, left_shape), (other, growing.shape))
 
 
-def _merge_old(draw: st.DrawFn, draft: Draft) -> None:
+def _merge_old(draw: st.DrawFn, growing: Growing) -> None:
     """The last value with one of those before it (or itself), which may cross other shortcuts."""
-    own = draft.values[-1]
-    older = [value for value in reversed(draft.values) if _merges(draft, own[1], value[1])]
-    _join(draw, draft, own, draw(st.sampled_from(older)))
+    own = growing.values[-1]
+    older = [value for value in reversed(growing.values) if _merges(growing, own[1], value[1])]
+    _join(draw, growing, own, draw(st.sampled_from(older)))
 
 
-def _merges(draft: Draft, *shapes: Shape) -> list[tuple[Document, Shape]]:
+def _merges(growing: Growing, *shapes: Shape) -> list[tuple[Document, Shape]]:
     """The ways to make one value of two, with what they give."""
     found = []
     for entry in MERGES:
@@ -119,16 +119,16 @@ def _merges(draft: Draft, *shapes: Shape) -> list[tuple[Document, Shape]]:
             shape = op.output(*shapes)
         except (ValueError, IndexError):
             continue
-        size = draft.size
+        size = growing.size
         grows = entry["op"] == "concat" and (numel(shape) > size.largest or channels(shape) > size.channels)
-        if not grows and not (entry["op"] == "mul" and draft.products >= 2):
+        if not grows and not (entry["op"] == "mul" and growing.products >= 2):
             found.append((entry, shape))
     return found
 
 
-def _join(draw: st.DrawFn, draft: Draft, *values: tuple[str, Shape]) -> None:
-    ways = _merges(draft, *(shape for _, shape in values))
+def _join(draw: st.DrawFn, growing: Growing, *values: tuple[str, Shape]) -> None:
+    ways = _merges(growing, *(shape for _, shape in values))
     order = draw(st.permutations(values))
     chosen = draw(st.sampled_from(ways))
     entry, shape = chosen
-    draft.append(entry, shape, tuple(name for name, _ in order))
+    growing.append(entry, shape, tuple(name for name, _ in order))

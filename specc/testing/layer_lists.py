@@ -38,10 +38,10 @@ TINY = Size()
 REALISTIC = Size((32, 64), (16, 32, 64), 100_000, 8)
 
 
-def entries(shape: Shape, size: Size = TINY) -> list[Document]:
+def fitting(shape: Shape, size: Size = TINY) -> list[Document]:
     """Every entry that can follow `shape`, the simplest first; a new op without required arguments appears by itself.
 
-    >>> [entry["op"] for entry in entries((4,))][:3]
+    >>> [entry["op"] for entry in fitting((4,))][:3]
     ['relu', 'linear', 'linear']
     """
     offered = ({"op": name, **widened(args, shape, size)} for name in ordered() for args in offers(name, shape))

@@ -27,7 +27,7 @@ from ..compiler.cuts import Measure, place_cuts
 from ..graph.families import Backbone
 from ..graph.graph import BackboneGraph
 from ..graph.ops import Shape
-from .auxiliaries import Site, auxiliary, contexts, levels, links
+from .auxiliaries import CutBackbone, auxiliary, contexts, levels, links
 from .backbones import layers
 from .layer_lists import REALISTIC, TINY, Document, Size
 
@@ -69,7 +69,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
     split, cuts = draw(_splits(graph, graph.cuts if zero_weights else graph.places))
-    site = Site(graph, cuts, classes)
+    cut = CutBackbone(graph, cuts, classes)
     document: Document = {
         "specc": 1,
         "name": "generated",
@@ -77,10 +77,10 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
         "backbone": backbone,
         "split": split,
     }
-    drawn = draw(levels(site.blocks, zero_weights))
-    linked = draw(links(site, drawn))
+    drawn = draw(levels(cut.blocks, zero_weights))
+    linked = draw(links(cut, drawn))
     document |= {"levels": drawn} | ({"ema_links": linked} if linked else {})
-    if where := contexts(site, drawn, linked):
+    if where := contexts(cut, drawn, linked):
         document["auxiliary"] = draw(auxiliary(where, zero_weights))
     return document | {"train": draw(_training())} | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
 

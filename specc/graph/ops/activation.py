@@ -35,13 +35,7 @@ class Elementwise(Op):
     __slots__ = ()
     keeps_positions: ClassVar[bool] = True
     cost: ClassVar[int] = 1
-    keeps: ClassVar[Saved] = SAVES_INPUT
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return self.cost * numel(output)
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return self.keeps
+    saves: ClassVar[Saved] = SAVES_INPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,8 @@ class Relu(Elementwise):
     """max(x, 0), in place where nobody else needs x."""
 
     name: ClassVar[str] = "relu"
-    prefix: ClassVar[str] = "relu"
     inplace: ClassVar[bool] = True
-    keeps: ClassVar[Saved] = SAVES_OUTPUT
+    saves: ClassVar[Saved] = SAVES_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,6 @@ class Prelu(Elementwise):
     init: Real = 0.25
 
     name: ClassVar[str] = "prelu"
-    prefix: ClassVar[str] = "prelu"
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
@@ -110,9 +102,8 @@ class Scale(Elementwise):
     by: Real
 
     name: ClassVar[str] = "scale"
-    prefix: ClassVar[str] = "scale"
     aliases: ClassVar[dict[str, str]] = {"factor": "by", "value": "by"}
-    keeps: ClassVar[Saved] = NOTHING
+    saves: ClassVar[Saved] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +144,6 @@ class Gelu(Elementwise):
     approximate: Literal["none", "tanh"] = "none"
 
     name: ClassVar[str] = "gelu"
-    prefix: ClassVar[str] = "gelu"
     aliases: ClassVar[dict[str, str]] = {"approximation": "approximate"}
     cost: ClassVar[int] = 8
 
@@ -163,7 +153,6 @@ class Silu(Elementwise):
     """x / (1 + exp(-x)), also called swish."""
 
     name: ClassVar[str] = "silu"
-    prefix: ClassVar[str] = "silu"
     cost: ClassVar[int] = 5
 
 
@@ -172,7 +161,6 @@ class Hardswish(Elementwise):
     """x · min(max(x + 3, 0), 6) / 6."""
 
     name: ClassVar[str] = "hardswish"
-    prefix: ClassVar[str] = "hardswish"
     cost: ClassVar[int] = 5
 
 
@@ -181,7 +169,6 @@ class Hardsigmoid(Elementwise):
     """min(max(x + 3, 0), 6) / 6."""
 
     name: ClassVar[str] = "hardsigmoid"
-    prefix: ClassVar[str] = "hardsigmoid"
     cost: ClassVar[int] = 4
 
 
@@ -190,10 +177,9 @@ class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))."""
 
     name: ClassVar[str] = "sigmoid"
-    prefix: ClassVar[str] = "sigmoid"
     autocast: ClassVar[Autocast] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
     cost: ClassVar[int] = 4
-    keeps: ClassVar[Saved] = SAVES_OUTPUT
+    saves: ClassVar[Saved] = SAVES_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +187,8 @@ class Tanh(Elementwise):
     """Hyperbolic tangent."""
 
     name: ClassVar[str] = "tanh"
-    prefix: ClassVar[str] = "tanh"
     cost: ClassVar[int] = 6
-    keeps: ClassVar[Saved] = SAVES_OUTPUT
+    saves: ClassVar[Saved] = SAVES_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +196,8 @@ class Softmax(Elementwise):
     """exp(x) divided by its sum over the channels of each position."""
 
     name: ClassVar[str] = "softmax"
-    prefix: ClassVar[str] = "softmax"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"
     cost: ClassVar[int] = 5
-    keeps: ClassVar[Saved] = SAVES_OUTPUT
+    saves: ClassVar[Saved] = SAVES_OUTPUT

@@ -76,9 +76,11 @@ class Op:
 
     name: ClassVar[str]
     torch: ClassVar[str] = ""  # an op of a package says where its module is made: `package.module:function`
-    prefix: ClassVar[str]  # how an unnamed node of this op is numbered: conv0, bn1, ...
+    prefix: ClassVar[str] = ""  # how an unnamed node of this op is numbered: conv0, bn1, ...; by default by its name
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
+    cost: ClassVar[int] = 0  # FLOPs of a number of the result
+    saves: ClassVar[Saved] = NOTHING
     reads: ClassVar[Dtype] = "float32"  # the kind of numbers it takes
     makes: ClassVar[Dtype] = "float32"
     autocast: ClassVar[Autocast] = "same"  # in mixed precision
@@ -133,11 +135,11 @@ class Op:
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         """Floating-point operations of the forward of one sample; a multiply-add counts two."""
-        return 0
+        return self.cost * numel(output)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         """What autograd keeps for the backward when gradients are needed."""
-        return NOTHING
+        return self.saves
 
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""

@@ -23,7 +23,7 @@ class Conv(Op):
     bias: bool = False
 
     name: ClassVar[str] = "conv"
-    prefix: ClassVar[str] = "conv"
+    saves: ClassVar[Saved] = SAVES_INPUT
     gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
@@ -52,9 +52,6 @@ class Conv(Op):
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(output) * (2 * inputs[0][0] // self.groups * numel(pair(self.k)) + self.bias)
 
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
-
 
 @dataclass(frozen=True, slots=True)
 class ConvTranspose(Op):
@@ -69,7 +66,7 @@ class ConvTranspose(Op):
     bias: bool = False
 
     name: ClassVar[str] = "conv_transpose"
-    prefix: ClassVar[str] = "conv_transpose"
+    saves: ClassVar[Saved] = SAVES_INPUT
     gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
@@ -98,9 +95,6 @@ class ConvTranspose(Op):
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return 2 * numel(inputs[0]) * self.out // self.groups * numel(pair(self.k)) + self.bias * numel(output)
 
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
-
 
 @dataclass(frozen=True, slots=True)
 class Linear(Op):
@@ -110,6 +104,7 @@ class Linear(Op):
     bias: bool = True
 
     name: ClassVar[str] = "linear"
+    saves: ClassVar[Saved] = SAVES_FACTOR
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "fc"
     result_lies: ClassVar[Lies] = "plain"
@@ -131,9 +126,6 @@ class Linear(Op):
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(output) * (2 * inputs[0][-1] + self.bias)
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_FACTOR
 
     def fresh(self, *inputs: Shape) -> bool:
         return len(inputs[0]) == 1  # tokens of all samples are the rows of one matrix

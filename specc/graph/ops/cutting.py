@@ -36,7 +36,6 @@ class Slice(Cut):
     axis: Border = 0
 
     name: ClassVar[str] = "slice"
-    prefix: ClassVar[str] = "slice"
     aliases: ClassVar[dict[str, str]] = {"end": "stop", "to": "stop", "begin": "start", "dim": "axis"}
 
     def run(self, shape: Shape) -> tuple[int, int]:
@@ -56,7 +55,6 @@ class Split(Cut):
     axis: Border = 0
 
     name: ClassVar[str] = "split"
-    prefix: ClassVar[str] = "split"
     aliases: ClassVar[dict[str, str]] = {"parts": "into", "chunks": "into", "part": "index", "dim": "axis"}
 
     def run(self, shape: Shape) -> tuple[int, int]:

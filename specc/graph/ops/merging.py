@@ -15,7 +15,6 @@ class Add(Op):
 
     name: ClassVar[str] = "add"
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "add"
     arity: ClassVar[int | None] = None
     passes_gradient: ClassVar[bool] = True
 
@@ -33,8 +32,8 @@ class Mul(Op):
     """Product of two values of one shape, or of a feature map and a gate with one number a channel, in any order."""
 
     name: ClassVar[str] = "mul"
+    cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "mul"
     arity: ClassVar[int | None] = 2
     spreads: ClassVar[bool] = True
 
@@ -47,9 +46,6 @@ class Mul(Op):
             )
         return value
 
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(output)
-
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0, 1), factors=True)
 
@@ -61,7 +57,6 @@ class Concat(Op):
     axis: Border = 0
 
     name: ClassVar[str] = "concat"
-    prefix: ClassVar[str] = "concat"
     arity: ClassVar[int | None] = None
     aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
     passes_gradient: ClassVar[bool] = True  # every input's is a slice

@@ -15,15 +15,13 @@ class Normalization(Op):
 
     __slots__ = ()
     keeps_positions: ClassVar[bool] = True
+    cost: ClassVar[int] = 5
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),), "bias": (channels(inputs[0]),)}
 
     def initial(self, parameter: str) -> float | None:
         return 1.0 if parameter == "weight" else 0.0
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return 5 * numel(output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,7 @@ class RmsNorm(Op):
     eps: Positive = 1e-6
 
     name: ClassVar[str] = "rms_norm"
+    cost: ClassVar[int] = 4
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
@@ -118,9 +117,6 @@ class RmsNorm(Op):
 
     def initial(self, parameter: str) -> float | None:
         return 1.0
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return 4 * numel(output)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         positions = numel(inputs[0]) // channels(inputs[0])

@@ -52,7 +52,6 @@ class Opaque(Op):
     footprints: tuple[Footprint, ...] = ()
 
     name: ClassVar[str] = "opaque"
-    prefix: ClassVar[str] = "opaque"
     arity: ClassVar[int | None] = None
 
     @property

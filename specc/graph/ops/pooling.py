@@ -55,9 +55,7 @@ class AvgPool(Pool):
     """Mean over a sliding window, padding included."""
 
     name: ClassVar[str] = "avg_pool"
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
+    saves: ClassVar[Saved] = SAVES_INPUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,6 @@ class Permute(Rearrangement):
     axes: tuple[Border, ...]
 
     name: ClassVar[str] = "permute"
-    prefix: ClassVar[str] = "permute"
     aliases: ClassVar[dict[str, str]] = {"dims": "axes", "order": "axes", "perm": "axes"}
 
     def moves(self, shape: Shape) -> Moves:
@@ -165,7 +164,6 @@ class Roll(Rearrangement):
     shift: Shift | tuple[Shift, Shift]  # one number for both axes, or for height and width
 
     name: ClassVar[str] = "roll"
-    prefix: ClassVar[str] = "roll"
     aliases: ClassVar[dict[str, str]] = {"shifts": "shift", "by": "shift"}
 
     def moves(self, shape: Shape) -> Moves:

@@ -21,8 +21,9 @@ class LayerScale(Op):
 
     spreads: ClassVar[bool] = True
     name: ClassVar[str] = "layer_scale"
+    cost: ClassVar[int] = 1
+    saves: ClassVar[Saved] = SAVES_FACTOR
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "layer_scale"
     aliases: ClassVar[dict[str, str]] = {"init_value": "init", "init_values": "init", "gamma": "init", "value": "init"}
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
@@ -31,12 +32,6 @@ class LayerScale(Op):
 
     def initial(self, parameter: str) -> float | None:
         return self.init
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(output)
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,6 @@ class Dropout(Dropping):
 
     name: ClassVar[str] = "dropout"
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "dropout"
 
     def output(self, *inputs: Shape) -> Shape:
         return need_map(self, inputs[0]) if self.channels else inputs[0]
@@ -147,7 +141,6 @@ class DropPath(Dropping):
 
     name: ClassVar[str] = "drop_path"
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "drop_path"
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(elements=1) if self.p else NOTHING

@@ -33,7 +33,6 @@ class Flatten(InOrder):
     """All axes into one."""
 
     name: ClassVar[str] = "flatten"
-    prefix: ClassVar[str] = "flatten"
 
     def output(self, *inputs: Shape) -> Shape:
         return (numel(inputs[0]),)
@@ -46,7 +45,6 @@ class Reshape(InOrder):
     shape: tuple[Width, ...]
 
     name: ClassVar[str] = "reshape"
-    prefix: ClassVar[str] = "reshape"
     aliases: ClassVar[dict[str, str]] = {"size": "shape", "to": "shape"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -63,7 +61,6 @@ class Transpose(View):
     """Tokens and channels exchanged: (T, D) becomes (D, T), so that a linear layer mixes positions."""
 
     name: ClassVar[str] = "transpose"
-    prefix: ClassVar[str] = "transpose"
     result_lies: ClassVar[Lies] = "turned"
     gradient_lies: ClassVar[Lies] = "turned"
 
@@ -135,7 +132,6 @@ class Resize(Op):
     mode: Literal["bilinear", "nearest"] = "bilinear"
 
     name: ClassVar[str] = "resize"
-    prefix: ClassVar[str] = "resize"
     aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size", "interpolation": "mode"}
 
     @property

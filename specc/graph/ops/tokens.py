@@ -36,7 +36,7 @@ class PatchEmbed(Op):
     bias: bool = True
 
     name: ClassVar[str] = "patch_embed"
-    prefix: ClassVar[str] = "patch_embed"
+    saves: ClassVar[Saved] = SAVES_INPUT
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "patch_size": "k", "patch": "k", "kernel": "k", "kernel_size": "k", "dim": "out", "width": "out",
@@ -56,9 +56,6 @@ class PatchEmbed(Op):
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         return numel(output) * (2 * inputs[0][0] * numel(pair(self.k)) + self.bias)
 
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
-
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         return ("map", Conv(self.out, self.k, self.k, 0, bias=self.bias), (INPUT,)), ("tokens", ToTokens(), ("map",))
 
@@ -73,7 +70,6 @@ class ClassToken(Op):
     autocast: ClassVar[Autocast] = "widest"
 
     name: ClassVar[str] = "class_token"
-    prefix: ClassVar[str] = "class_token"
     passes_gradient: ClassVar[bool] = True  # a slice
     result_lies: ClassVar[Lies] = "plain"
 
@@ -93,6 +89,7 @@ class PositionEmbedding(Op):
     """A learnt vector added to every token."""
 
     name: ClassVar[str] = "position_embedding"
+    cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "pos_embedding"
     passes_gradient: ClassVar[bool] = True
@@ -102,9 +99,6 @@ class PositionEmbedding(Op):
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (1, *inputs[0])}
-
-    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,7 @@ class Embedding(Op):
     rows: Width = 256
 
     name: ClassVar[str] = "embedding"
-    prefix: ClassVar[str] = "embedding"
+    saves: ClassVar[Saved] = SAVES_INPUT
     reads: ClassVar[Dtype] = "int64"
     result_lies: ClassVar[Lies] = "plain"
     aliases: ClassVar[dict[str, str]] = {
@@ -132,9 +126,6 @@ class Embedding(Op):
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (self.rows, self.out)}
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return SAVES_INPUT
 
     @property
     def below(self) -> int:
@@ -171,7 +162,6 @@ class Attention(Op):
 
     name: ClassVar[str] = "attention"
     keeps_positions: ClassVar[bool] = True
-    prefix: ClassVar[str] = "attention"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "num_heads": "heads", "n_heads": "heads", "qkv_bias": "bias", "use_bias": "bias",
@@ -224,7 +214,6 @@ class Chunks(Op):
     """Queries, keys and values of one product, inside of attention; their gradients are put together."""
 
     name: ClassVar[str] = "chunks"
-    prefix: ClassVar[str] = "chunks"
     view: ClassVar[bool] = True
 
 
@@ -235,7 +224,6 @@ class Mixing(Op):
     heads: int
 
     name: ClassVar[str] = "mixing"
-    prefix: ClassVar[str] = "mixing"
     autocast: ClassVar[Autocast] = "low"
 
     def output(self, *inputs: Shape) -> Shape:
