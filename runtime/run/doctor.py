@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from specc.margins import stored
+from specc.system.plugins import described
 from specc.views.margin import summary
 
 from ..engine.device import first_line
@@ -18,6 +19,7 @@ def facts() -> dict[str, Any]:
     """Versions, processor, and every CUDA device."""
     found = environment()
     found.pop("command")
+    found["plugins"] = described()
     found["cpus"] = os.cpu_count()
     found["gpus"] = [_gpu(index) for index in range(torch.cuda.device_count())]
     found["margins"] = [f"{c.device}: {summary(c)} ({c.date[:10]}, {c.versions})" for c in stored()]

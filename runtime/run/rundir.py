@@ -20,7 +20,7 @@ import torch
 
 import specc
 from specc.plan import Plan
-from specc.system import files
+from specc.system import files, plugins
 
 from ..data.of_plan import data_root
 from ..errors import RunError, WriteError
@@ -91,7 +91,15 @@ class RunDir:
         try:
             return Plan.from_json(self.read("plan.json", help))
         except (ValueError, KeyError, TypeError) as error:
+            if absent := self._absent():
+                raise RunError(f"the run in {self.path} needs {absent}, not installed here") from None
             raise RunError(f"the plan in {self.path} is damaged: {error}") from None
+
+    def _absent(self) -> str:
+        """The packages that the run took something from and that are not installed."""
+        used = self.known("env.json", "plugins")
+        packages = used.items() if isinstance(used, dict) else ()
+        return " and ".join(f"`{name}` {version}" for name, version in packages if plugins.missing(name))
 
     def read(self, name: str, help: tuple[str, ...] = ()) -> str:
         """A file's text; raises `RunError` where there is none."""
@@ -148,5 +156,6 @@ def environment() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
         "threads": torch.get_num_threads(),
+        "plugins": dict(plugins.used),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }

@@ -14,10 +14,12 @@ from typing import Generic, TypeVar
 GROUP = "specc.plugins"
 OFF = "SPECC_PLUGINS"  # set to `none`, there are none: so that documentation is the same on every machine
 
+KINDS = ("op", "family", "head", "loss", "task", "dataset", "optimizer", "knob", "instruction")
+
 T = TypeVar("T")
 
 
-class PluginError(Exception):
+class PluginError(ValueError):
     """What a package adds cannot be used."""
 
     def __init__(self, message: str, help: str) -> None:
@@ -33,6 +35,19 @@ def offers() -> Mapping[tuple[str, str], tuple[EntryPoint, ...]]:
         kind, _, name = entry.name.partition(".")
         found[kind, name] = (*found.get((kind, name), ()), entry)
     return found
+
+
+def described() -> list[str]:
+    """What each package adds, a line each, and what nobody asks for because there is no such kind."""
+    added: dict[str, list[str]] = {}
+    for (kind, name), entries in offers().items():
+        for entry in entries:
+            what = f"{kind} {name}" if kind in KINDS and name else f"`{entry.name}`, which is of no kind that there is"
+            added.setdefault(f"{package(entry)} {entry.dist.version if entry.dist else ''}".strip(), []).append(what)
+    return [f"{name}: {', '.join(what)}" for name, what in added.items()]
+
+
+used: dict[str, str] = {}  # packages that something was loaded of, with their versions
 
 
 def package(entry: EntryPoint) -> str:
@@ -115,6 +130,7 @@ class Registry(Mapping[str, T], Generic[T]):
         if getattr(found, "name", name) != name:
             message = f"{thing} of `{packages[0]}` calls itself `{found.name}`"
             raise PluginError(message, f"a mistake in `{packages[0]}`: both names have to be the same")
+        used[packages[0]] = entries[0].dist.version if entries[0].dist else ""
         loaded: T = found
         return loaded
 

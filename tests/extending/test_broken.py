@@ -53,7 +53,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     folder = tmp_path_factory.mktemp("packages")
     one = package(
         folder, "bad-one",
-        {"op.halves": "bad_one:Halves", "op.nothing": "bad_two:Nothing", "op.gelu": "good_op:Twice",
+        {"op.halves": "bad_one:Halves", "op.nothing": "bad_two:Nothing", "ops.many": "good_op:Twice",
+         "op.gelu": "good_op:Twice",
          "op.basic_block": "good_op:Twice", "op.thrice": "good_op:Twice", "op.twice": "good_op:Twice",
          "family.tower": "bad_one:Tower", "optimizer.slow": "bad_one:Slow", "head.odd": "bad_one:Odd",
          "op.shared": "good_op:Twice", "task.odd": "bad_one:Odd", "dataset.odd": "bad_one:Odd",
@@ -75,6 +76,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         "allow": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,odd"],
         "wide": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,wide", "--device", "cpu"],
         "schema": ["schema"],
+        "doctor": ["doctor"],
         "run": ["run", folder / "twice.yaml", "--device", "cpu", "--run-dir", folder / "run"],
     }
     return dict(zip(lines, commands([one, two], *lines.values()), strict=True))
@@ -124,6 +126,10 @@ def test_a_knob_of_a_package_that_cannot_be_used_is_told_before_a_search(said: d
 def test_a_knob_may_not_change_the_network_or_its_images(said: dict[str, Said]) -> None:
     assert said["wide"].code == 1
     assert "error: the knob `wide` changes more than a knob may" in said["wide"].output
+
+
+def test_an_entry_of_no_kind_is_told_by_the_doctor(said: dict[str, Said]) -> None:
+    assert "`ops.many`, which is of no kind that there is" in said["doctor"].output
 
 
 def test_a_torch_part_that_is_missing_ends_the_run(said: dict[str, Said]) -> None:

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from specc.cli import main
 
 from .processes import TOYS, Said, commands
 
@@ -35,11 +38,12 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         "plan": ["plan", SPEC, "--verify", "--trace", "--device", "cpu", "--format", "json"],
         "fit": ["fit", SPEC, "--budget", FITTING, "--allow", "split,channels", "--device", "cpu", "--format", "json"],
         "run": ["run", SPEC, "--device", "cpu", "--run-dir", run],
-        "resume": ["resume", run, "--device", "cpu", "train.epochs=9"],
+        "doctor": ["doctor"],
         "again": ["validate", run / "spec.resolved.yaml"],
     }
     return dict(zip(lines, commands([TOYS], *lines.values()), strict=True)) | {
-        "summary": Said(0, (run / "summary.json").read_text())
+        "folder": Said(0, str(run)),
+        "summary": Said(0, (run / "summary.json").read_text()),
     }
 
 
@@ -84,6 +88,16 @@ def test_it_trains_and_is_measured_as_predicted(said: dict[str, Said]) -> None:
     assert summary["status"] == "completed"
     assert list(summary["test"]) == ["among_two", "accuracy", "loss"]
     assert summary["memory"]["predicted_peak_bytes"] == summary["memory"]["measured_peak_bytes"]
+
+
+def test_a_run_names_the_package_that_is_missing_when_it_goes_on(said: dict[str, Said]) -> None:
+    result = CliRunner().invoke(main, ["resume", said["folder"].output, "--device", "cpu"])
+    assert result.exit_code == 3
+    assert "needs `specc-toys` 1.0, not installed here" in result.output
+
+
+def test_the_doctor_lists_what_packages_add(said: dict[str, Said]) -> None:
+    assert "specc-toys 1.0: op softplus, family ladder, head bottleneck" in said["doctor"].output
 
 
 def test_the_resolved_spec_is_read_again(said: dict[str, Said]) -> None:

@@ -2,10 +2,12 @@
 
 from specc.extending import Knob, SpecModel
 
+from .head import Bottleneck
+
 
 def narrower(config: SpecModel) -> SpecModel | None:
     head = config.auxiliary.heads().get("bottleneck")
-    if head is None or head.channels == 1:
+    if not isinstance(head, Bottleneck) or head.channels == 1:
         return None
     return config.changed("auxiliary", bottleneck=head.model_copy(update={"channels": head.channels // 2}))
 
