@@ -56,9 +56,9 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, unreliable: frozen
 def step_possible(step: Pass, draft: Draft) -> bool:
     """Whether what a check looks at was made."""
     known = draft.backbone is not None
-    settled = known and draft.spec.config.split.fit is None
+    decided = known and draft.spec.config.split.fit is None
     cut = bool(draft.blocks)
-    needs: dict[Pass, bool] = {decide_split: known, partition: settled, form_units: cut, check_statistics: cut}
+    needs: dict[Pass, bool] = {decide_split: known, partition: decided, form_units: cut, check_statistics: cut}
     return needs.get(step, True)
 
 

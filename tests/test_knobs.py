@@ -13,11 +13,12 @@ import specc
 from specc import docs
 from specc.checking import check_text
 from specc.cli import main
-from specc.compiler.variants import predicted_peak
+from specc.compiler.variants import predict, predicted_peak
 from specc.fit.remedies import remedies
 from specc.fit.search import search
 from specc.learning.heads import Classifier
 from specc.pipeline import PASSES, run_passes
+from specc.plan.flops import step_flops
 from specc.spec.json_schema import json_schema
 from specc.spec.knobs import KNOBS, Knob, by_cost
 from specc.spec.load import loads
@@ -142,3 +143,23 @@ def test_patches_of_a_single_unit_are_turned_too() -> None:
     assert KNOBS["patches"].turn(turned) is None
     unit = {"name": "a", "units": [{"unit": 0, "auxiliary": patched}]}
     assert KNOBS["patches"].turn(loads(json.dumps(SPEC | {"levels": [unit]})).config) is not None
+
+
+def test_fewer_turns_are_taken_rather_than_fewer_blocks() -> None:
+    draft = run_passes(loads(json.dumps(SPEC | {"auxiliary": {"classifier": {"hidden": 16}}})))
+    found = search(draft, 1 << 40, ("split", "recompute")).options
+    whole, turned = ({o.row.blocks: o.row.predicted_peak_bytes for o in found if o.setting.turns == n} for n in (0, 1))
+    assert turned[1] < whole[1]
+    budget = max(turned[1], min(whole.values()))
+    chosen = search(draft, budget, ("split", "recompute")).chosen
+    assert budget < whole[1]
+    assert chosen is not None
+    assert (chosen.setting.turns, chosen.row.blocks > 1) == (0, True)
+
+
+def test_a_variant_takes_what_its_plan_takes() -> None:
+    """Forward-Forward sees every image three times."""
+    spec = loads(json.dumps(SPEC | {"auxiliary": {"goodness": {"negatives": "images"}}}))
+    plan, found = specc.compile(spec), predict(run_passes(spec), spec.config)
+    assert found is not None
+    assert (found.peak, found.flops) == (plan.memory.peak_bytes, step_flops(plan))
