@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+from specc.system import files
 
 from ..errors import WriteError
 
@@ -28,34 +29,14 @@ def writing(path: Path) -> Iterator[None]:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A file to write that takes the place of `path` once it is whole and on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        try:
-            yield temporary
-            sync(temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):  # half a file is of no use, and a full disk is in need of room
-                temporary.unlink()
-            raise
+    with writing(path), files.replacing(path) as temporary:
+        yield temporary
 
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file as a whole."""
     with new_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's names, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems do not do that for folders
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -73,14 +54,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
             new.mkdir(parents=True)
             yield new
             for file in (*new.iterdir(), new):
-                sync(file)
+                files.sync(file)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)
-        sync(folder.parent)
+        files.sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -22,19 +22,9 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint
+from . import checkpoint, endings
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
-from .endings import (
-    diverged,
-    ending_for,
-    first_not_finite,
-    interrupted,
-    not_finite,
-    out_of_memory,
-    what_is_left,
-    what_is_saved,
-)
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
 from .metrics import Evaluation
@@ -82,7 +72,7 @@ class Trainer(RunState):
         except RuntimeError as error:  # another process may hold the GPU's memory
             if not ran_out(error):
                 raise
-            raise out_of_memory(self, error) from None
+            raise endings.out_of_memory(self, error) from None
 
     def _limit_device(self) -> None:
         """On CUDA the budget is a hard limit for the whole process."""
@@ -119,7 +109,7 @@ class Trainer(RunState):
             try:
                 return self._summary("completed", self._stoppable())
             except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
-                ending = ending_for(self, error)
+                ending = endings.ending_for(self, error)
                 if ending is None:
                     raise
                 self._summarize_failure(ending)
@@ -131,7 +121,7 @@ class Trainer(RunState):
         except Stopped:
             self._check_finite()
             self._save()
-            raise interrupted(self, "checkpoint saved", self.interruption.wanted) from None
+            raise endings.interrupted(self, "checkpoint saved", self.interruption.wanted) from None
 
     def _summarize_failure(self, ending: RunError) -> None:
         """The summary, as far as the disk takes it."""
@@ -150,8 +140,8 @@ class Trainer(RunState):
             test = self.evaluate()
             self._close_epoch(lr, test)
         test = test or self.evaluate()
-        if found := not_finite(test):
-            raise RunError(f"the training ended, but of its test {found}", (what_is_saved(self),))
+        if found := endings.not_finite(test):
+            raise RunError(f"the training ended, but of its test {found}", (endings.what_is_saved(self),))
         return test
 
     def _close_epoch(self, lr: float, test: dict[str, float]) -> None:
@@ -218,23 +208,23 @@ class Trainer(RunState):
 
     def _checked_loss(self, result: Step) -> float:
         totals = {unit: float(total) for unit, total in result.total.items()}
-        if found := not_finite(totals):
-            raise diverged(self, f"the loss of {found}", self.step + 1)
+        if found := endings.not_finite(totals):
+            raise endings.diverged(self, f"the loss of {found}", self.step + 1)
         return list(totals.values())[-1]
 
     def _check_finite(self) -> None:
         """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
-        if found := not_finite(self.averages.means()):
-            raise diverged(self, f"of the means so far {found}", self.step)
-        if name := first_not_finite(self.session.model.tensors().items()):
-            raise diverged(self, f"`{name}` is not finite", self.step)
+        if found := endings.not_finite(self.averages.means()):
+            raise endings.diverged(self, f"of the means so far {found}", self.step)
+        if name := endings.first_not_finite(self.session.model.tensors().items()):
+            raise endings.diverged(self, f"`{name}` is not finite", self.step)
 
     def check_budget(self) -> None:
         """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""
         budget = self.plan.config.budget
         if budget is not None and self.meter.peak_bytes > budget.memory and budget.on_exceed == "error":
             where = self.peak.instruction
-            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, what_is_left(self))
+            raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, endings.what_is_left(self))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

@@ -6,7 +6,6 @@ A cache may vanish or hold anything: whatever cannot be read is as if it were no
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -33,9 +32,8 @@ def save(calibration: Calibration) -> Path:
     """Write a calibration in place of an older one of the same device and versions; raises `OSError`."""
     path = folder() / f"{_slug(calibration)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(calibration), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(calibration), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 

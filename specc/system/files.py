@@ -1,4 +1,4 @@
-"""Reading files: regular ones only, so that nothing waits for a pipe, drains a device or starts one."""
+"""Files: regular ones only are read, so that nothing waits for a pipe or drains a device; they are written whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,3 +69,29 @@ def exists(path: AnyPath) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of `path` once it is whole and on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):  # half a file is of no use, and a full disk is in need of room
+            temporary.unlink()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems do not do that for folders
+            raise
+    finally:
+        os.close(handle)

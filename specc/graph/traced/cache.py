@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -69,9 +67,8 @@ def save(key: Key, graph: BackboneGraph) -> None:
     text = _FILE.dump_json(Kept(key, graph))
     try:
         key.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=key.path.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, key.path)
+        with files.replacing(key.path) as temporary:
+            temporary.write_bytes(text)
     except OSError:
         return
 
