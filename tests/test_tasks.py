@@ -18,7 +18,8 @@ from torch import Tensor
 import specc
 from runtime import Session
 from runtime.data import DataConfig, Loader, open_dataset
-from runtime.memory.trace import trace
+from runtime.memory.measure import random_batch
+from runtime.memory.trace import trace, watch
 from runtime.run.metrics import METRICS
 from specc.checking import check_text
 from specc.learning.targets import COMPARES
@@ -128,6 +129,7 @@ def test_the_prediction_is_the_trace(task: str, precision: str) -> None:
     plan = plan_for(task, **spec_parts(task, data), train={"precision": precision})
     predicted, traced = as_traced(plan), trace(plan)
     assert [moment.bytes for moment in predicted.timeline] == pytest.approx(list(traced.timeline), rel=1e-3, abs=512)
+    assert traced == watch(Session(plan), *random_batch(plan, torch.device("cpu"))), "and the trace what tensors take"
 
 
 def spec_parts(task: str, data: Document) -> Document:

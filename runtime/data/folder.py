@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,18 @@ _Sample = tuple[Tensor, Any]
 Reader = Callable[[ResolvedData, str, Any, int, Draws | None], _Sample]
 
 
+def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | None) -> _Sample:
+    """The pixels of an image at the size that is asked for, and its label as it is."""
+    image, size = decode(path, info.shape[0]), info.image_size
+    return pixels(centre_crop(image, size) if draws is None else random_crop(image, size, draws, index)), label
+
+
+def pixels(image: Any) -> Tensor:
+    """(channels, height, width) bytes."""
+    array = np.array(image)
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1).transpose(2, 0, 1).copy())
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSplit:
     """A split that stays on the disk: `samples` are (path, what is known of the image), which `read` looks up."""
@@ -39,7 +51,7 @@ class FolderSplit:
     augmented: bool
     workers: int
     peak: int = 255
-    read: Reader = field(default_factory=lambda: labelled)
+    read: Reader = labelled
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -90,18 +102,6 @@ class _Decoded(Dataset[_Sample | DataError]):
             return self.split.read(self.split.info, *self.split.samples[index], index, self.draws)
         except DataError as error:
             return error
-
-
-def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | None) -> _Sample:
-    """The pixels of an image at the size that is asked for, and its label as it is."""
-    image, size = decode(path, info.shape[0]), info.image_size
-    return pixels(centre_crop(image, size) if draws is None else random_crop(image, size, draws, index)), label
-
-
-def pixels(image: Any) -> Tensor:
-    """(channels, height, width) bytes."""
-    array = np.array(image)
-    return torch.from_numpy(array.reshape(*array.shape[:2], -1).transpose(2, 0, 1).copy())
 
 
 def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
