@@ -90,6 +90,15 @@ class Plugged:
         return {"anyOf": [own, *added]} if added else own
 
 
+def without_arguments(registry: Registry[type[Config]]) -> list[str]:
+    """The kinds of packages that need to be told nothing but what they are called: what generators can draw."""
+    needed = {
+        name: {key for key, field in kind.model_fields.items() if field.is_required()}
+        for name, kind in registry.usable_added().items()
+    }
+    return [name for name, keys in needed.items() if keys <= {"family", "name"}]
+
+
 @dataclass(frozen=True, slots=True)
 class OneOf:
     """The annotation of a text that names one of the things of a registry; `about` is what the schema tells of each."""

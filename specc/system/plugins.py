@@ -103,6 +103,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """All that can be loaded."""
         return {name: self[name] for name in self if not self.fault(name)}
 
+    def usable_added(self) -> dict[str, T]:
+        """What packages add and can be loaded."""
+        return {name: thing for name, thing in self.usable().items() if name not in self.own}
+
     def fault(self, name: str) -> PluginError | None:
         """Why a thing cannot be used that a package adds."""
         try:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ..graph.graph import BackboneGraph, Graph
 from ..graph.ops import Shape, ShapeError
-from ..learning.heads import Context
+from ..language.plugged import without_arguments
+from ..learning.heads import HEADS, Context
 from ..spec.sections.auxiliary import Auxiliary
 from .layer_lists import Document
 
@@ -230,10 +231,9 @@ OPTIONS: dict[str, list[Document]] = {
 @st.composite
 def auxiliary(draw: st.DrawFn, where: Sequence[Context], zero_weights: bool) -> Document:
     """One head everywhere, and perhaps more of them; the first trains always."""
-    possible = {key: found for key, options in OPTIONS.items() if (found := standing(key, options, where))}
-    keys = draw(
-        st.lists(st.sampled_from(sorted(possible, key=list(OPTIONS).index)), min_size=1, max_size=3, unique=True)
-    )
+    known = OPTIONS | {key: [{}] for key in without_arguments(HEADS)}
+    possible = {key: found for key, options in known.items() if (found := standing(key, options, where))}
+    keys = draw(st.lists(st.sampled_from(list(possible)), min_size=1, max_size=3, unique=True))
     weights: list[Weight] = [1.0, 0.5, {"first": 1.0, "last": 0.5}]
     chosen: Document = {}
     for key in keys:

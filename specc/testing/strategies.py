@@ -8,8 +8,9 @@
         plan = specc.compile(loads(json.dumps(document)))   # JSON is YAML
 
 A spec is valid by construction: every choice is among what the ops, heads and cuts say applies, so nothing is drawn and
-thrown away, and failures shrink to the smallest spec that still fails. An op that is registered in `OPS` takes part by
-itself if it needs no arguments. Nothing random (dropout) is drawn, so that two runs can be compared.
+thrown away, and failures shrink to the smallest spec that still fails. Ops, heads, families and optimizers of installed
+packages take part by themselves if they need no arguments. Nothing random (dropout) is drawn, so that two runs can be
+compared.
 
 Needs hypothesis, which is no dependency of specc: `pip install hypothesis` (it is in the `dev` group).
 """
@@ -24,9 +25,11 @@ except ImportError as error:  # pragma: no cover
 from pydantic import TypeAdapter
 
 from ..compiler.cuts import Measure, place_cuts
-from ..graph.families import Backbone
+from ..graph.families import BY_NAME, Backbone
 from ..graph.graph import BackboneGraph
 from ..graph.ops import Shape
+from ..language.plugged import without_arguments
+from ..spec.sections.optimizers import OPTIMIZERS as ADDED
 from .auxiliaries import CutBackbone, auxiliary, contexts, levels, links
 from .backbones import layers
 from .layer_lists import REALISTIC, TINY, Document, Size
@@ -54,6 +57,7 @@ def _families(image: Shape, factor: int) -> list[Document]:
         {"family": "resnet_cifar", "depth": 8, "widths": [2 * factor, 2 * factor, 3 * factor, 4 * factor]},
         {"family": "resnet_cifar", "depth": 14, "widths": [4 * factor] * 4},
         *({**vit, "patch": patch} for patch in (4, 3, 2) if image[1] % patch == 0),
+        *({"family": name} for name in without_arguments(BY_NAME)),
     ]
 
 
@@ -122,7 +126,10 @@ SCHEDULES: tuple[Document, ...] = (
 def _training() -> st.SearchStrategy[Document]:
     """`train:` sections of three epochs."""
     return st.fixed_dictionaries(
-        {"epochs": st.just(3), "optimizer": st.sampled_from(OPTIMIZERS)},
+        {
+            "epochs": st.just(3),
+            "optimizer": st.sampled_from([*OPTIMIZERS, *({"name": name} for name in without_arguments(ADDED))]),
+        },
         optional={
             "schedule": st.sampled_from(SCHEDULES),
             "recompute": st.booleans(),

@@ -62,3 +62,12 @@ def package(folder: Path, name: str, entries: Document, **modules: str) -> Path:
     for module, text in modules.items():
         (own / f"{module}.py").write_text(text)
     return own
+
+
+def told(folders: Sequence[Path], code: str) -> str:
+    """What a Python program prints where the packages in `folders` are installed."""
+    path = os.pathsep.join(map(str, [ROOT, *folders]))
+    env = {**os.environ, "PYTHONPATH": path, "SPECC_PLUGINS": ""}
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
