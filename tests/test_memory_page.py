@@ -61,3 +61,6 @@ def test_the_claims_are_true(folder: Path) -> None:
     assert ratio("man_imagenet", "e2e_imagenet") > 0.55  # but not at the released split
     assert ratio("careless_resnet101", "e2e_resnet101") > 1
     assert ratio("checkpointing_resnet110", "e2e_resnet110") < ratio("infopro_resnet110_k4", "e2e_resnet110")
+    whole, cut = (plan_of(folder, name).memory.peak_bytes / 1e9 for name in ("e2e_deeplab", "infopro_deeplab_k2"))
+    assert (f"{whole:.2f}", f"{cut:.2f}", f"{whole - cut:.2f}") == ("16.56", "9.28", "7.28")
+    assert whole - cut == pytest.approx(19.43 - 12.01, rel=0.02)  # InfoPro on Cityscapes

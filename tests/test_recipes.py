@@ -45,6 +45,7 @@ def loaded(path: Path) -> Spec:
 def test_every_method_has_a_recipe_for_every_data_set() -> None:
     wanted = {f"{method}_{dataset}" for method in METHODS for dataset in DATASETS}
     wanted |= {f"{method}_{dataset}" for method in ABLATIONS for dataset in ("cifar10", "fashion_mnist")}
+    wanted |= {"e2e_cityscapes", "infopro_cityscapes", "man_voc"}
     assert wanted <= {path.stem for path in RECIPES}
 
 
@@ -134,3 +135,24 @@ def test_weights_are_those_of_the_released_code(
     assert [h.weight for h in heads if h.term == "reconstruction"] == pytest.approx(reconstruction, rel=1e-3)
     if classification is not None:
         assert [h.weight for h in heads if h.name == "classifier"] == pytest.approx(classification, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "classes", "size"), [("infopro_cityscapes", 19, (512, 1024)), ("man_voc", 21, (512,) * 2)]
+)
+def test_a_deeplab_is_cut_and_judged_as_the_released_code_does(
+    recipe: str, classes: int, size: tuple[int, int]
+) -> None:
+    """13 of the third stage's 23 blocks in the first; a classifier of its pixels, and the image again."""
+    plan = specc.compile(FOLDER / f"{recipe}.yaml")
+    assert [block.layers[-1] for block in plan.blocks] == ["backbone.layer3.12", "classifier.4"]
+    local, final = plan.units
+    assert [(head.term, head.loss, head.weight) for head in local.heads] == [
+        ("classification", "pixel_cross_entropy", 1.0), ("reconstruction", "bce", 1.5),
+    ]  # fmt: skip
+    classifier, decoder = (plan.networks[head.networks[0]].graph for head in local.heads)
+    assert classifier.shape == (classes, *size)
+    assert [node.shape[0] for node in classifier.nodes if node.op.name == "conv"] == [512, classes]
+    assert [node.shape[0] for node in decoder.nodes if node.op.name == "conv"] == [128, 32, 12, 3]
+    assert [head.loss for head in final.heads] == ["pixel_cross_entropy"]
+    assert [link.momentum for link in local.links] == ([0.995] if recipe == "man_voc" else [])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 import specc
 from runtime import Session
+from runtime.data import Loader
+from runtime.data.of_plan import open_data
 from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.graph.ops import Resize
@@ -42,17 +47,27 @@ def plan_of(**parts: Any) -> Plan:
     return specc.compile(spec_of(document(**parts)))
 
 
-def drawn(count: int, side: int = 8) -> tuple[Tensor, Tensor]:
-    """Noise with a bright square, and masks that know where it is; its upper left corner counts for nothing."""
-    generator = torch.Generator().manual_seed(SEED)
-    images = (torch.rand(count, 3, side, side, generator=generator, dtype=torch.float64) - 1) / 2
-    masks = torch.zeros(count, side, side, dtype=torch.int64)
-    for i in range(count):
-        row, column, kind = (int(torch.randint(1, 4, (), generator=generator)) for _ in range(3))
-        images[i, kind - 1, row : row + 4, column : column + 4] += 1
-        masks[i, row : row + 4, column : column + 4] = 1 + kind % 2
-        masks[i, row, column] = IGNORED
-    return images, masks
+def folder(at: Path, count: int = 3 * BATCH) -> Document:
+    """Squares on noise, and masks that know where they are and count their corners for nothing; `data:` of them."""
+    numbers = np.random.default_rng(SEED)
+    for half in ("train", "val"):
+        for i in range(count):
+            image, mask = numbers.integers(0, 128, (8, 12, 3), np.uint8), np.zeros((8, 12), np.uint8)
+            row, column, kind = numbers.integers(0, 4, 3)
+            image[row : row + 4, column : column + 6, kind % 3] += 127
+            mask[row : row + 4, column : column + 6] = 1 + kind % 2
+            mask[row, column] = IGNORED
+            for name, pixels in (("images", image), ("masks", mask)):
+                (at / half / name).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(at / half / name / f"{i}.png")
+    return {"dataset": "mask_folder", "root": str(at), "classes": CLASSES, "image_size": [8, 12], "batch_size": BATCH,
+            "mean": [0.5] * 3, "std": [0.5] * 3}  # fmt: skip
+
+
+def batches(plan: Plan) -> list[tuple[Tensor, Tensor]]:
+    """Of one epoch."""
+    loader = Loader(open_data(plan).train, BATCH, seed=0, train=True)
+    return [(images.double(), masks) for images, masks in loader.epoch(0)]
 
 
 # ---------------------------------------------------------------------------------------------- a plain loop
@@ -90,8 +105,11 @@ class Plain(nn.Module):
         return [local.detach(), restored.detach(), last.detach()]
 
 
-def test_two_blocks_with_local_heads_train_as_a_plain_loop() -> None:
-    plan = plan_of(train={"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-3}})
+def test_two_blocks_with_local_heads_train_as_a_plain_loop(tmp_path: Path) -> None:
+    """On images in a folder, with what is restored and what is judged pixel by pixel."""
+    plan = plan_of(
+        data=folder(tmp_path), train={"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-3}}
+    )
     session, plain = Session(plan, dtype=torch.float64), Plain().double()
     with torch.no_grad():
         theirs, ours = dict(plain.named_parameters()), dict(session.named_parameters())
@@ -99,32 +117,30 @@ def test_two_blocks_with_local_heads_train_as_a_plain_loop() -> None:
         for name, own in zip(order, ours.values(), strict=True):
             theirs[name].copy_(own)
     optimizer = torch.optim.SGD(plain.parameters(), 0.1, 0.9, weight_decay=1e-3, nesterov=True)
-    images, masks = drawn(3 * BATCH)
-    for batch in range(3):
-        part = slice(batch * BATCH, (batch + 1) * BATCH)
+    for images, masks in batches(plan):
         optimizer.zero_grad()
-        want = plain.step(images[part], masks[part])
+        want = plain.step(images, masks)
         optimizer.step()
-        got = [
-            loss for losses in session.train_step(images[part], masks[part]).losses.values() for loss in losses.values()
-        ]
+        losses = session.train_step(images, masks).losses.values()
+        got = [loss for unit in losses for loss in unit.values()]
         torch.testing.assert_close(torch.stack(got), torch.stack(want), rtol=1e-10, atol=1e-10)
     for name, own in zip(order, session.named_parameters(), strict=True):
         torch.testing.assert_close(own[1].detach(), theirs[name].detach(), rtol=1e-10, atol=1e-10, msg=own[0])
     plain.eval()
+    assert IGNORED in masks
     torch.testing.assert_close(
         session.predict(images), plain.second(plain.down(images)).detach(), rtol=1e-10, atol=1e-10
     )
 
 
-def test_a_patch_is_compared_with_its_part_of_the_mask() -> None:
-    """All four patches of one colour each: a head sees nothing of its neighbours' classes."""
-    session = Session(plan_of(auxiliary={"classifier": {"layers": "0c1f", "patches": LOSSES}}), dtype=torch.float64)
-    images, masks = drawn(BATCH)
+def test_a_patch_is_compared_with_its_part_of_the_mask(tmp_path: Path) -> None:
+    heads = {"classifier": {"layers": "0c1f", "patches": LOSSES}}
+    session = Session(plan := plan_of(data=folder(tmp_path), auxiliary=heads), dtype=torch.float64)
+    images, masks = batches(plan)[0]
     step = session.train_step(images, masks, update=False)
     features = session.model.networks["block0"](images).detach()
     total = torch.zeros((), dtype=torch.float64)
-    for i, (rows, columns) in enumerate((r, c) for r in (slice(4), slice(4, 8)) for c in (slice(4), slice(4, 8))):
+    for i, (rows, columns) in enumerate((r, c) for r in (slice(4), slice(4, 8)) for c in (slice(6), slice(6, 12))):
         head = f"unit0.independent.classifier.patch{i}.conv0."
         weight, bias = (dict(session.named_parameters())[head + name].detach() for name in ("weight", "bias"))
         logits = F.conv2d(features[:, :, rows, columns], weight, bias)
@@ -142,12 +158,12 @@ def head_graph(plan: Plan, unit: int = 0) -> Any:
 @pytest.mark.parametrize("head", [{"classifier": {}}, {"classifier": {"layers": "2c3f"}}, {"augmented": {}}], ids=str)
 def test_a_classifier_answers_for_every_pixel(head: Document) -> None:
     backbone, after = {"torchvision": "lraspp_mobilenet_v3_large"}, ["backbone.3"]
-    data = document()["data"] | {"image_size": 33}
+    data = document()["data"] | {"image_size": [33, 41]}
     plan = plan_of(backbone=backbone, split={"after": after}, auxiliary=head, data=data)
     graph = head_graph(plan)
-    assert graph.shape == (CLASSES, 33, 33)
-    assert graph.nodes[-1].op == Resize((33, 33))
-    assert all(node.shape[1:] == (9, 9) for node in graph.nodes[:-1]) or "augmented" in head
+    assert graph.shape == (CLASSES, 33, 41)
+    assert graph.nodes[-1].op == Resize((33, 41))
+    assert all(node.shape[1:] == (9, 11) for node in graph.nodes[:-1]) or "augmented" in head
 
 
 def test_the_convolutions_of_a_pixel_have_half_the_width() -> None:
