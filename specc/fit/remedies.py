@@ -116,7 +116,7 @@ def _blocks(config: SpecModel, more: int) -> SpecModel:
     return config.model_copy(update={"split": Split(blocks=now + more, by="memory")})
 
 
-def _more_blocks(config: SpecModel, budget: int, peak: Peak) -> Found | None:
+def _more_blocks(config: SpecModel, budget: int, peak: Peak[SpecModel]) -> Found[SpecModel] | None:
     """The next number of blocks that fits, by ever larger steps, until more of them no longer help."""
     lowest, vain, more = float("inf"), 0, 1
     while vain < 3:

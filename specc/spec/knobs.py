@@ -8,18 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self, TypeVar
 
+from ..graph.families import Backbone
 from ..language.schema import Config
 from ..learning.heads import Head, Patches
 from ..system.plugins import PluginError, Registry
+from .sections.data import Data
+from .sections.train import Train
 
-if TYPE_CHECKING:
-    from .models import SpecModel
 
-Peak = Callable[["SpecModel"], "int | None"]  # predicted; None where the configuration has errors
-Found = tuple["SpecModel", int]  # a configuration and its peak
-Search = Callable[["SpecModel", int, Peak], "Found | None"]
+class Configuration(Protocol):
+    """What a knob is turned on: a `SpecModel`, of which this does not know what may be said of its split."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network."""
+
+    @property
+    def data(self) -> Data:
+        """Which images to train on."""
+
+    @property
+    def train(self) -> Train:
+        """How to train."""
+
+    def changed(self, section: str, **values: Any) -> Self:
+        """With some keys of one section changed."""
+
+    def with_heads(self, change: Callable[[Head], Head]) -> Self:
+        """With every head changed."""
+
+
+Spec = TypeVar("Spec", bound=Configuration)
+Peak = Callable[[Spec], int | None]  # predicted; None where the configuration has errors
+Found = tuple[Spec, int]  # a configuration and its peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +54,37 @@ class Knob:
     does: str
     costs: str
     rank: int  # what costs least is preferred, and has the lowest
-    # Once; None where it is turned as far as it goes. The network and its images stay what they are.
-    turn: Callable[[SpecModel], SpecModel | None]
+    # A `SpecModel`, once; None where it is turned as far as it goes. The network and its images stay what they are.
+    turn: Callable[[Any], Any]
     turns: int = 1  # that a search of splits tries
-    value: Callable[[SpecModel], Any] | None = None  # for what does not stand at one key of the spec
-    search: Search | None = None  # for the mildest setting that fits, where turning again and again is not the way
+    value: Callable[[Any], Any] | None = None  # for what does not stand at one key of the spec
+    # For the mildest setting that fits a budget, with its peak, where turning again and again is not the way.
+    search: Callable[[Any, int, Peak[Any]], Found[Any] | None] | None = None
 
-    def setting(self, config: SpecModel) -> str:
+    def setting(self, config: Configuration) -> str:
         """How it is set, as a spec says it: ``train.precision: bf16``."""
         own = self.value(config) if self.value else _at(config, self.key)
         return f"{self.key}: {_written(own)}"
 
-    def override(self, config: SpecModel) -> str:
+    def override(self, config: Configuration) -> str:
         """The same as an argument of the command line; nothing where it stands at many places of a spec."""
         return self.setting(config).replace(": ", "=", 1) if self.value is None else ""
 
-    def turned(self, config: SpecModel) -> SpecModel | None:
+    def turned(self, config: Spec) -> Spec | None:
         """Turned once; searches go on with the network and the images that they have."""
-        result = self.turn(config)
+        result: Spec | None = self.turn(config)
         if result is None or (result.backbone, _images(result)) == (config.backbone, _images(config)):
             return result
         help = "a knob changes how a network is trained, not which network on which images"
         raise PluginError(f"the knob `{self.name}` changes more than a knob may", help)
 
-    def furthest(self, config: SpecModel) -> SpecModel:
+    def furthest(self, config: Spec) -> Spec:
         """Turned as far as it goes."""
         while (turned := self.turned(config)) is not None:
             config = turned
         return config
 
-    def mildest(self, config: SpecModel, budget: int, peak: Peak) -> Found | None:
+    def mildest(self, config: Spec, budget: int, peak: Peak[Spec]) -> Found[Spec] | None:
         """Turned no further than the budget asks for; None where that is not enough, or where it cannot be turned."""
         if self.search is not None:
             return self.search(config, budget, peak)
@@ -72,7 +96,7 @@ class Knob:
         return None
 
 
-def _images(config: SpecModel) -> Config:
+def _images(config: Configuration) -> Config:
     return config.data.model_copy(update={"batch_size": 0})
 
 
@@ -89,7 +113,7 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _sequential_patches(config: SpecModel) -> SpecModel | None:
+def _sequential_patches(config: Spec) -> Spec | None:
     """Every head's patches one after the other; None where no head has patches that run together."""
     changed = config.with_heads(_one_by_one)
     return None if changed == config else changed
@@ -102,7 +126,7 @@ def _one_by_one(head: Head) -> Head:
     return head.model_copy(update={"patches": patches})
 
 
-def largest_batch(config: SpecModel, budget: int, peak: Peak) -> Found | None:
+def largest_batch(config: Spec, budget: int, peak: Peak[Spec]) -> Found[Spec] | None:
     """A batch that fits, nearly the largest: a multiple of 8 where it can be.
 
     A peak is the highest of several sums that grow evenly with the batch, so it lies below the line between two others.
@@ -151,6 +175,6 @@ def by_cost(*more: Knob) -> Iterator[Knob]:
     return iter(sorted((*KNOBS.usable().values(), *more), key=lambda knob: knob.rank))
 
 
-def turned(before: SpecModel, after: SpecModel) -> list[str]:
+def turned(before: Configuration, after: Configuration) -> list[str]:
     """How the knobs are set that were turned."""
     return [now for knob in by_cost() if (now := knob.setting(after)) != knob.setting(before)]
