@@ -106,7 +106,10 @@ class Graph:
 
 def _spare(producer: Node | None) -> bool:
     """Whether the result of `producer` (None: the graph's input) may be overwritten by its only reader."""
-    return producer is not None and producer.op.fresh(*producer.in_shapes) and not producer.saved.output
+    if producer is None or producer.saved.output:
+        return False
+    *_, last = sub_nodes(producer)
+    return last.op.fresh(*last.in_shapes)
 
 
 @dataclass(frozen=True, slots=True)

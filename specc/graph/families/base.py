@@ -9,6 +9,7 @@ from ...language.schema import Config
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import Macro
+from ..names import Rules, rename
 from ..ops import GlobalAvgPool, Linear, Shape
 from ..problems import Problem
 
@@ -17,6 +18,7 @@ class Family(Config):
     """A backbone that a few numbers describe; `family` names it in the spec."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("family",)
+    torchvision_rules: ClassVar[Rules] = ()  # from its own names of tensors to torchvision's
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W); raises `ShapeError` or `BackboneError`."""
@@ -28,7 +30,7 @@ class Family(Config):
 
     def torchvision_name(self, name: str) -> str | None:
         """What torchvision calls the tensor `name` in its model of this network; None where it has no such model."""
-        return None
+        return rename(name, self.torchvision_rules) if self.torchvision_rules else None
 
 
 def residual_stages(b: LayerBuilder, blocks: Sequence[int], block: Callable[[int, int], Macro]) -> None:

@@ -10,7 +10,7 @@ from ...language.schema import Probability, Real
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import ConvNextBlock
-from ..names import Rules, rename
+from ..names import Rules
 from ..ops import Conv, GlobalAvgPool, LayerNorm, Linear, Shape
 from .base import Family
 
@@ -46,6 +46,7 @@ class ConvNext(Family):
     )
     layer_scale: Real = Field(1e-6, description="what the blocks' learnt scales start at")
 
+    torchvision_rules: ClassVar[Rules] = TORCHVISION
     aliases: ClassVar[dict[str, str]] = {"stochastic_depth": "drop_path", "stochastic_depth_prob": "drop_path"}
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
@@ -65,7 +66,3 @@ class ConvNext(Family):
         with b.layer("head"):
             b.chain((GlobalAvgPool(), LayerNorm(1e-6), Linear(classes)))
         return b.backbone()
-
-    def torchvision_name(self, name: str) -> str:
-        """What `torchvision.models.convnext` calls the tensor."""
-        return rename(name, TORCHVISION)

@@ -7,10 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...language.schema import Width
-from ..graph import BackboneGraph
 from ..macros import Bottleneck, Macro
-from ..ops import Shape
-from .resnet import ImageNetResNet, stem_stages_head
+from .resnet import ImageNetResNet
 
 
 class ResNeXt(ImageNetResNet):
@@ -22,10 +20,6 @@ class ResNeXt(ImageNetResNet):
     width_per_group: Width = Field(4, description="channels of one group in the first stage; doubles with each stage")
 
     aliases: ClassVar[dict[str, str]] = {"cardinality": "groups", "base_width": "width_per_group"}
-
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
-        """The graph for images of shape `input` (C, H, W)."""
-        return stem_stages_head(input, classes, self.depth, self._block)
 
     def _block(self, stage: int, stride: int) -> Macro:
         inner = self.groups * self.width_per_group * 2**stage

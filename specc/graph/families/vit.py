@@ -10,7 +10,7 @@ from ...language.schema import Probability, Repeats, Width, problem
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import TransformerBlock
-from ..names import Rules, rename
+from ..names import Rules
 from ..ops import ClassToken, Dropout, LayerNorm, Linear, PatchEmbed, PositionEmbedding, SelectToken, Shape
 from ..problems import BackboneError, Problem
 from .base import Family
@@ -40,6 +40,7 @@ class Vit(Family):
     mlp: Width | None = Field(None, description="hidden width of the MLPs; by default four times `width`")
     dropout: Probability = Field(0.0, description="after the embedding, the attention and each layer of the MLPs")
 
+    torchvision_rules: ClassVar[Rules] = TORCHVISION
     aliases: ClassVar[dict[str, str]] = {
         "patch_size": "patch", "hidden_dim": "width", "embed_dim": "width", "dim": "width", "num_layers": "depth",
         "layers": "depth", "num_heads": "heads", "mlp_dim": "mlp",
@@ -77,7 +78,3 @@ class Vit(Family):
             near = sorted(sorted(sides, key=lambda side: abs(side - self.patch))[:2])
             help = (f"sides that divide the image: {' and '.join(map(str, near))}; or another `data.image_size`",)
             raise BackboneError(Problem("SPC301", message, ("backbone", "patch"), "does not divide the image", help))
-
-    def torchvision_name(self, name: str) -> str:
-        """What `torchvision.models.VisionTransformer` calls the tensor."""
-        return rename(name, TORCHVISION)

@@ -7,10 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...language.schema import Width
-from ..graph import BackboneGraph
 from ..macros import Bottleneck, Macro
-from ..ops import Shape
-from .resnet import ImageNetResNet, stem_stages_head
+from .resnet import ImageNetResNet
 
 
 class WideResNet(ImageNetResNet):
@@ -21,10 +19,6 @@ class WideResNet(ImageNetResNet):
     factor: Width = Field(2, description="how many times as wide as a ResNet's the 3×3 convolutions are")
 
     aliases: ClassVar[dict[str, str]] = {"widen_factor": "factor", "width": "factor", "k": "factor"}
-
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
-        """The graph for images of shape `input` (C, H, W)."""
-        return stem_stages_head(input, classes, self.depth, self._block)
 
     def _block(self, stage: int, stride: int) -> Macro:
         inner = 64 * 2**stage

@@ -94,9 +94,6 @@ class LayerNorm(Normalization):
         back = ("map", ToMap((h, w)), ("norm",))
         return ("tokens", ToTokens(), (INPUT,)), ("norm", self, ("tokens",)), back
 
-    def fresh(self, *inputs: Shape) -> bool:
-        return len(inputs[0]) != 3  # a map has its channels last in between
-
 
 @dataclass(frozen=True, slots=True)
 class RmsNorm(Op):

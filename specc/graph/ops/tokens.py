@@ -59,9 +59,6 @@ class PatchEmbed(Op):
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         return ("map", Conv(self.out, self.k, self.k, 0, bias=self.bias), (INPUT,)), ("tokens", ToTokens(), ("map",))
 
-    def fresh(self, *inputs: Shape) -> bool:
-        return False
-
 
 @dataclass(frozen=True, slots=True)
 class ClassToken(Op):
@@ -195,9 +192,6 @@ class Attention(Op):
         """
         tokens, d = output
         return Saved(inputs=(0,), if_trained=True, elements=4 * tokens * d, bytes=4 * self.heads * tokens)
-
-    def fresh(self, *inputs: Shape) -> bool:
-        return False
 
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         d = inputs[0][1]
