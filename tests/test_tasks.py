@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor
 import specc
 from runtime import Session
 from runtime.data import DataConfig, Loader, open_dataset
+from runtime.data.draws import Draws, Indices
 from runtime.memory.measure import random_batch
 from runtime.memory.trace import trace, watch
 from runtime.run.metrics import METRICS
@@ -26,9 +29,10 @@ from specc.learning.targets import COMPARES
 from specc.memory.loss_memory import RULES
 from specc.memory.simulation import as_traced
 from specc.plan import Plan
-from specc.tasks.datasets import INFO
+from specc.tasks.datasets import INFO, ResolvedData
 from specc.tasks.registry import TASKS
 from specc.tasks.segmentation import IGNORED
+from specc.tasks.task import Values
 
 from .commands import ROOT
 from .commands import specc as run_specc
@@ -84,6 +88,34 @@ def test_every_task_is_known_everywhere() -> None:
         assert task.loss in RULES
         assert {*task.metrics, task.running} <= set(METRICS)
         assert any(task.kind in info.targets for info in INFO.values())
+
+
+class Tokens:
+    """A split of three sequences of whole numbers."""
+
+    info, peak = ResolvedData("words", (4,), 100, (), ()), 1
+
+    def __len__(self) -> int:
+        return 3
+
+    def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in batches:
+            found = torch.from_numpy(batch)[:, None] * 20 + torch.arange(5)
+            yield found[:, :-1], found[:, 1:]
+
+
+def test_a_task_of_tokens_is_a_description_like_the_others() -> None:
+    """Of the same parts: whole numbers go in, and come to the device as they are."""
+    whole = Values(("length",), "int64", below="classes")
+    task = replace(TASKS["classification"], name="words", kind="tokens", input=whole, target=whole,
+                   output=Values(("length", "classes")), restores=None)  # fmt: skip
+    loader = Loader(Tokens(), 2, seed=0, train=False)
+    words, following = next(iter(loader.epoch(0)))
+    assert words.dtype == following.dtype == torch.int64
+    assert words.tolist() == [[0, 1, 2, 3], [20, 21, 22, 23]]
+    assert task.output.shape(Tokens.info) == (4, 100)
+    assert task.target.bound(Tokens.info) == 100
+    assert task.sample_bytes(Tokens.info) * 2 == sum(part.nbytes for part in (words, following))
 
 
 def test_the_page_says_what_the_tasks_are() -> None:

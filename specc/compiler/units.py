@@ -174,8 +174,7 @@ def _check_loss(data: ResolvedData, task: Task, head: Head, context: Context) ->
         return
     places = (context,) if head.patches is None else context.patches(head.patches)
     for graph, place in zip(head.graphs(context), places, strict=True):
-        channels, height, width = place.image
-        wanted = task.output.shape(replace(data, shape=(channels, height, width)))
+        wanted = task.output.shape(replace(data, shape=place.image))
         if graph.shape != wanted:
             raise LossError(f"it gives {show(graph.shape)}, and `{loss}` needs {show(wanted)}: {task.learns}")
 

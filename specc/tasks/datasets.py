@@ -11,7 +11,8 @@ from typing import Literal
 
 from ..system.plugins import Registry
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
+AXES = {3: ("channels", "height", "width"), 1: ("length",)}  # of a sample, by how many it has
 TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what is known of a sample
 
 # InfoPro's CIFAR-10 statistics (all papers of this family copied them); torchvision's ImageNet statistics.
@@ -47,13 +48,13 @@ class ResolvedData:
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.shape[1:]
+        _, height, width = self.shape
+        return height, width
 
     @property
     def axes(self) -> dict[str, int]:
         """The sizes that inputs, outputs and targets of a task are made of."""
-        channels, height, width = self.shape
-        return {"channels": channels, "height": height, "width": width, "classes": self.classes}
+        return dict(zip(AXES[len(self.shape)], self.shape, strict=True)) | {"classes": self.classes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class DatasetInfo:
             raise OptionError("other", "samples", f"the data set `{self.name}` counts its own samples")
         return self._agree("samples", self.train_size, samples)
 
-    def _native_size(self) -> tuple[int, int]:
+    def _native_size(self) -> Sequence[int]:
         return self.shape[1:] if self.shape else (self._need("image_size", None),) * 2
 
     def _need(self, option: str, value: int | None) -> int:
