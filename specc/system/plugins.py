@@ -43,7 +43,7 @@ def described() -> list[str]:
     for (kind, name), entries in offers().items():
         for entry in entries:
             what = f"{kind} {name}" if kind in KINDS and name else f"`{entry.name}`, which is of no kind that there is"
-            added.setdefault(f"{package(entry)} {entry.dist.version if entry.dist else ''}".strip(), []).append(what)
+            added.setdefault(f"{package(entry)} {_version(entry)}", []).append(what)
     return [f"{name}: {', '.join(what)}" for name, what in added.items()]
 
 
@@ -53,6 +53,10 @@ used: dict[str, str] = {}  # packages that something was loaded of, with their v
 def package(entry: EntryPoint) -> str:
     """The name of the package that an entry point belongs to."""
     return entry.dist.name if entry.dist else entry.value
+
+
+def _version(entry: EntryPoint) -> str:
+    return entry.dist.version if entry.dist else ""
 
 
 def missing(name: str) -> bool:
@@ -72,6 +76,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.taken = set(own)  # names that no package may give
         self.classes = all(isinstance(thing, type) for thing in own.values())  # or else instances of the base
         self.loaded: dict[str, T] = {}  # of those that packages add
+        self._faults: dict[str, PluginError] = {}
 
     @property
     def added(self) -> list[str]:
@@ -86,7 +91,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return iter(dict.fromkeys([*self.own, *self.added]))
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         return name in self.own or (self.kind, name) in offers()
@@ -95,8 +100,13 @@ class Registry(Mapping[str, T], Generic[T]):
         entries = offers().get((self.kind, name), ())
         if not entries:
             return self.own[name]
-        if name not in self.loaded:
-            self.loaded[name] = self._load(name, entries)
+        if name not in self.loaded and name not in self._faults:
+            try:
+                self.loaded[name] = self._load(name, entries)
+            except PluginError as error:  # tried once, as an import may take long
+                self._faults[name] = error
+        if name in self._faults:
+            raise self._faults[name]
         return self.loaded[name]
 
     def usable(self) -> dict[str, T]:
@@ -123,26 +133,27 @@ class Registry(Mapping[str, T], Generic[T]):
             raise PluginError(message, f"uninstall all but one, or switch plug-ins off: {OFF}=none")
         try:
             found = entries[0].load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"{thing} of `{packages[0]}` cannot be imported: {type(error).__name__}: {error}"
             raise PluginError(message, _help(error, packages[0])) from error
-        is_class = isinstance(found, type)
-        if is_class is not self.classes or not (issubclass(found, self.base) if is_class else self._fits(found)):
+        if not self._fits(found):
             what = "a subclass" if self.classes else "an instance"
             message = f"{thing} of `{packages[0]}` is not {what} of `{self.base.__name__}`: {entries[0].value}"
             raise PluginError(message, f"a mistake in `{packages[0]}`: see docs/extending.md")
         if getattr(found, "name", name) != name:
             message = f"{thing} of `{packages[0]}` calls itself `{found.name}`"
             raise PluginError(message, f"a mistake in `{packages[0]}`: both names have to be the same")
-        used[packages[0]] = entries[0].dist.version if entries[0].dist else ""
+        used[packages[0]] = _version(entries[0])
         loaded: T = found
         return loaded
 
     def _fits(self, found: object) -> bool:
-        return isinstance(found, self.base)
+        if isinstance(found, type):
+            return self.classes and issubclass(found, self.base)
+        return not self.classes and isinstance(found, self.base)
 
 
-def _help(error: Exception, package: str) -> str:
+def _help(error: BaseException, package: str) -> str:
     """What to do about a package that does not import."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"`{package}` needs the module `{error.name.partition('.')[0]}`, which is not installed"

@@ -53,16 +53,17 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     folder = tmp_path_factory.mktemp("packages")
     one = package(
         folder, "bad-one",
-        {"op.halves": "bad_one:Halves", "op.nothing": "bad_two:Nothing", "ops.many": "good_op:Twice",
-         "op.gelu": "good_op:Twice",
+        {"op.halves": "bad_one:Halves", "op.nothing": "bad_two:Nothing",
+         "op.leaving": "leaving:Gone", "ops.many": "good_op:Twice", "op.gelu": "good_op:Twice",
          "op.basic_block": "good_op:Twice", "op.thrice": "good_op:Twice", "op.twice": "good_op:Twice",
          "family.tower": "bad_one:Tower", "optimizer.slow": "bad_one:Slow", "head.odd": "bad_one:Odd",
          "op.shared": "good_op:Twice", "task.odd": "bad_one:Odd", "dataset.odd": "bad_one:Odd",
          "knob.odd": "bad_one:Odd", "knob.wide": "bad_knob:WIDE"},
         bad_knob=KNOB, bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP,
+        leaving="raise SystemExit(0)",
     )  # fmt: skip
     two = package(folder, "bad-two", {"op.shared": "good_op:Twice"})
-    names = ("halves", "nothing", "gelu", "basic_block", "thrice", "shared", "relu", "twice")
+    names = ("halves", "nothing", "gelu", "basic_block", "thrice", "shared", "leaving", "relu", "twice")
     lines: dict[str, list[str | Path]] = {name: ["validate", spec(folder, name)] for name in names}
     group = "{define: {g: {layers: [{name: a, op: halves}]}}, layers: [{name: a, group: g}]}"
     lines |= {
@@ -101,6 +102,10 @@ def test_a_package_that_does_not_import_is_told_where_it_is_named(said: dict[str
     assert "of `bad-one` cannot be imported: ModuleNotFoundError: No module named 'module_that_is_nowhere'" in output
     assert "`bad-one` needs the module `module_that_is_nowhere`, which is not installed" in output
     assert "1 error\n" in output
+
+
+def test_a_package_that_ends_the_process_is_told_as_one_that_does_not_import(said: dict[str, Said]) -> None:
+    assert "the op `leaving` of `bad-one` cannot be imported: SystemExit: 0" in said["leaving"].output
 
 
 def test_what_is_not_of_the_kind_is_refused(said: dict[str, Said]) -> None:
