@@ -68,7 +68,7 @@ def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
     """Against every combination of the legal cuts, each compiled as a whole."""
     spec = spec_of(**changes)
     splits = Splits(run_passes(spec, BEFORE_SPLIT), spec.config)
-    cuts = splits.graph.places
+    cuts = splits.graph.cut_choices
     assert len(splits.cuts) == len(splits.legal) == 5
     for blocks in range(1, 7):
         peaks = {

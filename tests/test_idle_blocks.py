@@ -45,7 +45,7 @@ def findings(**parts: Any) -> tuple[Diagnostic, ...]:
 def test_what_has_no_parameters_goes_with_what_comes_before_it_and_pooling_with_the_head() -> None:
     graph = spec_of(document()).config.backbone.expand((3, 8, 8), 2)
     assert set(PLACES) < set(graph.cuts)
-    assert graph.places == PLACES
+    assert graph.cut_choices == PLACES
 
 
 @pytest.mark.parametrize("by", ["layers", "flops", "parameters", "memory"])

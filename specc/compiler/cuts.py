@@ -18,7 +18,7 @@ def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
 
     Every block has something to train; by layers, only what has parameters counts.
     """
-    legal = [graph.index[name] for name in graph.places]
+    legal = [graph.index[name] for name in graph.cut_choices]
     return even_cuts(legal, count) if by == "layers" else balanced_cuts(layer_costs(graph, by), legal, count)
 
 

@@ -27,7 +27,7 @@ def partition(draft: Draft) -> Draft:
 def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
     """Cuts that leave every block nearly the same size by the measure that is asked for."""
     graph, split = draft.graph, draft.spec.config.split
-    count, places = split.blocks or 1, len(graph.places)
+    count, places = split.blocks or 1, len(graph.cut_choices)
     if count > places + 1:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
         beside = (Label(draft.spec.span("backbone", key=True), f"{places} cuts leave every block something to train"),)
@@ -91,7 +91,7 @@ def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:
         if trained.isdisjoint(block.layers):
             entry = _entry(draft, block, blocks)
             names = f"`{block.layers[0]}`" + (f" to `{block.layers[-1]}`" if len(block.layers) > 1 else "")
-            near = nearest(graph, graph.index[block.layers[0]] - 1, graph.places)
+            near = nearest(graph, graph.index[block.layers[0]] - 1, graph.cut_choices)
             help = (f"nearest cuts that leave every block something: {near}",)
             message = f"there is nothing to train in block {block.index} ({names})"
             yield spec.warning("SPC408", message, *entry, label="a block without parameters", help=help)

@@ -71,7 +71,7 @@ class BlockCosts:
         self.roles = Roles(config)
         self.window = self.roles.window
         self.end = len(self.graph.layers) - 1
-        self.legal = [self.graph.index[name] for name in self.graph.places]
+        self.legal = [self.graph.index[name] for name in self.graph.cut_choices]
         self.places = (START, *(self.legal if cuts is None else cuts), self.end)
         self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
         self._leads = max(self.window - 1, int(bool(config.ema_links)))

@@ -61,7 +61,7 @@ def check_open_split(draft: Draft) -> Draft:
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
     """What makes sense only where the number of blocks is known."""
-    spec, places = draft.spec, len(draft.graph.places)
+    spec, places = draft.spec, len(draft.graph.cut_choices)
     if fit.min_blocks > places + 1:
         message = f"{fit.min_blocks} blocks need {fit.min_blocks - 1} cuts, but the backbone has {places} places to cut"
         yield spec.error("SPC402", message, *AT, "min_blocks", label=f"at most {places + 1}")
@@ -93,7 +93,7 @@ def _left_out(draft: Draft) -> Iterator[Diagnostic]:
 
 def _windows(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
     """Windows that no split can have."""
-    spec, places = draft.spec, len(draft.graph.places)
+    spec, places = draft.spec, len(draft.graph.cut_choices)
     most = min(fit.max_blocks or places + 1, places + 1)
     for i, level in enumerate(spec.config.levels):
         at = ("levels", i, "window")
@@ -130,7 +130,7 @@ def _name(path: Path) -> str:
 def _why_no_split(draft: Draft, fit: Fit) -> tuple[Diagnostic, ...]:
     """No split can stand at all: what is wrong with one that has as few blocks as can be."""
     windows = [int(level.window) for level in draft.spec.config.levels]
-    split = Split(blocks=max(fit.min_blocks, min(1 + max(windows), 1 + len(draft.graph.places))))
+    split = Split(blocks=max(fit.min_blocks, min(1 + max(windows), 1 + len(draft.graph.cut_choices))))
     trial = form_units(partition(draft.updated(spec=draft.spec.with_config(
         draft.spec.config.model_copy(update={"split": split})))))  # fmt: skip
     found = tuple(d for d in trial.diagnostics[len(draft.diagnostics) :] if d.is_error)

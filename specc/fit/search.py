@@ -79,7 +79,7 @@ class Result:
 
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
-    found = Result((), len(draft.graph.places), len(draft.graph.places), budget)
+    found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
     for setting in _settings(draft.spec.config, allow):
         if "split" in allow:
             found = _with_best(found, Trial(draft, setting, within, budget))
@@ -90,7 +90,7 @@ def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within:
 
 def decide(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
-    found = Result((), len(draft.graph.places), len(draft.graph.places), budget)
+    found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
     tried: list[Trial] = []
     for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: setting.turns):
         trials = [Trial(draft, setting, fit, budget) for setting in settings]

@@ -45,7 +45,7 @@ class Splits:
 
     def __init__(self, draft: Draft, config: SpecModel) -> None:
         self.graph = draft.graph
-        self.legal = [self.graph.index[name] for name in self.graph.places]
+        self.legal = [self.graph.index[name] for name in self.graph.cut_choices]
         self.costs = BlockCosts(draft, config)
         self.cuts = thinned(self.legal, EXACT_CUTS.get(self.costs.window, 12))
         if len(self.cuts) < len(self.legal):

@@ -173,7 +173,7 @@ class BackboneGraph:
         )
 
     @cached_property
-    def places(self) -> tuple[str, ...]:
+    def cut_choices(self) -> tuple[str, ...]:
         """The legal cuts to choose from: between any two of them, and at both ends, there is something to train.
 
         Of the cuts between two layers with parameters it is the last: activations and poolings go with what comes

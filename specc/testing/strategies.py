@@ -72,7 +72,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     image, classes = draw(shapes(size)), draw(st.integers(2, 5))
     backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
-    split, cuts = draw(_splits(graph, graph.cuts if zero_weights else graph.places))
+    split, cuts = draw(_splits(graph, graph.cuts if zero_weights else graph.cut_choices))
     cut = CutBackbone(graph, cuts, classes)
     document: Document = {
         "specc": 1,
@@ -99,7 +99,7 @@ def _splits(draw: st.DrawFn, graph: BackboneGraph, legal: tuple[str, ...]) -> tu
     """A `split:` and the positions where it cuts, by name after some of the `legal` layers."""
     most = min(len(legal), 3)
     wanted = draw(st.integers(0, most))
-    if wanted and (wanted > len(graph.places) or draw(st.booleans())):
+    if wanted and (wanted > len(graph.cut_choices) or draw(st.booleans())):
         names = draw(st.lists(st.sampled_from(legal), min_size=wanted, max_size=wanted, unique=True))
         cuts = tuple(sorted(graph.index[name] for name in names))
         return {"after": [graph.layers[cut].name for cut in cuts]}, cuts

@@ -9,7 +9,7 @@ from ..ops import INPUT, Op, Shape
 from ..ops.opaque import Opaque, TracedPart
 from ..problems import BackboneError, Problem
 from .calls import Call, Laboratory, Traced
-from .layout import channels_last, folded
+from .channels import channels_last, folded
 from .regions import Region, common, region, regions
 from .vocabulary import Candidate, word
 
