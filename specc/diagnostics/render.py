@@ -246,20 +246,13 @@ def _sarif_result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _sarif_location(span: Span) -> dict[str, Any]:
-    region = {
-        "startLine": span.line,
-        "startColumn": span.column,
-        "endLine": span.end_line,
-        "endColumn": span.end_column,
-    }
+    start, end = {"startLine": span.line, "startColumn": span.column}, {"endLine": span.end_line}
+    region = start | end | {"endColumn": span.end_column}
     uri = ("file://" if span.file.startswith("/") else "") + quote(span.file, errors="replace")
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
 _PROGRAMS: dict[str, Callable[[Sequence[Diagnostic]], str]] = {
-    "concise": _concise,
-    "json": _json,
-    "github": _github,
-    "sarif": _sarif,
-}
+    "concise": _concise, "json": _json, "github": _github, "sarif": _sarif,
+}  # fmt: skip
 FORMATS = ("human", *_PROGRAMS)

@@ -48,16 +48,9 @@ def compose(locator: Locator) -> tuple[Node | None, list[Diagnostic]]:
 
 
 def _check_characters(locator: Locator) -> list[Diagnostic]:
-    return [
-        Diagnostic(
-            "SPC019",
-            f"control character U+{ord(match[0]):04X}",
-            locator.span(*match.span()),
-            "not allowed in YAML",
-            help=("delete it",),
-        )
-        for match in islice(_UNPRINTABLE.finditer(locator.text), _SHOWN)
-    ]
+    found = ((f"control character U+{ord(match[0]):04X}", locator.span(*match.span()))
+             for match in islice(_UNPRINTABLE.finditer(locator.text), _SHOWN))  # fmt: skip
+    return [Diagnostic("SPC019", text, span, "not allowed in YAML", help=("delete it",)) for text, span in found]
 
 
 class _Composer:

@@ -57,20 +57,11 @@ def ambiguity(text: str) -> Ambiguity | None:
     """What is ambiguous about a plain scalar used as a value: other readers of YAML take it for something else."""
     if text[:1] in "+-0123456789":
         return _ambiguous_number(text)
-    word = text.lower()
-    if word in _TRUE_1_1 or word in _FALSE_1_1:
-        return _habitual_boolean(text, word in _TRUE_1_1)
-    return None
-
-
-def _habitual_boolean(text: str, meant: bool) -> Ambiguity:
-    return Ambiguity(
-        "SPC016",
-        f"`{text}` is not a boolean",
-        f'YAML 1.2 reads this as the string "{text}"',
-        f'write `{str(meant).lower()}`, or "{text}" in quotes if you mean the word',
-        meant,
-    )
+    if (word := text.lower()) not in _TRUE_1_1 | _FALSE_1_1:
+        return None
+    meant = word in _TRUE_1_1
+    help = f'write `{str(meant).lower()}`, or "{text}" in quotes if you mean the word'
+    return Ambiguity("SPC016", f"`{text}` is not a boolean", _as_string(text), help, meant)
 
 
 def _ambiguous_number(text: str) -> Ambiguity | None:
@@ -79,13 +70,15 @@ def _ambiguous_number(text: str) -> Ambiguity | None:
         return Ambiguity("SPC025", "integer too long", f"{len(text)} characters", help, None)
     if _OCTAL_1_1.fullmatch(text):
         return _habitual_octal(text)
-    if _GROUPED_1_1.fullmatch(text):
-        plain = text.replace("_", "")
-        return _habitual_number(text, f'YAML 1.2 reads this as the string "{text}"', plain, resolve(plain))
-    if _BINARY_1_1.fullmatch(text):
-        meant = int(text, 2)
-        return _habitual_number(text, f'YAML 1.2 reads this as the string "{text}"', str(meant), meant)
-    return None
+    binary = _BINARY_1_1.fullmatch(text)
+    if not binary and not _GROUPED_1_1.fullmatch(text):
+        return None
+    plain = str(int(text, 2)) if binary else text.replace("_", "")
+    return _habitual_number(text, _as_string(text), plain, resolve(plain))
+
+
+def _as_string(text: str) -> str:
+    return f'YAML 1.2 reads this as the string "{text}"'
 
 
 def _habitual_octal(text: str) -> Ambiguity:

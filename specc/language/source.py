@@ -156,11 +156,7 @@ def _too_large(name: str) -> Diagnostic:
 
 def _not_utf8(raw: bytes, at: int, name: str) -> Diagnostic:
     offset = len(decode(raw[:at]))
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return Diagnostic(
-        "SPC001",
-        "the file is not UTF-8" + (" but UTF-16" if utf16 else ""),
-        Locator(name, decode(raw)).span(offset, offset + 1),
-        f"byte 0x{raw[at]:02x}",
-        help=("save it as UTF-8",),
-    )
+    kind = " but UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+    span = Locator(name, decode(raw)).span(offset, offset + 1)
+    message, help = f"the file is not UTF-8{kind}", ("save it as UTF-8",)
+    return Diagnostic("SPC001", message, span, f"byte 0x{raw[at]:02x}", help=help)

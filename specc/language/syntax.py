@@ -69,13 +69,8 @@ def _tab(error: MarkedYAMLError, locator: Locator, problem: int, context: int) -
     match = _TAB_INDENT.match(locator.text, start)
     if not match or (problem > match.end() and "\\t" not in str(error.problem)):
         return None
-    return Diagnostic(
-        "SPC007",
-        "tab in the indentation",
-        locator.span(*match.span()),
-        "YAML indents with spaces only",
-        help=("replace each tab by spaces",),
-    )
+    span, help = locator.span(*match.span()), ("replace each tab by spaces",)
+    return Diagnostic("SPC007", "tab in the indentation", span, "YAML indents with spaces only", help=help)
 
 
 def _unclosed(error: MarkedYAMLError, locator: Locator, problem: int, context: int) -> Diagnostic | None:
@@ -88,14 +83,8 @@ def _unclosed(error: MarkedYAMLError, locator: Locator, problem: int, context: i
         label = (Label(opened, "in what opens here"),)
         return Diagnostic("SPC006", "expected `,` or the closing bracket", found, "found this", secondary=label)
     closing = {"[": "]", "{": "}"}.get(bracket, "bracket")
-    return Diagnostic(
-        "SPC006",
-        f"this `{bracket}` is never closed",
-        opened,
-        "opened here",
-        secondary=(Label(found, "still open here"),),
-        help=(f"add the missing `{closing}`",),
-    )
+    still, help = (Label(found, "still open here"),), (f"add the missing `{closing}`",)
+    return Diagnostic("SPC006", f"this `{bracket}` is never closed", opened, "opened here", secondary=still, help=help)
 
 
 def _token(locator: Locator, index: int) -> Span:

@@ -28,11 +28,8 @@ def json_schema() -> Schema:
         _describe(model)
     definitions |= _parts(definitions, SPEC)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "specc"}
-    choice = {
-        "if": {"required": ["extends"]},
-        "then": {"$ref": _reference(SPEC + PART)},
-        "else": {"$ref": _reference(SPEC)},
-    }
+    part, whole = ({"$ref": _reference(name)} for name in (SPEC + PART, SPEC))
+    choice = {"if": {"required": ["extends"]}, "then": part, "else": whole}
     return {**head, "type": "object", **choice, "definitions": dict(sorted(definitions.items()))}
 
 

@@ -49,24 +49,19 @@ class Spec:
     def error(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
               secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
         """An error at `path`."""
-        return Diagnostic(
-            code, message, self.span(*path, key=key), label, Severity.ERROR, tuple(secondary), tuple(help)
-        )
+        return Diagnostic(code, message, self.span(*path, key=key), label, secondary=tuple(secondary), help=tuple(help))
 
     def warning(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
                 secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
         """A warning at `path`."""
-        return Diagnostic(
-            code, message, self.span(*path, key=key), label, Severity.WARNING, tuple(secondary), tuple(help)
-        )
+        found = self.error(code, message, *path, label=label, help=help, secondary=secondary, key=key)
+        return replace(found, severity=Severity.WARNING)
 
     def note(self, code: str, message: str, *path: str | int, label: str = "", help: Sequence[str] = (),
              secondary: Sequence[Label] = (), key: bool = False) -> Diagnostic:  # fmt: skip
         """A note at `path`: what was decided where the spec left it open."""
-        return replace(
-            self.warning(code, message, *path, label=label, help=help, secondary=secondary, key=key),
-            severity=Severity.NOTE,
-        )
+        found = self.error(code, message, *path, label=label, help=help, secondary=secondary, key=key)
+        return replace(found, severity=Severity.NOTE)
 
     def beside(self, text: str, *path: str | int) -> tuple[Label, ...]:
         """A remark on a second place; nothing where the spec does not say `path`."""

@@ -37,8 +37,5 @@ class Train(Config):
     )
 
     aliases: ClassVar[dict[str, str]] = {
-        "epoch": "epochs",
-        "num_epochs": "epochs",
-        "optim": "optimizer",
-        "dtype": "precision",
-    }
+        "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
+    }  # fmt: skip
