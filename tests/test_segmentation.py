@@ -181,6 +181,14 @@ def test_a_head_that_answers_for_the_whole_image_says_so(head: str) -> None:
     assert f"needs {CLASSES}×8×8: one class a pixel" in text
 
 
+def test_layers_that_leave_no_map_say_so() -> None:
+    pooled = {"classifier": {"layers": [{"op": "global_avg_pool"}]}}
+    report = check_text(json.dumps(document(auxiliary=pooled), indent=1))
+    ((code, text),) = [(d.code, d.message) for d in report.diagnostics]
+    assert code == "SPC410"
+    assert "every pixel has a class, and its layers give no map (C×H×W) but 4" in text
+
+
 def test_tokens_are_laid_out_before_pixels_are_judged() -> None:
     """A transformer whose tokens are resized to the image in the end."""
     layers = [

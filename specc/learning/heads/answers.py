@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...graph.builder import Builder
-from ...graph.ops import Conv, GlobalAvgPool, Linear, Relu, Resize
+from ...graph.ops import Conv, GlobalAvgPool, Linear, Relu, Resize, ShapeError, show
 from .base import Context
 
 
@@ -25,6 +25,8 @@ def pool(b: Builder, context: Context) -> None:
 
 def answer(b: Builder, context: Context, out: int, hidden: Sequence[int] = ()) -> None:
     """Linear layers with ReLU between them; for every pixel 1×1 convolutions, whose result is resized to the image."""
+    if context.pixels and len(b.shape) != 3:
+        raise ShapeError(f"every pixel has a class, and its layers give no map (C×H×W) but {show(b.shape)}")
     for width in hidden:
         b.chain((_linear(width, context), Relu()))
     b.add(_linear(out, context))
