@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,29 @@ from specc.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
 ON_OTHER_MACHINES = ("SPC112", "SPC308", "SPC309")
+SECTIONS = ("What", "Why", "Bad", "Good")
 PAGES = sorted((ROOT / "specc" / "diagnostics" / "pages").glob("SPC*.md"))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A fenced block of a page: a spec (`yaml`) or commands (`sh`)."""
+
+    language: str
+    text: str
+
+
+def sections(code: str) -> dict[str, str]:
+    """The parts of a page by their titles; the first is the page's own title."""
+    title, *parts = re.split(r"^## (.+)\n", explain.page(code), flags=re.M)
+    return {"": title.removeprefix("# ").strip(), **dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))}
+
+
+def example(code: str, section: str) -> Example:
+    """The one block of a section."""
+    match = re.search(r"^```(\w+)\n(.*?)^```", sections(code)[section], flags=re.M | re.S)
+    assert match, f"{code}: no example in {section}"
+    return Example(match[1], match[2])
 
 
 def diagnose(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
@@ -31,7 +54,7 @@ def diagnose(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
         return error.diagnostics
 
 
-def run(example: explain.Example) -> tuple[Diagnostic, ...]:
+def run(example: Example) -> tuple[Diagnostic, ...]:
     """Play the example in the current folder."""
     if example.language == "yaml":
         Path("spec.yaml").write_text(example.text, encoding="utf-8")
@@ -50,17 +73,17 @@ def run(example: explain.Example) -> tuple[Diagnostic, ...]:
 
 @pytest.mark.parametrize("code", [path.stem for path in PAGES])
 def test_page(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sections = explain.sections(code)
-    assert sections[""] == f"{code}: {CODES[code].title}"
-    assert tuple(sections)[1:] == explain.SECTIONS
+    parts = sections(code)
+    assert parts[""] == f"{code}: {CODES[code].title}"
+    assert tuple(parts)[1:] == SECTIONS
     monkeypatch.chdir(tmp_path)
-    bad = explain.example(code, "Bad")
+    bad = example(code, "Bad")
     if bad.language == "text":  # depends on the machine
         assert code in ON_OTHER_MACHINES
     else:
         assert {d.code for d in run(bad)} == {code}
         (tmp_path / "spec.yaml").unlink()
-    assert run(explain.example(code, "Good")) == ()
+    assert run(example(code, "Good")) == ()
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:

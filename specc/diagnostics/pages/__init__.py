@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from importlib.resources import files
 
 from specc.diagnostics.codes import CODES
-
-SECTIONS = ("What", "Why", "Bad", "Good")
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A fenced block of a page: a spec (`yaml`) or commands (`sh`)."""
-
-    language: str
-    text: str
 
 
 def find(name: str) -> str | None:
@@ -41,16 +30,3 @@ def nearest(name: str) -> list[str]:
 def page(code: str) -> str:
     """The page of a code, as Markdown."""
     return files(__package__).joinpath(f"{code}.md").read_text(encoding="utf-8")
-
-
-def sections(code: str) -> dict[str, str]:
-    """The parts of a page by their titles; the first is the page's own title."""
-    title, *parts = re.split(r"^## (.+)\n", page(code), flags=re.M)
-    return {"": title.removeprefix("# ").strip(), **dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))}
-
-
-def example(code: str, section: str) -> Example:
-    """The one block of a section."""
-    match = re.search(r"^```(\w+)\n(.*?)^```", sections(code)[section], flags=re.M | re.S)
-    assert match, f"{code}: no example in {section}"
-    return Example(match[1], match[2])
