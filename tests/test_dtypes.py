@@ -11,6 +11,7 @@ import torch
 import specc
 from runtime import Session
 from runtime.memory.trace import fake_batch, watch
+from specc.compiler.cuts import layer_costs
 from specc.diagnostics import SpecError
 from specc.graph import ops
 from specc.graph.builder import Builder, LayerBuilder
@@ -80,6 +81,12 @@ def test_every_piece_of_a_graph_knows_what_it_begins_with() -> None:
     assert [piece.dtype for piece in graph.part(0, len(graph.layers) - 1).pieces(sizes)][:3] == [
         "float32", "int64", "float32"
     ]  # fmt: skip
+
+
+def test_a_cut_by_memory_counts_integers_where_they_are_kept() -> None:
+    """The rows' gradients need them; making them needs nothing."""
+    graph = graph_of({"layers": [INTEGERS, TABLE, *REST]}, (1, 6, 6), 3)
+    assert layer_costs(graph, "memory")[:2] == [0, 8 * 36]
 
 
 @pytest.mark.parametrize(("precision", "recompute"), [("fp32", False), ("fp32", True), ("bf16", False)])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from runtime.engine.modules import BUILDERS
 from specc.graph import ops
+from specc.graph.builder import Builder
 from specc.graph.ops import OPS, Op, Order, Shape
 from specc.testing.layer_lists import offers, read
 
@@ -64,6 +65,22 @@ def test_a_result_lies_as_its_op_says(op: Op, shape: Shape, order: Order) -> Non
         assert lies(out) == op.order((order,), op.output(shape))
     if op.view:
         assert (out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()) is not gathers
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "fresh"),
+    [
+        (ops.LayerNorm(), (4, 6, 6), False), (ops.LayerNorm(), (9, 4), True), (ops.SqueezeExcite(2), (4, 6, 6), True),
+        (ops.PatchEmbed(4, 2), (4, 6, 6), False), (ops.Attention(2), (9, 4), False), (ops.Linear(3), (4,), True),
+    ],
+)  # fmt: skip
+def test_only_what_is_no_view_is_overwritten(op: Op, shape: Shape, fresh: bool) -> None:
+    """What an op with parts gives is what the last of them gives; torch copies what is overwritten through a view."""
+    b = Builder(shape)
+    b.chain((op, ops.Relu()))
+    assert (b.last in b.graph().overwriting) is fresh
+    out = BUILDERS[op.name](op, (shape,))(laid(shape, "plain").requires_grad_())
+    assert not (fresh and out._is_view())
 
 
 def test_what_an_op_says_of_its_order_in_memory_is_data() -> None:
