@@ -102,8 +102,9 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_a_folder_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(tmp_path / "last", "old")
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is waited for and what takes whose place, in order."""
     done: list[str] = []
     sync, replace = os.fsync, os.replace
 
@@ -117,9 +118,21 @@ def test_a_folder_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
+    return done
+
+
+def test_a_folder_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, done: list[str]) -> None:
+    fill(tmp_path / "last", "old")
+    done.clear()
     fill(tmp_path / "last", "new")
     assert set(done[:2]) == {"first", "second"}
     assert done[2:] == ["last.new", "last to last.old", "last.new to last", tmp_path.name]
+
+
+def test_a_file_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, done: list[str]) -> None:
+    write_file(tmp_path / "file", "new")
+    new = f".file.{os.getpid()}.tmp"
+    assert done == [new, f"{new} to file"]
 
 
 def test_what_cannot_be_finished_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
