@@ -18,7 +18,7 @@ from runtime.data import DataConfig
 Files = dict[str, bytes]
 OPTIONS: dict[str, dict[str, object]] = {
     "image_folder": {"image_size": 8, "classes": 2},
-    "label_folder": {"image_size": 8, "classes": 3, "task": "multi_label"},
+    "label_folder": {"image_size": 8, "classes": 5, "task": "multi_label"},
     "mask_folder": {"image_size": (8, 6), "classes": 3, "task": "segmentation"},
     "cityscapes": {"image_size": (8, 16), "task": "segmentation"},
     "voc": {"image_size": 8, "task": "segmentation"},
@@ -100,7 +100,7 @@ def image_folder() -> Files:
 @cache
 def label_folder() -> Files:
     files = {f"{half}/{i}.png": png(pixels(12, 10, 3)) for half in ("train", "val") for i in range(3)}
-    lists = {"train": "0.png,dog,cat\n1.png\n2.png, fox\n", "val": "0.png,cat\n1.png,fox,dog\n2.png,\n"}
+    lists = {"train": "0.png,dog,cat\n1.png\n2.png, fox,owl\n", "val": "0.png,cat,ant\n1.png,fox,dog\n2.png,\n"}
     return files | {f"{half}/labels.csv": text.encode() for half, text in lists.items()}
 
 

@@ -56,8 +56,9 @@ def test_what_is_learnt_comes_as_the_task_says(dataset: str, workers: int, tmp_p
 
 def test_labels_are_numbered_by_their_names(tmp_path: Path) -> None:
     splits = open_dataset(small.config("label_folder", small.put(tmp_path, small.label_folder())))
-    assert batch(splits.train)[1].tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]], "cat, dog, fox"
-    assert batch(splits.test)[1].tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    named = "ant, cat, dog, fox, owl"
+    assert batch(splits.train)[1].tolist() == [[0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 1]], named
+    assert batch(splits.test)[1].tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], named
 
 
 def test_an_image_that_no_list_names_is_left_out_with_a_remark(tmp_path: Path) -> None:
@@ -80,14 +81,14 @@ MASK, LIST, VOC = "val/masks/1.png", "val/labels.csv", "VOCdevkit/VOC2012"
 IDS = "gtFine/val/ulm/ulm_1_gtFine_label{}Ids.png"
 WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "twice": ("label_folder", rewritten(LIST, b"0.png,cat,dog,fox\n\n0.png,dog\n"), "labels.csv:3 lists `0.png` again"),
-    "absent": ("label_folder", rewritten(LIST, b"7.png,cat,dog,fox\n"), "val has no 7.png, which labels.csv lists"),
+    "absent": ("label_folder", rewritten(LIST, b"7.png,ant\n"), "val has no 7.png, which labels.csv lists"),
     "nothing listed": ("label_folder", rewritten(LIST, b"\n"), "val/labels.csv lists no images"),
     "no text": ("label_folder", rewritten(LIST, b"\xff\xfe"), "val/labels.csv cannot be read"),
     "no list": ("label_folder", lambda root: (root / LIST).unlink(), "val/labels.csv cannot be read|labels.csv"),
     "a label more": (
         "label_folder",
-        rewritten(LIST, b"0.png,cow\n"),
-        "should have 3 classes, 4 labels found: cat, cow, dog, ...",
+        rewritten(LIST, b"0.png,cow,ant\n"),
+        "should have 5 classes, 6 labels found: ant, cat, cow, ...",
     ),
     "no mask": ("mask_folder", renamed("val/masks/1.png", "val/masks/x.txt"), "val has no mask for 1"),
     "no image": ("mask_folder", renamed("val/images/1.png", "val/images/2.png"), "val has no (mask for 2|image for 1)"),
@@ -154,17 +155,18 @@ def test_another_number_can_be_the_one_that_does_not_count(tmp_path: Path) -> No
 
 
 def test_resizing_makes_no_classes_that_were_not_there(tmp_path: Path) -> None:
-    truth = np.where(np.arange(16)[:, None] < 8, 0, 2) * np.ones((16, 24), int)
+    truth = np.where(np.arange(16)[:, None] < 8, 0, 200) * np.ones((16, 24), int)
     root = small.put(
         tmp_path,
         small.mask_folder()
         | {
             "val/masks/1.png": small.png(truth.astype(np.uint8)),
-            "val/images/1.png": small.png(truth.astype(np.uint8) * 100),
+            "val/images/1.png": small.png(truth.astype(np.uint8)),
         },
     )
-    images, masks = batch(open_dataset(small.config("mask_folder", root, image_size=(10, 10), channels=1)).test)
-    assert masks[1].unique().tolist() == [0, 2]
+    config = small.config("mask_folder", root, image_size=(10, 10), channels=1, classes=201)
+    images, masks = batch(open_dataset(config).test)
+    assert masks[1].unique().tolist() == [0, 200]
     assert torch.equal(masks[1][:4], torch.zeros(4, 10)), "the middle of an image that was made as high as it shall be"
     assert images[1, 0].unique().numel() > 2
 
@@ -198,8 +200,8 @@ def test_augmentation_keeps_a_mask_on_its_image(
 
 
 def test_augmentation_scales_before_it_crops(tmp_path: Path) -> None:
-    """A chequerboard of 2-pixel cells has runs of other lengths at other scales."""
-    truth = (np.indices((32, 32)).sum(0) // 2 % 2).astype(np.uint8)
+    """A chequerboard of 2-pixel cells has runs of other lengths at other scales, and no other classes."""
+    truth = (np.indices((32, 32)).sum(0) // 2 % 2 * 200).astype(np.uint8)
     files = {
         f"{half}/{kind}/{i}.png": small.png(truth)
         for half in ("train", "val")
@@ -207,9 +209,10 @@ def test_augmentation_scales_before_it_crops(tmp_path: Path) -> None:
         for kind in ("images", "masks")
     }
     splits = open_dataset(
-        small.config("mask_folder", small.put(tmp_path, files), image_size=16, classes=2, channels=1, augment="paper")
+        small.config("mask_folder", small.put(tmp_path, files), image_size=16, classes=201, channels=1, augment="paper")
     )
     _, masks = batch(splits.train, 0)
+    assert masks.unique().tolist() == [0, 200]
     changes = [(mask[:, 1:] != mask[:, :-1]).float().mean().item() for mask in masks]
     assert max(changes) > 1.5 * min(changes)
 
