@@ -15,7 +15,7 @@ from specc.compiler.cuts import layer_costs
 from specc.diagnostics import SpecError
 from specc.graph import ops
 from specc.graph.builder import Builder, LayerBuilder
-from specc.graph.ops import DtypeError
+from specc.graph.ops import DTypeError
 from specc.memory.simulation import as_traced
 from specc.spec.load import loads
 from specc.testing.strategies import graph_of
@@ -70,7 +70,7 @@ def test_a_graph_may_begin_with_tokens() -> None:
         b.add(ops.Linear(3))
     graph = b.backbone()
     assert (graph.dtype, graph.part(0, 0).dtype, graph.part(1, 1).dtype) == ("int64", "int64", "float32")
-    with pytest.raises(DtypeError, match="`linear` takes floating-point numbers, and `input` gives integers"):
+    with pytest.raises(DTypeError, match="`linear` takes floating-point numbers, and `input` gives integers"):
         Builder((5,), "int64").add(ops.Linear(3))
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from .concats import nested
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
-from .ops import Dtype, DtypeError, Op, RangeError, Shape, ShapeError
+from .ops import DType, DTypeError, Op, RangeError, Shape, ShapeError
 from .ops.ranges import check_ranges
 
 WORDS = ("integers", "floating-point numbers")
@@ -29,7 +29,7 @@ class NameTaken(ShapeError):
 class Builder:
     """Adds ops one after the other; the unnamed ones are numbered by kind: conv0, bn0, conv1, ..."""
 
-    def __init__(self, input: Shape, dtype: Dtype = "float32") -> None:
+    def __init__(self, input: Shape, dtype: DType = "float32") -> None:
         self.input, self.dtype = input, dtype
         self.nodes: list[Node] = []
         self.shapes: dict[str, Shape] = {INPUT: input}
@@ -70,15 +70,15 @@ class Builder:
         return node.name
 
     def _check_numbers(self, op: Op, source: str) -> None:
-        """Raise `DtypeError` where the value holds other numbers than the op can read."""
+        """Raise `DTypeError` where the value holds other numbers than the op can read."""
         maker = self.makers.get(source)
         if op.reads != (maker.makes if maker else self.dtype):
             needs, instead = WORDS if op.reads == "int64" else WORDS[::-1]
             way = TO_INTEGERS if op.reads == "int64" else TO_FLOATS
-            raise DtypeError(f"`{op.name}` takes {needs}, and `{source}` gives {instead}", way)
+            raise DTypeError(f"`{op.name}` takes {needs}, and `{source}` gives {instead}", way)
         if maker and op.below and (most := maker.below or 0) > op.below:
             text = f"`{op.name}` has {op.below} rows, and `{source}` gives integers from 0 to {most - 1}"
-            raise DtypeError(text, f"`rows: {most}`, or as many `levels` as there are rows")
+            raise DTypeError(text, f"`rows: {most}`, or as many `levels` as there are rows")
 
     def chain(self, ops: Iterable[Op]) -> str:
         """Append unnamed ops, each reading the one before."""
@@ -110,7 +110,7 @@ class Builder:
 class LayerBuilder(Builder):
     """Builds a backbone as named layers; nodes are called ``layer.node``, the first of a kind without a number."""
 
-    def __init__(self, input: Shape, dtype: Dtype = "float32") -> None:
+    def __init__(self, input: Shape, dtype: DType = "float32") -> None:
         super().__init__(input, dtype)
         self.layers: list[Layer] = []
 

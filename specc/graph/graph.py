@@ -12,7 +12,7 @@ from .node import IMAGES as IMAGES
 from .node import Node as Node
 from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
-from .ops import Dtype, Shape
+from .ops import DType, Shape
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Graph:
 
     input: Shape
     nodes: tuple[Node, ...]
-    dtype: Dtype = "float32"  # of the input
+    dtype: DType = "float32"  # of the input
 
     @property
     def output(self) -> str:
@@ -138,7 +138,7 @@ class BackboneGraph:
     input: Shape
     layers: tuple[Layer, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)  # names of several layers -> the last of them
-    dtype: Dtype = "float32"  # of the input
+    dtype: DType = "float32"  # of the input
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .ops import INPUT, Dtype, Saved, Shape, numel
+from .ops import INPUT, DType, Saved, Shape, numel
 from .ops.codec import AnyOp
 
 IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
@@ -26,7 +26,7 @@ class Node:
     shape: Shape
 
     @property
-    def dtype(self) -> Dtype:
+    def dtype(self) -> DType:
         """The kind of numbers of its result."""
         return self.op.makes
 

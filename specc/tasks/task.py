@@ -7,9 +7,7 @@ from math import prod
 from typing import Literal
 
 from .datasets import ResolvedData, TargetKind
-
-DType = Literal["float32", "int64"]
-BYTES: dict[DType, int] = {"float32": 4, "int64": 8}
+from .dtypes import BYTES, DType
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...system.plugins import Registry
+from ...tasks.dtypes import BYTES, DType
 from .activation import (
     Gelu,
     Hardsigmoid,
@@ -19,11 +20,9 @@ from .activation import (
     ToIntegers,
 )
 from .base import (
-    BYTES,
     INPUT,
     NOTHING,
-    Dtype,
-    DtypeError,
+    DTypeError,
     Op,
     Order,
     RangeError,
@@ -71,8 +70,8 @@ BY_NAME: Registry[type[Op]] = Registry(
 
 __all__ = [
     "BYTES", "BY_NAME", "INPUT", "NOTHING", "OPS", "AdaptiveAvgPool", "Add", "Attention", "AvgPool", "BatchNorm",
-    "ChannelShuffle", "ClassToken", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "DropPath", "Dropout",
-    "Dtype", "DtypeError", "Embedding", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish",
+    "ChannelShuffle", "ClassToken", "Concat", "Conv", "ConvTranspose", "DType", "DTypeError", "DepthToSpace",
+    "DropPath", "Dropout", "Embedding", "Flatten", "Gelu", "GlobalAvgPool", "GroupNorm", "Hardsigmoid", "Hardswish",
     "LayerNorm", "LayerScale", "LeakyRelu", "Linear", "MaxPool", "Mul", "Op", "Opaque", "Order", "PatchEmbed",
     "PeriodicBasis", "Permute", "PositionEmbedding", "Prelu", "RangeError", "Relu", "Relu6", "Reshape", "Resize",
     "RmsNorm", "Roll", "Saved", "Scale", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Slice",

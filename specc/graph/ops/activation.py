@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ...language.schema import WIDEST, NonNegative, Real
+from ...tasks.dtypes import DType
 from .base import (
     NOTHING,
     SAVES_INPUT,
     SAVES_OUTPUT,
     Autocast,
-    Dtype,
     Lies,
     Op,
     Saved,
@@ -119,7 +119,7 @@ class ToIntegers(Elementwise):
 
     name: ClassVar[str] = "to_integers"
     prefix: ClassVar[str] = "integers"
-    makes: ClassVar[Dtype] = "int64"
+    makes: ClassVar[DType] = "int64"
     blocks_gradient: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {"steps": "levels", "bins": "levels", "min": "low", "max": "high"}
     cost: ClassVar[int] = 4

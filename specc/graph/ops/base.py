@@ -11,11 +11,10 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from ...tasks.dtypes import DType
 from .footprint import Footprint
 
 Shape = tuple[int, ...]
-Dtype = Literal["float32", "int64"]  # of values as the graph has them; in mixed precision floats may be narrower
-BYTES: dict[Dtype, int] = {"float32": 4, "int64": 8}  # of one number
 Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
 INPUT = "input"  # the name of a graph's one input, and of what an op with parts reads
 
@@ -26,7 +25,7 @@ class ShapeError(ValueError):
     help: tuple[str, ...] = ()
 
 
-class DtypeError(ShapeError):
+class DTypeError(ShapeError):
     """An op cannot take the kind of numbers it is given."""
 
     def __init__(self, message: str, help: str) -> None:
@@ -81,8 +80,8 @@ class Op:
     aliases: ClassVar[dict[str, str]] = {}  # the field's other names for an argument
     cost: ClassVar[int] = 0  # FLOPs of a number of the result
     saves: ClassVar[Saved] = NOTHING
-    reads: ClassVar[Dtype] = "float32"  # the kind of numbers it takes
-    makes: ClassVar[Dtype] = "float32"
+    reads: ClassVar[DType] = "float32"  # the kind of numbers it takes
+    makes: ClassVar[DType] = "float32"
     autocast: ClassVar[Autocast] = "same"  # in mixed precision
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
     answers_all: ClassVar[bool] = False  # the backward makes the input's gradient, wanted or not

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Border, Width
+from ...tasks.dtypes import DType
 from .base import (
     INPUT,
     SAVES_INPUT,
     Autocast,
-    Dtype,
     Lies,
     Op,
     Saved,
@@ -109,7 +109,7 @@ class Embedding(Op):
 
     name: ClassVar[str] = "embedding"
     saves: ClassVar[Saved] = SAVES_INPUT
-    reads: ClassVar[Dtype] = "int64"
+    reads: ClassVar[DType] = "int64"
     result_lies: ClassVar[Lies] = "plain"
     aliases: ClassVar[dict[str, str]] = {
         "dim": "out", "width": "out", "embedding_dim": "out", "num_embeddings": "rows", "vocabulary": "rows",
