@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..diagnostics import Diagnostic, Label, Span
+from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
@@ -23,6 +24,7 @@ from .links import check_links, form_links
 from .partition import covered
 from .site import Site, UnitPosition
 
+Graphs = tuple[Graph, ...]  # of a head, or of its patches
 MOST_OPS = 50_000  # of all units' auxiliary networks: a plan of so many takes seconds to make and to look at
 
 
@@ -143,28 +145,27 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
         try:
             term = head.key if head.term in terms else head.term  # two losses of a kind keep their own names
             terms.add(term)
-            possible = _possible(site, key, head, context)
-            _check_loss(draft.info, task, possible, context)
-            yield _head(site, term, possible, weight, context)
+            possible, graphs = _built(site, key, head, context)
+            _check_loss(draft.info, task, possible, graphs, context)
+            yield _head(site, term, possible, graphs, weight, context)
         except ShapeError as error:
             site.found.append(_impossible(site, key, head, feature, error))
 
 
-def _possible(site: Site, key: str, head: Head, context: Context) -> Head:
-    """The head, without patches where they are impossible and the spec says that this is right."""
-    if head.patches is None or head.patches.otherwise == "error":
-        return head
+def _built(site: Site, key: str, head: Head, context: Context) -> tuple[Head, Graphs]:
+    """The head and its graphs, without patches where they are impossible and the spec says that this is right."""
     try:
-        head.graphs(context)
+        return head, head.graphs(context)
     except ShapeError as error:
+        if head.patches is None or head.patches.otherwise == "error":
+            raise
         whole = head.model_copy(update={"patches": None})
-        whole.graphs(context)
+        graphs = whole.graphs(context)
         site.found.append(_whole(site, key, error))
-        return whole
-    return head
+        return whole, graphs
 
 
-def _check_loss(data: ResolvedData, task: Task, head: Head, context: Context) -> None:
+def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, context: Context) -> None:
     """Raises where the head's loss compares with something else than the task has, or not what the head gives."""
     loss = head.loss_name(task)
     kind = COMPARES.get(loss)
@@ -173,14 +174,14 @@ def _check_loss(data: ResolvedData, task: Task, head: Head, context: Context) ->
     if loss != task.loss:
         return
     places = (context,) if head.patches is None else context.patches(head.patches)
-    for graph, place in zip(head.graphs(context), places, strict=True):
+    for graph, place in zip(graphs, places, strict=True):
         wanted = task.output.shape(replace(data, shape=place.image))
         if graph.shape != wanted:
             raise LossError(f"it gives {show(graph.shape)}, and `{loss}` needs {show(wanted)}: {task.learns}")
 
 
-def _head(site: Site, term: str, head: Head, weight: float, context: Context) -> HeadPlan:
-    patches, group, graphs = head.patches, f"{site.name}.{head.key}", head.graphs(context)
+def _head(site: Site, term: str, head: Head, graphs: Graphs, weight: float, context: Context) -> HeadPlan:
+    patches, group = head.patches, f"{site.name}.{head.key}"
     loss = head.loss_name(TASKS[site.draft.spec.config.task]), head.loss_target()
     if patches is None:
         names = [site.add_network(head.key, graphs[0], group)]
