@@ -69,6 +69,13 @@ def test_an_image_that_no_list_names_is_left_out_with_a_remark(tmp_path: Path) -
     assert remark == f"1 images in {tmp_path / 'train'} are left out, as labels.csv does not list them"
 
 
+@pytest.mark.parametrize(("dataset", "name"), [("label_folder", "val/notes.txt"), ("mask_folder", "val/masks/x.npy")])
+def test_files_that_are_no_images_are_left_out_with_a_remark(dataset: str, name: str, tmp_path: Path) -> None:
+    splits = open_dataset(small.config(dataset, small.put(tmp_path, MADE[dataset]() | {name: b""})))
+    (remark,) = splits.remarks
+    assert remark == f"1 files are left out, as their names are not those of images: {name[-4:]}"
+
+
 def rewritten(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda root: (root / name).write_bytes(content)
 

@@ -112,8 +112,6 @@ def test_every_property_holds(part: int) -> None:
 
 
 def batch_of(plan: Plan, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
     generator = torch.Generator().manual_seed(SEED)
     size = plan.config.data.batch_size
     images = torch.rand(size, *plan.data.shape, generator=generator, dtype=torch.float64) * 2 - 1
@@ -121,8 +119,6 @@ def batch_of(plan: Plan, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Te
 
 
 def graph_of_plan(plan: Plan) -> BackboneGraph:
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
     return plan.config.backbone.expand(plan.data.shape, plan.data.classes)
 
 
@@ -195,7 +191,6 @@ def plans_are_sound_and_survive_json(case: Case) -> None:
 def shapes_and_parameters_are_those_of_the_modules(case: Case) -> None:
     plan = case.plan
     for network in plan.networks.values():
-        assert plan.data.shape is not None
         values = {INPUT: torch.empty(4, *network.graph.input, device="meta")}
         values[IMAGES] = torch.empty(4, *plan.data.shape, device="meta")
         for node in network.graph.nodes:

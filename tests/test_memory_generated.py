@@ -130,7 +130,6 @@ def test_the_trace_of_generated_specs_is_what_real_tensors_take() -> None:
 
 def traced_to_the_byte(document: Document) -> bool:
     plan = plan_of(document)
-    assert plan.data.classes is not None
     images, labels = fake_batch(plan)
     real = watch(Session(plan), images, labels + torch.arange(len(labels)) % plan.data.classes)
     found = trace(plan)

@@ -47,8 +47,7 @@ def plan_of(path: Path) -> Plan:
 
 def backbone_of(path: Path) -> BackboneGraph:
     plan = plan_of(path)
-    assert plan.data.shape is not None
-    return plan.config.backbone.expand(plan.data.shape, plan.data.classes or 0)
+    return plan.config.backbone.expand(plan.data.shape, plan.data.classes)
 
 
 def step_of(plan: Plan) -> tuple[Session, Tensor, Tensor]:

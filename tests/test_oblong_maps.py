@@ -57,7 +57,6 @@ def test_every_head_trains_on_six_by_ten_as_predicted(auxiliary: Document) -> No
     plan = planned([2, 1], **auxiliary)
     assert plan.blocks[0].output == (4, 6, 10)
     session = Session(plan, "cpu", dtype=torch.float64)
-    assert plan.data.shape is not None
     images = torch.rand(4, *plan.data.shape, dtype=torch.float64)
     step = session.train_step(images, torch.arange(4) % 3)
     assert all(bool(loss.isfinite()) for losses in step.losses.values() for loss in losses.values())

@@ -44,8 +44,6 @@ def session_of(plan: Plan, dtype: torch.dtype = torch.float64) -> Session:
 def batches(plan: Plan, count: int = 3, dtype: torch.dtype = torch.float64) -> Iterator[tuple[Tensor, Tensor]]:
     """Normalised images and labels, always the same ones."""
     generator = torch.Generator().manual_seed(SEED)
-    assert plan.data.shape is not None
-    assert plan.data.classes is not None
     size = plan.config.data.batch_size
     for _ in range(count):
         images = torch.rand(size, *plan.data.shape, generator=generator, dtype=torch.float64)

@@ -59,8 +59,8 @@ def refused_by_torch(spec: str) -> bool:
     draft = run_passes(lenient, tuple(step for step in PASSES if step is not check_statistics))
     assert draft.memory is not None
     plan = Plan(lenient.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
-    session, (channels, *size) = Session(plan), draft.info.shape or ()
-    batch, train, test = plan.config.data.batch_size, draft.info.train_size or 0, draft.info.test_size or 0
+    session, (channels, *size) = Session(plan), draft.info.shape
+    batch, train, test = plan.config.data.batch_size, draft.info.train_size, draft.info.test_size
     count, last = min(batch, train), test % batch or batch
     try:
         session.train_step(torch.rand(count, channels, *size), torch.zeros(count, dtype=torch.int64))

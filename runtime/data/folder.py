@@ -129,7 +129,7 @@ def open_folders(config: DataConfig, info: ResolvedData, roots: Sequence[Path]) 
         raise DataError(f"train and test folders differ in their classes: {_odd(train.classes, test.classes)}")
     if len(train.classes) != info.classes:
         raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(train.classes)} folders found")
-    return folder_splits(config, info, train.samples, test.samples, [*left_out(train), *left_out(test)])
+    return folder_splits(config, info, train.samples, test.samples, [*left_out(train.others), *left_out(test.others)])
 
 
 def folder_splits(

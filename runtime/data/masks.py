@@ -28,10 +28,11 @@ Files = Mapping[str, str]  # what an image and its mask share in their names -> 
 
 
 def open_masks(
-    config: DataConfig, info: ResolvedData, train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]]
-) -> Splits:
+    config: DataConfig, info: ResolvedData, train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]],
+    remarks: Iterable[str] = (),
+) -> Splits:  # fmt: skip
     """The splits of (image, mask) files. `paper`: scaled by half to double, cropped, mirrored."""
-    return folder_splits(config, info, list(train), list(test), read=MaskReader(config.ignore_index))
+    return folder_splits(config, info, list(train), list(test), remarks, read=MaskReader(config.ignore_index))
 
 
 def paired(images: Files, masks: Files, where: Path) -> list[tuple[str, str]]:
@@ -50,7 +51,7 @@ def paired(images: Files, masks: Files, where: Path) -> list[tuple[str, str]]:
 
 def named(folder: Path, ending: str = "") -> Files:
     """The images below a folder by their path in it, without what all of them end in."""
-    found = (path for path in images_in(folder) if os.path.splitext(path)[0].endswith(ending))
+    found = (path for path in images_in(folder)[0] if os.path.splitext(path)[0].endswith(ending))
     return {os.path.splitext(os.path.relpath(path, folder))[0].removesuffix(ending): path for path in found}
 
 

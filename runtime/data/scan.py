@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,17 +31,22 @@ def scan(folder: Path) -> Found:
         files = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
     except OSError as error:
         raise _unreadable(folder, error) from error
-    samples = [(path, label) for path, label in files if path.lower().endswith(_IMAGES)]
+    samples = [(path, label) for path, label in files if _is_image(path)]
     _no_empty_class(folder, classes, {label for _, label in samples})
-    return Found(classes, samples, [path for path, _ in files if not path.lower().endswith(_IMAGES)])
+    return Found(classes, samples, [path for path, _ in files if not _is_image(path)])
 
 
-def images_in(folder: Path) -> list[str]:
-    """The images below a folder, however deep, by their names."""
+def images_in(folder: Path) -> tuple[list[str], list[str]]:
+    """The images below a folder, however deep, and the files that are none by their names."""
     try:
-        return [path for path in _files(folder) if path.lower().endswith(_IMAGES)]
+        files = list(_files(folder))
     except OSError as error:
         raise _unreadable(folder, error) from error
+    return [path for path in files if _is_image(path)], [path for path in files if not _is_image(path)]
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(_IMAGES)
 
 
 def _unreadable(folder: Path, error: OSError) -> DataError:
@@ -78,10 +83,10 @@ def _no_empty_class(folder: Path, classes: list[str], used: set[int]) -> None:
         raise DataError(f"{folder} has {what}", help=help)
 
 
-def left_out(found: Found) -> tuple[str, ...]:
+def left_out(others: Sequence[str]) -> tuple[str, ...]:
     """A remark on the files that are no images."""
-    if not found.others:
+    if not others:
         return ()
-    endings = sorted({os.path.splitext(path)[1] or os.path.basename(path) for path in found.others})
+    endings = sorted({os.path.splitext(path)[1] or os.path.basename(path) for path in others})
     shown = " ".join(endings[:_SHOWN])
-    return (f"{len(found.others):,} files are left out, as their names are not those of images: {shown}",)
+    return (f"{len(others):,} files are left out, as their names are not those of images: {shown}",)

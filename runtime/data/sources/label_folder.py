@@ -15,7 +15,7 @@ from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import parsed, read_regular
 from runtime.data.folder import folder_splits, half_folders
-from runtime.data.scan import images_in
+from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
 
@@ -69,6 +69,9 @@ def _samples(folder: Path, listed: Labels, names: Sequence[str]) -> Iterator[tup
 
 
 def _unlisted(folder: Path, listed: Labels) -> Iterator[str]:
-    known = {os.path.normpath(folder / name) for name in listed}
-    if count := sum(os.path.normpath(path) not in known for path in images_in(folder)):
-        yield f"{count:,} images in {folder} are left out, as labels.csv does not list them"
+    """A remark on the images and files that nobody asked for."""
+    known = {os.path.normpath(folder / name) for name in (*listed, "labels.csv")}
+    images, others = ([path for path in paths if os.path.normpath(path) not in known] for paths in images_in(folder))
+    yield from left_out(others)
+    if images:
+        yield f"{len(images):,} images in {folder} are left out, as labels.csv does not list them"

@@ -7,6 +7,7 @@ from pathlib import Path
 from runtime.data.config import DataConfig
 from runtime.data.folder import half_folders
 from runtime.data.masks import named, open_masks, paired
+from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
 
@@ -15,8 +16,10 @@ LAYOUT = "train/ and val/ (or test/), in each of them images/ and masks/ with fi
 
 def load(config: DataConfig, info: ResolvedData) -> Splits:
     """A mask is an image with a byte a pixel: its class, or `ignore_index`."""
-    train, test = half_folders(config, [config.folder], LAYOUT)
-    return open_masks(config, info, _pairs(train), _pairs(test))
+    halves = half_folders(config, [config.folder], LAYOUT)
+    others = [path for half in halves for kind in ("images", "masks") for path in images_in(half / kind)[1]]
+    train, test = map(_pairs, halves)
+    return open_masks(config, info, train, test, left_out(others))
 
 
 def _pairs(folder: Path) -> list[tuple[str, str]]:

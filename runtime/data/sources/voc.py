@@ -26,8 +26,8 @@ def load(config: DataConfig, info: ResolvedData) -> Splits:
         raise missing(config.dataset, looked, layout=LAYOUT, download=False)
     lists = root / "ImageSets" / "Segmentation"
     train = next(((lists / n, m) for n, m in _TRAIN if (lists / n).is_file() and (root / m).is_dir()), None)
-    halves = [_pairs(root, *half) for half in (train or (lists / "train.txt", _OWN), (lists / "val.txt", _OWN))]
-    return open_masks(config, info, *halves)
+    pairs = _pairs(root, *(train or (lists / "train.txt", _OWN)))
+    return open_masks(config, info, pairs, _pairs(root, lists / "val.txt", _OWN))
 
 
 def _pairs(root: Path, listed: Path, masks: str) -> list[tuple[str, str]]:
