@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import torch
 
 import specc
 from specc.plan import Plan
+from specc.plan.model import FORMAT_VERSION
 from specc.system import files, plugins
 
 from ..data.of_plan import data_root
@@ -87,13 +89,23 @@ class RunDir:
 
     def plan(self) -> Plan:
         """The plan that the run was started with; raises `RunError` where there is none."""
-        help = ("a run directory is what `specc run` prints at its end",)
+        text = self.read("plan.json", ("a run directory is what `specc run` prints at its end",))
+        version = self.known("plan.json", "format_version")
+        if type(version) is int and version != FORMAT_VERSION:
+            raise self._of_another_specc(version)
         try:
-            return Plan.from_json(self.read("plan.json", help))
+            return Plan.from_json(text)
         except (ValueError, KeyError, TypeError) as error:
             if absent := self._absent():
                 raise RunError(f"the run in {self.path} needs {absent}, not installed here") from None
             raise RunError(f"the plan in {self.path} is damaged: {error}") from None
+
+    def _of_another_specc(self, version: int) -> RunError:
+        own = self.known("env.json", "specc")
+        writer = f"specc {own}" if isinstance(own, str) else "another specc"
+        message = f"the run in {self.path} was started by {writer}: its plan has format {version}, not {FORMAT_VERSION}"
+        anew = f"start it anew: specc run {shlex.quote(str(self.path / 'spec.resolved.yaml'))}"
+        return RunError(message, (anew, f"or go on with {writer}, which this is not"))
 
     def _absent(self) -> str:
         """The packages that the run took something from and that are not installed."""
