@@ -9,10 +9,18 @@ from torch import Tensor
 
 from runtime.engine.losses import LOSSES
 from runtime.run.metrics import Evaluation
+from runtime.run.progress import epoch_line
 from specc.tasks.registry import TASKS
 from specc.tasks.segmentation import IGNORED
 
 CLASSES = 3
+
+
+def test_the_line_of_an_epoch_shows_the_metrics_that_come_first() -> None:
+    """And no loss of a unit, which may come before: a checkpoint does not keep the order."""
+    row = {"epoch": 2, "lr": 0.1, "test_iou": 0.25, "test_accuracy": 0.5, "test_loss": 1.0, "seconds": 3.0}
+    found = epoch_line(row | {"train_unit0.a.b": 7.0, "train_zeal": 0.75}, 10)
+    assert found == "epoch  2/10  lr 0.1  train 75.00%  test 25.00%  loss 1.0000  3.0 s"
 
 
 def test_pixels_that_do_not_count_count_for_nothing() -> None:

@@ -274,6 +274,7 @@ WRONG: dict[str, tuple[Document, str, str, str]] = {
     "classes that fit no byte": (
         spec_for("segmentation", data=DATA | {"classes": 256}), "SPC602", "classes", "",
     ),
+    "drawn, and not read": (spec_for("segmentation", data=DATA | {"ignore_index": 3}), "SPC108", "ignore_index", ""),
     "nothing to ignore": (document(data=DATA | {"dataset": "digits", "ignore_index": 3}), "SPC108", "ignore_index", ""),
 }  # fmt: skip
 

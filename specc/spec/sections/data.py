@@ -42,8 +42,10 @@ class Data(Config):
     classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and folders of your own")
     ignore_index: Annotated[StrictInt, Field(ge=0, le=255)] = Field(
         IGNORED,
-        description="value of pixels in masks that count for nothing",
-        json_schema_extra=only_with(dataset=[name for name, info in INFO.own.items() if "map" in info.targets]),
+        description="value of pixels in mask files that count for nothing",
+        json_schema_extra=only_with(
+            dataset=[name for name in kept_in("folder") if "map" in INFO.own[name].targets],
+        ),
     )
     mean: list[Fraction] | None = Field(
         None, description="mean of each channel for normalisation, for images in [0, 1]"
