@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from .data.arrays import Arrays
 from .data.augment import CropFlip
 from .data.config import DataConfig
 from .data.draws import Draws
 from .data.errors import DataError
-from .data.splits import Arrays, Split, Splits, in_memory
+from .data.splits import Split, Splits, in_memory
 from .engine.modules.registry import Call
 from .run.metrics import Metric, share
 

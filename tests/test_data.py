@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 
 from runtime.data import INFO, DataConfig, DataError, Loader, open_dataset
+from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip
 from runtime.data.decoding import random_box
 from runtime.data.draws import Draws
 from runtime.data.idx import read_idx
-from runtime.data.splits import Arrays, ArraySplit, Split
+from runtime.data.splits import ArraySplit, Split
 
 PAPER_CIFAR = CropFlip(pad=4, mode="reflect", flip=True)
 

@@ -23,7 +23,7 @@ LATE = {
 ENTRANCES = ("specc.commands",)  # beside specc itself: here a call loads no more of it than it needs
 
 # Circles and late imports that are about to go: a part of each.
-CIRCLES = {"runtime.engine.links", "runtime.data.splits"}
+CIRCLES = {"runtime.engine.links"}
 LATER = {"specc.plan"}
 
 

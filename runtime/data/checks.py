@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runtime.data.arrays import Arrays
+from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from specc.tasks.datasets import INFO, ResolvedData
 from specc.tasks.segmentation import IGNORED
-
-if TYPE_CHECKING:
-    from runtime.data.config import DataConfig
-    from runtime.data.splits import Arrays
 
 
 def checked(config: DataConfig, info: ResolvedData, half: str, data: Arrays) -> Arrays:

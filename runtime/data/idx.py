@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.data.archive import fetched, guarded
+from runtime.data.arrays import Arrays
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
 from runtime.data.files import described, remark
-from runtime.data.splits import Arrays
 from specc.system.files import open_regular
 from specc.tasks.datasets import INFO
 

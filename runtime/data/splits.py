@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from runtime.data.arrays import Arrays, Labels
 from runtime.data.augment import CropFlip, Pixels
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
@@ -20,7 +20,6 @@ from specc.tasks.datasets import ResolvedData
 from specc.tasks.segmentation import IGNORED
 
 Batch = tuple[Tensor, Tensor]
-Labels = NDArray[Any]
 
 _KEPT = 1 << 32  # bytes of resized images that are kept in memory: all of CIFAR-10 at 150 pixels
 
@@ -54,17 +53,6 @@ class Splits:
     test: Split
     info: ResolvedData
     remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrays:
-    """Images (n, channels, height, width) uint8; labels (n,) int64, or (n, classes) or (n, height, width) uint8."""
-
-    images: Pixels
-    labels: Labels
-
-    def __getitem__(self, indices: Indices) -> Arrays:
-        return Arrays(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True, slots=True)

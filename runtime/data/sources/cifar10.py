@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from runtime.data.archive import Archive
+from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
-from runtime.data.splits import Arrays, Splits, in_memory
+from runtime.data.splits import Splits, in_memory
 from specc.tasks.datasets import ResolvedData
 
 _FOLDER = "cifar-10-batches-py"

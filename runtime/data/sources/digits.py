@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from runtime.data.splits import Arrays, Splits, in_memory
+from runtime.data.splits import Splits, in_memory
 from specc.tasks.datasets import ResolvedData
 
 # Pixels are 0 .. 16. Times 15 they use the range of a byte, so a resize has levels between, and n/16 stays exact.

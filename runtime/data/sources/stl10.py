@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from runtime.data.archive import Archive
+from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
-from runtime.data.splits import Arrays, Splits, in_memory
+from runtime.data.splits import Splits, in_memory
 from specc.tasks.datasets import ResolvedData
 
 _FILES = {

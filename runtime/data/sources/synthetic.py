@@ -9,10 +9,11 @@ from math import prod
 import numpy as np
 import torch
 
+from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from runtime.data.splits import Arrays, Batch, Splits, in_memory
+from runtime.data.splits import Batch, Splits, in_memory
 from specc.tasks.datasets import ResolvedData, Shape, TargetKind
 from specc.tasks.segmentation import IGNORED
 
