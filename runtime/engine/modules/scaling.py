@@ -42,8 +42,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Gate (N, C, H, W)."""
-        hidden = self.activation(self.fc1(F.adaptive_avg_pool2d(input, 1)))
-        return self.gate(self.fc2(hidden)) * input
+        return self.gate(self.fc2(self.activation(self.fc1(F.adaptive_avg_pool2d(input, 1))))) * input
 
 
 class DropPath(nn.Module):
