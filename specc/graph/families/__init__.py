@@ -32,7 +32,7 @@ def family(value: Any) -> str | None:
     return named if isinstance(named, str) else next((tag for key, tag in UNNAMED.items() if key in value), None)
 
 
-UNNAMED = {"layers": "own_layers", "torchvision": "torchvision_model"}  # the key that tells, and the arm of the union
+UNNAMED = {"layers": "own_layers", "torchvision": "torchvision_model"}  # the key that tells, and the tag in the union
 
 OwnBackbone = Annotated[
     Annotated[ResNetCifar, Tag("resnet_cifar")]
@@ -49,7 +49,9 @@ OwnBackbone = Annotated[
     Discriminator(family),
 ]
 
-_OWN: dict[str, type[Config]] = {get_args(arm)[1].tag: get_args(arm)[0] for arm in get_args(get_args(OwnBackbone)[0])}
+_OWN: dict[str, type[Config]] = {
+    get_args(each)[1].tag: get_args(each)[0] for each in get_args(get_args(OwnBackbone)[0])
+}
 FAMILIES = tuple(_OWN.values())
 BY_NAME: Registry[type[Config]] = Registry("family", Family, _OWN)
 Backbone = Annotated[OwnBackbone, Plugged(BY_NAME, "family")]

@@ -9,9 +9,9 @@ from ...language.schema import Config
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import Macro
-from ..names import Rules, rename
 from ..ops import GlobalAvgPool, Linear, Shape
 from ..problems import Problem
+from ..tensor_names import Rules, rename
 
 
 class Family(Config):

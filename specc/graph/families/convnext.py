@@ -10,8 +10,8 @@ from ...language.schema import Probability, Real
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import ConvNextBlock
-from ..names import Rules
 from ..ops import Conv, GlobalAvgPool, LayerNorm, Linear, Shape
+from ..tensor_names import Rules
 from .base import Family
 
 # blocks and channels of the four stages, and the last block's probability of being dropped

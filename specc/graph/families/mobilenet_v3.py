@@ -10,8 +10,8 @@ from ...language.schema import Positive, Probability
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import InvertedResidual
-from ..names import Rules, rename
 from ..ops import BatchNorm, Conv, Dropout, GlobalAvgPool, Hardswish, Linear, Shape
+from ..tensor_names import Rules, rename
 from .base import Family
 
 

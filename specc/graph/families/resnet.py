@@ -9,8 +9,8 @@ from pydantic import Field
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import BasicBlock, Bottleneck, ConvBnRelu, Macro
-from ..names import Rules
 from ..ops import MaxPool, Shape
+from ..tensor_names import Rules
 from .base import Family, classifier_head, residual_stages
 
 STAGES: dict[int, tuple[int, int, int, int]] = {

@@ -10,8 +10,8 @@ from pydantic import Field
 from ...language.schema import Bool, Probability, Width
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
-from ..names import rename
 from ..ops import AdaptiveAvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Shape
+from ..tensor_names import rename
 from .base import Family
 
 STAGES: dict[int, tuple[int, ...]] = {

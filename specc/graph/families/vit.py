@@ -10,9 +10,9 @@ from ...language.schema import Probability, Repeats, Width, problem
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import TransformerBlock
-from ..names import Rules
 from ..ops import ClassToken, Dropout, LayerNorm, Linear, PatchEmbed, PositionEmbedding, SelectToken, Shape
 from ..problems import BackboneError, Problem
+from ..tensor_names import Rules
 from .base import Family
 
 TORCHVISION: Rules = (
