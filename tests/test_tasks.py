@@ -289,6 +289,15 @@ def test_what_a_task_cannot_learn_is_said_with_its_place(wrong: str) -> None:
     assert help in said or help == f"explain {code}"
 
 
+def test_a_decoder_needs_something_to_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task says what a decoder gives back; where that is nothing, there is no decoder."""
+    text = spec_for("classification", auxiliary={"reconstruction": {}})
+    assert found_in(text) == []
+    monkeypatch.setitem(TASKS.own, "classification", replace(TASKS["classification"], restores=None))
+    ((code, line, _),) = found_in(text)
+    assert (code, "reconstruction" in line) == ("SPC419", True)
+
+
 def test_a_mask_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
     root = drawn_folder(tmp_path / "data")
     Image.fromarray(np.full((SIDE, SIDE), 77, np.uint8)).save(root / "train" / "masks" / "3.png")
