@@ -62,7 +62,7 @@ class DatasetInfo:
     """What is known about a data set without reading it; `None` means that the spec or the disk decides.
 
     `shape` is (channels, height, width) in pixels. `mean` and `std` are per channel, for images in 0..1, so
-    `normalised * std + mean` is the image again (the target of a reconstruction). They are empty where the spec
+    `normalised * std + mean` is the image again (the target of a decoder). They are empty where the spec
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
     batch (and may be of the user's own making), or nowhere, being made up. `targets` says what is known of an image.
     A data set of a package says in `torch` where it is read: `package.module:function`.
