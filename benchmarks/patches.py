@@ -18,9 +18,9 @@ from torch._subclasses import FakeTensorMode
 
 import specc
 from runtime import Session
-from runtime.engine.heads import run_head
 from runtime.memory.meter import LiveTensors
 from specc.plan import Plan
+from specc.step.heads import HeadRun
 
 SPEC = Path(__file__).parent.parent / "specs" / "infopro_cifar10.yaml"
 GRIDS = (1, 2, 4)
@@ -35,10 +35,9 @@ def head_bytes(plan: Plan) -> int:
     with FakeTensorMode():
         session = Session(plan, initialise=False)
         features, images = torch.zeros(batch, *unit.feature), torch.zeros(batch, *plan.data.shape)
-        networks = [session.model.networks[name] for name in head.networks]
         with LiveTensors([*session.resident(), features, images]) as live:
             before = live.alive
-            run_head(head, networks, features, images, session.executor.cast, session.scaler.scale)
+            HeadRun(session.executor.machine, head, images, head.weight)(features)
             return live.peak - before
 
 

@@ -10,11 +10,9 @@ from .compiler.checks.consequences import reliable
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
 from .compiler.checks.statistics import check_statistics
-from .compiler.dependencies import depend
 from .compiler.draft import Draft
 from .compiler.expand import expand
 from .compiler.partition import partition
-from .compiler.predict import measure
 from .compiler.schedule import schedule
 from .compiler.units import form_units
 from .diagnostics import Diagnostic, SpecError
@@ -30,7 +28,7 @@ BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics,
 )  # fmt: skip
-PREDICTING: tuple[Pass, ...] = (*CHECKS, depend, schedule, measure)
+PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
 
 
@@ -67,7 +65,6 @@ def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:
     draft = run_passes(spec)
     if draft.failed:
         raise SpecError(draft.diagnostics, spec.sources)
-    assert draft.memory is not None
     config = draft.spec.config  # the spec's own, with the split and the knobs that it left to the budget
-    plan = Plan(config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
+    plan = Plan(config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.predicted)
     return plan, draft.diagnostics

@@ -21,6 +21,7 @@ from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.checking import check_text
 from specc.diagnostics import Diagnostic
+from specc.plan import Instruction
 from specc.spec.sections.budget import Budget
 
 from .commands import specc
@@ -97,18 +98,22 @@ def capped(folder: Path, budget: int, monkeypatch: pytest.MonkeyPatch) -> Traine
     folder.mkdir(exist_ok=True)
     trainer = Trainer(plan, torch.device("cpu"), RunDir(folder), Silence(), "text")
     monkeypatch.setattr(endings, "obtainable", lambda device: 2**40)
-    monkeypatch.setattr(trainer.session.executor, "_dispatch", dict(trainer.session.executor._dispatch))
     return trainer
 
 
 def run_out(trainer: Trainer, kind: str) -> None:
     """Let the device have no more memory for an instruction of some kind."""
 
-    def full(instruction: object) -> None:
-        trainer.device = torch.device("cuda:0")
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has. Pages of advice")
+    step = trainer.session.executor.step
+    ordinary = step.run
 
-    trainer.session.executor._dispatch[kind] = full
+    def run(instruction: Instruction) -> None:
+        if instruction.kind == kind:
+            trainer.device = torch.device("cuda:0")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has. Pages of advice")
+        ordinary(instruction)
+
+    step.run = run  # type: ignore[method-assign]
 
 
 def test_a_full_device_under_the_budget_names_the_instruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 
 import specc
 from specc import Plan, SpecError
-from specc.plan import Instruction
+from specc.plan import Backward, Forward, Free, Head
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
 from .shipped import REPRESENTATIVES
@@ -38,7 +39,7 @@ def test_end_to_end_is_one_block_and_one_head() -> None:
         "forward block0",
         "head unit0.independent.final",
         "backward block0 to block0",
-        "free grad0to0 tape0",
+        "free grad0to0 graph0",
         "step block0",
     ]
 
@@ -111,9 +112,10 @@ def test_blocks_run_once_and_a_window_stays_alive() -> None:
     alive: set[str] = set()
     most = 0
     for instruction in plan.instructions:
-        if instruction.kind == "forward":
-            alive.add(f"tape{instruction.block}")
-        alive -= set(instruction.values)
+        if isinstance(instruction, Forward):
+            alive.add(f"graph{instruction.block}")
+        if isinstance(instruction, Free):
+            alive -= set(instruction.values)
         most = max(most, len(alive))
     assert most == 2
 
@@ -150,7 +152,7 @@ def test_any_plan_survives_json(drawn: Document) -> None:
 
 
 def test_a_plan_of_another_version_is_refused() -> None:
-    text = compiled().to_json().replace('"format_version": 1', '"format_version": 99', 1)
+    text = compiled().to_json().replace('"format_version": 2', '"format_version": 99', 1)
     with pytest.raises(ValueError, match="format version 99"):
         Plan.from_json(text)
 
@@ -210,6 +212,9 @@ def test_what_cannot_be_compiled_is_a_diagnostic(code: str, parts: Document) -> 
 
 
 def test_instructions_read_like_sentences() -> None:
-    assert str(Instruction("backward", block=2, start=1)) == "backward block2 to block1"
-    assert str(Instruction("head", unit="unit0.independent", head="decoder")) == "head unit0.independent.decoder"
-    assert str(Instruction("free", values=("x1", "tape0"))) == "free x1 tape0"
+    backward = Backward(block=2, start=1, graph="graph2", cotangent="grad2to1", trains=("block2",))
+    assert str(backward) == "backward block2 to block1"
+    head = Head(unit="unit0.independent", head="decoder", source="x1", target="images", trains=(), gradient="grad0to0")
+    assert str(head) == "head unit0.independent.decoder"
+    assert str(replace(head, slice=3)) == "head unit0.independent.decoder of slice 3"
+    assert str(Free(values=("x1", "graph0"))) == "free x1 graph0"

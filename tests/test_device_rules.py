@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import specc
 from specc.cli import main
-from specc.memory.simulation import predicted_for
+from specc.memory.prediction import predicted_for
 from specc.plan import Plan
 from specc.system import devices
 

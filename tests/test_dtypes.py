@@ -16,7 +16,7 @@ from specc.diagnostics import SpecError
 from specc.graph import ops
 from specc.graph.builder import Builder, LayerBuilder
 from specc.graph.ops import DTypeError
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.spec.load import loads
 from specc.testing.strategies import graph_of
 

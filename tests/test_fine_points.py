@@ -12,7 +12,7 @@ from torch import Tensor
 
 import specc
 from runtime import Session
-from runtime.engine.links import run_link
+from specc.compiler.dependencies import by_slices, hazards
 from specc.compiler.verify import verify
 from specc.pipeline import run_passes
 from specc.plan import Instruction, Plan
@@ -42,7 +42,7 @@ def scaled_parts(value: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     scale.detach().fill_(value)
     x = torch.rand(3, *session.plan.blocks[0].output, dtype=torch.float64)
     branch, average = session.model.networks[link.bias](x), session.model.networks[link.ema](x)
-    return run_link(session.model, link, x, x), branch, average, scale
+    return session.executor.machine.scaled(link, branch, average), branch, average, scale
 
 
 @pytest.mark.parametrize("s", [0.0, 0.5, 1.0, 2.0])
@@ -64,21 +64,26 @@ def test_no_order_of_the_tasks_averages_after_the_source_was_stepped(parts: Docu
     import networkx as nx
 
     draft = run_passes(spec_of(document(**parts)))
-    position = {str(draft.tasks.nodes[n]["task"].instruction): n for n in draft.tasks}
+    program = by_slices(draft)
+    position, before = {str(one): n for n, one in enumerate(program)}, hazards(program)
     links = [(unit, link) for unit in draft.units for link in unit.links]
     assert links
     for unit, link in links:
-        assert nx.has_path(draft.tasks, position[f"ema_update {unit.name}"], position[f"step {link.source_block}"])
+        assert nx.has_path(before, position[f"ema_update {unit.name}"], position[f"step {link.source_block}"])
 
 
 def test_the_verifier_sees_an_average_of_a_source_that_was_stepped() -> None:
     plan = compiled(**MAN)
     unit = plan.units[0]
-    update, step = Instruction("ema_update", unit=unit.name), Instruction("step", group=unit.links[0].source_block)
+    update, step = one(plan, f"ema_update {unit.name}"), one(plan, f"step {unit.links[0].source_block}")
     late = [i for i in plan.instructions if i != update]
     late.insert(late.index(step) + 1, update)
     assert not verify(plan)
     assert any("after their step" in text and "ema_update" in text for text in verify(with_instructions(plan, late)))
+
+
+def one(plan: Plan, text: str) -> Instruction:
+    return next(i for i in plan.instructions if str(i) == text)
 
 
 def with_instructions(plan: Plan, instructions: list[Instruction]) -> Plan:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from specc.memory.simulation import predicted_for
+from specc.memory.prediction import predicted_for
 
 from .documents import MAN, Document, compiled, document
 

@@ -12,7 +12,7 @@ import specc
 from runtime.engine.label_views import label_views, without_label, wrong_labels
 from runtime.engine.losses import goodness, goodness_pairs
 from runtime.memory.trace import trace
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 

@@ -28,7 +28,7 @@ from specc.compiler.verify import verify
 from specc.diagnostics import Severity
 from specc.graph.graph import IMAGES, INPUT, BackboneGraph
 from specc.graph.ops import numel
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.dump import dump
@@ -236,7 +236,7 @@ class Loop:
 def forward_equals_a_naive_loop(case: Case) -> None:
     session, logits = case.stepped
     images, labels = case.batch
-    expected = Loop(session)(session.executor.views(images.clone(), labels))[: len(labels)]
+    expected = Loop(session)(session.executor.machine.views(images.clone(), labels))[: len(labels)]
     torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
 
 

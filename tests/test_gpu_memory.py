@@ -36,7 +36,7 @@ from runtime.run.endings import ending_for
 from runtime.run.progress import Lines
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer, step_seed
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 

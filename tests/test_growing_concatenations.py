@@ -12,7 +12,7 @@ import specc
 from runtime.memory.trace import trace
 from specc.compiler.verify import verify
 from specc.graph import builder
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 
 from .documents import Document, spec_of

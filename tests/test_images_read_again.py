@@ -14,7 +14,7 @@ from runtime.memory.trace import trace
 from specc.compiler.verify import verify
 from specc.fit.splits import Splits
 from specc.graph.graph import IMAGES, INPUT
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.spec.load import Spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,17 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
-from runtime.engine.heads import run_head
-from runtime.engine.losses import LOSSES
+from runtime.engine.losses import loss_function
+from runtime.engine.machine import TorchMachine
 from runtime.engine.network import GraphModule
 from runtime.memory.meter import LiveTensors
 from specc.graph.builder import Builder
 from specc.graph.ops import Shape, Sigmoid, numel
-from specc.memory.allocator import Allocator
-from specc.memory.head_memory import HeadSimulation
-from specc.memory.loss_memory import RULES
-from specc.memory.tape import Costs
+from specc.learning.losses import LOSSES
+from specc.memory.autograd import Value
+from specc.memory.machine import ShapeMachine
+from specc.memory.operations import Costs
+from specc.memory.storage import Allocator
 from specc.plan import HeadPlan, Network
+from specc.step.heads import HeadRun
 
 VECTORS: list[Shape] = [(4,), (512,)]
 MAPS: list[Shape] = [(4, 2, 3), (3, 16, 16), (64, 4, 4)]
@@ -52,7 +55,7 @@ def head_of(loss: str, shape: Shape) -> tuple[HeadPlan, Network]:
     """A head that is nothing but a sigmoid and the loss."""
     b = Builder(shape)
     b.add(Sigmoid())
-    head = HeadPlan("head", "term", loss, TARGETS.get(loss, "labels"), 1.0, ("head",))  # type: ignore[arg-type]
+    head = HeadPlan("head", "term", loss, 1.0, ("head",))
     return head, Network("head", "head.", b.graph(), "head")
 
 
@@ -68,6 +71,17 @@ def target_of(loss: str, shape: Shape, batch: int) -> Tensor:
     return F.one_hot(labels, CLASSES).float() if kind == "one_hot" else labels
 
 
+class HeadMachine(TorchMachine):
+    """Of one head alone, which is no plan."""
+
+    def __init__(self, network: Network) -> None:
+        self.model = SimpleNamespace(networks={network.name: GraphModule(network)})  # type: ignore[assignment]
+        self._scale = lambda loss: loss
+
+    def cast(self) -> nullcontext[None]:
+        return nullcontext()
+
+
 def traced(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
     """Peak of a head's run and what it leaves, beyond the features and the target."""
     head, network = head_of(loss, shape)
@@ -75,7 +89,7 @@ def traced(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
         features, target = torch.rand(batch, *shape), target_of(loss, shape, batch)
         with LiveTensors([features, target]) as live:
             before = live.alive
-            result = run_head(head, [GraphModule(network)], features, target, nullcontext, lambda loss: loss)
+            result = HeadRun(HeadMachine(network), head, target, 1.0)(features)
             left = live.alive - before
         del result
     return live.peak - before, left
@@ -83,28 +97,28 @@ def traced(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
 
 def predicted(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
     head, network = head_of(loss, shape)
-    views = 3 if head.target == "pairs" else 1
-    memory, costs = Allocator(), Costs(batch, traced=True, views=views)
-    source = memory.new(4 * numel(shape) * batch, "features")
-    sized = numel(shape) if head.target == "images" else 0
-    given = 4 * batch * {"images": sized, "one_hot": CLASSES}.get(head.target, 0)  # the simulation makes the target
-    HeadSimulation(memory, costs, head, {"head": network}, source, numel(shape), sized, {}, CLASSES).run()
-    return memory.highest - source.bytes - given, memory.total - source.bytes
+    rows = batch // 3 if head.target == "pairs" else batch
+    memory = Allocator()
+    machine = ShapeMachine(memory, Costs(traced=True), {"head": network}, CLASSES, 1)
+    source = Value(memory.new(4 * numel(shape) * batch, "features"), batch, shape, "plain")
+    given = Value(memory.new(0, "inputs"), rows, shape if head.target == "images" else (), "plain")
+    memory.begin()
+    result = HeadRun(machine, head, given, 1.0)(source)
+    found = memory.highest - source.storage.bytes, memory.total - source.storage.bytes
+    del result
+    return found
 
 
-def test_every_loss_has_a_rule_and_a_measurement() -> None:
-    assert set(RULES) == set(LOSSES) == set(SHAPES)
+def test_every_loss_has_a_measurement_and_a_function() -> None:
+    assert set(LOSSES) == set(SHAPES)
+    assert all(callable(loss_function(name)) for name in LOSSES)
 
 
 @pytest.mark.parametrize(("loss", "shape", "batch"), cases())
-def test_a_loss_takes_what_its_rule_says(loss: str, shape: Shape, batch: int) -> None:
+def test_a_loss_takes_what_it_says(loss: str, shape: Shape, batch: int) -> None:
     assert predicted(loss, shape, batch) == pytest.approx(traced(loss, shape, batch), rel=0.01, abs=64)
 
 
-def test_a_loss_without_a_rule_is_not_priced_as_another_one() -> None:
-    _, network = head_of("cross_entropy", (4,))
-    stranger = HeadPlan("head", "term", "hinge", "labels", 1.0, ("head",))
-    memory = Allocator()
-    source = memory.new(4 * 4 * 6, "features")
+def test_a_loss_that_nobody_described_is_not_priced_as_another_one() -> None:
     with pytest.raises(KeyError, match="hinge"):
-        HeadSimulation(memory, Costs(6), stranger, {"head": network}, source, 4, 0, {}, CLASSES).run()
+        _ = HeadPlan("head", "term", "hinge", 1.0, ("head",)).target

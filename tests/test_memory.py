@@ -16,7 +16,7 @@ from specc.compiler.verify import verify
 from specc.fit.remedies import remedies
 from specc.fit.search import search
 from specc.fit.splits import Splits
-from specc.memory.simulation import as_traced, first_difference
+from specc.memory.prediction import as_traced, first_difference
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.plan.flops import step_flops

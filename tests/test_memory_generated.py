@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import specc
 from runtime import Session
 from runtime.memory.trace import Trace, fake_batch, trace, watch
-from specc.memory.simulation import as_traced, first_difference
+from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Memory, Plan
 from specc.spec.load import loads
 from specc.testing.strategies import REALISTIC, TINY, Document, Size, specs

@@ -21,7 +21,7 @@ from specc.compiler.verify import verify
 from specc.diagnostics import Severity
 from specc.graph.graph import INPUT, BackboneGraph
 from specc.language.source import read
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.json_schema import json_schema

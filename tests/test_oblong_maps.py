@@ -11,7 +11,7 @@ import torch
 import specc
 from runtime import Session
 from runtime.memory.trace import trace
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.spec.load import loads
 

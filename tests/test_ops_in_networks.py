@@ -11,7 +11,7 @@ import pytest
 import specc
 from runtime.memory.trace import trace
 from specc.graph.ops import Shape
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.pipeline import run_passes
 from specc.plan import Plan
 from specc.spec.load import loads

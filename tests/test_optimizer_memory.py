@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from runtime import Session
-from specc.memory.simulation import resident
+from specc.memory.prediction import resident
 
 from .documents import HPFF, MAN, Document, compiled
 from .test_runtime import batches

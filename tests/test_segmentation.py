@@ -21,7 +21,7 @@ from runtime.data.of_plan import open_data
 from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.graph.ops import Resize
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.tasks.segmentation import IGNORED
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import networkx as nx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,16 +18,18 @@ from runtime.engine.modules import BUILDERS
 from runtime.memory.trace import fake_batch, watch
 from runtime.run.averages import Averages
 from runtime.run.learning_rate import learning_rate
+from specc.compiler.dependencies import by_slices, hazards
 from specc.compiler.schedule import order
 from specc.compiler.verify import Replay, verify
 from specc.fit.remedies import Remedy, remedies
 from specc.graph import ops
 from specc.graph.ops import numel
 from specc.language.schema import parse_bytes
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.pipeline import run_passes
-from specc.plan import Plan, cotangent
-from specc.plan.flops import instruction_flops
+from specc.plan import Instruction, Plan
+from specc.plan.flops import flops_of
+from specc.plan.values import cotangent
 from specc.spec.sections.learning_rate import Schedule
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
@@ -65,24 +66,22 @@ def test_a_value_that_is_freed_an_instruction_late_is_noticed() -> None:
 @settings(max_examples=40)
 def test_whatever_may_end_lives_goes_before_what_begins_them(drawn: Document) -> None:
     """Where a step, a backward and a head could come next, it is in this order: what ends lives goes first."""
-    tasks = run_passes(spec_of(drawn)).tasks
-    assert tasks is not None
-    assert_urgent_first(tasks)
+    assert_urgent_first(by_slices(run_passes(spec_of(drawn))))
 
 
-def assert_urgent_first(tasks: nx.DiGraph) -> None:
+def assert_urgent_first(program: list[Instruction]) -> None:
     kinds = ("step", "backward", "head", "forward")
-    number = {id(tasks.nodes[n]["task"]): n for n in tasks}
-    placed = [number[id(task)] for task in order(tasks)]
+    before, number = hazards(program), {id(one): n for n, one in enumerate(program)}
+    placed = [number[id(one)] for one in order(program)]
     at = {n: i for i, n in enumerate(placed)}
-    ready = {n: max((at[p] for p in tasks.predecessors(n)), default=-1) for n in tasks}
+    ready = {n: max((at[p] for p in before.predecessors(n)), default=-1) for n in before}
     for i, n in enumerate(placed):
-        kind = tasks.nodes[n]["task"].instruction.kind
+        kind = program[n].kind
         if kind not in kinds:
             continue
         waiting = [m for m in placed[i + 1 :] if ready[m] < i]
         better = kinds[: kinds.index(kind)]
-        assert not [m for m in waiting if tasks.nodes[m]["task"].instruction.kind in better]
+        assert not [m for m in waiting if program[m].kind in better]
 
 
 # ---------------------------------------------------------------------------------------------- recomputation
@@ -130,7 +129,7 @@ def test_a_gate_takes_two_products_of_its_channels_and_hidden_ones(c: int, s: in
 def instruction(plan: Plan, text: str) -> int:
     """FLOPs of one instruction."""
     found = next(i for i in plan.instructions if str(i) == text)
-    return instruction_flops(found, plan.networks, plan.units)
+    return flops_of([found], plan.networks, plan.units)
 
 
 def test_a_backward_takes_twice_its_forward_and_recomputation_once_more() -> None:

@@ -25,9 +25,8 @@ from runtime.memory.measure import random_batch
 from runtime.memory.trace import trace, watch
 from runtime.run.metrics import METRICS
 from specc.checking import check_text
-from specc.learning.targets import COMPARES
-from specc.memory.loss_memory import RULES
-from specc.memory.simulation import as_traced
+from specc.learning.losses import LOSSES
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.tasks.datasets import INFO, ResolvedData
 from specc.tasks.registry import TASKS
@@ -84,8 +83,8 @@ def test_every_task_is_known_everywhere() -> None:
     """The language reads its name, the engine has its loss and metrics, and some data set is there for it."""
     assert set(TASKS) == set(PARTS)
     for task in TASKS.values():
-        assert COMPARES[task.loss] == task.kind
-        assert task.loss in RULES
+        assert LOSSES[task.loss].compares == task.kind
+        assert task.loss in LOSSES
         assert {*task.metrics, task.running} <= set(METRICS)
         assert any(task.kind in info.targets for info in INFO.values())
 

@@ -23,7 +23,7 @@ from specc.graph.graph import BackboneGraph
 from specc.graph.layout import Layout
 from specc.graph.ops import Opaque
 from specc.graph.problems import BackboneError
-from specc.memory.simulation import as_traced, first_difference
+from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Network, Plan
 
 from .conftest import SEED

@@ -16,7 +16,7 @@ from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.compiler.verify import verify
 from specc.graph.families import TorchvisionModel
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 
 from .documents import Document, spec_of

@@ -16,7 +16,7 @@ from runtime.memory.trace import trace
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity, SpecError
 from specc.learning.heads.patches import cells
-from specc.memory.simulation import as_traced
+from specc.memory.prediction import as_traced
 from specc.plan import Plan
 from specc.plan.flops import step_flops
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specc
-from specc.compiler.dependencies import Task
+from specc.compiler.dependencies import by_slices
 from specc.compiler.schedule import _with_frees, _with_retain, order
 from specc.compiler.verify import verify
 from specc.pipeline import run_passes
-from specc.plan import Instruction, Plan
+from specc.plan import Backward, BranchBackward, EmaUpdate, Free, Head, Instruction, Plan
 from specc.spec.load import Spec
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
@@ -67,26 +68,40 @@ def test_a_value_freed_at_another_place_is_noticed(drawn: Document, data: st.Dat
 
 def test_values_of_the_caller_are_not_freed() -> None:
     plan = compiled()
-    broken = having(plan, (*plan.instructions, Instruction("free", values=("x4",))))
+    broken = having(plan, (*plan.instructions, Free(values=("x4",))))
     assert any("`x4` belongs to the caller" in line for line in verify(broken))
 
 
-FLAGS = [("backward", "retain"), ("forward", "needs_grad"), ("forward", "input_grad")]
-
-
-@pytest.mark.parametrize(("kind", "flag"), FLAGS)
-def test_a_wrong_flag_is_noticed(kind: str, flag: str) -> None:
+def test_a_wrong_flag_is_noticed() -> None:
     plan = compiled(**HPFF)
-    places = [i for i, instruction in enumerate(plan.instructions) if instruction.kind == kind]
-    for i in places:
-        changed = replace(plan.instructions[i], **{flag: not getattr(plan.instructions[i], flag)})
-        found = verify(having(plan, (*plan.instructions[:i], changed, *plan.instructions[i + 1 :])))
-        assert found == [f"{i}: {changed}: `{flag}` should be {not getattr(changed, flag)}"]
+    for i, one in enumerate(plan.instructions):
+        if isinstance(one, Backward):
+            changed = replace(one, retain=not one.retain)
+            found = verify(having(plan, (*plan.instructions[:i], changed, *plan.instructions[i + 1 :])))
+            assert found == [f"{i}: {changed}: `retain` should be {one.retain}"]
+
+
+def named_values() -> list[tuple[int, str]]:
+    """Every field of an instruction that names a value."""
+    plan = compiled(**HPFF, **MAN)
+    fields = [(i, f.name) for i, one in enumerate(plan.instructions) for f in dataclass_fields(one)]
+    return [(i, name) for i, name in fields if isinstance(getattr(plan.instructions[i], name), str)
+            and name not in ("kind", "unit", "head", "group")]  # fmt: skip
+
+
+def test_every_value_that_an_instruction_names_is_the_right_one() -> None:
+    """Another name, which no other instruction has, is noticed; so is none where there should be one."""
+    plan = compiled(**HPFF, **MAN)
+    for i, name in named_values():
+        for other in ("stranger", None):
+            changed = replace(plan.instructions[i], **{name: other})
+            found = verify(having(plan, (*plan.instructions[:i], changed, *plan.instructions[i + 1 :])))
+            assert found, f"{plan.instructions[i]} with {name}={other}"
 
 
 def test_a_gradient_that_leaves_its_window_is_noticed() -> None:
     plan = compiled()
-    i = next(i for i, one in enumerate(plan.instructions) if one.kind == "backward" and one.block == 2)
+    i = next(i for i, one in enumerate(plan.instructions) if isinstance(one, Backward) and one.block == 2)
     stray = replace(plan.instructions[i], start=1)
     found = verify(having(plan, (*plan.instructions[:i], stray, *plan.instructions[i + 1 :])))
     assert f"{i}: backward block2 to block1: does not belong here" in found
@@ -105,25 +120,24 @@ def test_every_broken_hazard_is_noticed(drawn: Document, data: st.DataObject) ->
     pairs = [(i, j) for j, task in enumerate(tasks) for i in range(j) if depends(task, tasks[i])]
     for i, j in data.draw(st.lists(st.sampled_from(pairs), max_size=10, unique=True)):
         moved = [*tasks[:i], tasks[j], *tasks[i:j], *tasks[j + 1 :]]
-        assert verify(sealed(plan, moved)), f"{tasks[j].instruction} before {tasks[i].instruction}"
+        assert verify(sealed(plan, moved)), f"{tasks[j]} before {tasks[i]}"
 
 
-def depends(later: Task, earlier: Task) -> bool:
+def depends(later: Instruction, earlier: Instruction) -> bool:
     """Whether two tasks conflict over something that is more than a sum, whose terms may come in any order."""
     reads = {name for name in later.reads if not chosen(later, name)}
     conflict = (earlier.writes & (reads | later.writes)) | (earlier.reads & later.writes)
     return bool({name for name in conflict if not chosen(earlier, name)} - (sums(earlier) & sums(later)))
 
 
-def sums(task: Task) -> frozenset[str]:
-    """What a task adds to: gradients, and the tape that the last of several backwards ends."""
-    adds = task.instruction.kind in ("head", "branch_backward", "backward")
-    return task.reads & task.writes if adds else frozenset()
+def sums(task: Instruction) -> frozenset[str]:
+    """What a task adds to: gradients, and the graph that the last of several backwards ends."""
+    return task.reads & task.writes if isinstance(task, Head | BranchBackward | Backward) else frozenset()
 
 
-def chosen(task: Task, name: str) -> bool:
+def chosen(task: Instruction, name: str) -> bool:
     """The compiler's own choice and no promise: averages are updated after their unit's backward."""
-    return task.instruction.kind == "ema_update" and name.startswith("grads:")
+    return isinstance(task, EmaUpdate) and name.startswith("grads:")
 
 
 NAMED = {
@@ -149,20 +163,18 @@ def test_what_is_wrong_is_said(early: str, late: str, says: str) -> None:
     assert any(says in line for line in verify(sealed(specc.compile(spec), moved)))
 
 
-def tasks_of(spec: Spec) -> list[Task]:
-    tasks = run_passes(spec).tasks
-    assert tasks is not None
-    return list(order(tasks))
+def tasks_of(spec: Spec) -> list[Instruction]:
+    return list(order(by_slices(run_passes(spec))))
 
 
-def before(tasks: list[Task], early: str, late: str) -> list[Task]:
+def before(tasks: list[Instruction], early: str, late: str) -> list[Instruction]:
     """The tasks with `early` moved right before `late`."""
-    moving = next(task for task in tasks if str(task.instruction) == early)
+    moving = next(task for task in tasks if str(task) == early)
     rest = (task for task in tasks if task is not moving)
-    return [one for task in rest for one in ([moving, task] if str(task.instruction) == late else [task])]
+    return [one for task in rest for one in ([moving, task] if str(task) == late else [task])]
 
 
-def sealed(plan: Plan, tasks: Sequence[Task]) -> Plan:
+def sealed(plan: Plan, tasks: Sequence[Instruction]) -> Plan:
     """The plan with these tasks, retain flags and frees made for their order."""
     return having(plan, tuple(_with_frees(_with_retain(list(tasks)))))
 

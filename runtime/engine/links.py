@@ -5,28 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
-from torch.func import functional_call
 
 from specc.plan import LinkPlan
 
 if TYPE_CHECKING:
     from .model import Model
-
-
-def run_link(model: Model, link: LinkPlan, x: Tensor, images: Tensor) -> Tensor:
-    """What the unit's heads read in place of `x`; a copied layer may read the images too."""
-    ema = model.networks[link.ema]
-    if link.bias is None:
-        return ema(x, images)  # type: ignore[no-any-return]
-    bias = model.networks[link.bias]
-    if link.mode == "parameter":
-        pairs = zip(ema.named_parameters(), bias.parameters(), strict=True)
-        return functional_call(ema, {name: average + offset for (name, average), offset in pairs}, (x, images))  # type: ignore[no-any-return]
-    if link.scale is not None:
-        s = model.scales[link.scale]
-        return s * bias(x, images) + (2 - s) * ema(x, images)  # type: ignore[no-any-return]
-    return bias(x, images) + ema(x, images)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

@@ -7,12 +7,16 @@ which whoever keeps the loss keeps alive.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specc.learning.losses import LOSSES
 from specc.tasks.segmentation import IGNORED
+
+from ..named import named
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -106,17 +110,8 @@ def _at_least_fp32(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-LOSSES: dict[str, Loss] = {
-    loss.__name__: loss
-    for loss in (
-        cross_entropy,
-        bce_with_logits,
-        pixel_cross_entropy,
-        contrastive,
-        similarity,
-        goodness,
-        goodness_pairs,
-        bce,
-        mse,
-    )
-}
+@cache
+def loss_function(name: str) -> Loss:
+    """The function that a loss names."""
+    found: Loss = named(LOSSES[name].function, f"the loss `{name}`")
+    return found

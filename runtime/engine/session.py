@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from specc.plan import Plan
+from specc.plan import Step as StepInstruction
 
 from .executor import Executor, total_loss
+from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
 
@@ -50,10 +52,10 @@ class Session:
             for group in self._stepped_groups()
         }
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
-        self.executor = Executor(plan, self.model, self._step_group, self.scaler.scale)
+        self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale))
 
     def _stepped_groups(self) -> Iterator[str]:
-        return (i.group for i in self.plan.instructions if i.kind == "step")
+        return (i.group for i in self.plan.instructions if isinstance(i, StepInstruction))
 
     def _step_group(self, group: str) -> None:
         optimizer = self.optimizers[group]

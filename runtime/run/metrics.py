@@ -11,7 +11,7 @@ from torch import Tensor
 from specc.tasks.segmentation import IGNORED
 from specc.tasks.task import Task
 
-from ..engine.losses import LOSSES
+from ..engine.losses import loss_function
 from ..named import named
 
 Statistic = Callable[[Tensor, Tensor], Tensor]  # of (outputs, targets) of a batch
@@ -50,7 +50,7 @@ class Evaluation:
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """One batch more."""
         self.count += len(targets)
-        self.loss = self.loss + LOSSES[self.task.loss](outputs, targets) * len(targets)
+        self.loss = self.loss + loss_function(self.task.loss)(outputs, targets) * len(targets)
         metrics = [metric(self.task, name) for name in self.task.metrics]
         for statistic, each in {metric.statistic: metric for metric in metrics}.items():
             each.add(self.held.setdefault(statistic, []), outputs, targets)

@@ -251,7 +251,7 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
             from runtime.engine import device as devices
             from runtime.memory.measure import measure
 
-            from ..memory.simulation import predicted_for
+            from ..memory.prediction import predicted_for
 
             chosen = devices.choose(device, None)
             plans = [predicted_for(plan, kind_of_device(str(chosen)) or kind) for plan in plans]

@@ -52,7 +52,7 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
     with failures_shown():
         from runtime.run import launch
 
-        from ..memory.simulation import predicted_for
+        from ..memory.prediction import predicted_for
 
         launch.resume(run_dir, device, gpu, predicted_for)
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..diagnostics import Diagnostic
 from ..graph.graph import BackboneGraph
 from ..plan import Block, Instruction, Memory, Network, Unit
 from ..spec.load import Spec
 from ..tasks.datasets import ResolvedData
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,6 @@ class Draft:
     blocks: tuple[Block, ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
     units: tuple[Unit, ...] = ()
-    tasks: nx.DiGraph | None = None
     instructions: tuple[Instruction, ...] = ()
     memory: Memory | None = None
 
@@ -45,6 +41,22 @@ class Draft:
         """The backbone; only passes after `expand` may ask."""
         assert self.backbone is not None
         return self.backbone
+
+    @property
+    def predicted(self) -> Memory:
+        """The memory; only after `schedule` may anyone ask."""
+        assert self.memory is not None
+        return self.memory
+
+    @property
+    def slices(self) -> int:
+        """How many micro-batches a step's batch is divided into."""
+        return self.spec.config.train.micro_batches
+
+    @property
+    def from_images(self) -> bool:
+        """Whether the first block begins with the images; in a search it may begin further down."""
+        return self.blocks[0].layers[0] == self.graph.layers[0].name
 
     @property
     def info(self) -> ResolvedData:

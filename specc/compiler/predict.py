@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..memory.simulation import Simulation, Step
+from ..memory.prediction import Prediction, StepPlan
 from .draft import Draft
 
 
 def measure(draft: Draft) -> Draft:
     """Predict the timeline of one step."""
-    return draft.updated(memory=Simulation(step_of(draft)).run())
+    return draft.updated(memory=Prediction(step_of(draft)).run())
 
 
-def step_of(draft: Draft) -> Step:
+def step_of(draft: Draft) -> StepPlan:
     """The step of a scheduled draft."""
-    return Step(draft.spec.config, draft.info, draft.networks, draft.units, draft.instructions, draft.spec.device)
+    return StepPlan(draft.spec.config, draft.info, draft.networks, draft.units, draft.instructions, draft.spec.device)

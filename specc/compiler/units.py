@@ -11,7 +11,7 @@ from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
 from ..learning.heads.errors import LossError
-from ..learning.targets import COMPARES
+from ..learning.losses import LOSSES
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary, merge
@@ -105,7 +105,7 @@ def build_unit(site: Site) -> Unit:
     """The unit of a place, its networks registered there."""
     if site.last:
         task, weight = TASKS[site.draft.spec.config.task], site.position.weight
-        own = (HeadPlan("final", task.term, task.loss, "labels", weight),) if weight or _keeps_dead(site) else ()
+        own = (HeadPlan("final", task.term, task.loss, weight),) if weight or _keeps_dead(site) else ()
         return Unit(site.name, site.level.name, site.start, site.end.index, weight, site.end.output, own)
     links, feature = form_links(site)
     heads = tuple(_heads(site, feature, links))
@@ -168,7 +168,7 @@ def _built(site: Site, key: str, head: Head, context: Context) -> tuple[Head, Gr
 def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, context: Context) -> None:
     """Raises where the head's loss compares with something else than the task has, or not what the head gives."""
     loss = head.loss_name(task)
-    kind = COMPARES.get(loss)
+    kind = LOSSES[loss].compares
     if kind != task.kind and (kind or not task.restores):
         raise LossError(f"its loss `{loss}` has nothing to compare with: `{task.name}` knows {task.learns}")
     if loss != task.loss:
@@ -182,10 +182,10 @@ def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, cont
 
 def _head(site: Site, term: str, head: Head, graphs: Graphs, weight: float, context: Context) -> HeadPlan:
     patches, group = head.patches, f"{site.name}.{head.key}"
-    loss = head.loss_name(TASKS[site.draft.spec.config.task]), head.loss_target()
+    loss = head.loss_name(TASKS[site.draft.spec.config.task])
     if patches is None:
         names = [site.add_network(head.key, graphs[0], group)]
-        return HeadPlan(head.key, term, *loss, weight, tuple(names))
+        return HeadPlan(head.key, term, loss, weight, tuple(names))
     variants: tuple[int, ...] = ()
     if patches.weights == "shared":
         different = list(dict.fromkeys(graphs))
@@ -196,7 +196,7 @@ def _head(site: Site, term: str, head: Head, graphs: Graphs, weight: float, cont
     places = context.places
     tokens = places if isinstance(places, Layout) and len(context.feature) == 2 else None
     grid = PatchGrid((patches.grid[0], patches.grid[1]), patches.fuse, patches.execution, tokens)
-    return HeadPlan(head.key, term, *loss, weight, tuple(names), grid, variants)
+    return HeadPlan(head.key, term, loss, weight, tuple(names), grid, variants)
 
 
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..plan.flops import instruction_flops
+from ..plan.flops import flops_of
 from ..spec.models import SpecModel
-from .dependencies import depend
 from .draft import Draft
 from .partition import partition
-from .predict import measure
 from .schedule import schedule
 from .units import form_units
 
-FROM_SPLIT: tuple[Callable[[Draft], Draft], ...] = (partition, form_units, depend, schedule, measure)
+FROM_SPLIT: tuple[Callable[[Draft], Draft], ...] = (partition, form_units, schedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def predict(draft: Draft, config: SpecModel) -> Prediction | None:
     result = recompiled(draft, config)
     if result is None or result.memory is None:
         return None
-    flops = sum(instruction_flops(i, result.networks, result.units) for i in result.instructions)
+    flops = flops_of(result.instructions, result.networks, result.units)
     return Prediction(result.memory.peak_bytes, config.views * flops)
 
 

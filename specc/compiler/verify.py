@@ -9,11 +9,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from ..plan import HeadPlan, Instruction, Plan, Unit, branch_cotangent, branch_output, cotangent, features, tape
+from ..plan import (
+    Backward,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Extension,
+    Forward,
+    Free,
+    Head,
+    Instruction,
+    Plan,
+    Step,
+    Unit,
+)
+from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
+from .promises import (
+    BRANCH,
+    Source,
+    biases_of,
+    branch_groups_of,
+    contributors_of,
+    expected_of,
+    groups_of,
+    heads_through,
+    identity_of,
+    of_slice_number,
+    slice_part,
+    starts_of,
+)
 from .wiring import miswired
-
-Source = tuple[str, ...]  # what a gradient comes from: a head, a backward, a branch's backward
 
 
 def verify(plan: Plan) -> list[str]:
@@ -37,129 +64,188 @@ class Replay:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.slices = range(plan.config.train.micro_batches)
         self.found: list[str] = []
-        self.expected = Counter(_expected(plan))
-        self.contributors = _contributors(plan)
-        self.values: dict[str, Value] = {features(-1): Value(-1)}
+        self.expected = Counter(expected_of(plan))
+        self.contributors = contributors_of(plan)
+        given = [of_slice(name, slice) for slice in self.slices for name in (IMAGES, LABELS)]
+        self.callers = {*given, *(features(len(plan.blocks) - 1, slice) for slice in self.slices)}
+        self.values = {name: Value(-1) for name in given}
         self.gradients: dict[str, set[Source]] = {group: set() for group in self.contributors}
         self.stepped: set[str] = set()
         self.averaged: set[str] = set()  # units whose EMA copies have their new values
         self.done: Counter[Source] = Counter()
         self.position = self.previous = -1  # of this instruction, and of the last one that was not a free
-        self.instruction = Instruction("free")
+        self.instruction: Instruction = Free(values=())
 
     def run(self, position: int, instruction: Instruction) -> None:
         """Replay one instruction."""
         self.position, self.instruction = position, instruction
-        if instruction.kind != "free":
+        if not isinstance(instruction, Free):
             self.previous = position
-            identity = _identity(instruction)
+            identity = identity_of(instruction)
             self.done[identity] += 1
-            if self.done[identity] > self.expected[identity]:
+            if self.done[identity] > self.expected[identity] and not isinstance(instruction, Extension):
                 self._wrong("does not belong here" if identity not in self.expected else "comes again")
                 return
-        getattr(self, f"_{instruction.kind}")(instruction)
+        match instruction:
+            case Forward():
+                self._forward(instruction)
+            case Branch():
+                self._branch(instruction)
+            case Head():
+                self._head(instruction)
+            case BranchBackward():
+                self._branch_backward(instruction)
+            case Backward():
+                self._backward(instruction)
+            case EmaUpdate():
+                self._ema_update(instruction)
+            case Step():
+                self._step(instruction)
+            case Free():
+                self._free(instruction)
+            case Extension():
+                self._extension(instruction)
+            case _:
+                assert_never(instruction)
 
     def left_over(self) -> Iterator[str]:
         """What should have happened until the end of the step and did not."""
         for identity in self.expected - self.done:
             yield f"end: {' '.join(identity)} never comes"
-        for name in self.values.keys() - {features(-1), features(len(self.plan.blocks) - 1)}:
+        for name in self.values.keys() - self.callers:
             yield f"end: `{name}` is never freed"
 
     # ------------------------------------------------------------------------------------------- instructions
 
-    def _forward(self, i: Instruction) -> None:
-        starts = _starts(self.plan, i.block)
-        self._flag("needs_grad", i.needs_grad, bool(starts))
-        self._flag("input_grad", i.input_grad, any(start < i.block for start in starts))
-        self._read(features(i.block - 1))
-        self._read_images([self.plan.blocks[i.block].name])
-        self._read_parameters(self.plan.blocks[i.block].name)
-        self._write(features(i.block))
-        if starts:
-            self._write(tape(i.block))
+    def _forward(self, i: Forward) -> None:
+        starts, block = starts_of(self.plan, i.block), self.plan.blocks[i.block]
+        source = features(i.block - 1, i.slice) if i.block else of_slice(IMAGES, i.slice)
+        self._named(
+            source=source, images=self._images([block.name], i.slice), output=features(i.block, i.slice),
+            graph=graph(i.block, i.slice) if starts else None, uses=(block.name,),
+            leaf=leaf(i.block, i.slice) if any(start < i.block for start in starts) else None,
+        )  # fmt: skip
+        self._read(i.source, i.images)
+        self._read_parameters(block.name)
+        self._write(i.output, i.graph, i.leaf)
 
-    def _branch(self, i: Instruction) -> None:
+    def _branch(self, i: Branch) -> None:
         unit = self.plan.by_unit[i.unit]
-        self._read(features(unit.end))
-        self._read_images([link.ema for link in unit.links])
+        images = self._images([link.ema for link in unit.links], i.slice)
+        self._named(source=features(unit.end, i.slice), images=images, copies=unit.name, uses=biases_of(unit),
+                    **{what: of_branch(unit.name, name, i.slice) for what, name in BRANCH.items()})  # fmt: skip
+        self._read(i.source, i.images)
         self._read_branch(unit)
-        self._write(branch_output(unit.name))
+        self._write(i.output, i.graph, i.leaf)
 
-    def _head(self, i: Instruction) -> None:
+    def _head(self, i: Head) -> None:
         unit = self.plan.by_unit[i.unit]
         head = next(head for head in unit.heads if head.name == i.head)
-        self._read(branch_output(unit.name) if unit.links else features(unit.end))
-        for group in _groups(self.plan, head.networks):
+        into = of_branch(unit.name, "grad", i.slice) if unit.links else cotangent(unit.end, unit.start, i.slice)
+        source = of_branch(unit.name, "features", i.slice) if unit.links else features(unit.end, i.slice)
+        target = of_slice(IMAGES if head.target == "images" else LABELS, i.slice)
+        self._named(source=source, target=target, trains=(f"{i.unit}.{i.head}",), gradient=into)
+        self._read(i.source, i.target)
+        for group in groups_of(self.plan, head.networks):
             self._read_parameters(group)
-            self._gradient(group, _identity(i))
-        into = branch_cotangent(unit.name) if unit.links else cotangent(unit.end, unit.start)
-        self._accumulate(into, {(unit.name, head.name)})
+            self._gradient(group, identity_of(i))
+        self._accumulate(i.gradient, {(unit.name, head.name)})
 
-    def _branch_backward(self, i: Instruction) -> None:
+    def _branch_backward(self, i: BranchBackward) -> None:
         unit = self.plan.by_unit[i.unit]
-        self._read(branch_output(unit.name))
+        graph, leaf, grad = (of_branch(unit.name, what, i.slice) for what in ("graph", "leaf", "grad"))
+        into = cotangent(unit.end, unit.start, i.slice)
+        self._named(graph=graph, leaf=leaf, cotangent=grad, copies=unit.name, trains=biases_of(unit), gradient=into)
+        self._read(i.graph, i.leaf)
         self._read_branch(unit)
-        for group in _branch_groups(self.plan, unit):
-            self._gradient(group, _identity(i))
-        heads = self._complete(branch_cotangent(unit.name), {(unit.name, head.name) for head in unit.heads})
-        self._accumulate(cotangent(unit.end, unit.start), heads)
+        for group in branch_groups_of(self.plan, unit):
+            self._gradient(group, identity_of(i))
+        heads = self._complete(i.cotangent, {(unit.name, head.name) for head in unit.heads})
+        self._accumulate(i.gradient, heads)
 
-    def _backward(self, i: Instruction) -> None:
+    def _backward(self, i: Backward) -> None:
         group = self.plan.blocks[i.block].name
-        through = self.expected.keys() - self.done.keys()
-        more = any(kind == "backward" and block == group for kind, block, *_ in through)
-        self._flag("retain", i.retain, more)
-        self._read(tape(i.block))
+        to_come = self.expected.keys() - self.done.keys()
+        through = [rest for kind, block, *rest in to_come if (kind, block) == ("backward", group)]
+        more = any(slice_part(rest) == of_slice_number(i.slice) for rest in through)
+        goes_out = any(start < i.block for start in starts_of(self.plan, i.block))
+        self._named(
+            graph=graph(i.block, i.slice), leaf=leaf(i.block, i.slice) if goes_out else None, retain=more,
+            cotangent=cotangent(i.block, i.start, i.slice), trains=(group,),
+            gradient=cotangent(i.block - 1, i.start, i.slice) if i.start < i.block else None,
+        )  # fmt: skip
+        self._read(i.graph, i.leaf)
         self._read_parameters(group)
-        self._gradient(group, _identity(i))
-        heads = self._complete(cotangent(i.block, i.start), set(_heads_through(self.plan, i.block, i.start)))
-        if i.start < i.block:
-            self._accumulate(cotangent(i.block - 1, i.start), heads)
+        self._gradient(group, identity_of(i))
+        heads = self._complete(i.cotangent, set(heads_through(self.plan, i.block, i.start)))
+        if i.gradient:
+            self._accumulate(i.gradient, heads)
 
-    def _ema_update(self, i: Instruction) -> None:
-        for link in self.plan.by_unit[i.unit].links:
-            self._read_parameters(link.source_block)
+    def _ema_update(self, i: EmaUpdate) -> None:
+        unit = self.plan.by_unit[i.unit]
+        sources = tuple(dict.fromkeys(link.source_block for link in unit.links))
+        self._named(uses=sources, after=(f"block{unit.end}",), copies=unit.name)
+        for source in sources:
+            self._read_parameters(source)
+        for slice in self.slices:
+            branch = ("branch", i.unit, *of_slice_number(slice))
+            if not self.done[branch]:
+                self._wrong(f"comes before {' '.join(branch)}")
         self.averaged.add(i.unit)
 
-    def _step(self, i: Instruction) -> None:
+    def _step(self, i: Step) -> None:
         for source in sorted(self.contributors[i.group] - self.gradients[i.group]):
             self._wrong(f"comes before the gradient of {' '.join(source)}")
         self.stepped.add(i.group)
 
-    def _free(self, i: Instruction) -> None:
+    def _free(self, i: Free) -> None:
         for name in i.values:
             value = self.values.pop(name, None)
             if value is None:
                 self._wrong(f"`{name}` is not alive")
             elif value.used != self.previous:
                 self._wrong(f"`{name}` was read last at {value.used} and should have been freed there")
-            if name in (features(-1), features(len(self.plan.blocks) - 1)):
+            if name in self.callers:
                 self._wrong(f"`{name}` belongs to the caller")
+
+    def _extension(self, i: Extension) -> None:
+        """Of a kind from outside only what it says itself is known."""
+        for name in sorted(i.reads):
+            kind, _, rest = name.rpartition(":")
+            if kind in ("params", "grads"):
+                self._read_parameters(rest)
+            elif not kind:
+                self._read(name)
+        self._write(*(name for name in i.writes - i.reads if ":" not in name))
 
     # ------------------------------------------------------------------------------------------- values and state
 
     def _wrong(self, what: str) -> None:
         self.found.append(f"{self.position}: {self.instruction}: {what}")
 
-    def _flag(self, name: str, is_set: bool, wanted: bool) -> None:
-        if is_set != wanted:
-            self._wrong(f"`{name}` should be {wanted}")
+    def _named(self, **wanted: object) -> None:
+        """Whether the instruction's fields are what they should be."""
+        for name, value in wanted.items():
+            if getattr(self.instruction, name) != value:
+                self._wrong(f"`{name}` should be {value}")
 
-    def _read(self, name: str) -> Value:
+    def _images(self, networks: Iterable[str], slice: int) -> str | None:
+        read = any(self.plan.networks[name].reads_images for name in networks)
+        return of_slice(IMAGES, slice) if read else None
+
+    def _read(self, *names: str | None) -> None:
+        for name in filter(None, names):
+            self._value(name).used = self.position
+
+    def _value(self, name: str) -> Value:
         if name not in self.values:
             self._wrong(f"reads `{name}`, which is not alive")
-        value = self.values.get(name, Value(self.position))
-        value.used = self.position
-        return value
+        return self.values.get(name, Value(self.position))
 
-    def _read_images(self, networks: Iterable[str]) -> None:
-        if any(self.plan.networks[name].graph.reads_images for name in networks):
-            self._read(features(-1))
-
-    def _write(self, name: str) -> None:
-        self.values[name] = Value(self.position)
+    def _write(self, *names: str | None) -> None:
+        self.values |= {name: Value(self.position) for name in filter(None, names)}
 
     def _accumulate(self, name: str, heads: Iterable[Source]) -> None:
         """Add the gradient of `heads` to a cotangent, which the first one makes."""
@@ -169,7 +255,8 @@ class Replay:
 
     def _complete(self, name: str, wanted: set[Source]) -> set[Source]:
         """Read a cotangent that must hold exactly the gradients of the heads `wanted`."""
-        heads = self._read(name).heads
+        value = self._value(name)
+        value.used, heads = self.position, value.heads
         for unit, head in sorted(wanted - heads):
             self._wrong(f"`{name}` lacks the gradient of {unit}.{head}")
         for unit, head in sorted(heads - wanted):
@@ -183,83 +270,10 @@ class Replay:
     def _read_branch(self, unit: Unit) -> None:
         if unit.name in self.averaged:
             self._wrong("reads EMA copies after their update")
-        for group in _branch_groups(self.plan, unit):
+        for group in branch_groups_of(self.plan, unit):
             self._read_parameters(group)
 
     def _gradient(self, group: str, source: Source) -> None:
         if group in self.stepped:
             self._wrong(f"adds to the gradient of {group} after its step")
         self.gradients.setdefault(group, set()).add(source)
-
-
-# ------------------------------------------------------------------------------------------------ what a step must hold
-
-
-def _identity(i: Instruction) -> Source:
-    """An instruction without its flags; two equal ones in a step are one too many."""
-    block = f"block{i.block}" if i.block >= 0 else ""
-    start = f"to block{i.start}" if i.kind == "backward" else ""
-    return (i.kind, *(part for part in (block, i.unit, i.head, i.group, start) if part))
-
-
-def _expected(plan: Plan) -> Iterator[Source]:
-    """Every instruction of the step but the frees."""
-    for block in plan.blocks:
-        yield ("forward", block.name)
-        yield from (_backward_of(block.index, start) for start in _starts(plan, block.index))
-    for unit in plan.units:
-        yield from (_head_of(unit, head) for head in unit.heads)
-        if unit.links:
-            yield from ((kind, unit.name) for kind in ("branch", "branch_backward", "ema_update"))
-    yield from (("step", group) for group in _contributors(plan))
-
-
-def _contributors(plan: Plan) -> dict[str, set[Source]]:
-    """Every optimizer group that has parameters, and what its gradient is the sum of."""
-    wanted: dict[str, set[Source]] = {group: set() for group in _groups(plan, plan.networks)}
-    for block in plan.blocks:
-        for group in _groups(plan, [block.name]):
-            wanted[group] |= {_backward_of(block.index, start) for start in _starts(plan, block.index)}
-    for unit in plan.units:
-        for head in unit.heads:
-            for group in _groups(plan, head.networks):
-                wanted[group].add(_head_of(unit, head))
-        for group in _branch_groups(plan, unit):
-            wanted[group].add(("branch_backward", unit.name))
-    return wanted
-
-
-def _groups(plan: Plan, networks: Iterable[str]) -> list[str]:
-    """The optimizer groups of networks that have parameters to step."""
-    members = (plan.networks[name] for name in networks)
-    return sorted({n.group for n in members if n.group is not None and n.parameters})
-
-
-def _branch_groups(plan: Plan, unit: Unit) -> list[str]:
-    return _groups(plan, [link.bias for link in unit.links if link.bias])
-
-
-def _backward_of(block: int, start: int) -> Source:
-    return _identity(Instruction("backward", block=block, start=start))
-
-
-def _head_of(unit: Unit, head: HeadPlan) -> Source:
-    return _identity(Instruction("head", unit=unit.name, head=head.name))
-
-
-def _starts(plan: Plan, block: int) -> set[int]:
-    """The first blocks of all windows that hold `block`: gradient passes through it once for each."""
-    windows = {unit.start for unit in plan.units if unit.start <= block <= unit.end}
-    return {start for start in windows if any(_trains(plan, b) for b in range(start, block + 1))}
-
-
-def _trains(plan: Plan, block: int) -> bool:
-    """Whether a block has parameters: a gradient that would reach only blocks without any is not sent."""
-    return bool(plan.networks[f"block{block}"].parameters)
-
-
-def _heads_through(plan: Plan, block: int, start: int) -> Iterator[Source]:
-    """The heads whose gradient passes the end of `block` on its way to `start`."""
-    for unit in plan.units:
-        if unit.start == start and unit.start <= block <= unit.end:
-            yield from ((unit.name, head.name) for head in unit.heads)

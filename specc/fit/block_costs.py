@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from ..compiler.dependencies import hazards, tasks
+from ..compiler.dependencies import by_blocks
 from ..compiler.draft import Draft
 from ..compiler.predict import step_of
-from ..compiler.schedule import schedule
+from ..compiler.schedule import scheduled
 from ..compiler.units import build_unit, sites_at
 from ..diagnostics.notices import progress
-from ..memory.simulation import batch_bytes, resident_bytes
-from ..plan import Block, Instruction, Network, Unit
-from ..plan.flops import instruction_flops
+from ..memory.prediction import batch_bytes, resident_bytes
+from ..plan import Backward, Block, Branch, BranchBackward, Forward, Head, Instruction, Network, Unit
+from ..plan.flops import flops_of
 from ..spec.models import SpecModel
 from .likeness import Structure
-from .remembering import CachingSimulation, HeadCost, SegmentAllocator
+from .remembering import CachingPrediction, HeadCost, SegmentAllocator
 from .roles import Roles, with_one_weight
 
 SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
@@ -129,15 +129,15 @@ class BlockCosts:
         draft = self._draft(self.config, ends, only, number - target, count)
         if draft is None:
             return
-        draft = schedule(draft.updated(tasks=hazards(list(tasks(draft)))))
+        draft = draft.updated(instructions=scheduled(by_blocks(draft)))
         spans = _spans(draft.instructions)
         memory = SegmentAllocator(self._segments)
-        simulation = self._simulation(draft, target, memory, number - target, count)
-        simulation.run(spans[target][1])
+        prediction = self._prediction(draft, target, memory, number - target, count)
+        prediction.run(spans[target][1], None if draft.from_images else draft.blocks[0].input)
         for block in range(min(self.window, target), target + 1):
             first, after = spans[block]
             moments = zip(draft.instructions[first:after], memory.moments[first:after], strict=True)
-            works = [(_kind(i, block), _above(i, m, simulation.resident)) for i, m in moments if i.kind not in SILENT]
+            works = [(_kind(i, block), _above(i, m, prediction.resident)) for i, m in moments if i.kind not in SILENT]
             own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{block}.")]
             window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
             kinds, peaks = zip(*works, strict=True)
@@ -145,17 +145,15 @@ class BlockCosts:
             key = self._key(window, number - target + block, count)
             self._cache[key] = found.moved(-self._place(window[-1]))
 
-    def _simulation(
+    def _prediction(
         self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int
-    ) -> CachingSimulation:
+    ) -> CachingPrediction:
         """Of the blocks up to the target; the first is number `number` of `count`."""
         places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
         step = step_of(draft)
         step = replace(step, networks={k: n for k, n in step.networks.items() if k not in later})
-        first = draft.blocks[0]
-        source = first.input if first.layers[0] != self.graph.layers[0].name else None
-        return CachingSimulation(step, source, memory, self._heads, places)
+        return CachingPrediction(step, memory, self._heads, places)
 
     @cached_property
     def _segments(self) -> dict[str, int]:
@@ -239,21 +237,24 @@ def _above(i: Instruction, moment: Mapping[int, int], resident: int) -> Peaks:
 
 def _spans(instructions: tuple[Instruction, ...]) -> dict[int, tuple[int, int]]:
     """For each block, the instructions from its forward to the next block's."""
-    starts = {i.block: n for n, i in enumerate(instructions) if i.kind == "forward"}
+    starts = {i.block: n for n, i in enumerate(instructions) if isinstance(i, Forward) and i.slice == 0}
     return {block: (first, starts.get(block + 1, len(instructions))) for block, first in starts.items()}
 
 
 def _kind(i: Instruction, block: int) -> Kind:
     """What an instruction does, as seen from a block."""
-    here = tuple(n - block if n >= 0 else None for n in (i.block, i.start))
-    return i.kind, *here, i.unit.partition(".")[2], i.head, i.retain, i.needs_grad, i.input_grad
+    match i:
+        case Forward():
+            return i.kind, i.block - block, None, i.graph is not None, i.leaf is not None, i.slice
+        case Backward():
+            return i.kind, i.block - block, i.start - block, i.retain, i.slice
+        case Head() | Branch() | BranchBackward():
+            return i.kind, None, None, i.about.partition(".")[2], i.slice
+    return (str(i),)
 
 
 def _flops(draft: Draft, target: int) -> int:
     """FLOPs an image of everything that happens because of block `target`: its passes and its units' networks."""
     units = {unit.name for unit in draft.units if unit.end == target}
-    return draft.spec.config.views * sum(
-        instruction_flops(i, draft.networks, draft.units)
-        for i in draft.instructions
-        if i.block == target or i.unit in units
-    )
+    own = [i for i in draft.instructions if getattr(i, "block", None) == target or getattr(i, "unit", None) in units]
+    return draft.spec.config.views * flops_of(own, draft.networks, draft.units)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..graph.ops import Shape
-from ..memory.allocator import Allocator, Storage
-from ..memory.simulation import Simulation, Step
-from ..plan import HeadPlan, Unit, branch_output, features
+from ..graph.ops import Order
+from ..memory.autograd import Value
+from ..memory.machine import ShapeMachine
+from ..memory.prediction import Prediction, StepPlan
+from ..memory.storage import GRADIENT, Allocator
+from ..plan import Head
+from ..step.step import TrainingStep
 
 
 class SegmentAllocator(Allocator):
@@ -47,19 +50,15 @@ class SegmentAllocator(Allocator):
         """Something reached a height for a while."""
         self.moments[-1][self.segment] = max(height, self.moments[-1][self.segment])
 
-    def new(self, size: int, category: str, width: int = 4) -> Storage:
-        """A storage of `size` bytes with one holder."""
+    def take(self, size: int, category: str) -> None:
+        """So many bytes more."""
         self.total += size
         if self.moments:
             self._note()
-        return Storage(size, category, width)
 
-    def drop(self, *storages: Storage) -> None:
-        """One holder less; the last one frees the bytes."""
-        for storage in storages:
-            storage.holders -= 1
-            if storage.holders == 0:
-                self.total -= storage.bytes
+    def give(self, size: int, category: str) -> None:
+        """So many bytes less."""
+        self.total -= size
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +66,56 @@ class HeadCost:
     """What one head did: its highest point above what was there, its parameters' gradients, and the features'."""
 
     highest: int
-    grads: Mapping[str, Storage]
-    gradient: Storage
+    grads: Mapping[str, int]
+    gradient: tuple[int, int, Order]  # bytes, bytes of a number, and how it lies in memory
     rest: int  # bytes that nobody lets go of
 
 
-class CachingSimulation(Simulation):
-    """A simulation that runs each head once: beside what is there already, it does the same wherever its unit begins.
+class CachingPrediction(Prediction):
+    """A prediction that runs each head once: beside what is there already, it does the same wherever its unit begins.
 
     `places` are the layers that units end with, and their roles.
     """
 
-    def __init__(self, step: Step, source: Shape | None, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
+    def __init__(self, plan: StepPlan, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
                  places: Mapping[str, Hashable]) -> None:  # fmt: skip
-        super().__init__(step, source)
-        self.memory: SegmentAllocator = memory
-        self.known, self.places = known, places
+        self.segments, self.known, self.places = memory, known, places
+        super().__init__(plan, memory)
 
-    def _run_head(self, unit: Unit, head: HeadPlan) -> Storage:
-        """One head's forward, loss and backward: the gradient at the features."""
-        at = branch_output(unit.name) if unit.links else features(unit.end)
-        key = self.places[unit.name], unit.level, head.name, self.orders[at], self.values[at].width
-        grads = self.grads.setdefault(f"{unit.name}.{head.name}", {})
+    def _step(self, machine: ShapeMachine) -> TrainingStep[Value]:
+        return CachingStep(self, machine)
+
+
+class CachingStep(TrainingStep[Value]):
+    """The step of a caching prediction."""
+
+    def __init__(self, prediction: CachingPrediction, machine: ShapeMachine) -> None:
+        super().__init__(machine, prediction.plan.units, prediction.plan.config.train.micro_batches)
+        self.shapes, self.memory = machine, prediction.segments
+        self.known, self.places = prediction.known, prediction.places
+
+    def run_head(self, i: Head, features: Value, part: float) -> tuple[Value, Value]:
+        """One head's loss, and the gradient at the features."""
+        unit, group = self.units[i.unit], f"{i.unit}.{i.head}"
+        width = features.storage.width
+        key = self.places[i.unit], unit.level, i.head, features.order, width, features.rows
         if key not in self.known:
-            before = self.memory.total
-            gradient = super()._run_head(unit, head)
-            rest = self.memory.total - before - gradient.bytes - sum(g.bytes for g in grads.values())
-            self.known[key] = HeadCost(self.memory.reached() - before, {n: replace(g) for n, g in grads.items()},
-                                  replace(gradient), rest)  # fmt: skip
-            return gradient
-        ran = self.known[key]
-        self.memory.reach(self.memory.total + ran.highest)
-        grads |= {name: self.memory.new(g.bytes, g.category, g.width) for name, g in ran.grads.items()}
-        self.memory.new(ran.rest, "losses")
-        return self.memory.new(ran.gradient.bytes, ran.gradient.category, ran.gradient.width)
+            self.known[key], *result = self._measured(i, features, part)
+            return result[0], result[1]
+        cost = self.known[key]
+        self.memory.reach(self.memory.total + cost.highest)
+        grads = self.shapes.grads.setdefault(group, {})
+        for name, size in cost.grads.items():
+            grads.setdefault(name, self.memory.new(size, "gradients"))
+        size, width, order = cost.gradient
+        loss = Value(self.memory.new(cost.rest, "losses"), 1, (), "plain")
+        return loss, Value(self.memory.new(size, GRADIENT, width), features.rows, features.shape, order)
+
+    def _measured(self, i: Head, features: Value, part: float) -> tuple[HeadCost, Value, Value]:
+        before, group = self.memory.total, f"{i.unit}.{i.head}"
+        loss, gradient = super().run_head(i, features, part)
+        grads = {name: storage.bytes for name, storage in self.shapes.grads.get(group, {}).items()}
+        storage = gradient.storage
+        rest = self.memory.total - before - storage.bytes - sum(grads.values())
+        found = (storage.bytes, storage.width, gradient.order)
+        return HeadCost(self.memory.reached() - before, grads, found, max(rest, 0)), loss, gradient

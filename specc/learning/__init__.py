@@ -1,1 +1,1 @@
-"""What local units learn with: heads, losses and links, one description each; not where they stand in a network."""
+"""What local units learn with: heads and losses, one description each; not where they stand in a network."""

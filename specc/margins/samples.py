@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ..memory.simulation import as_traced
+from ..memory.prediction import as_traced
 from ..pipeline import compile_spec
 from ..plan import Plan
 from ..spec.load import loads

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from .model import (
-    FORMAT_VERSION,
-    Block,
-    HeadPlan,
+from .instructions import (
+    Backward,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Extension,
+    Forward,
+    Free,
+    Head,
     Instruction,
-    Kind,
-    LinkPlan,
-    Memory,
-    Moment,
-    Network,
-    PatchGrid,
-    Plan,
-    Unit,
-    branch_cotangent,
-    branch_output,
-    cotangent,
-    features,
-    tape,
+    Step,
 )
+from .model import FORMAT_VERSION, Block, HeadPlan, LinkPlan, Memory, Moment, Network, PatchGrid, Plan, Unit
 
 __all__ = [
-    "FORMAT_VERSION",
-    "Block",
-    "HeadPlan",
-    "Instruction",
-    "Kind",
-    "LinkPlan",
-    "Memory",
-    "Moment",
-    "Network",
-    "PatchGrid",
-    "Plan",
-    "Unit",
-    "branch_cotangent",
-    "branch_output",
-    "cotangent",
-    "features",
-    "tape",
-]
+    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "EmaUpdate", "Extension", "Forward", "Free",
+    "Head", "HeadPlan", "Instruction", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Plan", "Step", "Unit",
+]  # fmt: skip

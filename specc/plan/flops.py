@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
-from . import HeadPlan, Instruction, LinkPlan, Network, Plan, Unit
+from .instructions import (
+    Backward,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Extension,
+    Forward,
+    Free,
+    Head,
+    Instruction,
+    Step,
+)
+from .model import HeadPlan, LinkPlan, Network, Plan, Unit
 
 Networks = Mapping[str, Network]
 
 
 def step_flops(plan: Plan) -> int:
     """FLOPs of one step for one image, the optimizer's left out."""
-    return plan.config.views * sum(instruction_flops(i, plan.networks, plan.units) for i in plan.instructions)
+    return plan.config.views * flops_of(plan.instructions, plan.networks, plan.units)
 
 
-def instruction_flops(i: Instruction, networks: Networks, units: Iterable[Unit]) -> int:
-    """FLOPs of one instruction for one image."""
-    if i.kind == "forward":
-        return networks[f"block{i.block}"].graph.flops
-    if i.kind == "backward":
-        network = networks[f"block{i.block}"]
-        return (3 if network.pieces else 2) * network.graph.flops  # recomputation runs the forward again
-    if i.kind not in ("head", "branch", "branch_backward"):
-        return 0
-    unit = next(unit for unit in units if unit.name == i.unit)
-    if i.kind == "head":
-        return _head(next(head for head in unit.heads if head.name == i.head), networks)
-    return sum(_link(link, networks, forward=i.kind == "branch") for link in unit.links)
+def flops_of(instructions: Iterable[Instruction], networks: Networks, units: Iterable[Unit]) -> int:
+    """FLOPs of instructions for one image, which is in one slice of the batch."""
+    by_name = {unit.name: unit for unit in units}
+    return sum(_flops(i, networks, by_name) for i in instructions if i.slice == 0)
+
+
+def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int:
+    match i:
+        case Forward():
+            return networks[f"block{i.block}"].graph.flops
+        case Backward():
+            network = networks[f"block{i.block}"]
+            return (3 if network.pieces else 2) * network.graph.flops  # recomputation runs the forward again
+        case Head():
+            return _head(next(head for head in units[i.unit].heads if head.name == i.head), networks)
+        case Branch() | BranchBackward():
+            forward = isinstance(i, Branch)
+            return sum(_link(link, networks, forward=forward) for link in units[i.unit].links)
+        case Extension():
+            return i.flops
+        case EmaUpdate() | Step() | Free():
+            return 0
+        case _:
+            assert_never(i)
 
 
 def _head(head: HeadPlan, networks: Networks) -> int:

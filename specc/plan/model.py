@@ -6,51 +6,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cache, cached_property
+from typing import Literal
+
+from pydantic import TypeAdapter
 
 from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import Shape
 from ..learning.heads.patches import Cell, cells
+from ..learning.losses import LOSSES, Target
+from ..spec.models import SpecModel
 from ..system.devices import Device
 from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
+from .instructions import AnyInstruction
 
-if TYPE_CHECKING:
-    from ..spec.models import SpecModel
-
-FORMAT_VERSION = 1
-
-Kind = Literal["forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free"]
-
-
-# Names of the values that instructions pass on.
-
-
-def features(block: int) -> str:
-    """The detached output of a block (`features(-1)`: the images)."""
-    return f"x{block + 1}"
-
-
-def tape(block: int) -> str:
-    """What a block's forward keeps for its backward."""
-    return f"tape{block}"
-
-
-def cotangent(block: int, start: int) -> str:
-    """The gradient at a block's output of all losses whose window starts at `start`."""
-    return f"grad{block}to{start}"
-
-
-def branch_output(unit: str) -> str:
-    """What a unit's EMA branch gives to its heads."""
-    return f"{unit}.features"
-
-
-def branch_cotangent(unit: str) -> str:
-    """The gradient at the output of a unit's EMA branch."""
-    return f"{unit}.grad"
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +40,11 @@ class Network:
     def parameters(self) -> dict[str, Shape]:
         """Its parameters by canonical name."""
         return {self.prefix + name: shape for name, shape in self.graph.parameters.items()}
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether it needs the images beside its input: so do later pieces of what begins with them."""
+        return self.graph.reads_images or any(piece.reads_images for piece in self.graph.pieces(self.pieces))
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -107,11 +84,15 @@ class HeadPlan:
     name: str
     term: str
     loss: str
-    target: Literal["labels", "one_hot", "images", "pairs"]
     weight: float
     networks: tuple[str, ...] = ()
     patches: PatchGrid | None = None
     variants: tuple[int, ...] = ()  # which of its network's graphs runs on each patch; the first where empty
+
+    @property
+    def target(self) -> Target:
+        """What its loss compares with."""
+        return LOSSES[self.loss].target
 
     def graphs(self, networks: Mapping[str, Network]) -> tuple[Graph, ...]:
         """What runs on the features, or on each of their patches."""
@@ -156,29 +137,6 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Instruction:
-    """One task of a training step; which fields count depends on its kind (see `docs/plan.md`)."""
-
-    kind: Kind
-    block: int = -1
-    unit: str = ""
-    head: str = ""
-    start: int = -1  # backward: the block at which this gradient stops
-    group: str = ""
-    retain: bool = False  # backward: another one through the same block follows
-    needs_grad: bool = True  # forward: somebody will send a gradient through this block
-    input_grad: bool = False  # forward: ... and out of it, to the block before
-    values: tuple[str, ...] = ()  # free: what dies here
-
-    def __str__(self) -> str:
-        if self.kind == "free":
-            return f"free {' '.join(self.values)}"
-        where = [f"block{self.block}"] if self.block >= 0 else []
-        where += [part for part in (self.unit, self.head, self.group) if part]
-        return f"{self.kind} {'.'.join(where)}" + (f" to block{self.start}" if self.kind == "backward" else "")
-
-
-@dataclass(frozen=True, slots=True)
 class Moment:
     """Memory during one instruction: the bytes alive at its highest point, by category."""
 
@@ -207,7 +165,7 @@ class Plan:
     networks: Mapping[str, Network]
     blocks: tuple[Block, ...]
     units: tuple[Unit, ...]
-    instructions: tuple[Instruction, ...]
+    instructions: tuple[AnyInstruction, ...]
     memory: Memory
 
     @property
@@ -247,18 +205,26 @@ class Plan:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """One JSON document; `from_json` gives back an equal plan."""
-        from .serial import to_plain
-
-        document = {"format_version": FORMAT_VERSION, **to_plain(self)}
+        document = {"format_version": FORMAT_VERSION, **_adapter().dump_python(self, mode="json", by_alias=True)}
         return json.dumps(document, indent=indent, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote."""
-        from .serial import from_plain
-
+        """The plan that `to_json` wrote; `ValueError` where it did not, or where it was another version of specc."""
         document = mapping(text)
         version = document.pop("format_version", None)
         if version != FORMAT_VERSION:
-            raise ValueError(f"plan has format version {version}, this specc reads {FORMAT_VERSION}")
-        return from_plain(cls, document)
+            raise ValueError(
+                f"plan has format version {version}, this specc reads {FORMAT_VERSION}: run its spec anew, or "
+                "go on with the specc that wrote it"
+            )
+        try:
+            return _adapter().validate_json(json.dumps(document))
+        except RecursionError as error:
+            raise ValueError(f"no plan was written like this: {error!r}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Plan]:
+    """Reads and writes plans."""
+    return TypeAdapter(Plan)

@@ -18,6 +18,7 @@ from .sections.budget import Budget
 from .sections.data import Data
 from .sections.levels import Level, UnitOverride
 from .sections.links import EmaLink
+from .sections.order import StepOrder
 from .sections.split import Split
 from .sections.train import Train
 
@@ -50,6 +51,7 @@ class SpecModel(Config):
     levels: Annotated[list[Level], Field(min_length=1)] = Field([Level(name="independent")], description="window sizes")
     ema_links: list[EmaLink] = Field([], description="EMA copies of later layers in the auxiliary networks (MAN)")
     train: Train = Field(Train(), description="how to train")
+    schedule: StepOrder = Field(StepOrder(), description="in which order a step's work is done")
     budget: Budget | None = Field(None, description="the most memory one step may take")
 
     aliases: ClassVar[dict[str, str]] = {

@@ -11,8 +11,21 @@ from rich.table import Table
 from ..graph.graph import BackboneGraph, Layer, Node
 from ..graph.ops import show
 from ..language.schema import show_bytes
-from ..memory.simulation import as_traced, first_difference
-from ..plan import Block, HeadPlan, Instruction, LinkPlan, Plan, Unit
+from ..memory.prediction import as_traced, first_difference
+from ..plan import (
+    Backward,
+    Block,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Forward,
+    Head,
+    HeadPlan,
+    Instruction,
+    LinkPlan,
+    Plan,
+    Unit,
+)
 from .margin import margin_documents
 from .tables import table
 
@@ -95,10 +108,14 @@ def unit_peak(plan: Plan, unit: Unit) -> int:
 
 
 def _serves(instruction: Instruction, unit: Unit) -> bool:
-    if instruction.kind == "backward":
-        return instruction.start == unit.start and instruction.block <= unit.end
-    inside = unit.start <= instruction.block <= unit.end
-    return instruction.unit == unit.name or (instruction.kind == "forward" and inside)
+    match instruction:
+        case Backward():
+            return instruction.start == unit.start and instruction.block <= unit.end
+        case Forward():
+            return unit.start <= instruction.block <= unit.end
+        case Head() | Branch() | BranchBackward() | EmaUpdate():
+            return instruction.unit == unit.name
+    return False
 
 
 def memory_lines(plan: Plan) -> Iterator[str]:

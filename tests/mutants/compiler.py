@@ -9,9 +9,9 @@ LIMITS = "test_fit_paths.py::test_the_cheapest_of_all_paths_under_any_limit"
 
 MUTANTS = [
     mutant(
-        "specc/compiler/schedule.py",
-        '"backward": 2, "branch_backward": 3, "head": 4',
-        '"backward": 4, "branch_backward": 3, "head": 2',
+        "specc/plan/instructions.py",
+        "    urgency: ClassVar[int] = 40\n",
+        "    urgency: ClassVar[int] = 15\n",
         "heads go before backwards",
         RULES + "test_whatever_may_end_lives_goes_before_what_begins_them",
     ),
@@ -24,8 +24,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/schedule.py",
-        '"x0", "labels"):',
-        '"x0"):',
+        'not value.startswith(("images", "labels"))',
+        'not value.startswith("images")',
         "the caller's labels are freed",
         RULES + "test_a_gradient_that_comes_from_elsewhere_is_noticed",
     ),
@@ -45,7 +45,7 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/verify.py",
-        "            self._read_parameters(link.source_block)\n",
+        "            self._read_parameters(source)\n",
         "            pass\n",
         "an average of a source that was stepped passes",
         "test_fine_points.py::test_the_verifier_sees_an_average_of_a_source_that_was_stepped",
@@ -59,8 +59,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/dependencies.py",
-        'reads = {f"params:{link.source_block}" for link in unit.links} | {f"grads:block{unit.end}"}',
-        'reads = {f"grads:block{unit.end}"}',
+        "uses=sources, after",
+        "uses=(), after",
         "an average does not say that it reads its source",
         "test_fine_points.py::test_no_order_of_the_tasks_averages_after_the_source_was_stepped",
     ),
@@ -73,8 +73,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/dependencies.py",
-        "input_grad=any(s < k for s in starts)",
-        "input_grad=any(s <= k for s in starts)",
+        "any(start < block for start in self.starts[block])",
+        "any(start <= block for start in self.starts[block])",
         "every block sends a gradient to the one before",
         "test_compile.py::test_gradient_passes_a_block_once_a_window",
         "test_verify.py::test_a_wrong_flag_is_noticed",

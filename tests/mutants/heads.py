@@ -21,7 +21,7 @@ MUTANTS = [
            "test_segmentation.py::test_a_classifier_answers_for_every_pixel"),
     mutant("specc/learning/heads/classifier.py", "half = -(-b.shape[0] // 2)", "half = b.shape[0]", "a pixel's convolutions keep the width",
            "test_segmentation.py::test_the_convolutions_of_a_pixel_have_half_the_width"),
-    mutant("runtime/engine/heads.py", "if self.target.dim() > 2 else", 'if self.head.target == "images" else', "a patch is compared with the whole mask",
+    mutant("specc/step/heads.py", "if LOSSES[self.head.loss].in_pixels:", 'if self.head.target == "images":', "a patch is compared with the whole mask",
            "test_segmentation.py::test_a_patch_is_compared_with_its_part_of_the_mask"),
     mutant("specc/graph/families/unet.py", "b.add(Concat(), None, (beside, b.last))", "b.add(Concat(), None, (b.last, beside))", "what comes from below stands in front",
            "test_unet.py::test_the_numbers_are_those_of_a_plain_one"),

@@ -13,7 +13,7 @@ from ...graph.macros import BasicBlock
 from ...graph.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels
 from ...language.schema import FewRepeats, Fraction
 from .answers import answer, pool, start
-from .base import Context, Head, Target
+from .base import Context, Head
 
 
 class Augmented(Head):
@@ -29,7 +29,6 @@ class Augmented(Head):
 
     key: ClassVar[str] = "augmented"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Target] = "labels"
     looks_ahead: ClassVar[bool] = True
 
     def build(self, context: Context) -> Graph:

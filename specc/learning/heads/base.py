@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -17,8 +17,6 @@ from ...language.schema import Config, Factor
 from ...tasks.task import Task
 from .errors import LayerError
 from .patches import Patches, as_map, check, divide, lost
-
-Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with; `labels`: the task's targets
 
 
 class Ramp(Config):
@@ -85,7 +83,6 @@ class Head(Config):
 
     key: ClassVar[str]  # the head's part of a parameter's name
     term: ClassVar[str]  # the name of its loss in metrics
-    target: ClassVar[Target]
     looks_ahead: ClassVar[bool] = False  # whether its graph depends on layers further down
 
     def build(self, context: Context) -> Graph:
@@ -104,12 +101,8 @@ class Head(Config):
         return None
 
     def loss_name(self, task: Task) -> str:
-        """The loss's name in `runtime.engine.losses`."""
+        """Its loss, by name (see `specc.learning.losses`)."""
         return task.loss
-
-    def loss_target(self) -> Target:
-        """What the loss compares with."""
-        return self.target
 
     def graphs(self, context: Context) -> tuple[Graph, ...]:
         """The graph of the head, or those of its patches; raises `ShapeError` when it cannot stand there."""

@@ -13,7 +13,7 @@ from ...graph.ops.entry import OpEntry
 from ...language.schema import FewRepeats, Matching, Text, Width
 from ...tasks.task import Task
 from .answers import answer, pool, start
-from .base import Context, Head, Target, chain
+from .base import Context, Head, chain
 
 Counts = Annotated[Text, Matching(r"[0-9]c[1-9]f", "`NcMf` with digits N and M: `0c1f`, `1c2f`, `3c2f`")]
 
@@ -41,7 +41,6 @@ class Classifier(Head):
 
     key: ClassVar[str] = "classifier"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = start(context)

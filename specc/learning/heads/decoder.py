@@ -11,7 +11,7 @@ from ...graph.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
 from ...graph.ops.entry import OpEntry
 from ...language.schema import Width
 from ...tasks.task import Task
-from .base import Context, Head, Target, builder, chain
+from .base import Context, Head, builder, chain
 from .errors import TargetError
 
 
@@ -30,7 +30,6 @@ class Decoder(Head):
 
     key: ClassVar[str] = "decoder"
     term: ClassVar[str] = "reconstruction"
-    target: ClassVar[Target] = "images"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -14,7 +14,7 @@ from pydantic import Field
 from ...graph.graph import Graph
 from ...graph.ops import Conv, Flatten, GroupNorm, LayerNorm, Linear, numel, show
 from ...tasks.task import Task
-from .base import Context, Head, Target, builder
+from .base import Context, Head, builder
 from .errors import HeadError
 
 
@@ -30,7 +30,6 @@ class Goodness(Head):
 
     key: ClassVar[str] = "goodness"
     term: ClassVar[str] = "goodness"
-    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)
@@ -46,6 +45,3 @@ class Goodness(Head):
 
     def loss_name(self, task: Task) -> str:
         return "goodness_pairs" if self.negatives == "images" else "goodness"
-
-    def loss_target(self) -> Target:
-        return "pairs" if self.negatives == "images" else "labels"

@@ -9,7 +9,7 @@ from pydantic import Field
 from ...graph.graph import Graph
 from ...graph.ops import AdaptiveAvgPool, Flatten, PeriodicBasis
 from ...language.schema import Width
-from .base import Context, Head, Target, builder
+from .base import Context, Head, builder
 
 
 class Periodic(Head):
@@ -20,7 +20,6 @@ class Periodic(Head):
 
     key: ClassVar[str] = "periodic"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -9,7 +9,7 @@ from pydantic import Field
 from ...graph.graph import Graph
 from ...graph.ops import AdaptiveAvgPool, BatchNorm, Conv, Flatten, Linear, Relu, ShapeError, show
 from ...language.schema import FewRepeats
-from .base import Context, Head, Target, builder
+from .base import Context, Head, builder
 
 
 class Pointwise(Head):
@@ -20,7 +20,6 @@ class Pointwise(Head):
 
     key: ClassVar[str] = "pointwise"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         if len(context.feature) != 3:

@@ -9,7 +9,7 @@ from pydantic import Field
 from ...graph.graph import Graph
 from ...graph.ops import AvgPool, Flatten, Linear, Shape, numel
 from ...language.schema import Width
-from .base import Context, Head, Target, builder
+from .base import Context, Head, builder
 
 
 class PooledLinear(Head):
@@ -19,7 +19,6 @@ class PooledLinear(Head):
 
     key: ClassVar[str] = "pooled_linear"
     term: ClassVar[str] = "classification"
-    target: ClassVar[Target] = "labels"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

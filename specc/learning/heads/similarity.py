@@ -7,7 +7,7 @@ from typing import ClassVar
 from ...graph.graph import Graph
 from ...graph.ops import Conv, Linear, channels
 from ...tasks.task import Task
-from .base import Context, Head, Target, builder
+from .base import Context, Head, builder
 
 
 class Similarity(Head):
@@ -15,7 +15,6 @@ class Similarity(Head):
 
     key: ClassVar[str] = "similarity"
     term: ClassVar[str] = "similarity"
-    target: ClassVar[Target] = "one_hot"
 
     def build(self, context: Context) -> Graph:
         b = builder(context)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from ...language.schema import Bool, Config, Count, Seed, Text
 from .learning_rate import Schedule
 from .optimizers import AnyOptimizer, Sgd
+
+Slices = Annotated[StrictInt, Field(ge=1, le=1_024)]
 
 
 class Train(Config):
@@ -26,6 +28,11 @@ class Train(Config):
     recompute: Bool = Field(
         False, description="activation checkpointing: keep what enters each layer, compute the rest again"
     )
+    micro_batches: Slices = Field(
+        1,
+        description="into how many slices a step's batch is divided: their gradients are summed, then the optimizer "
+        "makes one step (see `schedule.order`)",
+    )
     seed: Seed = Field(0, description="every random draw derives from it")
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
@@ -38,4 +45,5 @@ class Train(Config):
 
     aliases: ClassVar[dict[str, str]] = {
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
+        "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
     }  # fmt: skip

@@ -1,0 +1,125 @@
+"""Predicts the memory of one step: the training step on a machine of shapes, instruction by instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..graph.graph import Graph
+from ..graph.ops import Order, Shape, numel
+from ..plan import Instruction, Memory, Moment, Network, Plan, Unit
+from ..plan.values import features
+from ..spec.models import SpecModel
+from ..step.step import TrainingStep
+from ..system.devices import Device
+from ..tasks.datasets import ResolvedData
+from ..tasks.registry import TASKS
+from .autograd import Value
+from .machine import ShapeMachine
+from .operations import Costs
+from .storage import Allocator
+
+LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a prediction looks at, of a plan in the making or of a finished one."""
+
+    config: SpecModel
+    data: ResolvedData
+    networks: Mapping[str, Network]
+    units: tuple[Unit, ...]
+    instructions: tuple[Instruction, ...]
+    device: Device
+
+
+def predicted_for(plan: Plan, device: Device) -> Plan:
+    """The plan with its memory predicted by the rules of a device."""
+    if plan.memory.device == device:
+        return plan
+    step = StepPlan(plan.config, plan.data, plan.networks, plan.units, plan.instructions, device)
+    return replace(plan, memory=Prediction(step).run())
+
+
+def as_traced(plan: Plan) -> Memory:
+    """The plan's memory as a trace sees it: as on a CPU, where gradients are never added to in place."""
+    return predicted_for(plan, "cpu").memory
+
+
+def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float = 0.01) -> Moment | None:
+    """The first instruction whose prediction is off by more than `tolerance` of the trace."""
+    pairs = zip(predicted.timeline, traced, strict=True)
+    return next((moment for moment, found in pairs if abs(moment.bytes - found) > tolerance * found), None)
+
+
+class Prediction:
+    """One training step, from the second on (momentum exists), without numbers."""
+
+    def __init__(self, plan: StepPlan, memory: Allocator | None = None) -> None:
+        self.plan, config = plan, plan.config
+        self.memory = memory or Allocator()
+        swapped = config.train.memory_format == "channels_last"
+        self.order: Order = "swapped" if swapped else "plain"
+        costs = Costs(LOW_BYTES[config.train.precision], traced=plan.device == "cpu", swapped=swapped)
+        self.costs, machine = (
+            costs,
+            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views),
+        )
+        self.step = self._step(machine)
+        self.resident = 0  # bytes that live throughout
+
+    def _step(self, machine: ShapeMachine) -> TrainingStep[Value]:
+        return TrainingStep(machine, self.plan.units, self.plan.config.train.micro_batches)
+
+    def begin(self, source: Shape | None = None) -> None:
+        """What lives through the whole step; `source`: what the first block reads, where that is not the images."""
+        config = self.plan.config
+        for network in self.plan.networks.values():
+            for category, size in resident(config, network).items():
+                self.memory.take(size, category)
+        batch, image, task = config.data.batch_size, self.plan.data.shape, TASKS[config.task]
+        target = task.target.shape(self.plan.data)
+        images, labels = (self.memory.new(batch * n.bytes(self.plan.data), "inputs") for n in (task.input, task.target))
+        self.resident = self.memory.total
+        self.batch = Value(images, batch, image, self.order), Value(labels, batch, target, "plain")  # the caller's
+        self.step.begin(*self.batch)
+        if source is not None:
+            width, rows = self.costs.low, config.rows
+            storage = self.memory.new(numel(source) * rows * width, width=width)
+            self.step.values[features(-1)] = Value(storage, rows, source, self.order)
+
+    def run(self, until: int | None = None, source: Shape | None = None) -> Memory:
+        """The timeline of the whole step, or of its first `until` instructions."""
+        self.begin(source)
+        moments = []
+        for i, instruction in enumerate(self.plan.instructions[:until]):
+            self.memory.begin()
+            self.step.run(instruction)
+            moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
+        top = max(moments, key=lambda moment: moment.bytes)
+        return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.plan.device)
+
+
+def resident(config: SpecModel, network: Network) -> dict[str, int]:
+    """Bytes of a network's state, by category."""
+    size = 4 * network.graph.parameter_count
+    found = {"buffers": _buffer_bytes(network.graph)}
+    if network.group is None:
+        return found | {"EMA copies": size}
+    state = config.train.optimizer.state_bytes(network.graph.parameters.values())
+    return found | {"parameters": size, "optimizer state": state}
+
+
+def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
+    """Bytes of the networks' state."""
+    return sum(size for network in networks for size in resident(config, network).values())
+
+
+def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
+    """The batch as the step is given it: fp32 images and what is to be learnt of them."""
+    return config.data.batch_size * TASKS[config.task].sample_bytes(data)
+
+
+def _buffer_bytes(graph: Graph) -> int:
+    return sum(4 * numel(shape) if shape else 8 for node in graph.nodes for shape in node.buffers.values())

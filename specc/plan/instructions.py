@@ -1,0 +1,285 @@
+"""The instructions of a training step, one dataclass a kind: what it reads and writes follows from its fields.
+
+Values carry data from one instruction to the next; `params:`, `grads:` and `ema:` are the state of optimizer groups and
+of a unit's averaged copies.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+
+from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
+
+from ..system.plugins import PluginError, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What an instruction does with what a field names: prefixes of what is read, and of what is written."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+Reads = Annotated[str, Touch(reads=("",))]
+ReadsIfAny = Annotated[str | None, Touch(reads=("",))]
+Makes = Annotated[str, Touch(writes=("",))]
+MakesIfAny = Annotated[str | None, Touch(writes=("",))]
+AddsTo = Annotated[str, Touch(("",), ("",))]  # a gradient to a cotangent, which the first one makes
+AddsToIfAny = Annotated[str | None, Touch(("",), ("",))]
+Uses = Annotated[tuple[str, ...], Touch(reads=("params:",))]  # parameters of optimizer groups
+Trains = Annotated[tuple[str, ...], Touch(("params:", "grads:"), ("grads:",))]
+Steps = Annotated[str, Touch(("params:", "grads:"), ("params:", "grads:"))]
+ReadsAverages = Annotated[str, Touch(reads=("ema:",))]
+Averages = Annotated[str, Touch(writes=("ema:",))]
+After = Annotated[tuple[str, ...], Touch(reads=("grads:",))]  # not before these gradients are final
+
+
+@cache
+def _touches(kind: Any) -> tuple[tuple[str, Touch], ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    found = ((name, hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__"))
+    return tuple((name, touch) for name, touch in found if isinstance(touch, Touch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What all kinds have."""
+
+    kind: str
+    slice: int = 0  # of the batch: which of the micro-batches
+
+    urgency: ClassVar[int]  # among instructions that could come next the lowest comes first
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Values and state that are read."""
+        return frozenset(self._named("reads"))
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Values and state that are made, changed or added to."""
+        return frozenset(self._named("writes"))
+
+    def _named(self, how: Literal["reads", "writes"]) -> Iterator[str]:
+        kind: Any = type(self)  # for mypy a frozen dataclass with a property has no hash
+        for field, touch in _touches(kind):
+            named = getattr(self, field)
+            names = (named,) if isinstance(named, str) else named or ()
+            yield from (prefix + name for prefix in getattr(touch, how) for name in names)
+
+    @property
+    def about(self) -> str:
+        """What it works on."""
+        return ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}" + (f" of slice {self.slice}" if self.slice else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward(Common):
+    """Runs a block on its input, and on the images where a layer of it reads them too."""
+
+    kind: Literal["forward"] = "forward"
+    block: int
+    source: Reads
+    images: ReadsIfAny = None
+    uses: Uses
+    output: Makes
+    graph: MakesIfAny = None  # where somebody will send a gradient through this block
+    leaf: MakesIfAny = None  # ... and out of it, to the block before
+
+    urgency: ClassVar[int] = 60
+
+    @property
+    def about(self) -> str:
+        """The block."""
+        return f"block{self.block}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch(Common):
+    """Runs both branches of a unit's EMA links on its features and adds them."""
+
+    kind: Literal["branch"] = "branch"
+    unit: str
+    source: Reads
+    images: ReadsIfAny = None
+    copies: ReadsAverages
+    uses: Uses
+    leaf: Makes
+    graph: Makes
+    output: Makes
+
+    urgency: ClassVar[int] = 50
+
+    @property
+    def about(self) -> str:
+        """The unit."""
+        return self.unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head(Common):
+    """Forward, loss and backward of one head on a detached leaf; adds the gradient there to the unit's."""
+
+    kind: Literal["head"] = "head"
+    unit: str
+    head: str
+    source: Reads
+    target: Reads
+    trains: Trains
+    gradient: AddsTo
+
+    urgency: ClassVar[int] = 40
+
+    @property
+    def about(self) -> str:
+        """The unit and its head."""
+        return f"{self.unit}.{self.head}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchBackward(Common):
+    """Sends the heads' summed gradient back through the branches."""
+
+    kind: Literal["branch_backward"] = "branch_backward"
+    unit: str
+    graph: Reads
+    leaf: Reads
+    cotangent: Reads
+    copies: ReadsAverages
+    trains: Trains
+    gradient: AddsTo
+
+    urgency: ClassVar[int] = 30
+
+    @property
+    def about(self) -> str:
+        """The unit."""
+        return self.unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backward(Common):
+    """Sends a cotangent through a block; what arrives at its input is added to the cotangent of the block before."""
+
+    kind: Literal["backward"] = "backward"
+    block: int
+    start: int  # the block at which this gradient stops
+    graph: AddsTo  # which loses what the last backward through it has used
+    leaf: ReadsIfAny = None
+    cotangent: Reads
+    trains: Trains
+    gradient: AddsToIfAny = None
+    retain: bool = False  # another one through the same block follows
+
+    urgency: ClassVar[int] = 20
+
+    @property
+    def about(self) -> str:
+        """The block, and how far the gradient goes."""
+        return f"block{self.block} to block{self.start}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmaUpdate(Common):
+    """ema <- m ema + (1 - m) source, after the unit's backward, from the source's values before this step's."""
+
+    kind: Literal["ema_update"] = "ema_update"
+    unit: str
+    uses: Uses
+    after: After
+    copies: Averages
+
+    urgency: ClassVar[int] = 0
+
+    @property
+    def about(self) -> str:
+        """The unit."""
+        return self.unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Common):
+    """The optimizer step of a group of parameters; their gradients die."""
+
+    kind: Literal["step"] = "step"
+    group: Steps
+
+    urgency: ClassVar[int] = 10
+
+    @property
+    def about(self) -> str:
+        """The group."""
+        return self.group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free(Common):
+    """Values that nobody reads any more die."""
+
+    kind: Literal["free"] = "free"
+    values: tuple[str, ...]
+
+    urgency: ClassVar[int] = 0
+
+    @property
+    def about(self) -> str:
+        """The values."""
+        return " ".join(self.values)
+
+    def __str__(self) -> str:
+        return f"free {self.about}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension(Common, ABC):
+    """A kind from outside: subclasses are frozen dataclasses with a `kind` of their own and fields like those above."""
+
+    urgency: ClassVar[int] = 15
+    flops: ClassVar[int] = 0  # of one image
+
+    @abstractmethod
+    def run(self, values: MutableMapping[str, Any], machine: Any) -> None:
+        """Do it on a machine (see `specc.step.machine`); `values` are those that are alive, by name."""
+
+
+KINDS: Registry[type[Extension]] = Registry("instruction", Extension, {})  # those of installed packages
+
+
+def _read(value: Any) -> Extension:
+    if isinstance(value, Extension):
+        return value
+    try:
+        kind = KINDS[value["kind"]]
+    except (KeyError, PluginError) as error:
+        raise ValueError(f"no instruction is called {value['kind']!r}: {error}") from error
+    found: Extension = TypeAdapter(kind).validate_python(value)
+    return found
+
+
+def _tag(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return kind if kind in OWN else "extension" if isinstance(kind, str) else None
+
+
+Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Extension
+OWN = {"forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free"}
+AnyInstruction = Annotated[
+    Annotated[Forward, Tag("forward")]
+    | Annotated[Branch, Tag("branch")]
+    | Annotated[Head, Tag("head")]
+    | Annotated[BranchBackward, Tag("branch_backward")]
+    | Annotated[Backward, Tag("backward")]
+    | Annotated[EmaUpdate, Tag("ema_update")]
+    | Annotated[Step, Tag("step")]
+    | Annotated[Free, Tag("free")]
+    | Annotated[Extension, PlainValidator(_read), PlainSerializer(asdict), Tag("extension")],
+    Discriminator(_tag),
+]
