@@ -44,9 +44,7 @@ class Peaks:
 def sample(plan: Plan, device: torch.device) -> Peaks:
     """Measure in this process."""
     session = Session(plan, device)
-    session.set_lr(
-        0.0
-    )  # noise must not drive the losses out of the numbers; the state of the optimizer is there all the same
+    session.set_lr(0.0)  # noise must not drive the losses out of the numbers; the optimizer has its state all the same
     images, labels = random_batch(plan, device)
     session.train_step(images, labels)  # makes the optimizer's state; libraries load their kernels and take workspaces
     meter = Meter(device, session.resident)

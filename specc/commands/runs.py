@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -105,18 +106,16 @@ def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
 
         chosen = choose(device, gpu)
         if chosen.type == "cpu" and device is None:
-            echo(
-                "no GPU here, so nothing to calibrate: on a CPU tensors are counted one by one, as predicted", err=True
-            )
+            echo("no GPU here, so nothing to calibrate: a CPU's tensors are counted one by one, as predicted", err=True)
             if form == "json":
                 echo_json({"format_version": 1, "device": "cpu", "samples": []})
             return
         found = calibration.calibrate(chosen, lambda line: echo(line, err=True))
     from ..margins import save
-    from ..views.margin import calibration_document, calibration_lines
+    from ..views.margin import calibration_lines
 
     if form == "json":
-        echo_json(calibration_document(found))
+        echo_json(asdict(found))  # as its file has it
     else:
         echo("\n".join(calibration_lines(found)))
     try:

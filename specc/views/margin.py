@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from ..language.schema import show_bytes
@@ -61,8 +60,3 @@ def calibration_lines(found: Calibration) -> Iterator[str]:
 def summary(found: Calibration) -> str:
     """The two parts of a margin."""
     return f"{show_bytes(found.fixed_bytes)} and {found.relative:.2%}"
-
-
-def calibration_document(found: Calibration) -> dict[str, Any]:
-    """A calibration for machines, as its file has it."""
-    return asdict(found)
