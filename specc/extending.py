@@ -21,15 +21,39 @@ from .language.schema import (
     problem,
 )
 from .learning.heads.base import Context, Head, builder
+from .learning.losses import Loss
+from .learning.losses import Sizes as LossSizes
+from .learning.losses import Use as LossMemory
+from .plan.instructions import (
+    AddsTo,
+    After,
+    Backward,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Extension,
+    Forward,
+    Instruction,
+    Makes,
+    Reads,
+    Step,
+    Steps,
+    Trains,
+    Uses,
+)
+from .plan.instructions import Head as HeadStep
 from .spec.knobs import Knob
 from .spec.models import SpecModel
+from .spec.sections.additions import Addition
 from .spec.sections.optimizers import Optimizer
 from .tasks.datasets import DatasetInfo, ResolvedData
 from .tasks.task import Task, Values
 
 __all__ = [
-    "BackboneGraph", "Bool", "Builder", "Config", "Context", "Count", "DatasetInfo", "Factor", "Family", "Fraction",
-    "Graph", "Head", "Knob", "LayerBuilder", "NonNegative", "Op", "Optimizer", "Positive", "Probability",
-    "ResolvedData", "Saved", "Shape", "ShapeError", "SpecModel", "Task", "Text", "Values", "Width", "builder",
+    "Addition", "AddsTo", "After", "BackboneGraph", "Backward", "Bool", "Branch", "BranchBackward", "Builder",
+    "Config", "Context", "Count", "DatasetInfo", "EmaUpdate", "Extension", "Factor", "Family", "Forward", "Fraction",
+    "Graph", "Head", "HeadStep", "Instruction", "Knob", "LayerBuilder", "Loss", "LossMemory", "LossSizes", "Makes",
+    "NonNegative", "Op", "Optimizer", "Positive", "Probability", "Reads", "ResolvedData", "Saved", "Shape",
+    "ShapeError", "SpecModel", "Step", "Steps", "Task", "Text", "Trains", "Uses", "Values", "Width", "builder",
     "classifier_head", "numel", "ops", "problem",
 ]  # fmt: skip

@@ -62,6 +62,13 @@ def by_blocks(draft: Draft) -> list[Instruction]:
     return [i for part in parts for i in part] + [*step.updates(draft.units), *step.steps()]
 
 
+def extended(draft: Draft, program: Sequence[Instruction]) -> Sequence[Instruction]:
+    """The program with what packages add to it."""
+    for addition in draft.spec.config.train.instructions:
+        program = list(addition.into(program))
+    return program
+
+
 ORDERS: dict[str, Callable[[Draft], list[Instruction]]] = {"slices": by_slices, "blocks": by_blocks}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..plan import Backward, Forward, Free, Instruction
-from .dependencies import ORDERS, hazards
+from .dependencies import ORDERS, extended, hazards
 from .draft import Draft
 from .predict import measure
 
@@ -19,7 +19,7 @@ def schedule(draft: Draft) -> Draft:
     """Order the instructions and predict their memory; of two orders of slices that are allowed the cheaper one."""
     wanted = draft.spec.config.schedule.order
     names = ORDERS if wanted == "auto" and draft.slices > 1 else [wanted if wanted in ORDERS else "slices"]
-    drafts = [measure(draft.updated(instructions=scheduled(ORDERS[name](draft)))) for name in names]
+    drafts = [measure(draft.updated(instructions=scheduled(extended(draft, ORDERS[name](draft))))) for name in names]
     return min(drafts, key=lambda d: d.predicted.peak_bytes)
 
 

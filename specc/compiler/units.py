@@ -11,7 +11,7 @@ from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
 from ..learning.heads.errors import LossError
-from ..learning.losses import LOSSES
+from ..learning.losses import LOSSES, loss_fault
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary, merge
@@ -168,6 +168,8 @@ def _built(site: Site, key: str, head: Head, context: Context) -> tuple[Head, Gr
 def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, context: Context) -> None:
     """Raises where the head's loss compares with something else than the task has, or not what the head gives."""
     loss = head.loss_name(task)
+    if fault := loss_fault(loss):
+        raise LossError(f"its loss cannot be used: {fault}")
     kind = LOSSES[loss].compares
     if kind != task.kind and (kind or not task.restores):
         raise LossError(f"its loss `{loss}` has nothing to compare with: `{task.name}` knows {task.learns}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from ..compiler.dependencies import by_blocks
+from ..compiler.dependencies import by_blocks, extended
 from ..compiler.draft import Draft
 from ..compiler.predict import step_of
 from ..compiler.schedule import scheduled
@@ -129,7 +129,7 @@ class BlockCosts:
         draft = self._draft(self.config, ends, only, number - target, count)
         if draft is None:
             return
-        draft = draft.updated(instructions=scheduled(by_blocks(draft)))
+        draft = draft.updated(instructions=scheduled(extended(draft, by_blocks(draft))))
         spans = _spans(draft.instructions)
         memory = SegmentAllocator(self._segments)
         prediction = self._prediction(draft, target, memory, number - target, count)
@@ -250,7 +250,7 @@ def _kind(i: Instruction, block: int) -> Kind:
             return i.kind, i.block - block, i.start - block, i.retain, i.slice
         case Head() | Branch() | BranchBackward():
             return i.kind, None, None, i.about.partition(".")[2], i.slice
-    return (str(i),)
+    return i.kind, None, i.slice
 
 
 def _flops(draft: Draft, target: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..system.plugins import PluginError, Registry
 from ..tasks.datasets import TargetKind
 
 Target = Literal["labels", "one_hot", "images", "pairs"]  # what a loss compares with; `labels`: the task's targets
@@ -114,17 +115,22 @@ def _similarity(s: Sizes) -> Use:
     return Use(s.is_map, kept, passing, tuple(back))  # centring rows needs no numbers for its backward
 
 
-LOSSES: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss("cross_entropy", "labels", _logarithms),
-        Loss("pixel_cross_entropy", "labels", _logarithms, "map"),
-        Loss("bce_with_logits", "labels", _with_logits, "multi_label"),
-        Loss("contrastive", "labels", _contrastive, between_samples=True),
-        Loss("similarity", "one_hot", _similarity, between_samples=True),
-        Loss("goodness", "labels", _squares),
-        Loss("goodness_pairs", "pairs", _squares),
-        Loss("bce", "images", _elementwise, None),
-        Loss("mse", "images", _elementwise, None),
-    )
-}
+_OWN = (
+    Loss("cross_entropy", "labels", _logarithms),
+    Loss("pixel_cross_entropy", "labels", _logarithms, "map"),
+    Loss("bce_with_logits", "labels", _with_logits, "multi_label"),
+    Loss("contrastive", "labels", _contrastive, between_samples=True),
+    Loss("similarity", "one_hot", _similarity, between_samples=True),
+    Loss("goodness", "labels", _squares),
+    Loss("goodness_pairs", "pairs", _squares),
+    Loss("bce", "images", _elementwise, None),
+    Loss("mse", "images", _elementwise, None),
+)
+LOSSES = Registry("loss", Loss, {loss.name: loss for loss in _OWN})
+
+
+def loss_fault(name: str) -> PluginError | None:
+    """Why a loss cannot be used that a package's task or head names."""
+    if name in LOSSES:
+        return LOSSES.fault(name)
+    return PluginError(f"there is no loss `{name}`", "a package that names a loss of its own adds it too")

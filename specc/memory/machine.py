@@ -10,6 +10,7 @@ from ..graph.ops import numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
+from ..spec.sections.optimizers import Optimizer
 from .autograd import Engine, Function, Gradient, Gradients, Leaf, Made, Passing, Value
 from .forward import run
 from .operations import Costs, Tensors
@@ -22,8 +23,8 @@ class ShapeMachine:
     """Runs a step on `networks`; `grads` are the parameters' gradients by optimizer group."""
 
     def __init__(self, memory: Allocator, costs: Costs, networks: Mapping[str, Network], classes: int,
-                 views: int) -> None:  # fmt: skip
-        self.memory, self.costs, self.networks = memory, costs, networks
+                 views: int, optimizer: Optimizer | None = None) -> None:  # fmt: skip
+        self.memory, self.costs, self.networks, self.optimizer = memory, costs, networks, optimizer
         self.classes, self.view_count = classes, views
         self.grads: dict[str, Gradients] = {}
 
@@ -185,7 +186,11 @@ class ShapeMachine:
     # -- state ----------------------------------------------------------------------------------------------------
 
     def step(self, group: str) -> None:
-        """The gradients die."""
+        """The gradients die; a fused kernel takes nothing beside them."""
+        if self.optimizer is not None and not self.optimizer.fused:
+            graphs = (network.graph for network in self.networks.values() if network.group == group)
+            shapes = [shape for graph in graphs for shape in graph.parameters.values()]
+            self.memory.passing(self.optimizer.step_bytes(shapes), "gradients")
         self.grads.pop(group, None)
 
     def average(self, link: LinkPlan) -> None:

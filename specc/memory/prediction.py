@@ -64,7 +64,7 @@ class Prediction:
         costs = Costs(LOW_BYTES[config.train.precision], traced=plan.device == "cpu", swapped=swapped)
         self.costs, machine = (
             costs,
-            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views),
+            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train.optimizer),
         )
         self.step = self._step(machine)
         self.resident = 0  # bytes that live throughout

@@ -14,7 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
 
-from ..system.plugins import PluginError, Registry
+from ..spec.sections.additions import ADDITIONS
+from ..system.plugins import PluginError
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,22 +246,24 @@ class Extension(Common, ABC):
     urgency: ClassVar[int] = 15
     flops: ClassVar[int] = 0  # of one image
 
+    @property
+    def about(self) -> str:
+        """What it reads and changes."""
+        return " ".join(sorted(self.reads | self.writes))
+
     @abstractmethod
     def run(self, values: MutableMapping[str, Any], machine: Any) -> None:
         """Do it on a machine (see `specc.step.machine`); `values` are those that are alive, by name."""
-
-
-KINDS: Registry[type[Extension]] = Registry("instruction", Extension, {})  # those of installed packages
 
 
 def _read(value: Any) -> Extension:
     if isinstance(value, Extension):
         return value
     try:
-        kind = KINDS[value["kind"]]
+        added: Any = ADDITIONS[value["kind"]]
     except (KeyError, PluginError) as error:
         raise ValueError(f"no instruction is called {value['kind']!r}: {error}") from error
-    found: Extension = TypeAdapter(kind).validate_python(value)
+    found: Extension = TypeAdapter(added.instruction).validate_python(value)
     return found
 
 

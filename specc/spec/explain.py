@@ -213,7 +213,8 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
     detail, path = found.detail, found.path
     context = detail.get("ctx", {})
     listed = str(context.get("expected_tags") or context.get("expected", ""))
-    valid = re.findall(r"'([^']*)'", listed) or [word.strip() for word in listed.replace(" or ", ", ").split(",")]
+    valid = re.findall(r"'([^']*)'", listed) or listed.replace(" or ", ", ").split(", ")
+    valid = [name for name in valid if name]
     value: Any = detail["input"]
     if detail["type"] == "union_tag_invalid":
         value, tag = context.get("tag"), str(context["discriminator"]).strip("'()")
@@ -222,10 +223,11 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
         path = (*path, tag)
     shown = f"`{value}`" if isinstance(value, str) and len(value) < 40 else show(value)
     text = f"{show_path(path)} is {shown}, which is not one of its values"
-    label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if len(valid) <= 4 else "unknown value"
+    label = f"expected {' or '.join(f'`{v}`' for v in valid)}" if 0 < len(valid) <= 4 else "unknown value"
     also = [EXPECTED[other["type"]] for other in found.others if other["type"] in EXPECTED]
     label += "".join(f", or {kind}" for kind in dict.fromkeys(also))
-    return Diagnostic("SPC105", text, tree.span(path), label, help=did_you_mean(str(value), valid))
+    help = did_you_mean(str(value), valid) if valid else ("no installed package adds one",)
+    return Diagnostic("SPC105", text, tree.span(path), label, help=help)
 
 
 def _limit(detail: ErrorDetails, path: Path, tree: Tree) -> Diagnostic:

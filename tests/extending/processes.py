@@ -64,10 +64,12 @@ def package(folder: Path, name: str, entries: Document, **modules: str) -> Path:
     return own
 
 
-def told(folders: Sequence[Path], code: str) -> str:
+def told(folders: Sequence[Path], code: str, *arguments: str | Path) -> str:
     """What a Python program prints where the packages in `folders` are installed."""
     path = os.pathsep.join(map(str, [ROOT, *folders]))
     env = {**os.environ, "PYTHONPATH": path, "SPECC_PLUGINS": ""}
-    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout

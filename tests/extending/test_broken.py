@@ -33,6 +33,29 @@ class Twice(Op):
     prefix: ClassVar[str] = "twice"
     torch: ClassVar[str] = "good_op:no_such_function"
 """
+LOST = """
+from typing import ClassVar
+from specc.extending import Head, Task, Values, builder, ops
+
+def task(name, loss):
+    output, said = Values(("classes",)), "accuracy"
+    return Task(name, "one class", "class", Values((), "int64"), output, loss, "odd", (said,), said)
+
+LOST, ODDER = task("lost", "nowhere"), task("odder", "odd")
+
+class Lost(Head):
+    key: ClassVar = "lost"
+    term: ClassVar = "lost"
+    target: ClassVar = "labels"
+
+    def build(self, context):
+        b = builder(context)
+        b.chain([ops.GlobalAvgPool(), ops.Linear(context.classes)])
+        return b.graph()
+
+    def loss_name(self, task):
+        return "odd"
+"""
 KNOB = """
 from specc.extending import Knob
 change = lambda config: config.changed("data", image_size=4) if config.data.image_size != 4 else None
@@ -58,8 +81,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
          "op.basic_block": "good_op:Twice", "op.thrice": "good_op:Twice", "op.twice": "good_op:Twice",
          "family.tower": "bad_one:Tower", "optimizer.slow": "bad_one:Slow", "head.odd": "bad_one:Odd",
          "op.shared": "good_op:Twice", "task.odd": "bad_one:Odd", "dataset.odd": "bad_one:Odd",
-         "knob.odd": "bad_one:Odd", "knob.wide": "bad_knob:WIDE"},
-        bad_knob=KNOB, bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP,
+         "knob.odd": "bad_one:Odd", "instruction.odd": "bad_one:Odd", "loss.odd": "bad_one:Odd",
+         "task.lost": "lost:LOST", "task.odder": "lost:ODDER", "head.lost": "lost:Lost", "knob.wide": "bad_knob:WIDE"},
+        bad_knob=KNOB, bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP, lost=LOST,
         leaving="raise SystemExit(0)",
     )  # fmt: skip
     two = package(folder, "bad-two", {"op.shared": "good_op:Twice"})
@@ -74,6 +98,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         "task": ["validate", folder / "relu.yaml", "task=odd"],
         "data": ["validate", folder / "relu.yaml", "data.dataset=odd"],
         "knob": ["validate", folder / "relu.yaml", "budget.memory=1GiB", "split={fit: {allow: [odd]}}"],
+        "instruction": ["validate", folder / "relu.yaml", "train.instructions=[{kind: odd}]"],
+        "lost": ["validate", folder / "relu.yaml", "task=lost"],
+        "odder": ["validate", folder / "relu.yaml", "task=odder", "auxiliary={}"],
+        "head lost": ["validate", folder / "relu.yaml", "auxiliary={lost: {}}", "split.blocks=2"],
         "allow": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,odd"],
         "wide": ["fit", folder / "relu.yaml", "--budget", "1GiB", "--allow", "split,wide", "--device", "cpu"],
         "schema": ["schema"],
@@ -92,7 +120,8 @@ def test_a_broken_package_concerns_nobody_who_does_not_name_it(said: dict[str, S
 @pytest.mark.parametrize(
     ("name", "place"),
     [("halves", "yaml:7:23"), ("group", "<cli>:1:47"), ("family", "<cli>:1:19"), ("optimizer", "<cli>:1:22"),
-     ("head", "<cli>:1:12"), ("task", "<cli>:1:6"), ("data", "<cli>:1:14"), ("knob", "<cli>:2:22")],
+     ("head", "<cli>:1:12"), ("task", "<cli>:1:6"), ("data", "<cli>:1:14"), ("knob", "<cli>:2:22"),
+     ("instruction", "<cli>:1:28")],
 )  # fmt: skip
 def test_a_package_that_does_not_import_is_told_where_it_is_named(said: dict[str, Said], name: str, place: str) -> None:
     output = said[name].output
@@ -106,6 +135,13 @@ def test_a_package_that_does_not_import_is_told_where_it_is_named(said: dict[str
 
 def test_a_package_that_ends_the_process_is_told_as_one_that_does_not_import(said: dict[str, Said]) -> None:
     assert "the op `leaving` of `bad-one` cannot be imported: SystemExit: 0" in said["leaving"].output
+
+
+def test_a_loss_that_cannot_be_used_is_told_at_the_task_or_head_that_names_it(said: dict[str, Said]) -> None:
+    assert "error[SPC112]: there is no loss `nowhere`\n  --> <cli>:1:6" in said["lost"].output
+    assert "error[SPC112]: the loss `odd` of `bad-one` cannot be imported" in said["odder"].output
+    assert "error[SPC419]: " in said["head lost"].output
+    assert "its loss cannot be used: the loss `odd` of `bad-one` cannot be imported" in said["head lost"].output
 
 
 def test_what_is_not_of_the_kind_is_refused(said: dict[str, Said]) -> None:
@@ -140,6 +176,13 @@ def test_an_entry_of_no_kind_is_told_by_the_doctor(said: dict[str, Said]) -> Non
 def test_a_torch_part_that_is_missing_ends_the_run(said: dict[str, Said]) -> None:
     assert said["run"].code == 3
     assert "the op `twice` needs `good_op:no_such_function`, which cannot be imported" in said["run"].output
+
+
+def test_a_kind_of_which_there_is_nothing_without_packages_says_so(tmp_path: Path) -> None:
+    line = ["validate", str(spec(tmp_path)), "train.instructions=[{kind: soften}]"]
+    output = CliRunner().invoke(main, line).output
+    assert "error[SPC105]: `train.instructions[0].kind` is `soften`" in output
+    assert "= help: no installed package adds one" in output
 
 
 def test_a_package_that_is_required_and_missing_is_named_beside_what_is_unknown(tmp_path: Path) -> None:

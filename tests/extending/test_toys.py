@@ -30,6 +30,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
             "auxiliary.bottlenek={}",
             "task=two_guess",
             "data.dataset=strips",
+            "train.instructions=[{kind: sofen}]",
             "split={fit: {allow: [chanels]}}",
         ],
         "wrong": ["validate", SPEC, "backbone.rugs=3", "train.optimizer.lr=-1", "auxiliary.bottleneck.channel=2"],
@@ -51,7 +52,10 @@ def test_a_spec_names_what_a_package_adds(said: dict[str, Said]) -> None:
     assert (said["validate"].code, said["validate"].output) == (0, f"{SPEC}: ok\n")
 
 
-@pytest.mark.parametrize("name", ["ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "channels"])
+NAMES = ("ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "channels", "soften")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_misspelt_name_of_a_package_answers_with_the_right_one(said: dict[str, Said], name: str) -> None:
     assert f"did you mean `{name}`?" in said["misspelt"].output
 
@@ -67,7 +71,7 @@ def test_keys_and_values_of_a_package_are_explained_as_those_of_specc(said: dict
 
 def test_editors_know_what_a_package_adds(said: dict[str, Said]) -> None:
     schema = said["schema"].stdout
-    for name in ("ladder", "sign_momentum", "bottleneck", "softplus", "two_guesses", "stripes", "channels"):
+    for name in (*NAMES, "softplus"):
         assert f'"{name}"' in schema
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...diagnostics import Diagnostic, Label, did_you_mean
+from ...learning.losses import loss_fault
 from ...spec.sections.levels import Level
+from ...tasks.registry import TASKS
 from ..draft import Draft
 
 
 def check_names(draft: Draft) -> Draft:
     """Levels have names of their own, links name levels that exist, and a level speaks of each unit once."""
-    found = [*_levels(draft), *_links(draft)]
+    found = [*_levels(draft), *_links(draft), *_task(draft)]
     for i, level in enumerate(draft.spec.config.levels):
         found += _units(draft, i, level)
     return draft.updated(*found)
+
+
+def _task(draft: Draft) -> Iterator[Diagnostic]:
+    """The loss of a package's task may not be there."""
+    if fault := loss_fault(TASKS[draft.spec.config.task].loss):
+        yield draft.spec.error("SPC112", str(fault), "task", label="cannot be used", help=(fault.help,))
 
 
 def _repeated(names: Iterable[object]) -> Iterator[tuple[int, int]]:

@@ -34,6 +34,10 @@ class Optimizer(Config):
         """What it keeps between steps for parameters of these shapes."""
         raise NotImplementedError
 
+    def step_bytes(self, parameters: Collection[Shape]) -> int:
+        """The most that a step takes on top and gives back, if it is not fused."""
+        return 0
+
 
 def numbers(parameters: Collection[Shape]) -> int:
     """How many numbers are trained."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StrictInt
 
 from ...language.schema import Bool, Config, Count, Seed, Text
+from .additions import AnyAddition
 from .learning_rate import Schedule
 from .optimizers import AnyOptimizer, Sgd
 
@@ -33,6 +34,7 @@ class Train(Config):
         description="into how many slices a step's batch is divided: their gradients are summed, then the optimizer "
         "makes one step (see `schedule.order`)",
     )
+    instructions: list[AnyAddition] = Field([], description="what packages add to every step: see extending.md")
     seed: Seed = Field(0, description="every random draw derives from it")
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"

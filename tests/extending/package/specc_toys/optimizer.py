@@ -20,3 +20,6 @@ class SignMomentum(Optimizer):
 
     def state_bytes(self, parameters: Collection[Shape]) -> int:
         return 4 * sum(map(numel, parameters))
+
+    def step_bytes(self, parameters: Collection[Shape]) -> int:
+        return 4 * max(map(numel, parameters))  # one tensor's signs after the other's

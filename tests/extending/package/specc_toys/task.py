@@ -8,7 +8,7 @@ TWO_GUESSES = Task(
     kind="class",
     target=Values((), "int64", below="classes"),
     output=Values(("classes",)),
-    loss="cross_entropy",
+    loss="smoothed",
     term="classification",
     metrics=("among_two", "accuracy"),
     running="among_two",
