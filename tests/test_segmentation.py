@@ -145,7 +145,7 @@ def test_a_patch_is_compared_with_its_part_of_the_mask(tmp_path: Path) -> None:
         weight, bias = (dict(session.named_parameters())[head + name].detach() for name in ("weight", "bias"))
         logits = F.conv2d(features[:, :, rows, columns], weight, bias)
         total += F.cross_entropy(logits, masks[:, rows, columns], ignore_index=IGNORED)
-    torch.testing.assert_close(step.losses["unit0.independent"]["classification"], total, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(step.losses["unit0.independent"]["segmentation"], total, rtol=1e-10, atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------- heads

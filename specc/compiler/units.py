@@ -143,7 +143,8 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
         if weight is None or (weight == 0 and not _keeps_dead(site)):
             continue
         try:
-            term = head.key if head.term in terms else head.term  # two losses of a kind keep their own names
+            own = task.term if head.loss_name(task) == task.loss else head.term
+            term = head.key if own in terms else own  # two losses of a kind keep their own names
             terms.add(term)
             possible, graphs = _built(site, key, head, context)
             _check_loss(draft.info, task, possible, graphs, context)
