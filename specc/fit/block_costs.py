@@ -137,13 +137,16 @@ class BlockCosts:
         for block in range(min(self.window, target), target + 1):
             first, after = spans[block]
             moments = zip(draft.instructions[first:after], memory.moments[first:after], strict=True)
-            works = [(_kind(i, block), _above(i, m, prediction.resident)) for i, m in moments if i.kind not in SILENT]
+            works = [(_kind(i, block), _above(i, m, prediction.resident)) for i, m in moments if not self._silent(i)]
             own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{block}.")]
             window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
             kinds, peaks = zip(*works, strict=True)
             found = BlockCost(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
             key = self._key(window, number - target + block, count)
             self._cache[key] = found.moved(-self._place(window[-1]))
+
+    def _silent(self, i: Instruction) -> bool:
+        return i.kind in SILENT or (i.kind == "step" and self.config.train.optimizer.fused)
 
     def _prediction(
         self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int
@@ -225,7 +228,7 @@ class BlockCosts:
 
 
 PASSES = ("forward", "backward")
-SILENT = ("free", "step", "ema_update")  # they allocate nothing
+SILENT = ("free", "ema_update")  # they allocate nothing
 
 
 def _above(i: Instruction, moment: Mapping[int, int], resident: int) -> Peaks:

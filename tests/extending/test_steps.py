@@ -17,6 +17,8 @@ import specc
 from runtime import Session
 from runtime.memory.trace import trace
 from specc.memory.prediction import as_traced
+from specc.fit.search import search
+from specc.pipeline import run_passes
 from specc.plan import Plan
 
 def compiled(*overrides):
@@ -36,6 +38,11 @@ for name, overrides in {"whole": [], "slices": ["train.micro_batches=2", "schedu
     assert Plan.from_json(plan.to_json()) == plan
     found[name] = [[m.bytes, peak, str(i)] for m, peak, i in
                    zip(as_traced(plan).timeline, trace(plan).timeline, plan.instructions, strict=True)]
+def searched(*overrides):
+    wide = ["backbone.width=64", "data.batch_size=4", "split.blocks=3", *overrides]
+    return search(run_passes(specc.load(sys.argv[1], wide)), 1).exact
+
+found["exact"] = [searched(), searched("levels=[{name: a, window: 1}, {name: b, window: 2}]")]
 soft, hard = parameters("train.instructions.0.by=4.0"), parameters("train.instructions=[]")
 found["softer"] = {name: [soft[name], hard[name]] for name in hard}
 print(json.dumps(found))
@@ -52,6 +59,10 @@ def test_every_instruction_takes_what_was_predicted(found: dict[str, list[list[o
     predicted, traced, names = zip(*found[way], strict=True)
     assert list(zip(names, predicted, strict=True)) == list(zip(names, traced, strict=True))
     assert sum(str(name).startswith("soften grad") for name in names) == (2 if way == "whole" else 4)
+
+
+def test_a_search_knows_what_steps_without_a_fused_kernel_take(found: dict[str, list[bool]]) -> None:
+    assert all(found["exact"])
 
 
 def test_the_instruction_of_a_package_changes_what_it_says(found: dict[str, dict[str, list[float]]]) -> None:
