@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from runtime.engine.losses import LOSSES
+from runtime.engine.losses import loss_function
 from runtime.run.metrics import Evaluation
 from runtime.run.progress import epoch_line
 from specc.tasks.registry import TASKS
@@ -27,7 +27,7 @@ def test_pixels_that_do_not_count_count_for_nothing() -> None:
     logits = torch.randn(2, CLASSES, 4, 4, dtype=torch.float64, requires_grad=True)
     masks = torch.randint(CLASSES, (2, 4, 4))
     masks[0, :2] = IGNORED
-    loss = LOSSES["pixel_cross_entropy"](logits, masks)
+    loss = loss_function("pixel_cross_entropy")(logits, masks)
     kept = masks != IGNORED
     expected = F.cross_entropy(logits.permute(0, 2, 3, 1)[kept], masks[kept])
     assert float(loss.detach() - expected.detach()) == pytest.approx(0, abs=1e-12)
@@ -40,7 +40,7 @@ def test_pixels_that_do_not_count_count_for_nothing() -> None:
 def test_a_batch_of_nothing_that_counts_has_no_loss_and_no_gradient() -> None:
     """Torch's own mean is not a number then, which would end the run."""
     logits = torch.randn(1, CLASSES, 2, 2, requires_grad=True)
-    loss = LOSSES["pixel_cross_entropy"](logits, torch.full((1, 2, 2), IGNORED))
+    loss = loss_function("pixel_cross_entropy")(logits, torch.full((1, 2, 2), IGNORED))
     loss.backward()
     assert float(loss.detach()) == 0
     assert logits.grad is not None
