@@ -6,9 +6,10 @@ import os
 import sys
 
 from specc.docs import ROOT, is_checkout, stale, write
-from specc.system.plugins import OFF
+from specc.system.plugins import OFF, offers
 
-os.environ[OFF] = "none"  # whatever is installed here
+if offers():  # the pages are the same whatever is installed: anew, without it
+    os.execve(sys.executable, [sys.executable, "-m", "specc.docs", *sys.argv[1:]], {**os.environ, OFF: "none"})
 folder = ROOT / "docs"
 if not is_checkout():
     print(

@@ -25,7 +25,7 @@ except ImportError as error:  # pragma: no cover
 from pydantic import TypeAdapter
 
 from ..compiler.cuts import Measure, place_cuts
-from ..graph.families import BY_NAME, Backbone
+from ..graph.families import FAMILIES, Backbone
 from ..graph.graph import BackboneGraph
 from ..graph.ops import Shape
 from ..language.plugged import without_arguments
@@ -57,7 +57,7 @@ def _families(image: Shape, factor: int) -> list[Document]:
         {"family": "resnet_cifar", "depth": 8, "widths": [2 * factor, 2 * factor, 3 * factor, 4 * factor]},
         {"family": "resnet_cifar", "depth": 14, "widths": [4 * factor] * 4},
         *({**vit, "patch": patch} for patch in (4, 3, 2) if image[1] % patch == 0),
-        *({"family": name} for name in without_arguments(BY_NAME)),
+        *({"family": name} for name in without_arguments(FAMILIES)),
     ]
 
 

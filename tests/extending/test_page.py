@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +18,14 @@ FILES = {
     for path in sorted(TOYS.rglob("*"))
     if path.is_file() and path.suffix in (".py", ".txt") and path.name != "__init__.py"
 }
+
+
+def test_the_generated_pages_are_those_without_packages() -> None:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TOYS}", "SPECC_PLUGINS": ""}
+    line = [sys.executable, "-m", "specc.docs", "--check"]
+    result = subprocess.run(line, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "spec-reference" not in result.stdout, "with an op of a package in it"
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize("name", FILES)

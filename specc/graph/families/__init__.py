@@ -27,7 +27,7 @@ def family(value: Any) -> str | None:
     """Which kind of backbone a mapping describes: its `family`, or the one key that says the same."""
     if not isinstance(value, dict):
         untagged = "torchvision_model" if isinstance(value, TorchvisionModel) else "own_layers"
-        return getattr(value, "family", untagged) if isinstance(value, FAMILIES) else None
+        return getattr(value, "family", untagged) if isinstance(value, tuple(FAMILIES.own.values())) else None
     named = value.get("family")
     return named if isinstance(named, str) else next((tag for key, tag in UNNAMED.items() if key in value), None)
 
@@ -52,9 +52,8 @@ OwnBackbone = Annotated[
 _OWN: dict[str, type[Config]] = {
     get_args(each)[1].tag: get_args(each)[0] for each in get_args(get_args(OwnBackbone)[0])
 }
-FAMILIES = tuple(_OWN.values())
-BY_NAME: Registry[type[Config]] = Registry("family", Family, _OWN)
-Backbone = Annotated[OwnBackbone, Plugged(BY_NAME, "family")]
+FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)
+Backbone = Annotated[OwnBackbone, Plugged(FAMILIES, "family")]
 
 __all__ = [
     "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar",
