@@ -9,6 +9,7 @@ from .compiler.checks.collisions import check_tensors
 from .compiler.checks.consequences import reliable
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
+from .compiler.checks.slices import check_slices
 from .compiler.checks.statistics import check_statistics
 from .compiler.draft import Draft
 from .compiler.expand import expand
@@ -26,7 +27,7 @@ Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
-    *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics,
+    *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics, check_slices,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
@@ -56,7 +57,13 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     known = draft.backbone is not None
     decided = known and draft.spec.config.split.fit is None
     cut = bool(draft.blocks)
-    needs: dict[Pass, bool] = {decide_split: known, partition: decided, form_units: cut, check_statistics: cut}
+    needs: dict[Pass, bool] = {
+        decide_split: known,
+        partition: decided,
+        form_units: cut,
+        check_statistics: cut,
+        check_slices: cut,
+    }
     return needs.get(step, True)
 
 

@@ -75,7 +75,7 @@ def test_remedies_turn_it_no_further_than_needed_and_in_its_order(toy: Knob) -> 
     changes = [remedy.change for remedy in found]
     assert "auxiliary.classifier.hidden: 2048" in changes
     assert [change.partition(":")[0] for change in changes] == [
-        key for key in ("split", "train.recompute", "auxiliary.classifier.hidden", "train.precision", "data.batch_size")
+        key for key in ("split", "train.recompute", KEY, "train.micro_batches", "train.precision", "data.batch_size")
         if key in {change.partition(":")[0] for change in changes}
     ]  # fmt: skip
     assert [remedy.override for remedy in found if "hidden" in remedy.change] == ["auxiliary.classifier.hidden=2048"]

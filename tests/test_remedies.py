@@ -34,7 +34,14 @@ def over() -> tuple[Draft, int]:
 def test_what_costs_least_is_advised_first() -> None:
     draft, peak = over()
     kinds = [remedy.change.partition(":")[0] for remedy in remedies(draft, peak - 1)]
-    order = ["patches.execution", "split", "train.recompute", "train.precision", "data.batch_size"]
+    order = [
+        "patches.execution",
+        "split",
+        "train.recompute",
+        "train.micro_batches",
+        "train.precision",
+        "data.batch_size",
+    ]
     assert kinds == [kind for kind in order if kind in kinds]
     assert set(kinds) >= {"split", "train.recompute", "train.precision", "data.batch_size"}
 

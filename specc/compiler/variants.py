@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from ..plan.flops import flops_of
 from ..spec.models import SpecModel
+from .checks.slices import check_slices
 from .draft import Draft
 from .partition import partition
 from .schedule import schedule
 from .units import form_units
 
-FROM_SPLIT: tuple[Callable[[Draft], Draft], ...] = (partition, form_units, schedule)
+FROM_SPLIT: tuple[Callable[[Draft], Draft], ...] = (partition, form_units, check_slices, schedule)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,4 +151,7 @@ CODES: dict[str, Code] = {
     "SPC611": Code("warm-up as long as the training", ("train.epochs", "train.schedule")),
     "SPC612": Code("milestone after the end", ("train.epochs", "train.schedule")),
     "SPC613": Code("schedule contradicts itself"),
+    "SPC620": Code("statistics per slice", ("train.micro_batches",)),
+    "SPC621": Code("loss of slices is not that of the batch", (*_HEADS, "train.micro_batches")),
+    "SPC622": Code("more slices than images", (*_IMAGES, "train.micro_batches")),
 }

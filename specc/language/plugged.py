@@ -59,7 +59,7 @@ class Plugged:
 
     def read(self, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         """A value of a package's kind, read by it; any other as if there were no packages."""
-        if self._added(value):
+        if isinstance(value, tuple(self.kinds)):
             return value
         name = self.named(value)
         if name is None:
@@ -70,13 +70,11 @@ class Plugged:
             raise cannot_be_used(error, self.tag) from None
         return kind.model_validate(value)
 
-    def _added(self, value: Any) -> bool:
-        return isinstance(value, self.registry.base) and type(value) not in self.registry.own.values()
-
     def write(self, value: Any, handler: core_schema.SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         """The value as it was read."""
-        if not self._added(value):
+        if not isinstance(value, tuple(self.kinds)):
             return handler(value)
+        assert isinstance(value, Config)
         return value.model_dump(mode=info.mode, by_alias=info.by_alias, exclude_unset=info.exclude_unset)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

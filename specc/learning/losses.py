@@ -61,7 +61,7 @@ class Loss:
     target: Target
     use: Callable[[Sizes], Use]
     compares: TargetKind | None = "class"  # what has to be known of a sample; None: nothing but its image
-    between_samples: bool = False  # compares samples with one another: over slices it is not what it is over the batch
+    over_slices: str = ""  # why the mean of slices is not that of the batch, where it is not
     torch: str = ""
 
     @property
@@ -115,12 +115,14 @@ def _similarity(s: Sizes) -> Use:
     return Use(s.is_map, kept, passing, tuple(back))  # centring rows needs no numbers for its backward
 
 
+PAIRS = "compares the samples of a slice with one another: fewer pairs than in the whole batch"
+MEANS = "is a mean over the pixels that count: slices weigh alike, however many of their pixels are ignored"
 _OWN = (
     Loss("cross_entropy", "labels", _logarithms),
-    Loss("pixel_cross_entropy", "labels", _logarithms, "map"),
+    Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS),
     Loss("bce_with_logits", "labels", _with_logits, "multi_label"),
-    Loss("contrastive", "labels", _contrastive, between_samples=True),
-    Loss("similarity", "one_hot", _similarity, between_samples=True),
+    Loss("contrastive", "labels", _contrastive, over_slices=PAIRS),
+    Loss("similarity", "one_hot", _similarity, over_slices=PAIRS),
     Loss("goodness", "labels", _squares),
     Loss("goodness_pairs", "pairs", _squares),
     Loss("bce", "images", _elementwise, None),

@@ -135,7 +135,7 @@ def largest_batch(config: Spec, budget: int, peak: Peak[Spec]) -> Found[Spec] | 
     def at(size: int) -> int | None:
         return peak(config.changed("data", batch_size=size))
 
-    size, high = 1, config.data.batch_size
+    size, high = config.train.micro_batches, config.data.batch_size
     least, most = at(size), at(high)
     for _ in range(2):
         if least is None or most is None or not least <= budget < most:
@@ -144,6 +144,17 @@ def largest_batch(config: Spec, budget: int, peak: Peak[Spec]) -> Found[Spec] | 
         size = guess - guess % 8 or guess
         least = at(size)
     return None if least is None or least > budget else (config.changed("data", batch_size=size), least)
+
+
+def _more_slices(config: Spec) -> Spec | None:
+    """Sixteen at most, of eight images at least: below that kernels are small, and so are batches for statistics."""
+    count = 2 * config.train.micro_batches
+    return config.changed("train", micro_batches=count) if count <= min(16, config.data.batch_size // 8) else None
+
+
+def _half_the_batch(config: Spec) -> Spec | None:
+    size = config.data.batch_size // 2
+    return config.changed("data", batch_size=size) if size >= config.train.micro_batches else None
 
 
 _OWN = (
@@ -158,13 +169,17 @@ _OWN = (
         lambda config: None if config.train.recompute else config.changed("train", recompute=True),
     ),
     Knob(
+        "micro_batches", "train.micro_batches", "the batch in twice as many slices, whose gradients are summed",
+        "smaller kernels; batch norm sees the statistics of a slice", 45,
+        _more_slices, turns=4,
+    ),
+    Knob(
         "precision", "train.precision", "activations in bf16", "precision: 8 bits of a number instead of 24", 50,
         lambda config: config.changed("train", precision="bf16") if config.train.precision == "fp32" else None,
     ),
     Knob(
         "batch_size", "data.batch_size", "half the batch", "another training: noisier steps, and more of them", 70,
-        lambda config: config.changed("data", batch_size=size) if (size := config.data.batch_size // 2) else None,
-        search=largest_batch,
+        _half_the_batch, search=largest_batch,
     ),
 )  # fmt: skip
 KNOBS = Registry("knob", Knob, {knob.name: knob for knob in _OWN})

@@ -38,6 +38,8 @@ class TrainingStep(Generic[T]):
     def begin(self, images: T, labels: T) -> None:
         """Take a batch."""
         self.samples = self.machine.rows(labels)
+        if self.samples < self.slices:
+            raise ValueError(f"a batch of {self.samples} cannot be divided into {self.slices} slices")
         self.losses = {unit: {} for unit in self.units}
         self.values = {}
         batch = zip(self.machine.slices(images, self.slices), self.machine.slices(labels, self.slices), strict=True)

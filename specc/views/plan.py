@@ -118,6 +118,15 @@ def _serves(instruction: Instruction, unit: Unit) -> bool:
     return False
 
 
+def _batch(plan: Plan) -> str:
+    """How large the batch is, how it is divided, and in which order the slices go."""
+    size, count = plan.config.data.batch_size, plan.config.train.micro_batches
+    if count == 1:
+        return f"batch {size}"
+    blocks = [i.block for i in plan.instructions if isinstance(i, Forward)]
+    return f"batch {size} in {count} slices, {'block by block' if blocks == sorted(blocks) else 'slice by slice'}"
+
+
 def memory_lines(plan: Plan) -> Iterator[str]:
     """The predicted peak against the budget, and what it is made of."""
     budget = plan.config.budget
@@ -129,7 +138,7 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
     parameters = sum(n.graph.parameter_count for n in plan.networks.values() if not n.prefix)
     auxiliary = sum(n.graph.parameter_count for n in plan.networks.values() if n.prefix)
-    yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; batch {plan.config.data.batch_size}"
+    yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; {_batch(plan)}"
 
 
 def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:

@@ -20,8 +20,6 @@ from specc.memory.prediction import as_traced
 from specc.fit.search import search
 from specc.pipeline import run_passes
 from specc.plan import Plan
-from specc.spec.models import SpecModel
-from specc_toys.family import Ladder
 
 def compiled(*overrides):
     return specc.compile(sys.argv[1], ["data.batch_size=64", *overrides])
@@ -33,9 +31,6 @@ def parameters(*overrides):
     before = {name: p.detach().clone() for name, p in session.named_parameters()}
     session.train_step(torch.arange(16.0 * 64).view(16, 1, 8, 8).sin().double(), torch.arange(16) % 4)
     return {name: (p - before[name]).abs().sum().item() for name, p in session.named_parameters()}
-
-made = SpecModel(specc=1, name="made", backbone=Ladder(family="ladder"))  # before a spec has named the family
-assert made.model_dump()["backbone"] == {"family": "ladder", "rungs": 4, "width": 8}
 
 found = {}
 for name, overrides in {"whole": [], "slices": ["train.micro_batches=2", "schedule.order=blocks"]}.items():

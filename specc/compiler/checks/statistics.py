@@ -33,7 +33,7 @@ def _fewest(draft: Draft) -> tuple[int, int]:
     config, data = draft.spec.config, draft.info
     batch = config.data.batch_size
     last = data.test_size % batch
-    return min(batch, data.train_size or batch) * config.views, last or batch
+    return min(batch, data.train_size or batch) // draft.slices * config.views, last or batch
 
 
 def _values(node: Node, training: int, testing: int) -> int:

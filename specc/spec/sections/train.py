@@ -11,7 +11,8 @@ from .additions import AnyAddition
 from .learning_rate import Schedule
 from .optimizers import AnyOptimizer, Sgd
 
-Slices = Annotated[StrictInt, Field(ge=1, le=1_024)]
+MOST_SLICES = 1_024
+Slices = Annotated[StrictInt, Field(ge=1, le=MOST_SLICES)]
 
 
 class Train(Config):
