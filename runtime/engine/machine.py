@@ -37,63 +37,49 @@ class TorchMachine:
         self.labelled = plan.config.views > 1
 
     def cast(self) -> AbstractContextManager[None]:
-        """The precision's autocast; weights are cast anew in every forward, so no stale copy outlives an early step."""
         dtype = AUTOCAST.get(self.plan.config.train.precision)
         if dtype is None:
             return nullcontext()
         return torch.autocast(self.mean_of_images.device.type, dtype=dtype, cache_enabled=False)
 
-    # -- the batch ------------------------------------------------------------------------------------------------
-
     def rows(self, x: Tensor) -> int:
-        """The first axis."""
         return len(x)
 
     def slices(self, batch: Tensor, count: int) -> Sequence[Tensor]:
-        """Views."""
         if count == 1:
             return [batch]
         return [batch[first:end] for first, end in pairwise(i * len(batch) // count for i in range(count + 1))]
 
     def views(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The images, or their views with labels written in."""
         if not self.labelled:
             return images
         return label_views(images, labels, self.classes, self.mean_of_images, self.std_of_images)
 
     def unlabelled(self, images: Tensor) -> Tensor:
-        """Images for a prediction, which say nothing of their labels."""
         if not self.labelled:
             return images
         return without_label(images, self.classes, self.mean_of_images, self.std_of_images)
 
     def target(self, head: HeadPlan, given: Tensor) -> Tensor:
-        """Labels as they are or as vectors; the images in [0, 1] again, the target of a reconstruction."""
         if head.target == "images":
             return torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images)
         if head.target == "one_hot":
             return F.one_hot(given, self.classes).to(self.mean_of_images.dtype)
         return given
 
-    # -- values and gradients -------------------------------------------------------------------------------------
-
     def detach(self, x: Tensor) -> Tensor:
-        """The same storage."""
         return x.detach()
 
     def leaf(self, x: Tensor) -> Tensor:
-        """The same storage, with a place for a gradient."""
         return x.detach().requires_grad_()
 
     def gradient(self, leaf: Tensor) -> Tensor:
-        """What the leaf has collected."""
         assert leaf.grad is not None
         gradient, leaf.grad = leaf.grad, None
         return gradient
 
     def run(self, network: str, x: Tensor, images: Tensor | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Tensor:  # fmt: skip
-        """A network's output."""
         module = self.model.networks[network].variant(variant)
         if not track:
             module.track(False)
@@ -104,7 +90,6 @@ class TorchMachine:
         return out
 
     def averaged(self, link: LinkPlan, x: Tensor, images: Tensor | None) -> Tensor:
-        """The copy's module with other parameters."""
         assert link.bias is not None
         ema, bias = self.model.networks[link.ema], self.model.networks[link.bias]
         pairs = zip(ema.named_parameters(), bias.parameters(), strict=True)
@@ -114,91 +99,66 @@ class TorchMachine:
         return out
 
     def scaled(self, link: LinkPlan, branch: Tensor, average: Tensor) -> Tensor:
-        """In the step's precision."""
         assert link.scale is not None
         s = self.model.scales[link.scale]
         with self.cast():
             return s * branch + (2 - s) * average
 
     def plus(self, a: Tensor, b: Tensor) -> Tensor:
-        """In the step's precision."""
         with self.cast():
             return a + b
 
     def add(self, total: Tensor, x: Tensor) -> None:
-        """In place."""
         total.add_(x)
 
     def divide(self, x: Tensor, by: float) -> Tensor:
-        """A new one."""
         return x / by
 
     def shrink(self, x: Tensor, by: float) -> None:
-        """In place."""
         x.div_(by)
 
     def mean(self, tensors: Sequence[Tensor]) -> Tensor:
-        """In the step's precision."""
         with self.cast():
             return torch.stack(list(tensors)).mean(0)
 
     def backward(self, x: Tensor, gradient: Tensor, *, retain: bool = False, only: Sequence[str] = ()) -> None:
-        """By autograd."""
         inputs = [parameter for group in only for parameter in self.model.group(group)] or None
         torch.autograd.backward(x, gradient.to(x.dtype), retain_graph=retain, inputs=inputs)
 
-    # -- losses ---------------------------------------------------------------------------------------------------
-
     def zero(self, like: Tensor) -> Tensor:
-        """At least in fp32."""
         return torch.zeros((), dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
 
     def loss(self, head: HeadPlan, out: Tensor, target: Tensor) -> Tensor:
-        """On those rows of the output that there is a target for."""
         return loss_function(head.loss)(select(out, head.target, len(target)), target)
 
     def total(self, losses: Sequence[Tensor]) -> Tensor:
-        """A scalar."""
         return torch.stack(list(losses)).sum()
 
     def backward_loss(self, loss: Tensor, weight: float) -> None:
-        """By autograd."""
         self._scale(loss * weight).backward()
 
-    # -- patches --------------------------------------------------------------------------------------------------
-
     def size(self, x: Tensor, tokens: Layout | None) -> Sequence[int]:
-        """Rows and columns."""
         return tokens.size if tokens else x.shape[-2:]
 
     def patches(self, x: Tensor, tokens: Layout | None, cells: Sequence[Cell]) -> list[Tensor]:
-        """Views."""
         if tokens is not None:
             x = x[:, tokens.skip :].transpose(1, 2).unflatten(2, tokens.size)
         return [x[..., top:bottom, left:right] for top, bottom, left, right in cells]
 
     def copy(self, x: Tensor) -> Tensor:
-        """One number after the other."""
         return x.clone(memory_format=torch.contiguous_format)
 
     def place(self, x: Tensor, *, cleared: bool) -> Tensor:
-        """A new one."""
         return torch.zeros_like(x) if cleared else torch.empty_like(x)
 
     def write(self, part: Tensor, x: Tensor) -> None:
-        """In place."""
         part.copy_(x)
 
-    # -- state ----------------------------------------------------------------------------------------------------
-
     def step(self, group: str) -> None:
-        """By the group's optimizer."""
         self._step(group)
 
     def average(self, link: LinkPlan) -> None:
-        """In place."""
         self.model.update_averages(link)
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """A new one."""
         return torch.cat(list(parts))

@@ -28,45 +28,34 @@ class ShapeMachine:
         self.classes, self.view_count = classes, views
         self.grads: dict[str, Gradients] = {}
 
-    # -- the batch ------------------------------------------------------------------------------------------------
-
     def rows(self, x: Value) -> int:
-        """How many samples a value has."""
         return x.rows
 
     def slices(self, batch: Value, count: int) -> list[Value]:
-        """Views of successive slices."""
         ends = [i * batch.rows // count for i in range(count + 1)]
         return [Value(batch.storage, end - first, batch.shape, batch.order) for first, end in pairwise(ends)]
 
     def views(self, images: Value, labels: Value) -> Value:
-        """The images, or their views, which are made anew in torch's order."""
         if self.view_count == 1:
             return images
         rows = images.rows * self.view_count
         return Value(self.memory.new(4 * rows * numel(images.shape), "inputs"), rows, images.shape, "plain")
 
     def target(self, head: HeadPlan, given: Value) -> Value:
-        """The images in [0, 1] and labels as vectors are made anew."""
         if head.target == "images":
             return given.like(self.memory.new(4 * given.numbers, "inputs"))
         if head.target == "one_hot":
             return Value(self.memory.new(4 * given.rows * self.classes, "inputs"), given.rows, (self.classes,), "plain")
         return given
 
-    # -- values and gradients -------------------------------------------------------------------------------------
-
     def detach(self, x: Value) -> Value:
-        """The same storage."""
         return x.like(x.storage)
 
     def leaf(self, x: Value) -> Value:
-        """The same storage, with a place for a gradient."""
         leaf = x.like(x.storage)
         return leaf.like(leaf.storage, Leaf(leaf))
 
     def gradient(self, leaf: Value) -> Value:
-        """What the leaf has collected."""
         assert isinstance(leaf.graph, Leaf)
         assert leaf.graph.gradient is not None
         found, leaf.graph.gradient = leaf.graph.gradient, None
@@ -74,7 +63,6 @@ class ShapeMachine:
 
     def run(self, network: str, x: Value, images: Value | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Value:  # fmt: skip
-        """A network's output; one without an optimizer group is averaged and not trained."""
         plan = self.networks[network]
         return run(self._tensors(plan), plan, plan.graphs[variant], x, images, record=record)
 
@@ -83,14 +71,12 @@ class ShapeMachine:
         return Tensors(self.memory, self.costs, plan.prefix, grads)
 
     def averaged(self, link: LinkPlan, x: Value, images: Value | None) -> Value:
-        """The sums of parameters live as long as something keeps them."""
         assert link.bias is not None
         plan = self.networks[link.bias]
         sums = {name: self.memory.new(4 * numel(s), "parameters") for name, s in plan.graph.parameters.items()}
         return run(self._tensors(plan), plan, plan.graph, x, images, record=True, sums=sums)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
-        """Two products, whose factors stay, and their sum; the gradient of the scale is a sum over as many numbers."""
         products = []
         for x in (branch, average):
             graph = Made([x.graph], x.numbers, x.numbers, [x.storage])
@@ -101,7 +87,6 @@ class ShapeMachine:
         return self.memory.new(x.storage.bytes, x.storage.category, x.storage.width)
 
     def plus(self, a: Value, b: Value) -> Value:
-        """A new one."""
         graph = Passing([a.graph, b.graph]) if a.graph or b.graph else None
         return a.like(self._new_like(a), graph)
 
@@ -109,32 +94,25 @@ class ShapeMachine:
         """In place, nothing new."""
 
     def divide(self, x: Value, by: float) -> Value:
-        """A new one."""
         return x.like(self._new_like(x))
 
     def shrink(self, x: Value, by: float) -> None:
         """In place, nothing new."""
 
     def mean(self, tensors: Sequence[Value]) -> Value:
-        """Stacked, and the mean of that; the gradients are parts of one."""
         first, count = tensors[0], len(tensors)
         stacked = self.memory.new(count * first.storage.bytes, width=first.storage.width)
         graph = Spread([x.graph for x in tensors], stacked.bytes // stacked.width)
         return first.like(self.memory.new(first.storage.bytes, width=first.storage.width), graph)
 
     def backward(self, x: Value, gradient: Value, *, retain: bool = False, only: Sequence[str] = ()) -> None:
-        """The caller holds the gradient throughout."""
         engine = Engine(traced=self.costs.traced, retain=retain, only_parameters=bool(only))
         engine.run(x, Gradient(gradient.storage, gradient.order))
 
-    # -- losses ---------------------------------------------------------------------------------------------------
-
     def zero(self, like: Value) -> Value:
-        """A scalar."""
         return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain")
 
     def loss(self, head: HeadPlan, out: Value, target: Value) -> Value:
-        """In fp32; which rows of views it looks at depends on the target."""
         rows = {"images": out.rows, "pairs": 2 * target.rows}.get(head.target, target.rows)
         sizes = Sizes(rows, numel(out.shape), out.shape[0] if len(out.shape) == 3 else numel(out.shape), self.classes)
         use = LOSSES[head.loss].use(sizes)
@@ -146,23 +124,17 @@ class ShapeMachine:
         return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", graph)
 
     def total(self, losses: Sequence[Value]) -> Value:
-        """A scalar."""
         return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", Passing([loss.graph for loss in losses]))
 
     def backward_loss(self, loss: Value, weight: float) -> None:
-        """Through the weighted loss, which is a scalar too."""
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
         Engine(traced=self.costs.traced).run(loss, Gradient(self.memory.new(SCALAR, "losses"), "plain"))
         del weighted
 
-    # -- patches --------------------------------------------------------------------------------------------------
-
     def size(self, x: Value, tokens: Layout | None) -> Sequence[int]:
-        """Rows and columns."""
         return tokens.size if tokens else x.shape[-2:]
 
     def patches(self, x: Value, tokens: Layout | None, cells: Sequence[Cell]) -> list[Value]:
-        """Views with gaps, unless there is only one."""
         channels = x.shape[-1:] if tokens else x.shape[:-2]
         order = "slice" if len(cells) > 1 or tokens else x.order
         return [
@@ -171,22 +143,17 @@ class ShapeMachine:
         ]
 
     def copy(self, x: Value) -> Value:
-        """A new one."""
         width = x.storage.width
         return Value(self.memory.new(x.numbers * width, width=width), x.rows, x.shape, "plain")
 
     def place(self, x: Value, *, cleared: bool) -> Value:
-        """A new one."""
         width = x.storage.width
         return x.like(self.memory.new(x.numbers * width, GRADIENT, width))
 
     def write(self, part: Value, x: Value) -> None:
         """In place, nothing new."""
 
-    # -- state ----------------------------------------------------------------------------------------------------
-
     def step(self, group: str) -> None:
-        """The gradients die; a fused kernel takes nothing beside them."""
         if self.optimizer is not None and not self.optimizer.fused:
             graphs = (network.graph for network in self.networks.values() if network.group == group)
             shapes = [shape for graph in graphs for shape in graph.parameters.values()]
@@ -197,7 +164,6 @@ class ShapeMachine:
         """In place, nothing new."""
 
     def join(self, parts: Sequence[Value]) -> Value:
-        """A new one."""
         first, rows = parts[0].storage, sum(part.rows for part in parts)
         return Value(self.memory.new(sum(part.storage.bytes for part in parts), width=first.width), rows,
                      parts[0].shape, "plain")  # fmt: skip

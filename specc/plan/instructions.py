@@ -55,6 +55,7 @@ class Common:
     slice: int = 0  # of the batch: which of the micro-batches
 
     urgency: ClassVar[int]  # among instructions that could come next the lowest comes first
+    words: ClassVar[str] = ""  # what it works on, of its fields
 
     @property
     def reads(self) -> frozenset[str]:
@@ -76,7 +77,7 @@ class Common:
     @property
     def about(self) -> str:
         """What it works on."""
-        return ""
+        return self.words.format(i=self)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.about}" + (f" of slice {self.slice}" if self.slice else "")
@@ -96,11 +97,7 @@ class Forward(Common):
     leaf: MakesIfAny = None  # ... and out of it, to the block before
 
     urgency: ClassVar[int] = 60
-
-    @property
-    def about(self) -> str:
-        """The block."""
-        return f"block{self.block}"
+    words: ClassVar[str] = "block{i.block}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +115,7 @@ class Branch(Common):
     output: Makes
 
     urgency: ClassVar[int] = 50
-
-    @property
-    def about(self) -> str:
-        """The unit."""
-        return self.unit
+    words: ClassVar[str] = "{i.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +131,7 @@ class Head(Common):
     gradient: AddsTo
 
     urgency: ClassVar[int] = 40
-
-    @property
-    def about(self) -> str:
-        """The unit and its head."""
-        return f"{self.unit}.{self.head}"
+    words: ClassVar[str] = "{i.unit}.{i.head}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +148,7 @@ class BranchBackward(Common):
     gradient: AddsTo
 
     urgency: ClassVar[int] = 30
-
-    @property
-    def about(self) -> str:
-        """The unit."""
-        return self.unit
+    words: ClassVar[str] = "{i.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +166,7 @@ class Backward(Common):
     retain: bool = False  # another one through the same block follows
 
     urgency: ClassVar[int] = 20
-
-    @property
-    def about(self) -> str:
-        """The block, and how far the gradient goes."""
-        return f"block{self.block} to block{self.start}"
+    words: ClassVar[str] = "block{i.block} to block{i.start}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,11 +180,7 @@ class EmaUpdate(Common):
     copies: Averages
 
     urgency: ClassVar[int] = 0
-
-    @property
-    def about(self) -> str:
-        """The unit."""
-        return self.unit
+    words: ClassVar[str] = "{i.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,11 +191,7 @@ class Step(Common):
     group: Steps
 
     urgency: ClassVar[int] = 10
-
-    @property
-    def about(self) -> str:
-        """The group."""
-        return self.group
+    words: ClassVar[str] = "{i.group}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,9 +207,6 @@ class Free(Common):
     def about(self) -> str:
         """The values."""
         return " ".join(self.values)
-
-    def __str__(self) -> str:
-        return f"free {self.about}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
