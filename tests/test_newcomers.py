@@ -198,7 +198,7 @@ def test_a_size_without_a_unit_stays_a_number() -> None:
 
 def test_what_is_allowed_already_is_not_advised(tmp_path: Path) -> None:
     told = fitted(tmp_path, "--budget", "1KiB").output
-    assert "allow more with --allow split,patches,recompute,precision,batch_size" in told
+    assert "allow more with --allow split,patches,recompute,micro_batches,precision,batch_size" in told
     everything = fitted(tmp_path, "--budget", "1KiB", "--allow", ",".join(allowed())).output
     assert "--allow" not in everything
     assert "raise --budget" in everything

@@ -148,7 +148,7 @@ def test_a_deeplab_is_cut_and_judged_as_the_released_code_does(
     assert [block.layers[-1] for block in plan.blocks] == ["backbone.layer3.12", "classifier.4"]
     local, final = plan.units
     assert [(head.term, head.loss, head.weight) for head in local.heads] == [
-        ("classification", "pixel_cross_entropy", 1.0), ("reconstruction", "bce", 1.5),
+        ("segmentation", "pixel_cross_entropy", 1.0), ("reconstruction", "bce", 1.5),
     ]  # fmt: skip
     classifier, decoder = (plan.networks[head.networks[0]].graph for head in local.heads)
     assert classifier.shape == (classes, *size)

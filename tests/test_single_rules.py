@@ -216,8 +216,15 @@ def remedied() -> list[Remedy]:
 
 
 def test_remedies_come_cheapest_first(remedied: list[Remedy]) -> None:
-    """What costs nothing, then FLOPs, then precision, then the batch."""
-    kinds = ["patches.execution", "split", "train.recompute", "train.precision", "data.batch_size"]
+    """What costs nothing, then FLOPs, then statistics, then precision, then the batch."""
+    kinds = [
+        "patches.execution",
+        "split",
+        "train.recompute",
+        "train.micro_batches",
+        "train.precision",
+        "data.batch_size",
+    ]
     found = [remedy.change.partition(":")[0] for remedy in remedied]
     assert found == [kind for kind in kinds if kind in found]
     assert len(found) >= 3
