@@ -1,12 +1,9 @@
-"""One torch module builder an op, of the op's own name."""
+"""One torch module builder an op, under the op's own name."""
 
 from __future__ import annotations
 
-from . import activation, basis, convolution, cutting, merging, opaque, pooling, rearranging, scaling, shaping, tokens  # noqa: F401 - they register
+from . import builders  # noqa: F401 - it registers them
 from .normalization import BatchNorm
-from .registry import BUILDERS, Builder, Call, builder
+from .registry import BUILDERS, Call
 
-__all__ = [
-    "BUILDERS", "BatchNorm", "Builder", "Call", "activation", "builder", "convolution", "merging", "pooling", "scaling",
-    "shaping", "tokens",
-]  # fmt: skip
+__all__ = ["BUILDERS", "BatchNorm", "Call"]

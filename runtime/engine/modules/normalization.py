@@ -8,11 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from specc.graph import ops
-from specc.graph.ops import Shape, channels
-
-from .registry import builder
-
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm over any number of axes whose step may count several times in the running statistics.
@@ -98,28 +93,3 @@ class RmsNorm(nn.Module):
             return input * inverse * _along(self.weight, input, self.axis)
         result: Tensor = RmsScaled.apply(input, self.weight, self.axis, self.eps)
         return result
-
-
-@builder
-def rms_norm(op: ops.RmsNorm, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Channels over the root of their mean square."""
-    return RmsNorm(channels(shapes[0]), 1 if len(shapes[0]) == 3 else -1, op.eps)
-
-
-@builder
-def batch_norm(op: ops.BatchNorm, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Batch normalisation."""
-    return BatchNorm(shapes[0][0], op.eps, op.momentum, op.updates)
-
-
-@builder
-def group_norm(op: ops.GroupNorm, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Normalisation over groups of channels."""
-    return nn.GroupNorm(op.groups, shapes[0][0], op.eps)
-
-
-@builder
-def layer_norm(op: ops.LayerNorm, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Normalisation over the channels of each position."""
-    kind = LayerNorm2d if len(shapes[0]) == 3 else nn.LayerNorm
-    return kind(channels(shapes[0]), op.eps)

@@ -8,12 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specc.graph import ops
 from specc.graph.ops import Shape
 from specc.graph.ops.rearranging import Rearrangement
-from specc.graph.ops.sliding import pair
 
-from .registry import BUILDERS, Call, builder
+from .registry import Call, Shapes
 
 Move = Callable[[Tensor], Tensor]
 
@@ -51,7 +49,7 @@ def copy(x: Tensor, divided: Shape, axes: tuple[int, ...], joined: Shape) -> Ten
     return parts.clone(memory_format=torch.contiguous_format).view(x.shape[0], *joined)
 
 
-def rearrange(op: Rearrangement, shapes: tuple[Shape, ...]) -> nn.Module:
+def rearrange(op: Rearrangement, shapes: Shapes) -> nn.Module:
     """One module for all that is division, exchange and joining of axes."""
     moves, shape = op.moves(shapes[0]), shapes[0]
     exchanged = tuple(moves.divided[axis] for axis in moves.axes)
@@ -59,23 +57,6 @@ def rearrange(op: Rearrangement, shapes: tuple[Shape, ...]) -> nn.Module:
     return moved(
         lambda x: copy(x, moves.divided, moves.axes, moves.joined), lambda g: copy(g, exchanged, inverse, shape)
     )
-
-
-BUILDERS.update(
-    permute=rearrange,
-    channel_shuffle=rearrange,
-    space_to_depth=rearrange,
-    depth_to_space=rearrange,
-    window_partition=rearrange,
-    window_reverse=rearrange,
-)
-
-
-@builder
-def roll(op: ops.Roll, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Pixels moved around the edges."""
-    down, right = pair(op.shift)
-    return moved(lambda x: rolled(x, down, right), lambda g: rolled(g, -down, -right))
 
 
 def rolled(x: Tensor, down: int, right: int) -> Tensor:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from specc.graph.ops import OPS, Shape
+from specc.graph.ops import OPS, Op, Shape
 
 from ...named import named
 
-Builder = Callable[[Any, tuple[Shape, ...]], nn.Module]
+Shapes = tuple[Shape, ...]  # of an op's inputs
+Builder = Callable[[Any, Shapes], nn.Module]
+AnyOp = TypeVar("AnyOp", bound=Op)
 
 
 class Builders(dict[str, Builder]):
@@ -25,10 +27,9 @@ class Builders(dict[str, Builder]):
 BUILDERS = Builders()
 
 
-def builder(function: Builder) -> Builder:
-    """Register the builder of the op that the function is named after."""
-    BUILDERS[function.__name__] = function
-    return function
+def builds(op: type[AnyOp], builder: Callable[[AnyOp, Shapes], nn.Module]) -> None:
+    """Say what makes the module of an op."""
+    BUILDERS[op.name] = builder
 
 
 class Call(nn.Module):

@@ -1,4 +1,4 @@
-"""Learnt scales, gates and random masks."""
+"""A rectifier, learnt scales, gates and random masks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from specc.graph import ops
 from specc.graph.ops import Shape
 
-from .registry import builder
-
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu, "silu": F.silu, "sigmoid": torch.sigmoid, "hardsigmoid": F.hardsigmoid,
 }  # fmt: skip
+
+
+class ReLU(nn.ReLU):
+    """max(x, 0). It overwrites its input in training only: in evaluation a dropout before it hands on its own input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Rectify."""
+        return F.relu(input, self.inplace and self.training)
 
 
 class LayerScale(nn.Module):
@@ -58,27 +64,3 @@ class DropPath(nn.Module):
             return input
         kept = input.new_empty(input.shape[0], *[1] * (input.dim() - 1)).bernoulli_(1 - self.p)
         return input * kept.div_(1 - self.p)
-
-
-@builder
-def layer_scale(op: ops.LayerScale, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Every channel times a learnt number."""
-    return LayerScale(op.parameters(*shapes)["weight"], op.init)
-
-
-@builder
-def squeeze_excite(op: ops.SqueezeExcite, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Every channel times a gate."""
-    return SqueezeExcite(op, shapes[0][0])
-
-
-@builder
-def dropout(op: ops.Dropout, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Random numbers or channels zero."""
-    return nn.Dropout2d(op.p) if op.channels else nn.Dropout(op.p)
-
-
-@builder
-def drop_path(op: ops.DropPath, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Random samples zero."""
-    return DropPath(op.p)

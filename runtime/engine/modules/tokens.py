@@ -6,11 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from specc.graph import ops
-from specc.graph.ops import Shape
-
-from .registry import Call, builder
-
 
 class PatchEmbed(nn.Conv2d):
     """Patches as tokens."""
@@ -77,39 +72,3 @@ class Attention(nn.Module):
         """(N, T, D) to (N · windows, heads, T / windows, D / heads)."""
         heads = x.reshape(x.shape[0] * self.windows, x.shape[1] // self.windows, self.heads, x.shape[2] // self.heads)
         return heads.transpose(1, 2)
-
-
-@builder
-def patch_embed(op: ops.PatchEmbed, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Patches as tokens."""
-    return PatchEmbed(shapes[0][0], op.out, op.k, op.k, bias=op.bias)
-
-
-@builder
-def embedding(op: ops.Embedding, shapes: tuple[Shape, ...]) -> nn.Module:
-    """A learnt vector for each integer."""
-    return Embedding(op.rows, op.out)
-
-
-@builder
-def class_token(op: ops.ClassToken, shapes: tuple[Shape, ...]) -> nn.Module:
-    """A learnt token before all others."""
-    return ClassToken(shapes[0][1])
-
-
-@builder
-def position_embedding(op: ops.PositionEmbedding, shapes: tuple[Shape, ...]) -> nn.Module:
-    """A learnt vector added to every token."""
-    return PositionEmbedding(*shapes[0])
-
-
-@builder
-def select_token(op: ops.SelectToken, shapes: tuple[Shape, ...]) -> nn.Module:
-    """One of the tokens."""
-    return Call(lambda x: x[:, op.index])
-
-
-@builder
-def attention(op: ops.Attention, shapes: tuple[Shape, ...]) -> nn.Module:
-    """Multi-head self-attention."""
-    return Attention(shapes[0][1], op.heads, op.bias, op.windows)
