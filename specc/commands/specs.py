@@ -79,14 +79,13 @@ def schema() -> None:
 def explain(code: str | None) -> None:
     """Explain a code such as SPC204; without one, list all of them."""
     from ..diagnostics import pages
-    from ..diagnostics.codes import CODES
 
     if code is None:
-        echo("\n".join(f"{name}  {known.title}" for name, known in CODES.items()))
+        echo("\n".join(f"{name}  {title}" for name, title in pages.titles().items()))
         return
     found = pages.find(code)
     if found is None:
-        near = "; ".join(f"{name}: {CODES[name].title}" for name in pages.nearest(code))
+        near = "; ".join(f"{name}: {pages.titles()[name]}" for name in pages.nearest(code))
         fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
     echo(pages.page(found).rstrip())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specc.checking import check_text
-from specc.diagnostics.codes import CODES
+from specc.diagnostics.pages import titles
 from specc.diagnostics.render import FORMATS, render
 
 EXAMPLE = """specc: 1
@@ -71,6 +71,6 @@ def codes() -> str:
     lines = ["## All codes", "", "Codes are stable: one is never given another meaning.", ""]
     for digit, phase in PHASES.items():
         lines += [f"### {phase}", "", "| code | title |", "|---|---|"]
-        lines += [f"| {code} | {known.title} |" for code, known in CODES.items() if code[3] == digit]
+        lines += [f"| {code} | {title} |" for code, title in titles().items() if code[3] == digit]
         lines.append("")
     return "\n".join(lines)

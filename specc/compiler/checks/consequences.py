@@ -5,9 +5,84 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...diagnostics import Diagnostic
-from ...diagnostics.codes import CODES, Pattern
 from ...language.source import Path, Tree
 from ...spec.load import paths_at
+
+Pattern = tuple[str, ...]  # a path in the spec; `*` stands for any one part
+
+_IMAGES = ("data.dataset", "data.image_size", "data.channels", "data.classes", "data.samples")
+_SHAPES = (*_IMAGES, "backbone")
+_BLOCKS = ("backbone", "split")
+_WINDOWS = (*_BLOCKS, "levels.*.name", "levels.*.window", "levels.*.skip")
+_HEADS = (*_SHAPES, *_WINDOWS, "auxiliary.*", "levels.*.auxiliary", "levels.*.units")
+_LINKS = (*_SHAPES, *_WINDOWS, "ema_links.*.from", "ema_links.*.layers", "ema_links.*.levels")
+
+# Which parts of the spec the findings of a code were derived from, as dotted paths. Where one of them has an error of
+# its own, the finding may be nothing but a consequence, so it is not reported. Codes that are not here: any part.
+NEEDS: dict[str, tuple[str, ...]] = {
+    # names
+    "SPC201": ("backbone",),
+    "SPC202": ("levels.*.name",),
+    "SPC207": ("levels.*.name",),
+    "SPC208": ("levels.*.skip", "levels.*.units"),
+    "SPC209": ("backbone",),
+    "SPC214": ("backbone",),
+    "SPC217": ("backbone",),
+    # graph and shapes
+    "SPC301": _SHAPES,
+    "SPC302": _SHAPES,
+    "SPC303": _SHAPES,
+    "SPC304": (*_SHAPES, "task"),
+    "SPC305": ("backbone",),
+    "SPC306": ("backbone",),
+    "SPC307": _SHAPES,
+    "SPC308": _SHAPES,
+    "SPC309": _SHAPES,
+    "SPC310": _SHAPES,
+    "SPC311": _SHAPES,
+    # local learning
+    "SPC401": ("backbone",),
+    "SPC402": _BLOCKS,
+    "SPC403": ("backbone",),
+    "SPC404": ("backbone",),
+    "SPC405": (*_BLOCKS, "levels.*.window"),
+    "SPC406": (*_BLOCKS, "levels.*.window"),
+    "SPC407": ("levels.*.skip", "levels.*.units"),
+    "SPC408": ("backbone",),
+    "SPC410": _HEADS,
+    "SPC411": _HEADS,
+    "SPC412": (*_HEADS, "levels.*.weight"),
+    "SPC413": (*_HEADS, "levels.*.weight"),
+    "SPC414": _HEADS,
+    "SPC415": _HEADS,
+    "SPC416": _HEADS,
+    "SPC417": _HEADS,
+    "SPC418": _HEADS,
+    "SPC419": (*_HEADS, "task"),
+    "SPC421": _LINKS,
+    "SPC422": _LINKS,
+    "SPC423": _LINKS,
+    "SPC424": _LINKS,
+    "SPC425": _LINKS,
+    "SPC426": _LINKS,
+    "SPC427": _LINKS,
+    "SPC428": _LINKS,
+    # budget
+    "SPC504": ("budget",),
+    "SPC506": ("split", "levels", "auxiliary"),
+    # data and training
+    "SPC601": _IMAGES,
+    "SPC602": _IMAGES,
+    "SPC603": (*_IMAGES, "data.mean", "data.std"),
+    "SPC604": (*_IMAGES, "data.batch_size"),
+    "SPC605": (*_HEADS, "ema_links.*", "data.batch_size"),
+    "SPC606": ("task", "data.dataset"),
+    "SPC611": ("train.epochs", "train.schedule"),
+    "SPC612": ("train.epochs", "train.schedule"),
+    "SPC620": ("train.micro_batches",),
+    "SPC621": (*_HEADS, "train.micro_batches"),
+    "SPC622": (*_IMAGES, "train.micro_batches"),
+}
 
 
 def reliable(found: Iterable[Diagnostic], unreliable: frozenset[Path], tree: Tree) -> tuple[Diagnostic, ...]:
@@ -17,8 +92,7 @@ def reliable(found: Iterable[Diagnostic], unreliable: frozenset[Path], tree: Tre
 
 def _rests_on(diagnostic: Diagnostic, unreliable: frozenset[Path], tree: Tree) -> bool:
     own = paths_at([diagnostic.span] if diagnostic.span else [], tree)
-    code = CODES.get(diagnostic.code)
-    patterns = code.patterns if code and code.needs else (("*",),)
+    patterns = [tuple(path.split(".")) for path in NEEDS.get(diagnostic.code, ("*",))]
     needs = {_bind(pattern, path) for pattern in patterns for path in own or {()}}
     return any(_overlap(need, path) for need in needs for path in unreliable)
 
