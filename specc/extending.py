@@ -44,8 +44,8 @@ from .plan.instructions import (
 from .plan.instructions import Head as HeadStep
 from .spec.knobs import Knob
 from .spec.models import SpecModel
-from .spec.sections.additions import Addition
 from .spec.sections.optimizers import Optimizer
+from .spec.sections.train import Addition
 from .tasks.datasets import DatasetInfo, ResolvedData
 from .tasks.task import Task, Values
 

@@ -22,7 +22,7 @@ from runtime.run.trainer import Trainer
 from specc.checking import check_text
 from specc.diagnostics import Diagnostic
 from specc.plan import Instruction
-from specc.spec.sections.budget import Budget
+from specc.spec.sections.split import Budget
 
 from .commands import specc
 from .test_cli import QUICKSTART, TINY

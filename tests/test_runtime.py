@@ -22,7 +22,7 @@ from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.plan import Plan
-from specc.spec.sections.budget import Budget
+from specc.spec.sections.split import Budget
 
 from .conftest import SEED
 from .documents import HPFF, MAN, PATCHES, Document, compiled, document, documents, spec_of

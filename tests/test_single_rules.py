@@ -30,7 +30,7 @@ from specc.pipeline import run_passes
 from specc.plan import Instruction, Plan
 from specc.plan.flops import flops_of
 from specc.plan.values import cotangent
-from specc.spec.sections.learning_rate import Schedule
+from specc.spec.sections.train import Schedule
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
 

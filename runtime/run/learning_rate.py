@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from specc.spec.sections.learning_rate import Schedule
+from specc.spec.sections.train import Schedule
 
 
 def learning_rate(schedule: Schedule, lr: float, epoch: int, epochs: int) -> float:

@@ -204,7 +204,7 @@ def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:
 
 def _budgeted(result: Result, option: Option) -> SpecModel:
     """The chosen spec under the budget that it was chosen for."""
-    from ..spec.sections.budget import Budget
+    from ..spec.sections.split import Budget
 
     config = option.config
     budget = (config.budget or Budget(memory=result.budget)).model_copy(update={"memory": result.budget})

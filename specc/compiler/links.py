@@ -9,7 +9,7 @@ from ..diagnostics import Diagnostic, Label, did_you_mean
 from ..graph.graph import Graph, Layer
 from ..graph.ops import show
 from ..plan import LinkPlan
-from ..spec.sections.links import EmaLink
+from ..spec.sections.levels import EmaLink
 from .draft import Draft
 from .site import Site
 

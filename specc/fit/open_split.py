@@ -12,9 +12,8 @@ from ..compiler.variants import recompiled
 from ..diagnostics import Diagnostic, Severity
 from ..language.schema import show_bytes
 from ..language.source import Path
-from ..spec.sections.budget import Budget
 from ..spec.sections.levels import Level
-from ..spec.sections.split import Fit, Split
+from ..spec.sections.split import Budget, Fit, Split
 from .remedies import advice, highest_point
 from .roles import lists_of_weights
 

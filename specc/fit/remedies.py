@@ -13,8 +13,7 @@ from ..language.schema import show_bytes
 from ..plan import Memory
 from ..spec.knobs import Found, Knob, Peak, by_cost, turned
 from ..spec.models import SpecModel
-from ..spec.sections.budget import Budget
-from ..spec.sections.split import Split
+from ..spec.sections.split import Budget, Split
 from .roles import lists_of_weights, with_one_weight
 
 MOST_TRIED = 5_000  # ops, backbone and heads: some twenty changes of a ResNet-1202 take about three seconds

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
 
-from ..spec.sections.additions import ADDITIONS
+from ..spec.sections.train import ADDITIONS
 from ..system.plugins import PluginError
 
 

@@ -14,13 +14,10 @@ from ..language.source import Path
 from ..learning.heads import Classifier, Head
 from ..tasks.registry import TASKS
 from .sections.auxiliary import Auxiliary, merge
-from .sections.budget import Budget
 from .sections.data import Data
-from .sections.levels import Level, UnitOverride
-from .sections.links import EmaLink
-from .sections.order import StepOrder
-from .sections.split import Split
-from .sections.train import Train
+from .sections.levels import EmaLink, Level, UnitOverride
+from .sections.split import Budget, Split
+from .sections.train import StepOrder, Train
 
 TaskName = Annotated[str, OneOf(TASKS)]
 SpecName = Annotated[

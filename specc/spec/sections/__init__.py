@@ -1,1 +1,1 @@
-"""The sections of a spec, one a file, as validated models; what needs several of them is the SpecModel's."""
+"""The sections of a spec as validated models, neighbours in one file; what needs several of them is the SpecModel's."""

@@ -1,4 +1,4 @@
-"""`split`: where the backbone is cut, and `fit`: what a budget may decide about it."""
+"""`budget`, and `split`: where the backbone is cut, and what the budget may decide about it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ...language.plugged import OneOf
-from ...language.schema import Config, Count, Text, problem
+from ...language.schema import Bytes, Config, Count, Text, problem
 from ..knobs import KNOBS
+
+
+class Budget(Config):
+    """The most device memory that one training step may take."""
+
+    memory: Bytes = Field(description="bytes, or a number and a unit: `6 GiB`, `512 MB`")
+    on_exceed: Literal["error", "warn"] = Field("error", description="what a predicted or measured peak over it is")
+
+    aliases: ClassVar[dict[str, str]] = {"limit": "memory", "size": "memory", "gpu_memory": "memory"}
 
 
 class Fit(Config):

@@ -1,18 +1,74 @@
-"""`train`: how to train."""
+"""`train` and `schedule`: how to train, and in which order a step's work is done."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, model_validator
 
-from ...language.schema import Bool, Config, Count, Seed, Text
-from .additions import AnyAddition
-from .learning_rate import Schedule
+from ...language.plugged import OneOf, Plugged
+from ...language.schema import Bool, Config, Count, Index, NonNegative, Positive, Seed, Text, only_with, problem
+from ...system.plugins import Registry
 from .optimizers import AnyOptimizer, Sgd
 
 MOST_SLICES = 1_024
 Slices = Annotated[StrictInt, Field(ge=1, le=MOST_SLICES)]
+ADDITIONS: Registry[type[Config]] = Registry("instruction", Config, {})
+
+
+class Addition(Config):
+    """Instructions of a kind of its own, which a package adds to a step; its fields are the arguments in a spec."""
+
+    kind: Annotated[str, OneOf(ADDITIONS)] = Field(description="which of those that installed packages add")
+
+    instruction: ClassVar[type[Any]]  # a subclass of `specc.plan.Extension`, whose `kind` is the same
+
+    def into(self, program: Sequence[Any]) -> Iterable[Any]:
+        """A program that is right, with the instructions put in; hazards decide the order in which it runs."""
+        raise NotImplementedError
+
+
+ADDITIONS.base = Addition
+AnyAddition = Annotated[Addition, Plugged(ADDITIONS, "kind")]
+
+
+class Schedule(Config):
+    """The learning rate over the epochs."""
+
+    name: Literal["cosine", "constant", "step", "poly"] = Field(description="shape of the curve")
+    warmup_epochs: Index = Field(0, description="epochs of linear warm-up from `warmup_lr`")
+    warmup_lr: Positive = Field(0.01, description="the rate of the first warm-up epoch")
+    count_from: Literal[0, 1] = Field(
+        0,
+        description="number of the first epoch; InfoPro's CIFAR code counts from 1",
+        json_schema_extra=only_with(name="cosine"),
+    )
+    milestones: list[Count] = Field(
+        [], description="epochs after which the rate falls", json_schema_extra=only_with(name="step")
+    )
+    gamma: Positive = Field(0.1, description="factor at each milestone", json_schema_extra=only_with(name="step"))
+
+    power: Positive = Field(
+        0.9,
+        description="of what is left of the epochs: at 1 a straight line",
+        json_schema_extra=only_with(name="poly"),
+    )
+    min_lr: NonNegative = Field(0.0, description="the rate at the end", json_schema_extra=only_with(name="poly"))
+
+    aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
+    alternatives: ClassVar[tuple[str, ...]] = ("name",)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Schedule:
+        if self.name == "step" and not self.milestones:
+            message = "the schedule `step` needs `milestones`"
+            raise problem("SPC613", message, key="name", label="never falls", help="like `milestones: [80, 120]`")
+        if any(later <= first for first, later in pairwise(self.milestones)):
+            message = "the milestones are not in rising order"
+            raise problem("SPC613", message, key="milestones", label="each epoch comes after the one before")
+        return self
 
 
 class Train(Config):
@@ -50,3 +106,16 @@ class Train(Config):
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
     }  # fmt: skip
+
+
+class StepOrder(Config):
+    """In which order a step's work is done."""
+
+    order: Literal["auto", "slices", "blocks"] = Field(
+        "auto",
+        description="with `train.micro_batches`: `slices`, each slice of the batch through the whole network, so that "
+        "the gradients of all blocks stay; `blocks`, all slices through one block, its heads and its backward before "
+        "the next one's turn, so that the features at the cut stay for the whole batch; `auto`: the lower peak",
+    )
+
+    alternatives: ClassVar[tuple[str, ...]] = ("order",)
