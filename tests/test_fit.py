@@ -25,8 +25,7 @@ from specc.fit.search import Result as Found
 from specc.fit.splits import Row, Splits
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
-from specc.spec.derive import derive
-from specc.spec.dump import dump, plain
+from specc.spec.dump import derive, dump, plain
 from specc.spec.load import Spec, loads, read_spec
 from specc.spec.sections.auxiliary import Auxiliary
 from specc.spec.sections.split import Fit

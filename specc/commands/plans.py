@@ -174,7 +174,7 @@ def _may_write(spec: Path, target: Path, force: bool) -> None:
 
 
 def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
-    from ..spec.derive import derive
+    from ..spec.dump import derive
 
     try:
         target.write_text(derive(chosen, spec, target), encoding="utf-8")

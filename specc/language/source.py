@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specc.diagnostics import Diagnostic, Span, sort
@@ -44,6 +44,25 @@ class Tree:
         while path not in self.values:
             path = path[:-1]
         return self.values[path]
+
+    def without(self, gone: Collection[Path]) -> Tree:
+        """The tree without some of its values; the spans follow list items to their new places."""
+        values: dict[Path, Span] = {}
+        keys: dict[Path, Span] = {}
+
+        def copy(data: Any, old: Path, new: Path) -> Any:
+            if old in self.values:
+                values[new] = self.values[old]
+            if old in self.keys:
+                keys[new] = self.keys[old]
+            if isinstance(data, Mapping):
+                return {k: copy(v, (*old, k), (*new, k)) for k, v in data.items() if (*old, k) not in gone}
+            if isinstance(data, list):
+                kept = [(i, item) for i, item in enumerate(data) if (*old, i) not in gone]
+                return [copy(item, (*old, i), (*new, j)) for j, (i, item) in enumerate(kept)]
+            return data
+
+        return replace(self, data=copy(self.data, (), ()), values=values, keys=keys)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Tree | None, list[Diagnostic]]:

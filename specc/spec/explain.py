@@ -14,7 +14,7 @@ from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
 from specc.diagnostics.limits import EXPECTED, comparison
 from specc.language.source import Path, Tree
 from specc.spec.alternatives import Found, likely_errors
-from specc.spec.explain_op import explain_op
+from specc.spec.explain_layers import explain_op
 from specc.spec.lookup import ROOT, added, is_config, keys_of, kinds_at, mappings_with, model_at, show_path, tags_of
 
 _UNKNOWN = ("SPC101", "SPC105", "SPC203")  # key, value, op

@@ -91,12 +91,7 @@ def _is_name(field: FieldInfo) -> bool:
 
 def _without_extends(tree: Tree) -> Tree:
     """The tree without its `extends`, which has been followed; one that is no text stays, and is objected to."""
-    if not isinstance(tree.data.get(KEY), str):
-        return tree
-    data = {key: value for key, value in tree.data.items() if key != KEY}
-    values = {path: span for path, span in tree.values.items() if path != (KEY,)}
-    keys = {path: span for path, span in tree.keys.items() if path != (KEY,)}
-    return replace(tree, data=data, values=values, keys=keys)
+    return tree.without({(KEY,)}) if isinstance(tree.data.get(KEY), str) else tree
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,11 +13,11 @@ from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
 from ..language.overrides import override
 from ..language.source import Path, Tree, decode, parse, parse_bytes, read_bytes
 from ..system.devices import Device
+from .alternatives import likely_errors
 from .explain import explain
-from .explain_names import explain_names
+from .explain_layers import explain_names
 from .extend import extend
 from .models import SpecModel
-from .valid_part import valid_part
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Spec:
 
 
 _OF_PARENTS = ("SPC102", "SPC107")  # something is missing, or does not go together with what is there
+_ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so on outwards
+_STAND_IN: dict[str, Any] = {"specc": 1, "name": "spec", "backbone": {"family": "resnet_cifar"}}
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,30 @@ def _reading_of_valid_part(tree: Tree, written: tuple[Diagnostic, ...], error: V
     explained = explain(error, tree)
     names = explain_names(tree, {path for path, _ in explained})
     diagnostics = (*written, *(d for _, d in explained if not _reported_already(d, written)), *names)
-    left = valid_part(tree)
+    left = _valid_part(tree)
     if left is None:
         return Reading(None, diagnostics, tree.sources)
     config, rest, lost = left
     unreliable = paths_at(lost, tree) | {path for path, _ in explained} | unreliable_paths(written, tree)
     return Reading(Spec(config, rest, diagnostics, tree), diagnostics, tree.sources, unreliable)
+
+
+def _valid_part(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
+    """The part of the spec that is valid, and the places of what was left out."""
+    lost: set[Span] = set()
+    for _ in range(_ROUNDS):
+        try:
+            return SpecModel.model_validate(tree.data), tree, frozenset(lost)
+        except ValidationError as error:
+            wrong = {found.path for found in likely_errors(error.errors(include_url=False), tree.data)}
+        lost |= {tree.span(path) for path in wrong if path}
+        tree = (_completed(tree) if () in wrong else tree).without(wrong - {()})
+    return None
+
+
+def _completed(tree: Tree) -> Tree:
+    """The tree with what no spec can do without."""
+    return replace(tree, data={**_STAND_IN, **tree.data})
 
 
 def _reported_already(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
