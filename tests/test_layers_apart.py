@@ -22,10 +22,6 @@ LATE = {
 }  # fmt: skip  # slow to load, and not always needed
 ENTRANCES = ("specc.commands",)  # beside specc itself: here a call loads no more of it than it needs
 
-# Circles and late imports that are about to go: a part of each.
-CIRCLES = {"runtime.engine.links"}
-LATER = {"specc.plan"}
-
 
 def top(module: str) -> str:
     return module.partition(".")[0]
@@ -55,13 +51,13 @@ def test_runtime_reads_the_plan_and_not_the_compiler() -> None:
 def test_no_modules_import_one_another_in_a_circle() -> None:
     graph = nx.DiGraph((each.importer, each.imported) for each in own())
     circles = [circle for circle in nx.strongly_connected_components(graph) if len(circle) > 1]
-    assert [sorted(circle) for circle in circles if not circle & CIRCLES] == []
+    assert [sorted(circle) for circle in circles] == []
 
 
 def test_what_is_imported_in_a_function_is_slow_to_load() -> None:
     late = [each for each in imports() if each.when == "function" and not of(each.imported, LATE)]
     wrong = [each for each in late if each.importer != "specc" and not of(each.importer, ENTRANCES)]
-    assert [str(each) for each in wrong if not of(each.importer, LATER)] == []
+    assert [str(each) for each in wrong] == []
 
 
 COMPILES = """

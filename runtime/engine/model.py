@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from specc.plan import LinkPlan, Plan
 
-from .links import start_link
 from .network import GraphModule, initialise
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -66,7 +65,22 @@ class Model:
                     else:
                         tensor.fill_(1 if name == "running_var" else 0)
         for link in self.links:
-            start_link(self, link)
+            self._start(link)
+
+    @torch.no_grad()
+    def _start(self, link: LinkPlan) -> None:
+        """Put both branches where the link says they start; drawn anew is where they are already."""
+        tensors = self.tensors()
+        if link.init == "copy":
+            for copy, source in link.sources.items():
+                tensors[copy].copy_(tensors[source])
+                if link.bias and link.mode != "parameter":
+                    tensors[copy.replace(link.ema, link.bias, 1)].copy_(tensors[source])
+        if link.bias and link.mode == "parameter":
+            for offset in self.networks[link.bias].parameters():
+                offset.zero_()
+        if link.scale is not None:
+            self.scales[link.scale].fill_(1.0)
 
     @torch.no_grad()
     def update_averages(self, link: LinkPlan) -> None:

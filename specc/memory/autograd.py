@@ -35,6 +35,11 @@ class Value:
         """As many of them elsewhere."""
         return Value(storage, self.rows, self.shape, self.order, graph)
 
+    def new(self, graph: Any = None) -> Value:
+        """As many of them in a storage of their own."""
+        old = self.storage
+        return self.like(old.allocator.new(old.bytes, old.category, old.width), graph)
+
 
 class Gradient:
     """Numbers on their way back, in a storage that nobody else need hold."""

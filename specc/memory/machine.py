@@ -77,40 +77,37 @@ class ShapeMachine:
         return run(self._tensors(plan), plan, plan.graph, x, images, record=True, sums=sums)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
-        products = []
-        for x in (branch, average):
-            graph = Made([x.graph], x.numbers, x.numbers, [x.storage])
-            products.append(x.like(self._new_like(x), graph))
+        products = [x.new(Made([x.graph], x.numbers, x.numbers, [x.storage])) for x in (branch, average)]
         return self.plus(*products)
 
-    def _new_like(self, x: Value) -> Storage:
-        return self.memory.new(x.storage.bytes, x.storage.category, x.storage.width)
-
     def plus(self, a: Value, b: Value) -> Value:
-        graph = Passing([a.graph, b.graph]) if a.graph or b.graph else None
-        return a.like(self._new_like(a), graph)
+        return a.new(Passing([a.graph, b.graph]) if a.graph or b.graph else None)
 
     def add(self, total: Value, x: Value) -> None:
         """In place, nothing new."""
 
     def divide(self, x: Value, by: float) -> Value:
-        return x.like(self._new_like(x))
+        return x.new()
 
     def shrink(self, x: Value, by: float) -> None:
         """In place, nothing new."""
 
     def mean(self, tensors: Sequence[Value]) -> Value:
-        first, count = tensors[0], len(tensors)
-        stacked = self.memory.new(count * first.storage.bytes, width=first.storage.width)
-        graph = Spread([x.graph for x in tensors], stacked.bytes // stacked.width)
-        return first.like(self.memory.new(first.storage.bytes, width=first.storage.width), graph)
+        first, size = tensors[0], sum(x.storage.bytes for x in tensors)
+        stacked = self.memory.new(size, width=first.storage.width)
+        mean = first.new(Spread([x.graph for x in tensors], size // stacked.width))
+        del stacked
+        return mean
 
     def backward(self, x: Value, gradient: Value, *, retain: bool = False, only: Sequence[str] = ()) -> None:
         engine = Engine(traced=self.costs.traced, retain=retain, only_parameters=bool(only))
         engine.run(x, Gradient(gradient.storage, gradient.order))
 
     def zero(self, like: Value) -> Value:
-        return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain")
+        return self._scalar()
+
+    def _scalar(self, graph: Function | None = None) -> Value:
+        return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", graph)
 
     def loss(self, head: HeadPlan, out: Value, target: Value) -> Value:
         rows = {"images": out.rows, "pairs": 2 * target.rows}.get(head.target, target.rows)
@@ -120,11 +117,10 @@ class ShapeMachine:
         kept = [wide] * use.keeps_output + [self.memory.new(size) for size in use.kept]
         self.memory.passing(use.passing)
         del wide
-        graph = LossGradient(out, use, sizes, kept)
-        return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", graph)
+        return self._scalar(LossGradient(out, use, sizes, kept))
 
     def total(self, losses: Sequence[Value]) -> Value:
-        return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", Passing([loss.graph for loss in losses]))
+        return self._scalar(Passing([loss.graph for loss in losses]))
 
     def backward_loss(self, loss: Value, weight: float) -> None:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
@@ -147,8 +143,7 @@ class ShapeMachine:
         return Value(self.memory.new(x.numbers * width, width=width), x.rows, x.shape, "plain")
 
     def place(self, x: Value, *, cleared: bool) -> Value:
-        width = x.storage.width
-        return x.like(self.memory.new(x.numbers * width, GRADIENT, width))
+        return x.like(self.memory.new(x.numbers * x.storage.width, GRADIENT, x.storage.width))
 
     def write(self, part: Value, x: Value) -> None:
         """In place, nothing new."""
