@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import BYTES, Saved, numel
-from ..graph.ops.footprint import highest
+from ..graph.ops.footprint import Footprint, highest
 from ..plan import Network
 from .autograd import Function, Value, dense
-from .operations import Operation, Piece, Tensors, finishes
+from .operations import Cast, Operation, Piece, Tensors, finishes
 from .storage import Storage
 
 
@@ -70,62 +70,58 @@ class Forward:
         return self.values[self.until or self.graph.result]
 
     def _value(self, node: Node) -> Value:
-        inputs = [self.values[name] for name in node.inputs]
+        inputs, copies = self._cast(node, [self.values[name] for name in node.inputs])
+        first = inputs[0].storage
         gathers = node.op.gathers(dense(inputs[0].order, node.in_shapes[0]), node.in_shapes[0])
         order = node.op.order(tuple(value.order for value in inputs), node.shape)
         if self.costs.swapped and any(len(shape) == 4 for shape in node.parameters.values()):
             order = "swapped"
-        copies = self._casts(node, inputs)
-        taken = tuple(copies.get(i, value.storage).width for i, value in enumerate(inputs))
         trained = self.trainable and bool(node.parameters)
         needed = self.record and (trained or any(value.graph is not None for value in inputs))
-        operation = Operation(node, inputs, taken, self.tensors) if needed else None
-
+        operation = Operation(node, inputs, self.tensors) if needed else None
+        footprint = node.op.footprint(self.costs.low < 4, tuple(value.storage.width for value in inputs))
         stops = node.name == self.until and not finishes(node.saved)
-        gathered = self._gathered(copies.get(0, inputs[0].storage)) if gathers else None
+        gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
         keeping = needed and self.piece is None
         if stops or (gathered and not node.parameters):
-            out = gathered or inputs[0].storage
+            out = gathered or first
         else:
-            out = self._result(node, inputs[0].storage, taken)
+            out = self._result(node, inputs, footprint)
             if gathered and "bias" in node.parameters:  # the product and then the sum
                 self.memory.passing(max(out.bytes - (0 if keeping else gathered.bytes), 0))
-        extra = None if stops else self._made(node, taken, out, keeping=keeping)
+        extra = None if stops else self._made(node, footprint, out, keeping=keeping)
         if operation is not None:
             operation.computed = out.width
             if keeping:
-                held = copies | ({0: gathered} if gathered and node.parameters else {})
-                operation.saved = self._keep(operation, [value.storage for value in inputs], held, out, extra)
+                read = [value.storage for value in inputs]
+                if gathered and node.parameters:
+                    read[0] = gathered
+                operation.saved = self._keep(operation, read, copies, out, extra)
             elif self.piece is not None and operation.saves:
                 operation.saved, self.piece.last = [self.piece], node.name
             if self.made is not None:
                 self.made[node.name] = operation
         return Value(out, self.rows, node.shape, order, operation)
 
-    def _casts(self, node: Node, inputs: Sequence[Value]) -> dict[int | str, Storage]:
-        """The copies that mixed precision makes of inputs (by index) and parameters (by name)."""
+    def _cast(self, node: Node, inputs: list[Value]) -> tuple[list[Value], dict[str, Storage]]:
+        """The inputs as mixed precision gives them to the op, and the copies that it makes of parameters."""
         if self.costs.low == 4 or node.op.autocast == "same":
-            return {}
+            return inputs, {}
         width = self.costs.width(node)
         if node.op.autocast == "widest" and not node.parameters:
-            width = max(value.storage.width for value in inputs)
-        copies: dict[int | str, Storage] = {
-            i: self.memory.new(numel(node.in_shapes[i]) * self.rows * width, width=width)
-            for i, value in enumerate(inputs)
-            if value.storage.width != width
-        }
-        for name, shape in node.parameters.items() if width < 4 else ():
-            copies[name] = self.memory.new(numel(shape) * width, "parameters in low precision", width)
-        return copies
+            width = _widest(inputs)
+        cast = [value if value.storage.width == width else self._copy(value, width) for value in inputs]
+        parameters = node.parameters.items() if width < 4 else ()
+        low = "parameters in low precision"
+        return cast, {name: self.memory.new(numel(shape) * width, low, width) for name, shape in parameters}
 
-    def _gathered(self, source: Storage) -> Storage:
-        """A copy whose numbers lie one after the other."""
-        return self.memory.new(source.bytes, width=source.width)
+    def _copy(self, value: Value, width: int) -> Value:
+        storage = self.memory.new(value.numbers * width, width=width)
+        return value.like(storage, value.graph and Cast(value))
 
-    def _result(self, node: Node, first: Storage, taken: tuple[int, ...]) -> Storage:
+    def _result(self, node: Node, inputs: list[Value], footprint: Footprint | None) -> Storage:
         if node.op.view or node.name in self.graph.overwriting:
-            return first
-        footprint = node.op.footprint(self.costs.low < 4, taken)
+            return inputs[0].storage
         if footprint is not None:
             width = footprint.gives
         elif "int64" in (node.dtype, node.op.reads):
@@ -133,12 +129,11 @@ class Forward:
         elif node.op.autocast == "low":
             width = self.costs.low
         else:  # parameters that no cast touches are fp32, and make the sum or product so
-            width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else max(taken)
+            width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else _widest(inputs)
         return self.memory.new(node.size * self.rows * width, width=width)
 
-    def _made(self, node: Node, taken: tuple[int, ...], out: Storage, *, keeping: bool) -> Storage | None:
+    def _made(self, node: Node, footprint: Footprint | None, out: Storage, *, keeping: bool) -> Storage | None:
         """What the op makes beside its result, whether that is kept or not."""
-        footprint = node.op.footprint(self.costs.low < 4, taken)
         if footprint is not None:  # what was there at its worst, before
             worst = highest(footprint.forward if keeping else footprint.alone, self.rows)
             self.memory.passing(max(worst - (0 if node.op.view else out.bytes), 0))
@@ -151,19 +146,19 @@ class Forward:
         extra = self.rows * (elements * out.width + others) + 4 * (saved.floats + again)
         return self.memory.new(extra) if extra else None
 
-    def _keep(self, operation: Operation, inputs: Sequence[Storage], copies: Mapping[int | str, Storage], out: Storage,
+    def _keep(self, operation: Operation, inputs: list[Storage], copies: Mapping[str, Storage], out: Storage,
               made: Storage | None) -> list[Storage]:  # fmt: skip
         node, needs = operation.node, [edge is not None for edge in operation.edges]
         saved, found = node.saved, operation.footprint
         if found is not None:
             saved = Saved(found.inputs, output=found.output)
         kept = [
-            copies.get(i, inputs[i])
+            inputs[i]
             for i in saved.inputs
             if (self.trainable or not saved.if_trained) and (not saved.factors or needs[1 - i])
         ]
         if not saved.if_trained or any(needs):
-            kept += [copy for name, copy in copies.items() if isinstance(name, str) and not name.endswith("bias")]
+            kept += [copy for name, copy in copies.items() if not name.endswith("bias")]
         if saved.output:
             kept.append(out)
         if made:
@@ -171,6 +166,11 @@ class Forward:
         if self.sums is not None and operation.saves and not (self.costs.low < 4 and node.op.autocast == "low"):
             kept += [self.sums[f"{node.name}.{name}"] for name in node.parameters if _kept_by_name(node, name)]
         return kept
+
+
+def _widest(inputs: list[Value]) -> int:
+    """The most bytes that a number of them takes."""
+    return max(value.storage.width for value in inputs)
 
 
 def _kept_by_name(node: Node, parameter: str) -> bool:

@@ -55,27 +55,42 @@ def finishes(saved: Saved) -> bool:
     return saved.output or any((saved.elements, saved.bytes, saved.floats))
 
 
+class Cast(Function):
+    """A copy of a value in another precision."""
+
+    __slots__ = ("numbers", "width")
+
+    def __init__(self, value: Value) -> None:
+        super().__init__([value.graph])
+        self.numbers, self.width = value.numbers, value.storage.width
+
+    def back(self, engine: Engine, incoming: Gradient) -> None:
+        """In the precision that the value had."""
+        incoming.cast(self.numbers, self.width)
+        engine.send(self.edges[0], incoming, self.numbers)
+
+
 class Operation(Function):
     """One op of a recorded forward."""
 
-    __slots__ = ("computed", "footprint", "node", "order", "orders", "rows", "saves", "taken", "tensors", "widths")
+    __slots__ = ("computed", "footprint", "node", "order", "orders", "rows", "saves", "tensors", "widths")
 
-    def __init__(self, node: Node, inputs: Sequence[Value], taken: tuple[int, ...], tensors: Tensors) -> None:
+    def __init__(self, node: Node, inputs: Sequence[Value], tensors: Tensors) -> None:
         super().__init__([value.graph for value in inputs])
-        self.node, self.tensors, self.taken = node, tensors, taken
+        self.node, self.tensors = node, tensors
         self.rows = inputs[0].rows
-        self.widths = tuple(value.storage.width for value in inputs)  # bytes of one number, before any cast
+        self.widths = tuple(value.storage.width for value in inputs)  # bytes of one number
         self.orders = tuple(value.order for value in inputs)
         self.computed = 0  # bytes of one number of the op's own arithmetic
         trained = tensors.grads is not None
         if trained:
             self.keys = tuple(f"{tensors.prefix}{node.name}.{name}" for name in node.parameters)
-        self.footprint = node.op.footprint(tensors.costs.low < 4, taken)  # of an op whose memory was measured
+        self.footprint = node.op.footprint(tensors.costs.low < 4, self.widths)  # of an op whose memory was measured
         factor = node.saved.if_trained and not trained and not any(self.edges)
         self.saves = finishes(node.saved) or (bool(node.saved.inputs) and not factor)  # anything, weights included
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Gradients made to fit the operands; then those of the casts before the op.
+        """Gradients made to fit the operands.
 
         In between it lets go of what it held; what was computed again for it alone goes as soon as it was used.
         """
@@ -93,7 +108,7 @@ class Operation(Function):
         wanted = [i for i, edge in enumerate(self.edges) if engine.wants(edge)]
         sizes = {i: numel(node.in_shapes[i]) * rows for i in wanted}
         own = dict(zip(self.keys, node.parameters.values(), strict=False))
-        made = {i: self.taken[i] if self.footprint is not None else self.computed for i in wanted}
+        made = {i: self.widths[i] if self.footprint is not None else self.computed for i in wanted}
         outgoing = {i: self._gradient(incoming, sizes[i], GRADIENT, made[i]) for i in wanted}
         fresh = {key: self._gradient(incoming, numel(shape), "gradients", width) for key, shape in own.items()}
         surplus = [] if wanted or not node.op.answers_all else [
@@ -106,13 +121,11 @@ class Operation(Function):
         for i in wanted:
             view = sizes[i] if not node.op.passes_gradient else outgoing[i].numbers
             outgoing[i].fit(view, made[i])
-            outgoing[i].cast(sizes[i], self.taken[i])
+            outgoing[i].cast(sizes[i], self.widths[i])
         self._fit(fresh, own, width)
         del incoming.storage
         surplus.clear()
         held.clear()
-        for i in wanted:
-            outgoing[i].cast(sizes[i], self.widths[i])
         for i in wanted:
             order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
             outgoing[i].order = order
