@@ -18,16 +18,19 @@ def without_label(images: Tensor, classes: int, mean: Tensor, std: Tensor) -> Te
     return _write(images.clone(), marks, mean, std)
 
 
-def label_views(images: Tensor, labels: Tensor, classes: int, mean: Tensor, std: Tensor) -> Tensor:
-    """The (3N, C, H, W) views of (N, C, H, W) images: without a label, with the right one, with a wrong one."""
-    right, wrong = (F.one_hot(x, classes).to(images.dtype) for x in (labels, wrong_labels(labels, classes)))
+def label_views(images: Tensor, labels: Tensor, classes: int, mean: Tensor, std: Tensor, first: int = 0) -> Tensor:
+    """The (3N, C, H, W) views of (N, C, H, W) images: without a label, with the right one, with a wrong one.
+
+    `first` is the place of the first image in the batch that these are a slice of.
+    """
+    right, wrong = (F.one_hot(x, classes).to(images.dtype) for x in (labels, wrong_labels(labels, classes, first)))
     marks = torch.cat([torch.full_like(right, 1 / classes), right, wrong])
     return _write(images.repeat(3, 1, 1, 1), marks, mean, std)
 
 
-def wrong_labels(labels: Tensor, classes: int) -> Tensor:
+def wrong_labels(labels: Tensor, classes: int, first: int = 0) -> Tensor:
     """Another class for every sample. Which one depends on its place in the batch, which the shuffling draws anew."""
-    place = torch.arange(len(labels), device=labels.device)
+    place = first + torch.arange(len(labels), device=labels.device)
     return (labels + 1 + place % (classes - 1)) % classes
 
 

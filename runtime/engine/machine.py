@@ -50,10 +50,10 @@ class TorchMachine:
             return [batch]
         return [batch[first:end] for first, end in pairwise(i * len(batch) // count for i in range(count + 1))]
 
-    def views(self, images: Tensor, labels: Tensor) -> Tensor:
+    def views(self, images: Tensor, labels: Tensor, first: int = 0) -> Tensor:
         if not self.labelled:
             return images
-        return label_views(images, labels, self.classes, self.mean_of_images, self.std_of_images)
+        return label_views(images, labels, self.classes, self.mean_of_images, self.std_of_images, first)
 
     def unlabelled(self, images: Tensor) -> Tensor:
         if not self.labelled:

@@ -35,7 +35,7 @@ class ShapeMachine:
         ends = [i * batch.rows // count for i in range(count + 1)]
         return [Value(batch.storage, end - first, batch.shape, batch.order) for first, end in pairwise(ends)]
 
-    def views(self, images: Value, labels: Value) -> Value:
+    def views(self, images: Value, labels: Value, first: int) -> Value:
         if self.view_count == 1:
             return images
         rows = images.rows * self.view_count

@@ -27,8 +27,8 @@ class Machine(Protocol[T]):
     def slices(self, batch: T, count: int) -> Sequence[T]:
         """Views of successive slices of a batch, which differ by one sample at most."""
 
-    def views(self, images: T, labels: T) -> T:
-        """What goes through the network: the images, or their views with labels written in."""
+    def views(self, images: T, labels: T, first: int) -> T:
+        """What goes through the network: the images, or their views with labels written in; the first one's place."""
 
     def target(self, head: HeadPlan, given: T) -> T:
         """What a head's loss compares with, of the labels or of the images that went through the network."""

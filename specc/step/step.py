@@ -43,9 +43,11 @@ class TrainingStep(Generic[T]):
         self.losses = {unit: {} for unit in self.units}
         self.values = {}
         batch = zip(self.machine.slices(images, self.slices), self.machine.slices(labels, self.slices), strict=True)
+        first = 0
         for i, (part, own) in enumerate(batch):
-            self.values[of_slice(IMAGES, i)] = self.machine.views(part, own)
+            self.values[of_slice(IMAGES, i)] = self.machine.views(part, own, first)
             self.values[of_slice(LABELS, i)] = own
+            first += self.machine.rows(own)
 
     def run(self, instruction: Instruction) -> None:
         """Do what an instruction says."""

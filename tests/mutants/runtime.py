@@ -7,6 +7,7 @@ from .mutant import mutant
 LOOP = "test_runtime.py::test_three_steps_of_a_naive_loop"
 GRADIENTS = "test_runtime.py::test_gradients_of_a_naive_loop"
 STATISTICS = "test_single_rules.py::test_a_batch_counts_once_in_the_statistics_however_often_it_is_computed"
+SLICES = "test_micro_batches.py::test_the_sum_over_slices_is_the_batch"
 RATE = "test_single_rules.py::test_the_learning_rate_of_every_epoch"
 
 MUTANTS = [
@@ -67,4 +68,16 @@ MUTANTS = [
            "test_single_rules.py::test_an_evaluation_keeps_no_tape"),
     mutant("runtime/engine/session.py", "        self.model.train(False)\n", "        self.model.train(True)\n",
            "an evaluation uses the batch's statistics", "test_runtime.py::test_predict_reads_the_backbone_alone_and_changes_nothing"),
+    mutant("specc/step/step.py", "head.weight * part)", "head.weight)", "every slice weighs as the whole batch",
+           SLICES),
+    mutant("specc/step/step.py", "            self.machine.shrink(loss, 1 / part)\n", "            pass\n",
+           "losses of slices are added up as if each were the batch's", SLICES),
+    mutant("specc/step/step.py", "            first += self.machine.rows(own)\n", "            pass\n",
+           "wrong labels begin anew in every slice", SLICES + "[slices-3-labels written into images]"),
+    mutant("specc/compiler/dependencies.py", "for block in draft.blocks for slice in slices]", "for slice in slices for block in draft.blocks]",
+           "block by block is slice by slice", "test_micro_batches.py::test_an_order_can_be_forced"),
+    mutant("specc/compiler/schedule.py", "return min(drafts, key", "return max(drafts, key", "the higher peak is chosen",
+           "test_micro_batches.py::test_the_lower_peak_is_chosen"),
+    mutant("specc/memory/autograd.py", "        if self.uses[key] > 1:\n", "        if False:\n", "gradients of shared patches never meet",
+           "test_micro_batches.py::test_the_prediction_is_the_trace"),
 ]  # fmt: skip
