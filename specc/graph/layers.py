@@ -15,7 +15,7 @@ from .groups import Definition, GroupName, unused
 from .ops import Op, Shape, ShapeError, show
 from .ops.entry import Entry
 from .patterns import LayerItem
-from .problems import BackboneError, Path, Problem
+from .problems import BackboneError, Problem
 from .unfold import LOST, MOST_LAYERS, LayerToBuild, Unfolding
 
 
@@ -105,11 +105,6 @@ class _Expansion:
         )
         text = f"`{layer.name}` does not fit: {error}"
         return Problem("SPC302", text, layer.path, "does not fit", error.help, related + layer.uses)
-
-
-def at(i: int, *key: str) -> Path:
-    """Where the spec speaks of entry `i`."""
-    return ("backbone", "layers", i, *key)
 
 
 def _expand(b: LayerBuilder, entry: Entry, nodes: list[str]) -> None:

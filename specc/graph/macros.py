@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -53,12 +54,21 @@ class Macro:
         raise NotImplementedError
 
 
-def project(b: Builder, source: str, out: int, stride: Size) -> str:
-    """What is added at the end of a residual block: its input, projected where size or width changes."""
-    if pair(stride) == (1, 1) and b.shapes[source][0] == out:
-        return source
-    b.add(Conv(out, k=1, stride=stride, pad=0), "downsample.conv", [source])
-    return b.add(BatchNorm(), "downsample.bn")
+def _residual(b: Builder, convolutions: Sequence[Conv], stride: Size) -> None:
+    """Convolutions with batch norm and ReLU; before the last ReLU the input is added, projected where size or width
+    changes.
+    """
+    source, out = b.last, convolutions[-1].out
+    for i, conv in enumerate(convolutions, 1):
+        b.add(conv, f"conv{i}")
+        main = b.add(BatchNorm(), f"bn{i}")
+        if i < len(convolutions):
+            b.add(Relu(), f"relu{i}")
+    if pair(stride) != (1, 1) or b.shapes[source][0] != out:
+        b.add(Conv(out, k=1, stride=stride, pad=0), "downsample.conv", [source])
+        source = b.add(BatchNorm(), "downsample.bn")
+    b.add(Add(), "add", [main, source])
+    b.add(Relu(), f"relu{len(convolutions)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +87,8 @@ class ConvBnRelu(Macro):
     aliases: ClassVar[dict[str, str]] = Conv.aliases
 
     def expand(self, b: Builder) -> None:
-        b.add(Conv(self.out, self.k, self.stride, self.pad, self.groups, bias=self.bias))
-        b.add(BatchNorm())
-        b.add(Relu())
+        conv = Conv(self.out, self.k, self.stride, self.pad, self.groups, bias=self.bias)
+        b.chain((conv, BatchNorm(), Relu()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +101,7 @@ class BasicBlock(Macro):
     name: ClassVar[str] = "basic_block"
 
     def expand(self, b: Builder) -> None:
-        source = b.last
-        b.add(Conv(self.out, stride=self.stride), "conv1")
-        b.add(BatchNorm(), "bn1")
-        b.add(Relu(), "relu1")
-        b.add(Conv(self.out), "conv2")
-        main = b.add(BatchNorm(), "bn2")
-        b.add(Add(), "add", [main, project(b, source, self.out, self.stride)])
-        b.add(Relu(), "relu2")
+        _residual(b, (Conv(self.out, stride=self.stride), Conv(self.out)), self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +116,9 @@ class Bottleneck(Macro):
     name: ClassVar[str] = "bottleneck"
 
     def expand(self, b: Builder) -> None:
-        source, inner = b.last, self.inner or max(1, self.out // 4)
-        b.add(Conv(inner, k=1), "conv1")
-        b.add(BatchNorm(), "bn1")
-        b.add(Relu(), "relu1")
-        b.add(Conv(inner, stride=self.stride, groups=self.groups), "conv2")
-        b.add(BatchNorm(), "bn2")
-        b.add(Relu(), "relu2")
-        b.add(Conv(self.out, k=1), "conv3")
-        main = b.add(BatchNorm(), "bn3")
-        b.add(Add(), "add", [main, project(b, source, self.out, self.stride)])
-        b.add(Relu(), "relu3")
+        inner = self.inner or max(1, self.out // 4)
+        middle = Conv(inner, stride=self.stride, groups=self.groups)
+        _residual(b, (Conv(inner, k=1), middle, Conv(self.out, k=1)), self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +160,9 @@ class TransformerBlock(Macro):
     def expand(self, b: Builder) -> None:
         source = b.last
         b.add(LayerNorm(1e-6), "ln_1")
-        main = b.add(Attention(self.heads), "self_attention")
-        if self.dropout:
-            main = b.add(Dropout(self.dropout), "dropout")
-        middle = b.add(Add(), "add1", [main, source])
+        b.add(Attention(self.heads), "self_attention")
+        _drop(b, self.dropout, "dropout")
+        middle = b.add(Add(), "add1", [b.last, source])
         b.add(LayerNorm(1e-6), "ln_2")
         with b.scope("mlp"):
             Mlp(self.mlp, self.dropout).expand(b)
@@ -190,26 +183,21 @@ class InvertedResidual(Macro):
     name: ClassVar[str] = "inverted_residual"
 
     def expand(self, b: Builder) -> None:
-        source, width = b.last, b.shape[0]
-        part = 0
-        if self.expand_to != width:
-            self._conv(b, part, Conv(self.expand_to, k=1))
-            part += 1
-        self._conv(b, part, Conv(self.expand_to, self.k, self.stride, groups=self.expand_to))
-        part += 1
+        source, wide = b.last, self.expand_to
+        norm = BatchNorm(eps=1e-3, momentum=0.01)
+        activation = Hardswish() if self.activation == "hardswish" else Relu()
+        parts: list[tuple[Op, ...]] = []
+        if wide != b.shape[0]:
+            parts.append((Conv(wide, k=1), norm, activation))
+        parts.append((Conv(wide, self.k, self.stride, groups=wide), norm, activation))
         if self.squeeze:
-            b.add(SqueezeExcite(self.squeeze, gate="hardsigmoid"), f"block.{part}")
-            part += 1
-        self._conv(b, part, Conv(self.out, k=1), activate=False)
+            parts.append((SqueezeExcite(self.squeeze, gate="hardsigmoid"),))
+        parts.append((Conv(self.out, k=1), norm))
+        for i, part in enumerate(parts):
+            for j, op in enumerate(part):
+                b.add(op, f"block.{i}.{j}" if len(part) > 1 else f"block.{i}")
         if self.stride == 1 and b.shape == b.shapes[source]:
             b.add(Add(), "add", [b.last, source])
-
-    def _conv(self, b: Builder, part: int, conv: Conv, *, activate: bool = True) -> None:
-        activation: Op = Hardswish() if self.activation == "hardswish" else Relu()
-        b.add(conv, f"block.{part}.0")
-        b.add(BatchNorm(eps=1e-3, momentum=0.01), f"block.{part}.1")
-        if activate:
-            b.add(activation, f"block.{part}.2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
@@ -45,30 +46,25 @@ class LayerEntry:
         return self.entry.name if isinstance(self.entry, Pattern) and self.entry.kind == "group" else None
 
 
-def parse_layer(value: Any) -> LayerEntry:
-    """An entry of the backbone's own list; errors name the key in their context."""
-    return value if isinstance(value, LayerEntry) else _parsed(value, waits=False)
-
-
-def parse_inner_layer(value: Any) -> LayerEntry:
-    """An entry of a group's list: its arguments are looked at when the group is used."""
-    return value if isinstance(value, LayerEntry) else _parsed(value, waits=True)
-
-
 def waits(value: Mapping[str, Any]) -> bool:
     """Whether an entry of the backbone's own list is one whose arguments are looked at when it is placed."""
     return "group" in value or "each" in value
 
 
-def _parsed(value: Any, *, waits: bool) -> LayerEntry:
+def parse_layer(value: Any, *, inner: bool) -> LayerEntry:
+    """An entry of the backbone's own list, or of a group's: then its arguments are looked at when the group is used.
+
+    Errors name the key in their context.
+    """
+    if isinstance(value, LayerEntry):
+        return value
     if not isinstance(value, Mapping):
         raise PydanticCustomError("op_entry", "a layer is a mapping such as `{name: stem, op: conv, out: 16}`", {})
     own = {key: value[key] for key in OWN_KEYS if key in value}
     rest = {key: item for key, item in value.items() if key not in OWN_KEYS}
-    late = waits or "group" in own or "each" in own
     name = _name(own)
-    entry = _pattern(own, rest) if late else parse(rest)
-    return LayerEntry(name, entry, _sources(own), _repeat(own, waits), _expect(own, waits))
+    entry = _pattern(own, rest) if inner or waits(own) else parse(rest)
+    return LayerEntry(name, entry, _sources(own), _repeat(own, inner), _expect(own, inner))
 
 
 def _pattern(own: Mapping[str, Any], rest: dict[str, Any]) -> Pattern:
@@ -118,9 +114,9 @@ def is_count(value: Any) -> bool:
 REPEATS = f"Input should be a whole number from 1 to {MOST_REPEATS}"
 
 
-def _repeat(own: Mapping[str, Any], waits: bool) -> int | str | None:
+def _repeat(own: Mapping[str, Any], inner: bool) -> int | str | None:
     value = own.get("repeat")
-    if value is not None and not is_count(value) and not (waits and is_parameter(value)):
+    if value is not None and not is_count(value) and not (inner and is_parameter(value)):
         raise _wrong("repeat", REPEATS)
     return value
 
@@ -133,11 +129,11 @@ def is_shape(value: Any) -> bool:
 SHAPES = "Input should be a shape such as [64, 8, 8]"
 
 
-def _expect(own: Mapping[str, Any], waits: bool) -> tuple[Any, ...] | None:
+def _expect(own: Mapping[str, Any], inner: bool) -> tuple[Any, ...] | None:
     value = own.get("expect")
     if value is None:
         return None
-    known = [n for n in value if not (waits and is_parameter(n))] if isinstance(value, (list, tuple)) else value
+    known = [n for n in value if not (inner and is_parameter(n))] if isinstance(value, (list, tuple)) else value
     if not is_shape(known) and (known or not value):
         raise _wrong("expect", SHAPES)
     return tuple(value)
@@ -145,18 +141,14 @@ def _expect(own: Mapping[str, Any], waits: bool) -> tuple[Any, ...] | None:
 
 def dump_layer(layer: LayerEntry) -> dict[str, Any]:
     """The mapping an entry was read from."""
-    own: dict[str, Any] = {"name": layer.name}
-    if layer.sources:
-        own["from"] = list(layer.sources)
-    if layer.repeat is not None:
-        own["repeat"] = layer.repeat
-    if layer.expect is not None:
-        own["expect"] = list(layer.expect)
+    own: dict[str, Any] = {"name": layer.name, "from": list(layer.sources), "repeat": layer.repeat}
+    own["expect"] = list(layer.expect or ())
     if isinstance(layer.entry, Entry):
-        return own | dump(layer.entry)
-    if layer.entry.each:
+        does = dump(layer.entry)
+    else:
         own["each"] = dict(layer.entry.each)
-    return own | {layer.entry.kind: layer.entry.name} | dict(layer.entry.arguments)
+        does = {layer.entry.kind: layer.entry.name, **layer.entry.arguments}
+    return {key: value for key, value in own.items() if value} | does
 
 
 def _schema(count: dict[str, Any]) -> dict[str, Any]:
@@ -182,12 +174,8 @@ def _schema(count: dict[str, Any]) -> dict[str, Any]:
 _COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_REPEATS}
 _PARAMETER = {"type": "string", "pattern": r"^\$"}
 
-LayerItem = Annotated[
-    LayerEntry, PlainValidator(parse_layer), PlainSerializer(dump_layer), WithJsonSchema(_schema(_COUNT))
-]
-InnerItem = Annotated[
-    LayerEntry,
-    PlainValidator(parse_inner_layer),
-    PlainSerializer(dump_layer),
-    WithJsonSchema(_schema({"anyOf": [_COUNT, _PARAMETER]})),
-]
+_OWN, _INNER = (PlainValidator(partial(parse_layer, inner=inner)) for inner in (False, True))
+_WRITTEN = PlainSerializer(dump_layer)
+
+LayerItem = Annotated[LayerEntry, _OWN, _WRITTEN, WithJsonSchema(_schema(_COUNT))]
+InnerItem = Annotated[LayerEntry, _INNER, _WRITTEN, WithJsonSchema(_schema({"anyOf": [_COUNT, _PARAMETER]}))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ from ..graph.builder import Builder
 from ..graph.macros import MACROS
 from ..graph.ops import OPS, Op, Shape, ShapeError, channels, numel
 from ..graph.ops.entry import Entry, arguments, kind_of, make
-from ..graph.ops.ranges import adapter
 
 Arguments = dict[str, Any]
 Document = dict[str, Any]
@@ -91,17 +90,14 @@ def read(entry: Document) -> Entry:
     return Entry(name, make(kind, {key: value for key, value in entry.items() if key != "op"}))
 
 
-def offers(name: str, shape: Shape) -> Iterator[Arguments]:
+def offers(name: str, shape: Shape) -> Iterable[Arguments]:
     """Small arguments for an op or macro at a shape; the op itself decides whether they fit."""
     offer = OFFERS.get(name)
     if offer is not None:
-        yield from offer(shape)
-        return
+        return offer(shape) if callable(offer) else offer
     kind = kind_of(name)
     assert kind is not None
-    if not any(arguments(kind).values()):
-        adapter(kind)
-        yield {}
+    return [] if any(arguments(kind).values()) else [{}]
 
 
 def _divisors(n: int) -> list[int]:
@@ -114,8 +110,6 @@ def _shrinks(shape: Shape) -> bool:
 
 
 def _conv(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) != 3:
-        return
     yield from ({"out": out} for out in WIDTHS)
     yield {"out": shape[0], "bias": True}
     yield {"out": 4, "k": 1}
@@ -127,42 +121,19 @@ def _conv(shape: Shape) -> Iterator[Arguments]:
         yield {"out": 4, "k": 2, "stride": [2, 1], "pad": 0}
 
 
-def _linear(shape: Shape) -> Iterator[Arguments]:
-    yield from ({"out": out} for out in WIDTHS)
-    yield {"out": 4, "bias": False}
-
-
-def _pool(shape: Shape) -> Iterator[Arguments]:
-    if _shrinks(shape):
-        yield {"k": 2}
-        yield {"k": 3, "stride": 2, "pad": 1}
-        yield {"k": 3, "stride": 1, "pad": 1}
-        yield {"k": 2, "ceil": True}
-
-
-def _adaptive(shape: Shape) -> Iterator[Arguments]:
-    yield from ({"size": size} for size in (2, 1, 3))
-
-
-def _resize(shape: Shape) -> Iterator[Arguments]:
-    yield from ({"size": size} for size in (4, [3, 5]))
-    yield {"size": 6, "align_corners": False}
-    yield {"size": 5, "mode": "nearest"}
-
-
-def _group_norm(shape: Shape) -> Iterator[Arguments]:
-    yield from ({"groups": groups} for groups in _divisors(channels(shape)))
+def _pool(shape: Shape) -> list[Arguments]:
+    ways: list[Arguments] = [{"k": 2}, {"k": 3, "stride": 2, "pad": 1}, {"k": 3, "stride": 1, "pad": 1}]
+    return [*ways, {"k": 2, "ceil": True}] if _shrinks(shape) else []
 
 
 def _heads(shape: Shape) -> list[int]:
-    return _divisors(shape[-1])[:2] if len(shape) == 2 else []
+    return _divisors(shape[-1])[:2]
 
 
 def _conv_transpose(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 3:
-        yield {"out": 4}
-        yield {"out": shape[0], "groups": shape[0], "bias": True}
-        yield {"out": 2, "k": [3, 2], "stride": [1, 2], "pad": [1, 0], "output_pad": [0, 1]}
+    yield {"out": 4}
+    yield {"out": shape[0], "groups": shape[0], "bias": True}
+    yield {"out": 2, "k": [3, 2], "stride": [1, 2], "pad": [1, 0], "output_pad": [0, 1]}
 
 
 def _reshape(shape: Shape) -> Iterator[Arguments]:
@@ -178,37 +149,16 @@ def _permute(shape: Shape) -> Iterator[Arguments]:
         yield {"axes": [0, 2, 1]}
 
 
-def _slice(shape: Shape) -> Iterator[Arguments]:
-    for axis, length in enumerate(shape):
-        if length > 1:
-            yield {"stop": length, "start": 1, "axis": axis}
-
-
-def _split(shape: Shape) -> Iterator[Arguments]:
-    yield from ({"index": 1, "axis": axis} for axis, length in enumerate(shape) if length % 2 == 0)
-
-
-def _window_partition(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 3:
-        yield from ({"size": size} for size in (2, [1, shape[2]]))
-
-
 def _window_reverse(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 2:
-        yield {"size": 1, "to": [1, shape[0]]}
-        if shape[0] % 4 == 0:
-            yield {"size": 2, "to": [2, shape[0] // 2]}
+    yield {"size": 1, "to": [1, shape[0]]}
+    if shape[0] % 4 == 0:
+        yield {"size": 2, "to": [2, shape[0] // 2]}
 
 
 def _attention(shape: Shape) -> Iterator[Arguments]:
     for heads in _heads(shape):
         yield {"heads": heads}
         yield from ({"heads": heads, "windows": windows} for windows in _divisors(shape[0])[1:])
-
-
-def _patch_embed(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 3:
-        yield from ({"out": 4, "k": k} for k in (2, 1, 3))
 
 
 def _to_map(shape: Shape) -> Iterator[Arguments]:
@@ -219,58 +169,55 @@ def _to_map(shape: Shape) -> Iterator[Arguments]:
 
 
 def _residual(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 3:
-        yield {"out": shape[0]}
-        yield {"out": 6}
-        if _shrinks(shape):
-            yield {"out": 4, "stride": 2}
+    yield {"out": shape[0]}
+    yield {"out": 6}
+    if _shrinks(shape):
+        yield {"out": 4, "stride": 2}
 
 
 def _inverted(shape: Shape) -> Iterator[Arguments]:
-    if len(shape) == 3:
-        yield {"out": shape[0], "expand_to": 2 * shape[0]}
-        yield {"out": 4, "expand_to": shape[0], "squeeze": 2, "activation": "hardswish"}
-        if _shrinks(shape):
-            yield {"out": 4, "expand_to": 6, "stride": 2, "k": 5}
+    yield {"out": shape[0], "expand_to": 2 * shape[0]}
+    yield {"out": 4, "expand_to": shape[0], "squeeze": 2, "activation": "hardswish"}
+    if _shrinks(shape):
+        yield {"out": 4, "expand_to": 6, "stride": 2, "k": 5}
 
 
-OFFERS: dict[str, Any] = {
+# what has required arguments, and what is more than its defaults: always the same, or by the shape
+OFFERS: dict[str, list[Arguments] | Callable[[Shape], Iterable[Arguments]]] = {
     "conv": _conv,
-    "linear": _linear,
+    "linear": [*({"out": out} for out in WIDTHS), {"out": 4, "bias": False}],
     "max_pool": _pool,
     "avg_pool": _pool,
-    "adaptive_avg_pool": _adaptive,
-    "resize": _resize,
-    "group_norm": _group_norm,
-    "dropout": lambda _: [{"p": 0.0}],  # nothing random: two runs are to be compared
-    "drop_path": lambda _: [{"p": 0.0}],
-    "layer_scale": lambda _: [{"init": 0.5}],
-    "leaky_relu": lambda _: [{}, {"slope": 0.2}],
-    "gelu": lambda _: [{}, {"approximate": "tanh"}],
-    "squeeze_excite": lambda _: [{"squeeze": 2}, {"squeeze": 3, "activation": "silu", "gate": "hardsigmoid"}],
-    "patch_embed": _patch_embed,
+    "adaptive_avg_pool": [{"size": size} for size in (2, 1, 3)],
+    "resize": [{"size": 4}, {"size": [3, 5]}, {"size": 6, "align_corners": False}, {"size": 5, "mode": "nearest"}],
+    "group_norm": lambda shape: [{"groups": groups} for groups in _divisors(channels(shape))],
+    "dropout": [{"p": 0.0}],  # nothing random: two runs are to be compared
+    "drop_path": [{"p": 0.0}],
+    "layer_scale": [{"init": 0.5}],
+    "leaky_relu": [{}, {"slope": 0.2}],
+    "gelu": [{}, {"approximate": "tanh"}],
+    "squeeze_excite": [{"squeeze": 2}, {"squeeze": 3, "activation": "silu", "gate": "hardsigmoid"}],
+    "patch_embed": [{"out": 4, "k": k} for k in (2, 1, 3)],
     "attention": _attention,
     "conv_transpose": _conv_transpose,
-    "prelu": lambda shape: [{}, *([{"slopes": "channels"}] if len(shape) != 2 else [])],
-    "scale": lambda _: [{"by": -0.5}],
+    "prelu": [{}, {"slopes": "channels"}],
+    "scale": [{"by": -0.5}],
     "reshape": _reshape,
     "permute": _permute,
-    "roll": lambda _: [{"shift": 1}, {"shift": [-1, 0]}],
-    "slice": _slice,
-    "split": _split,
-    "space_to_depth": lambda shape: [{}] if _shrinks(shape) else [],
-    "depth_to_space": lambda shape: [{}] if len(shape) == 3 else [],
-    "window_partition": _window_partition,
+    "roll": [{"shift": 1}, {"shift": [-1, 0]}],
+    "slice": lambda shape: [{"stop": n, "start": 1, "axis": axis} for axis, n in enumerate(shape) if n > 1],
+    "split": lambda shape: [{"index": 1, "axis": axis} for axis, length in enumerate(shape) if length % 2 == 0],
+    "window_partition": lambda shape: [{"size": size} for size in (2, [1, shape[-1]])],
     "window_reverse": _window_reverse,
-    "to_integers": lambda _: [],  # nothing before them learns: `backbones` puts them first
-    "embedding": lambda _: [],
+    "to_integers": [],  # nothing before them learns: `backbones` puts them first
+    "embedding": [],
     "to_map": _to_map,
-    "select_token": lambda shape: [{}, {"index": 1}] if len(shape) == 2 else [],
+    "select_token": [{}, {"index": 1}],
     "conv_bn_relu": _residual,
     "basic_block": _residual,
     "bottleneck": _residual,
     "inverted_residual": _inverted,
-    "mlp": lambda shape: [{"hidden": 4}] if len(shape) < 3 else [],
+    "mlp": [{"hidden": 4}],
     "transformer_block": lambda shape: [{"heads": heads, "mlp": 4} for heads in _heads(shape)],
-    "convnext_block": lambda shape: [{"layer_scale": 0.5}] if len(shape) == 3 else [],
+    "convnext_block": [{"layer_scale": 0.5}],
 }

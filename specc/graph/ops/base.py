@@ -98,7 +98,7 @@ class Op:
     @property
     def view(self) -> bool:
         """Whether the output shares the storage of its first input."""
-        return False
+        return self.idle
 
     @property
     def idle(self) -> bool:
@@ -108,7 +108,7 @@ class Op:
     @property
     def passes_gradient(self) -> bool:
         """Whether the gradient of every input shares the storage of the output's gradient."""
-        return False
+        return self.idle
 
     def lacks(self, count: int) -> str:
         """How many inputs it takes, in words, where these are too few or too many; nothing where they fit."""
@@ -217,12 +217,3 @@ def need_tokens(op: Op, shape: Shape) -> tuple[int, int]:
 def channels(shape: Shape) -> int:
     """Numbers at one position: the first axis of a feature map, the last one of tokens and vectors."""
     return shape[0] if len(shape) == 3 else shape[-1]
-
-
-def window(size: int, k: int, stride: int, pad: int, dilation: int = 1, ceil: bool = False) -> int:
-    """Output length of a sliding window along one axis; `ceil` keeps a last window that hangs over the edge."""
-    room = size + 2 * pad - dilation * (k - 1) - 1
-    if not ceil:
-        return room // stride + 1
-    length = -(-room // stride) + 1
-    return length - ((length - 1) * stride >= size + pad)  # none starts in the far padding

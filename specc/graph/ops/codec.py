@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from . import BY_NAME, Op
-from .ranges import adapter
+from .ranges import adapter, plain
 
 
 def read(value: Any) -> Op:
@@ -25,7 +25,7 @@ def read(value: Any) -> Op:
 
 def write(op: Op) -> dict[str, Any]:
     """The op as JSON knows it."""
-    return {"op": op.name, **adapter(type(op)).dump_python(op, mode="json")}
+    return {"op": op.name, **plain(op)}
 
 
 AnyOp = Annotated[Op, PlainValidator(read), PlainSerializer(write)]

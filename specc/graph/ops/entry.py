@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
@@ -14,7 +14,7 @@ from ...system.plugins import PluginError
 from ..builder import Builder
 from ..macros import MACROS, Macro
 from . import OPS, Op, ShapeError
-from .ranges import adapter
+from .ranges import adapter, plain
 
 OpOrMacro = Op | Macro
 
@@ -81,11 +81,6 @@ def make(kind: type[Op] | type[Macro], args: Mapping[str, Any]) -> Any:
 def dump(entry: Entry) -> dict[str, Any]:
     """The mapping an entry was read from."""
     return {"op": entry.op, **plain(entry.args)}
-
-
-def plain(op: OpOrMacro) -> dict[str, Any]:
-    """The op's arguments as JSON knows them."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(op).items()}  # type: ignore[call-overload]
 
 
 OpEntry = Annotated[

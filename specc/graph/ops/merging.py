@@ -35,6 +35,7 @@ class Mul(Op):
     cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
     arity: ClassVar[int | None] = 2
+    saves: ClassVar[Saved] = Saved(inputs=(0, 1), factors=True)
     spreads: ClassVar[bool] = True
 
     def output(self, *inputs: Shape) -> Shape:
@@ -45,9 +46,6 @@ class Mul(Op):
                 f"not {show(inputs[0])} and {show(inputs[1])}"
             )
         return value
-
-    def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
-        return Saved(inputs=(0, 1), factors=True)
 
 
 @dataclass(frozen=True, slots=True)

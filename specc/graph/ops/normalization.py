@@ -16,6 +16,7 @@ class Normalization(Op):
     __slots__ = ()
     keeps_positions: ClassVar[bool] = True
     cost: ClassVar[int] = 5
+    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),), "bias": (channels(inputs[0]),)}
@@ -36,7 +37,6 @@ class BatchNorm(Normalization):
     prefix: ClassVar[str] = "bn"
     answers_all: ClassVar[bool] = True
     gradient_lies: ClassVar[Lies] = "input"
-    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def output(self, *inputs: Shape) -> Shape:
         return no_tokens(self, inputs[0])
@@ -81,7 +81,6 @@ class LayerNorm(Normalization):
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
-    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         positions = numel(inputs[0]) // channels(inputs[0])
@@ -96,24 +95,19 @@ class LayerNorm(Normalization):
 
 
 @dataclass(frozen=True, slots=True)
-class RmsNorm(Op):
+class RmsNorm(Normalization):
     """The channels of each position divided by the root of their mean square, times a learnt scale (1910.07467)."""
 
     eps: Positive = 1e-6
 
     name: ClassVar[str] = "rms_norm"
     cost: ClassVar[int] = 4
-    keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
     answers_all: ClassVar[bool] = True
-    aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),)}
-
-    def initial(self, parameter: str) -> float | None:
-        return 1.0
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         positions = numel(inputs[0]) // channels(inputs[0])

@@ -21,6 +21,12 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
     return _ADAPTERS[kind.name]
 
 
+def plain(op: Any) -> dict[str, Any]:
+    """The arguments of an op or macro as JSON knows them."""
+    found: dict[str, Any] = adapter(type(op)).dump_python(op, mode="json")
+    return found
+
+
 def check_ranges(op: Op) -> None:
     """Raise `RangeError` where an argument is out of its range: no graph has an op that a spec could not write."""
     if found := _fault(op):

@@ -95,18 +95,10 @@ class Dropping(Op):
 
     aliases: ClassVar[dict[str, str]] = {"rate": "p", "prob": "p", "probability": "p", "drop_prob": "p"}
 
-    @property
-    def view(self) -> bool:
-        """Nothing is dropped."""
-        return self.p == 0
+    keeps_positions: ClassVar[bool] = True
 
     @property
     def idle(self) -> bool:
-        """Nothing is dropped."""
-        return self.p == 0
-
-    @property
-    def passes_gradient(self) -> bool:
         """Nothing is dropped."""
         return self.p == 0
 
@@ -122,7 +114,6 @@ class Dropout(Dropping):
     channels: bool = False  # whole ones, of each sample
 
     name: ClassVar[str] = "dropout"
-    keeps_positions: ClassVar[bool] = True
 
     def output(self, *inputs: Shape) -> Shape:
         return need_map(self, inputs[0]) if self.channels else inputs[0]
@@ -140,7 +131,6 @@ class DropPath(Dropping):
     p: Probability = 0.1
 
     name: ClassVar[str] = "drop_path"
-    keeps_positions: ClassVar[bool] = True
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(elements=1) if self.p else NOTHING

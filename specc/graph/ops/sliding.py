@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...language.schema import Border, Extent
-from .base import Op, Shape, ShapeError, need_map, show, window
+from .base import Op, Shape, ShapeError, need_map, show
 
 Size = Extent | tuple[Extent, Extent]  # one number for both axes, or height and width
 Padding = Border | tuple[Border, Border]
@@ -36,4 +36,9 @@ class Window:
         return height, width
 
     def _length(self, size: int, axis: int) -> int:
-        return window(size, self.k[axis], self.stride[axis], self.pad[axis], self.dilation[axis], self.ceil)
+        stride, pad = self.stride[axis], self.pad[axis]
+        room = size + 2 * pad - self.dilation[axis] * (self.k[axis] - 1) - 1
+        if not self.ceil:
+            return room // stride + 1
+        length = -(-room // stride) + 1
+        return length - ((length - 1) * stride >= size + pad)  # none starts in the far padding

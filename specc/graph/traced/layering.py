@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -63,11 +64,7 @@ def _path(run: Sequence[Node]) -> str:
 
 def _long(runs: Sequence[Sequence[Node]]) -> set[str]:
     """The modules with more than `MOST` runs of weights, and the model itself."""
-    count: dict[str, int] = {}
-    for run in runs:
-        if any(map(_weighty, run)):
-            for module in _around(_path(run)):
-                count[module] = count.get(module, 0) + 1
+    count = Counter(module for run in runs if any(map(_weighty, run)) for module in _around(_path(run)))
     return {""} | {module for module, runs_of_weights in count.items() if runs_of_weights > MOST}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ..problems import BackboneError, Problem
 from .calls import Call, Traced
@@ -29,13 +30,8 @@ def common(paths: Iterable[str]) -> str:
     >>> common(["layer1.0.conv1", "layer1.0.bn1"])
     'layer1.0'
     """
-    split = [path.split(".") if path else [] for path in paths]
-    shared: list[str] = []
-    for parts in zip(*split, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return ".".join(shared)
+    levels = zip(*(path.split(".") for path in paths), strict=False)
+    return ".".join(parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, levels))
 
 
 def regions(traced: Traced) -> list[Region]:
