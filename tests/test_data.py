@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from runtime.data import INFO, DataConfig, DataError, Loader, open_dataset
+from runtime.data import INFO, DataConfig, DataError, Loader, open_dataset, sources
 from runtime.data.arrays import Arrays
 from runtime.data.augment import CropFlip
 from runtime.data.decoding import random_box
 from runtime.data.draws import Draws
-from runtime.data.idx import read_idx
+from runtime.data.sources.idx import read_idx
 from runtime.data.splits import ArraySplit, Split
 
 PAPER_CIFAR = CropFlip(pad=4, mode="reflect", flip=True)
@@ -480,6 +480,5 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     assert "did you mean `fashion_mnist`?" in caught.value.help[0]
 
 
-def test_every_data_set_has_its_file() -> None:
-    sources = Path(__file__).parents[1] / "runtime" / "data" / "sources"
-    assert {path.stem for path in sources.glob("*.py")} - {"__init__"} == set(INFO)
+def test_every_data_set_has_its_reader() -> None:
+    assert set(sources.__all__) == set(INFO)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime.data import DataError, open_dataset
-from runtime.data.sources import cifar10
+from runtime.data.sources import pickled
 
 from . import small_data as small
 
@@ -139,8 +139,8 @@ def test_pickles_of_both_pythons_are_read(fortran: bool) -> None:
     """Python 2 wrote the originals: their bytes are a text in latin 1."""
     array = small.pixels(2, 3072)
     text = array.tobytes("F" if fortran else "C").decode("latin1")
-    found = cifar10._Pickled()
-    found.__setstate__((1, (2, 3072), cifar10._Pickled("u1", 0, 1), fortran, text))
+    found = pickled._Pickled()
+    found.__setstate__((1, (2, 3072), pickled._Pickled("u1", 0, 1), fortran, text))
     assert np.array_equal(found.pixels(), array)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from runtime.data import DataConfig, Loader, Splits, open_dataset
 from runtime.data.draws import Draws
-from runtime.data.sources import synthetic
+from runtime.data.sources import made
 
 
 def config(samples: int = 23, seed: int = 3) -> DataConfig:
@@ -17,7 +17,7 @@ def config(samples: int = 23, seed: int = 3) -> DataConfig:
 
 @pytest.fixture
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "_KEPT", 0)
+    monkeypatch.setattr(made, "_KEPT", 0)
 
 
 def test_any_byte_of_a_sequence_is_that_of_the_generator() -> None:
@@ -30,10 +30,10 @@ def test_any_byte_of_a_sequence_is_that_of_the_generator() -> None:
 @pytest.mark.usefixtures("nothing_kept")
 def test_images_made_one_by_one_are_those_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lazy = open_dataset(config())
-    monkeypatch.setattr(synthetic, "_KEPT", 1 << 20)
+    monkeypatch.setattr(made, "_KEPT", 1 << 20)
     kept = open_dataset(config())
-    assert isinstance(lazy.train, synthetic.MadeSplit)
-    assert not isinstance(kept.train, synthetic.MadeSplit)
+    assert isinstance(lazy.train, made.MadeSplit)
+    assert not isinstance(kept.train, made.MadeSplit)
     assert [len(half) for half in (lazy.train, lazy.test)] == [len(half) for half in (kept.train, kept.test)] == [23, 5]
     for one, other in zip(batches(lazy), batches(kept), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

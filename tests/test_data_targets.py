@@ -257,7 +257,7 @@ def made(task: str, **options: Any) -> DataConfig:
 def test_made_up_targets_are_the_same_for_a_seed(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And however they are made: kept, or one by one."""
     kept = open_dataset(made(task))
-    monkeypatch.setattr("runtime.data.sources.synthetic._KEPT", 0)
+    monkeypatch.setattr("runtime.data.sources.made._KEPT", 0)
     lazy, other = open_dataset(made(task)), open_dataset(made(task, seed=1))
     for half in ("train", "test"):
         one, two, three = (batch(getattr(splits, half)) for splits in (kept, lazy, other))

@@ -18,7 +18,7 @@ import runtime
 import specc
 from benchmarks import patches
 from runtime.data.loader import Loader
-from runtime.data.of_plan import open_data
+from runtime.data.opening import open_data
 from specc.plan import Plan
 from specc.spec.load import loads
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import specc
 from runtime import Session
 from runtime.data import Loader
-from runtime.data.of_plan import open_data
+from runtime.data.opening import open_data
 from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.graph.ops import Resize

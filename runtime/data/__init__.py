@@ -5,13 +5,13 @@
     for images, labels in loader.epoch(3, start_step=17):   # resumes in the middle of epoch 3, bit for bit
         ...
 
-A data set is one file in `sources/` with `load(config, info) -> Splits`, and one line in `specc/tasks/datasets.py`.
+A data set is one function `NAME(config, info) -> Splits` in `sources/`, and one line in `specc/tasks/datasets.py`.
 """
 
 from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.loader import Loader
-from runtime.data.registry import open_dataset
+from runtime.data.opening import open_dataset
 from runtime.data.splits import Batch, Split, Splits
 from specc.tasks.datasets import INFO, ResolvedData
 

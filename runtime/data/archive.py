@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,16 +18,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The original files of a data set: path from `root` to checksum (MD5, as published), none above `most` bytes."""
+    """The original files of a data set: path from `root` to checksum (MD5, as published), none above `most` bytes.
+
+    torchvision's class of that name downloads them, called once for each of `parts` with these arguments.
+    """
 
     files: Mapping[str, str]
     most: int
-    fetch: Callable[[str], Any]
+    torchvision: str
+    parts: Sequence[Mapping[str, str]] = ({},)
 
     def read(self, config: DataConfig, parse: Callable[[Callable[[str], bytes]], T]) -> T:
         """What `parse` makes of a function from a file's name to its verified bytes."""
         if config.download:
-            fetched(config, lambda: self.fetch(str(config.folder)))
+            downloaded(config, self.torchvision, self.parts)
         absent = [path for name in self.files if not (path := config.folder / name).is_file()]
         if absent:
             raise missing(config.dataset, absent, layout=" and ".join(self.files), download=True)
@@ -43,6 +47,18 @@ class Archive:
 def is_original(content: bytes, checksum: str) -> bool:
     """Whether a file's MD5 is the published one."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == checksum
+
+
+def downloaded(config: DataConfig, name: str, parts: Sequence[Mapping[str, str]] = ({},)) -> None:
+    """Have a class of torchvision download a data set."""
+
+    def download() -> None:
+        from torchvision import datasets  # late: takes seconds
+
+        for part in parts:
+            getattr(datasets, name)(str(config.folder), download=True, **part)
+
+    fetched(config, download)
 
 
 def fetched(config: DataConfig, fetch: Callable[[], Any]) -> None:

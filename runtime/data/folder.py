@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ from runtime.data.errors import DataError, missing
 from runtime.data.files import described
 from runtime.data.scan import LAYOUT, left_out, scan
 from runtime.data.splits import Batch, Splits
-from runtime.data.workers import take_no_part
 from specc.tasks.datasets import ResolvedData
 
 _TEST_NAMES = ("val", "test")
@@ -81,9 +81,19 @@ class FolderSplit:
                 num_workers=self.workers,
                 collate_fn=_collated,
                 generator=torch.Generator(),  # its own, or it would take a draw from the global one every epoch
-                worker_init_fn=take_no_part,
+                worker_init_fn=_take_no_part,
             )
             return iter(loader)
+
+
+def _take_no_part(worker: int) -> None:
+    """Ignore Ctrl-C, which a terminal sends to them too; leave without a word on SIGTERM, which also ends an epoch.
+
+    The run decides when it stops, not the processes that decode images: one that dies of a signal is an error in the
+    middle of whatever the run does just then.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
 
 
 class _Decoded(Dataset[_Sample | DataError]):

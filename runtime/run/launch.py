@@ -21,7 +21,7 @@ from specc.spec.load import Spec
 from specc.system import files
 from specc.views.margin import margin_line, uncalibrated
 
-from ..data.of_plan import open_data
+from ..data.opening import open_data
 from ..engine.device import choose, describe
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of

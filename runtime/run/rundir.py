@@ -24,7 +24,7 @@ from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
 from specc.system import files, plugins
 
-from ..data.of_plan import data_root
+from ..data.opening import data_root
 from ..errors import RunError, WriteError
 from .durable import write_file, writing
 

@@ -16,7 +16,7 @@ from specc.plan import Plan
 
 from ..data import DataError, Loader
 from ..data.draws import Draws
-from ..data.of_plan import open_data, root_of_resumed
+from ..data.opening import open_data, root_of_resumed
 from ..data.splits import Batch
 from ..engine.device import ran_out
 from ..engine.session import Session, Step

@@ -1,6 +1,6 @@
 """The static facts of every data set a spec can name. No torch, no disk: shape inference needs only this.
 
-A data set is one line here and one file of the same name in `runtime/data/sources/`.
+A data set is one line here and one function of the same name in `runtime/data/sources/`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DatasetInfo:
     @property
     def reader(self) -> str:
         """Where the function is that reads it."""
-        return self.torch or f"runtime.data.sources.{self.name}:load"
+        return self.torch or f"runtime.data.sources:{self.name}"
 
     def resolved(
         self,

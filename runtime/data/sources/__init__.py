@@ -1,1 +1,13 @@
-"""One file a data set, named as in the spec; each has `load(config, info) -> Splits`."""
+"""The readers of the data sets, each of the name in the spec: `NAME(config, info) -> Splits`."""
+
+from .archives import stl10, svhn
+from .folders import image_folder, imagenet, label_folder
+from .idx import fashion_mnist, mnist
+from .made import digits, synthetic
+from .pairs import cityscapes, mask_folder, voc
+from .pickled import cifar10
+
+__all__ = [
+    "cifar10", "cityscapes", "digits", "fashion_mnist", "image_folder", "imagenet", "label_folder", "mask_folder",
+    "mnist", "stl10", "svhn", "synthetic", "voc",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and its relatives, plain or gzipped."""
+"""MNIST and its relatives, 28 x 28 grey, from IDX files, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.data.archive import fetched, guarded
+from runtime.data.archive import downloaded, guarded
 from runtime.data.arrays import Arrays
+from runtime.data.augment import CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
 from runtime.data.files import described, remark
+from runtime.data.splits import Splits, in_memory
 from specc.system.files import open_regular
-from specc.tasks.datasets import INFO
+from specc.tasks.datasets import INFO, ResolvedData
 
 _BYTES = 0x08  # the type code of unsigned bytes, the only type these data sets use
 _MOST = 1_000_000  # images a file: larger than every relative of MNIST, and small enough for any memory (748 MiB)
+
+
+def mnist(config: DataConfig, info: ResolvedData) -> Splits:
+    """`paper` crops out of two pixels of zero padding."""
+    return in_memory(config, info, *_halves(config, "MNIST"), paper=CropFlip(pad=2))
+
+
+def fashion_mnist(config: DataConfig, info: ResolvedData) -> Splits:
+    """`paper` crops out of two pixels of zero padding and mirrors."""
+    return in_memory(config, info, *_halves(config, "FashionMNIST"), paper=CropFlip(pad=2, flip=True))
 
 
 def read_idx(path: Path, item: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -66,10 +78,10 @@ def _show(shape: tuple[int, ...]) -> str:
     return "×".join(f"{size}" for size in shape[:8])
 
 
-def read_mnist_like(config: DataConfig, torchvision_name: str) -> tuple[Arrays, Arrays]:
+def _halves(config: DataConfig, torchvision_name: str) -> tuple[Arrays, Arrays]:
     """The train and test arrays of `root`, which may hold torchvision's folders or the files themselves."""
     if config.download:
-        fetched(config, lambda: _download(config, torchvision_name))
+        downloaded(config, torchvision_name)
     folders = [config.folder / torchvision_name / "raw", config.folder / "raw", config.folder]
     found = next((folder for folder in folders if _find(folder, "train-images-idx3-ubyte")), None)
     if found:
@@ -97,9 +109,3 @@ def _must_find(folder: Path, name: str) -> Path:
     if path := _find(folder, name):
         return path
     raise FileNotFoundError(f"{folder / name} and {name}.gz are missing{remark(folder / name)}")
-
-
-def _download(config: DataConfig, torchvision_name: str) -> Any:
-    import torchvision  # late: takes seconds
-
-    return getattr(torchvision.datasets, torchvision_name)(config.folder, download=True)

@@ -1,4 +1,7 @@
-"""Your own images with any number of labels: `train/labels.csv` and its images, and the same in `val/` (or `test/`)."""
+"""ImageNet, and your own images with one label each or any number.
+
+Classes are folders, or a `labels.csv` names those of every image.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,61 @@ from typing import Any
 
 import numpy as np
 
+from runtime.data.archive import fetched
 from runtime.data.config import DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import parsed, read_regular
-from runtime.data.folder import folder_splits, half_folders
+from runtime.data.folder import folder_splits, half_folders, open_folders
 from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
 
 LAYOUT = "train/ and val/ (or test/), in each of them images and a labels.csv with lines like `a.jpg,cat,dog`"
+_ARCHIVES = (
+    "to unpack the archives: put ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
+    "into data.root, then specc run SPEC data.download=true"
+)
 _SHOWN = 3  # of what would be a long list
 
 Labels = dict[str, list[str]]  # of the images, by their names in the folder
 
 
-def load(config: DataConfig, info: ResolvedData) -> Splits:
-    """Classes are the labels' names in sorted order; an image without labels is one of none of them."""
+def image_folder(config: DataConfig, info: ResolvedData) -> Splits:
+    """Your own images: `train/CLASS/*.png` and `val/CLASS/*.png` (or `test/`), in formats that Pillow reads.
+
+    `paper` is the standard ImageNet augmentation at `image_size`.
+    """
+    return open_folders(config, info, [config.folder])
+
+
+def imagenet(config: DataConfig, info: ResolvedData) -> Splits:
+    """ImageNet (ILSVRC 2012) as class folders, or as the three archives, which `data.download=true` unpacks.
+
+    `paper` is a random resized crop and a mirror; evaluation resizes to 256 and crops 224 from the centre.
+    """
+    roots = [config.folder, config.folder / "imagenet"]
+    if config.download:
+        fetched(config, lambda: _unpack(roots))
+    try:
+        return open_folders(config, info, roots)
+    except DataError as error:
+        raise DataError(str(error), help=[*error.help, _ARCHIVES]) from error
+
+
+def _unpack(roots: list[Path]) -> None:
+    """Unpack the archives that lie in one of `roots`; the licence forbids that anything downloads them."""
+    from torchvision.datasets import ImageNet  # late: takes seconds
+
+    root = next((root for root in roots if (root / "ILSVRC2012_devkit_t12.tar.gz").is_file()), roots[0])
+    for split in ("train", "val"):
+        ImageNet(str(root), split=split)
+
+
+def label_folder(config: DataConfig, info: ResolvedData) -> Splits:
+    """`train/labels.csv` and its images, and the same in `val/` (or `test/`).
+
+    Classes are the labels' names in sorted order; an image without labels is one of none of them.
+    """
     folders = half_folders(config, [config.folder], LAYOUT)
     halves = [_read(folder / "labels.csv") for folder in folders]
     names = sorted({label for half in halves for labels in half.values() for label in labels})

@@ -1,4 +1,8 @@
-"""Made-up images of any size that can be learned: patterns of classes under noise. For tests and timing."""
+"""Data sets that need no files.
+
+`synthetic` are made-up images of any size that can be learned, patterns of classes under noise, for tests and timing;
+`digits` are scikit-learn's, of 8 x 8: real data inside a package.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,15 @@ from runtime.data.splits import Batch, Splits, in_memory
 from specc.tasks.datasets import ResolvedData, Shape, TargetKind
 from specc.tasks.segmentation import IGNORED
 
+# The pixels of digits are 0 .. 16. Times 15 they use the range of a byte, so a resize has levels between, and n/16
+# stays exact.
+_SCALE = 15
 _CELLS = 4  # a pattern is a chequerboard of so many random cells a side
 _KEPT = 1 << 28  # bytes of images that are made once and kept in memory; of more each is made when it is asked for
 _SHAPES, _REACH = 4, (0.1, 0.3)  # how many are drawn into an image for its mask, and how large, of its sides
 
 
-def load(config: DataConfig, info: ResolvedData) -> Splits:
+def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
     """`samples` train images and a quarter as many test images, the same for the same seed; `paper` changes nothing."""
     maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
@@ -30,6 +37,24 @@ def load(config: DataConfig, info: ResolvedData) -> Splits:
         return Splits(made[0], made[1], info)
     train, test = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
     return in_memory(config, info, train, test, paper=CropFlip())
+
+
+def digits(config: DataConfig, info: ResolvedData) -> Splits:
+    """1437 train and 360 test images; `paper` shifts by up to one pixel."""
+    from sklearn.datasets import load_digits  # late: takes seconds
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = (pixels * _SCALE).astype(np.uint8).reshape(-1, 1, 8, 8)
+    train, test = _halves(labels)
+    data = Arrays(images, labels.astype(np.int64))
+    return in_memory(config, info, data[train], data[test], paper=CropFlip(pad=1), peak=16 * _SCALE)
+
+
+def _halves(labels: Indices) -> tuple[Indices, Indices]:
+    """Train and test indices, every class four to one: of the images ordered by class, every fifth is for testing."""
+    by_class = np.lexsort((Draws(0, 0).bits(np.arange(len(labels)), "digits"), labels))
+    is_test = np.arange(len(labels)) % 5 == 0
+    return np.sort(by_class[~is_test]), np.sort(by_class[is_test])
 
 
 @dataclass(frozen=True, slots=True)

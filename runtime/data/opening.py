@@ -1,15 +1,19 @@
-"""From a name to a data set: the facts in `specc.tasks.datasets`, the reader in the file of that name in `sources/`."""
+"""From a plan, or a name, to a data set: the facts in `specc.tasks.datasets`, the reader of that name in `sources/`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError
 from runtime.data.files import described
 from runtime.data.splits import Splits
 from runtime.named import named
+from specc.plan import Plan
+from specc.system.environment import expand_path
 from specc.tasks.datasets import INFO, ResolvedData
 
 
@@ -42,3 +46,31 @@ def _known(kind: str, name: str, names: Iterable[str]) -> None:
     if name not in (known := list(names)):
         nearest = get_close_matches(name, known, n=1, cutoff=0.0)
         raise DataError(f"unknown {kind} `{name}`", help=[f"did you mean `{nearest[0]}`? known: {', '.join(known)}"])
+
+
+def open_data(plan: Plan, root: Path | None = None) -> Splits:
+    """The plan's data set, in `root` or where the spec says; one that is missing is a `DataError` saying where."""
+    data = plan.config.data
+    fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed, "task": plan.config.task}
+    fields |= {"root": str(root or data_root(plan))}
+    fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
+    return open_dataset(DataConfig(**fields))
+
+
+def data_root(plan: Plan) -> Path:
+    """The absolute path of `data.root`, as seen from the current folder."""
+    return DataConfig(plan.config.data.dataset, expand_path(plan.config.data.root)).folder
+
+
+def root_of_resumed(plan: Plan, recorded: object) -> tuple[Path, str | None]:
+    """Where the data of a run lie that was perhaps begun in another folder; a note where they are not there any more.
+
+    Only a folder that has gone away is looked for anew, where the spec says, as seen from here.
+    """
+    here = data_root(plan)
+    if not isinstance(recorded, str) or Path(recorded) == here:
+        return here, None
+    began = Path(recorded)
+    if began.is_dir() or not here.is_dir():
+        return began, None
+    return here, f"the data are no longer in {began}: read from {here}"
