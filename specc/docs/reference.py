@@ -11,7 +11,7 @@ from specc.graph.ops import OPS
 from specc.language.schema import Config
 from specc.spec.json_schema import json_schema, summary
 from specc.spec.knobs import by_cost
-from specc.spec.lookup import all_mappings, is_config, keys_of, kinds_at
+from specc.spec.lookup import all_mappings, keys_of, models_at
 
 Schema = dict[str, Any]
 
@@ -73,7 +73,7 @@ def knob_table() -> str:
 
 def section(where: str, model: type[Config], schema: Schema) -> str:
     """One mapping of the language: what it is for, and a table of its keys."""
-    described = _definition(model, schema)
+    described: Schema = schema["definitions"].get(model.__name__, {})
     title = f"`{where}`" if where else "The spec"
     kind = next((f" with {key} `{'`, `'.join(map(str, v))}`" for key, v in _tags(described)), "")
     lines = [f"## {title}{kind}", "", *(summary_lines(model.__doc__)), "", *table(described, schema)]
@@ -86,7 +86,7 @@ def section(where: str, model: type[Config], schema: Schema) -> str:
 
 def kinds(where: str, model: type[Config]) -> str:
     """By which keys a spec says that it replaces its parent's mapping instead of adding to it; said once a place."""
-    alike = [kind for kind in kinds_at(tuple(where.split(".")), None) if is_config(kind)]
+    alike = models_at(tuple(where.split(".")))
     if not model.alternatives or "[]" in where or alike[0] is not model:  # a list is replaced anyway
         return ""
     keys = dict.fromkeys(key for kind in alike for key in kind.alternatives)
@@ -164,11 +164,6 @@ def _limits(field: Schema) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-def _definition(model: type[Config], schema: Schema) -> Schema:
-    found: Schema = schema["definitions"].get(model.__name__, {})
-    return found
 
 
 def _tags(described: Schema) -> Iterator[tuple[str, list[Any]]]:

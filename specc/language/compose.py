@@ -13,8 +13,7 @@ from typing import Any
 
 from specc.diagnostics import Diagnostic, Label, did_you_mean
 from specc.language import scalars
-from specc.language.locator import Locator
-from specc.language.nodes import Alias, Mapping, Node, Scalar, Sequence, dealias
+from specc.language.nodes import Alias, Locator, Mapping, Node, Scalar, Sequence, dealias
 from specc.language.syntax import syntax_error
 
 MAX_DEPTH = 64

@@ -10,8 +10,7 @@ from typing import Any
 
 from specc.diagnostics import Diagnostic, Span
 from specc.language.compose import MAX_DEPTH, compose
-from specc.language.locator import Locator
-from specc.language.nodes import Node
+from specc.language.nodes import Locator, Node
 from specc.language.source import CLI, Path, Tree, expand, paths_below
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")

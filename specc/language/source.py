@@ -11,7 +11,7 @@ from typing import Any
 from specc.diagnostics import Diagnostic, Span, sort
 from specc.language import nodes
 from specc.language.compose import compose
-from specc.language.locator import Locator
+from specc.language.nodes import Locator
 from specc.system import files
 
 MAX_BYTES = 1 << 20  # five times a spec of 5,000 layers; the worst text of this size is read in about two seconds

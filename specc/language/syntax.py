@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic, Label, Span
-from specc.language.locator import Locator
+from specc.language.nodes import Locator
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError, StreamMark

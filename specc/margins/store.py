@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ..system import files
-from ..system.cache import directory
+from ..system.environment import cache_folder
 from .calibration import Calibration
 
 _MOST = 1 << 20  # bytes of a file that is read; no calibration comes near
@@ -25,7 +25,7 @@ _MOST = 1 << 20  # bytes of a file that is read; no calibration comes near
 
 def folder() -> Path:
     """Where the files are."""
-    return directory() / "margins"
+    return cache_folder() / "margins"
 
 
 def save(calibration: Calibration) -> Path:

@@ -15,7 +15,7 @@ from specc.diagnostics.limits import EXPECTED, comparison
 from specc.language.source import Path, Tree
 from specc.spec.alternatives import Found, likely_errors
 from specc.spec.explain_layers import explain_op
-from specc.spec.lookup import ROOT, added, is_config, keys_of, kinds_at, mappings_with, model_at, show_path, tags_of
+from specc.spec.lookup import ROOT, added, fields_of, keys_of, mappings_with, model_at, models_at, show_path, tags_of
 
 _UNKNOWN = ("SPC101", "SPC105", "SPC203")  # key, value, op
 _ITEM = re.compile(r"(.+)\[(\d+)\]")  # what other tools write for an item of a list
@@ -132,12 +132,12 @@ def _no_tag(found: Found, tree: Tree) -> Diagnostic:
 
 
 def _aliases(path: Path) -> dict[str, str]:
-    return {k: v for kind in kinds_at(path, None) if is_config(kind) for k, v in kind.aliases.items()}
+    return {k: v for kind in models_at(path) for k, v in kind.aliases.items()}
 
 
 def _kinds_help(path: Path) -> tuple[str, ...]:
     """The keys that tell the kinds of a mapping apart."""
-    kinds = [kind for kind in kinds_at(path, None) if is_config(kind)]
+    kinds = models_at(path)
     tags = [f"`{key}: {value}`" for kind in kinds for key, values in tags_of(kind).items() for value in values]
     tags += [f"`{kinds[0].alternatives[0]}: {name}`" for name in added(path, None)]
     others = [f"`{key}: ...`" for kind in kinds if not tags_of(kind) for key in keys_of(kind)[:1]]
@@ -147,8 +147,8 @@ def _kinds_help(path: Path) -> tuple[str, ...]:
 def _about(path: Path, key: str, tree: Tree) -> tuple[str, ...]:
     """What a key is for."""
     model = model_at(path, tree.data)
-    fields = {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
-    return (f"`{key}`: {fields[key].description}",) if key in fields and fields[key].description else ()
+    field = fields_of(model).get(key) if model else None
+    return (f"`{key}`: {field.description}",) if field and field.description else ()
 
 
 # -- values -------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def _choice(found: Found, tree: Tree) -> Diagnostic:
     value: Any = detail["input"]
     if detail["type"] == "union_tag_invalid":
         value, tag = context.get("tag"), str(context["discriminator"]).strip("'()")
-        valid = [v for kind in kinds_at(path, None) if is_config(kind) for v in tags_of(kind).get(tag, ())]
+        valid = [v for kind in models_at(path) for v in tags_of(kind).get(tag, ())]
         valid = list(dict.fromkeys([*valid, *added(path, None)]))
         path = (*path, tag)
     shown = f"`{value}`" if isinstance(value, str) and len(value) < 40 else show(value)

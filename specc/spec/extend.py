@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from specc.diagnostics import Diagnostic, Label, Span, suggest
 from specc.language.source import Path, Tree, decode, parse_bytes, paths_below, read_bytes
-from specc.spec.lookup import is_config, keys_of, kinds_at
+from specc.spec.lookup import keys_of, models_at
 from specc.spec.models import SpecModel
 
 KEY = "extends"
@@ -79,7 +79,7 @@ def of_different_kinds(old: Mapping[Any, Any], new: Mapping[Any, Any], path: Pat
 
 def _kind(data: Mapping[Any, Any], path: Path) -> set[tuple[str, str]]:
     """The keys that tell which kind of mapping it is, with their values where those are names of kinds."""
-    models = [kind for kind in kinds_at(path, None) if is_config(kind)]
+    models = models_at(path)
     keys = {key for model in models for key in model.alternatives if data.get(key) is not None}
     names = {key for model in models for key in keys & model.model_fields.keys() if _is_name(model.model_fields[key])}
     return {(key, str(data[key]) if key in names else "") for key in keys}

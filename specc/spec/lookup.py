@@ -36,9 +36,14 @@ def kinds_at(path: Path, data: Any) -> list[Any]:
     return kinds
 
 
+def models_at(path: Path, data: Any = None) -> list[type[Config]]:
+    """The models that may describe the mapping at `path`, the likeliest first; without data all there are."""
+    return [kind for kind in kinds_at(path, data) if is_config(kind)]
+
+
 def model_at(path: Path, data: Any) -> type[Config] | None:
     """The model that describes the mapping at `path`."""
-    return next((kind for kind in kinds_at(path, data) if is_config(kind)), None)
+    return next(iter(models_at(path, data)), None)
 
 
 def is_tagged(path: Path, data: Any, value: Any) -> bool:
@@ -56,8 +61,8 @@ def added(path: Path, data: Any) -> list[str]:
 def _notes(path: Path, data: Any) -> list[Any]:
     """What the annotation of the field at `path` says besides its type."""
     model = model_at(path[:-1], data) if path else None
-    fields = model.model_fields.items() if model else ()
-    return next((field.metadata for name, field in fields if path[-1] == (field.alias or name)), [])
+    field = fields_of(model).get(path[-1]) if model else None
+    return field.metadata if field else []
 
 
 def is_config(kind: Any) -> bool:
@@ -65,9 +70,14 @@ def is_config(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Config)
 
 
+def fields_of(model: type[BaseModel]) -> dict[int | str, FieldInfo]:
+    """The fields of a model by their keys in a spec."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def keys_of(model: type[BaseModel]) -> list[str]:
     """The keys that a model's mapping may have."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [str(key) for key in fields_of(model)]
 
 
 def union_members(annotation: Any) -> list[Any]:
@@ -100,8 +110,8 @@ def all_mappings() -> tuple[tuple[str, type[Config]], ...]:
 
 
 def _below(where: str, model: type[Config]) -> Iterator[tuple[str, type[Config]]]:
-    for name, field in model.model_fields.items():
-        here = f"{where}.{field.alias or name}".lstrip(".")
+    for key, field in fields_of(model).items():
+        here = f"{where}.{key}".lstrip(".")
         for kind in kinds_of(field):
             end = _ENDS.get(typing.get_origin(kind))
             held = [kind] if end is None else union_members(typing.get_args(kind)[-1])
@@ -123,11 +133,9 @@ def _by_tag(kinds: list[Any], data: Any) -> list[Any]:
 
 
 def _strangeness(kind: Any, data: Mapping[Any, Any]) -> tuple[bool, bool]:
-    return is_config(kind) and not _required(kind) <= data.keys(), is_config(kind) and not tags_of(kind)
-
-
-def _required(model: type[BaseModel]) -> set[str]:
-    return {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+    if not is_config(kind):
+        return False, False
+    return any(f.is_required() and key not in data for key, f in fields_of(kind).items()), not tags_of(kind)
 
 
 def _tag_fits(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:
@@ -137,18 +145,16 @@ def _tag_fits(model: type[BaseModel], data: Mapping[Any, Any]) -> bool:
 def tags_of(model: type[BaseModel]) -> dict[str, tuple[Any, ...]]:
     """The fields whose fixed value tells the members of a union apart."""
     return {
-        field.alias or name: typing.get_args(field.annotation)
-        for name, field in model.model_fields.items()
+        str(key): typing.get_args(field.annotation)
+        for key, field in fields_of(model).items()
         if typing.get_origin(field.annotation) is typing.Literal and field.is_required()
     }
 
 
 def _descend(kind: Any, part: int | str) -> list[Any]:
     if is_config(kind):
-        for name, field in kind.model_fields.items():
-            if part == (field.alias or name):
-                return kinds_of(field)
-        return []
+        field = fields_of(kind).get(part)
+        return kinds_of(field) if field else []
     inner = typing.get_args(kind)
     return union_members(inner[-1]) if inner and typing.get_origin(kind) is not typing.Literal else []
 
@@ -157,8 +163,8 @@ def _descend(kind: Any, part: int | str) -> list[Any]:
 def paths_that_read_environment() -> tuple[tuple[str, ...], ...]:
     """The fields in which `${NAME:-default}` is replaced."""
     return tuple(
-        (*filter(None, where.split(".")), field.alias or name)
+        (*filter(None, where.split(".")), str(key))
         for where, model in all_mappings()
-        for name, field in model.model_fields.items()
+        for key, field in fields_of(model).items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("environment")
     )

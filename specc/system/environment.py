@@ -1,17 +1,36 @@
-"""``${NAME:-default}`` in path fields of a spec, read when the path is used and nowhere else."""
+"""What the environment decides about folders: ``${NAME:-default}`` in paths of a spec, and the user's cache."""
 
 from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
+from tempfile import gettempdir
+
+from platformdirs import user_cache_path
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def expand_path(path: str) -> str:
-    """The path with its variables replaced; a variable that is not set and has no default is empty.
+    """The path with its variables replaced, when it is used and not before; one without a value or default is empty.
 
     >>> expand_path("${SPECC_SURELY_UNSET:-data}/cifar")
     'data/cifar'
     """
     return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[2] or "", path)
+
+
+def cache_folder() -> Path:
+    """``$SPECC_CACHE``, else specc's own folder where this system keeps such things: ``~/.cache/specc`` on Linux."""
+    own = os.environ.get("SPECC_CACHE")
+    return Path(own) if own else _of_this_system() or Path(gettempdir()) / "specc"
+
+
+def _of_this_system() -> Path | None:
+    """None for a user without a home, as containers have them: platformdirs raises, or leaves the ``~`` as it is."""
+    try:
+        found = user_cache_path("specc", appauthor=False)
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None

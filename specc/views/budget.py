@@ -10,7 +10,7 @@ from rich.table import Table
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
 from ..spec.knobs import turned
-from .tables import table
+from . import table
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result

@@ -26,8 +26,8 @@ from ..plan import (
     Plan,
     Unit,
 )
+from . import table
 from .margin import margin_documents
-from .tables import table
 
 FORMAT_VERSION = 1
 

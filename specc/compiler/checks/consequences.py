@@ -17,8 +17,9 @@ _WINDOWS = (*_BLOCKS, "levels.*.name", "levels.*.window", "levels.*.skip")
 _HEADS = (*_SHAPES, *_WINDOWS, "auxiliary.*", "levels.*.auxiliary", "levels.*.units")
 _LINKS = (*_SHAPES, *_WINDOWS, "ema_links.*.from", "ema_links.*.layers", "ema_links.*.levels")
 
-# Which parts of the spec the findings of a code were derived from, as dotted paths. Where one of them has an error of
-# its own, the finding may be nothing but a consequence, so it is not reported. Codes that are not here: any part.
+# Which parts of the spec the findings of a code were derived from, as dotted paths: of one code, or of all that begin
+# alike. Where one of the parts has an error of its own, the finding may be nothing but a consequence, so it is not
+# reported. Codes that are not here: any part.
 NEEDS: dict[str, tuple[str, ...]] = {
     # names
     "SPC201": ("backbone",),
@@ -29,50 +30,26 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC214": ("backbone",),
     "SPC217": ("backbone",),
     # graph and shapes
-    "SPC301": _SHAPES,
-    "SPC302": _SHAPES,
-    "SPC303": _SHAPES,
+    "SPC3": _SHAPES,
     "SPC304": (*_SHAPES, "task"),
     "SPC305": ("backbone",),
     "SPC306": ("backbone",),
-    "SPC307": _SHAPES,
-    "SPC308": _SHAPES,
-    "SPC309": _SHAPES,
-    "SPC310": _SHAPES,
-    "SPC311": _SHAPES,
-    # local learning
-    "SPC401": ("backbone",),
+    # blocks and units, heads, links
+    "SPC40": ("backbone",),
     "SPC402": _BLOCKS,
-    "SPC403": ("backbone",),
-    "SPC404": ("backbone",),
     "SPC405": (*_BLOCKS, "levels.*.window"),
     "SPC406": (*_BLOCKS, "levels.*.window"),
     "SPC407": ("levels.*.skip", "levels.*.units"),
-    "SPC408": ("backbone",),
-    "SPC410": _HEADS,
-    "SPC411": _HEADS,
+    "SPC41": _HEADS,
     "SPC412": (*_HEADS, "levels.*.weight"),
     "SPC413": (*_HEADS, "levels.*.weight"),
-    "SPC414": _HEADS,
-    "SPC415": _HEADS,
-    "SPC416": _HEADS,
-    "SPC417": _HEADS,
-    "SPC418": _HEADS,
     "SPC419": (*_HEADS, "task"),
-    "SPC421": _LINKS,
-    "SPC422": _LINKS,
-    "SPC423": _LINKS,
-    "SPC424": _LINKS,
-    "SPC425": _LINKS,
-    "SPC426": _LINKS,
-    "SPC427": _LINKS,
-    "SPC428": _LINKS,
+    "SPC42": _LINKS,
     # budget
     "SPC504": ("budget",),
     "SPC506": ("split", "levels", "auxiliary"),
     # data and training
-    "SPC601": _IMAGES,
-    "SPC602": _IMAGES,
+    "SPC60": _IMAGES,
     "SPC603": (*_IMAGES, "data.mean", "data.std"),
     "SPC604": (*_IMAGES, "data.batch_size"),
     "SPC605": (*_HEADS, "ema_links.*", "data.batch_size"),
@@ -92,7 +69,8 @@ def reliable(found: Iterable[Diagnostic], unreliable: frozenset[Path], tree: Tre
 
 def _rests_on(diagnostic: Diagnostic, unreliable: frozenset[Path], tree: Tree) -> bool:
     own = paths_at([diagnostic.span] if diagnostic.span else [], tree)
-    patterns = [tuple(path.split(".")) for path in NEEDS.get(diagnostic.code, ("*",))]
+    begins = max((known for known in NEEDS if diagnostic.code.startswith(known)), key=len, default="")
+    patterns = [tuple(path.split(".")) for path in NEEDS.get(begins, ("*",))]
     needs = {_bind(pattern, path) for pattern in patterns for path in own or {()}}
     return any(_overlap(need, path) for need in needs for path in unreliable)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ...system import files
-from ...system.cache import directory
+from ...system.environment import cache_folder
 from ..graph import BackboneGraph
 from ..ops import Shape
 
@@ -34,7 +34,7 @@ class Key:
         """Where the graph is kept."""
         digest = hashlib.sha256(json.dumps(asdict(self), allow_nan=False).encode()).hexdigest()
         safe = "".join(c for c in self.model if c.isalnum() or c == "_")
-        return directory() / "torchvision" / f"{safe[:40]}-{digest[:16]}.json"
+        return cache_folder() / "torchvision" / f"{safe[:40]}-{digest[:16]}.json"
 
 
 def key(model: str, image: Shape, classes: int) -> Key:
