@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from specc.plan import Instruction, Plan, Step, Unit
-from specc.plan.values import features
 from specc.step.step import TrainingStep
 
 from .machine import TorchMachine
@@ -22,7 +21,6 @@ class Executor:
         self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
         self.running: Instruction | None = None
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
-        self.logits = [features(len(plan.blocks) - 1, slice) for slice in range(plan.config.train.micro_batches)]
 
     @property
     def losses(self) -> dict[str, dict[str, Tensor]]:
@@ -41,9 +39,7 @@ class Executor:
                 if update or not isinstance(instruction, Step):
                     self.step.run(instruction)
             self.running = None  # after an error it stays
-            parts = [self.step.values[name] for name in self.logits]
-            own = [part[: len(part) // self.plan.config.views] for part in parts]  # of views the first ones
-            return own[0] if len(own) == 1 else self.machine.join(own)
+            return self.step.end()
         finally:
             self.step.values = {}
 

@@ -160,5 +160,8 @@ class TorchMachine:
     def average(self, link: LinkPlan) -> None:
         self.model.update_averages(link)
 
+    def first(self, x: Tensor, rows: int) -> Tensor:
+        return x if len(x) == rows else x[:rows]
+
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(parts))

@@ -158,9 +158,12 @@ class ShapeMachine:
     def average(self, link: LinkPlan) -> None:
         """In place, nothing new."""
 
+    def first(self, x: Value, rows: int) -> Value:
+        return Value(x.storage, rows, x.shape, x.order)
+
     def join(self, parts: Sequence[Value]) -> Value:
         first, rows = parts[0].storage, sum(part.rows for part in parts)
-        return Value(self.memory.new(sum(part.storage.bytes for part in parts), width=first.width), rows,
+        return Value(self.memory.new(rows * numel(parts[0].shape) * first.width, width=first.width), rows,
                      parts[0].shape, "plain")  # fmt: skip
 
 

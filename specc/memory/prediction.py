@@ -96,6 +96,8 @@ class Prediction:
         for i, instruction in enumerate(self.plan.instructions[:until]):
             self.memory.begin()
             self.step.run(instruction)
+            if i + 1 == len(self.plan.instructions):
+                self.output = self.step.end()
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
         top = max(moments, key=lambda moment: moment.bytes)
         return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.plan.device)

@@ -114,5 +114,8 @@ class Machine(Protocol[T]):
     def average(self, link: LinkPlan) -> None:
         """ema <- m ema + (1 - m) source, in place."""
 
+    def first(self, x: T, rows: int) -> T:
+        """A view of its first samples."""
+
     def join(self, parts: Sequence[T]) -> T:
         """One tensor of all slices, their samples in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Generic, assert_never
 
 from ..plan import (
@@ -33,6 +33,7 @@ class TrainingStep(Generic[T]):
         self.heads = {(unit.name, head.name): head for unit in self.units.values() for head in unit.heads}
         self.values: dict[str, T] = {}
         self.losses: dict[str, dict[str, T]] = {}
+        self.outputs: dict[int, str] = {}  # of the last block that ran, by slice
         self.samples = 0
 
     def begin(self, images: T, labels: T) -> None:
@@ -75,10 +76,12 @@ class TrainingStep(Generic[T]):
             case _:
                 assert_never(instruction)
 
-    def end(self, last: Sequence[str]) -> T:
-        """The values of the last block, all slices in one; the step lets go of everything."""
+    def end(self) -> T:
+        """The network's output, all slices in one, of views with labels the first; the step lets go of everything."""
         values, self.values = self.values, {}
-        return values[last[0]] if len(last) == 1 else self.machine.join([values[name] for name in last])
+        parts = [self.machine.first(values[name], self.machine.rows(values[of_slice(LABELS, slice)]))
+                 for slice, name in sorted(self.outputs.items())]  # fmt: skip
+        return parts[0] if len(parts) == 1 else self.machine.join(parts)
 
     def _forward(self, i: Forward) -> None:
         source = self.values[i.source]
@@ -89,6 +92,7 @@ class TrainingStep(Generic[T]):
         if i.graph:
             self.values[i.graph] = out
         self.values[i.output] = self.machine.detach(out)
+        self.outputs[i.slice] = i.output
 
     def _branch(self, i: Branch) -> None:
         leaf = self.machine.leaf(self.values[i.source])
@@ -120,9 +124,8 @@ class TrainingStep(Generic[T]):
     def run_head(self, i: Head, features: T, part: float) -> tuple[T, T]:
         """One head's loss on a slice that is so much of the batch, and the gradient at the features."""
         head = self.heads[i.unit, i.head]
-        return HeadRun(self.machine, head, self.machine.target(head, self.values[i.target]), head.weight * part)(
-            features
-        )
+        target = self.machine.target(head, self.values[i.target])
+        return HeadRun(self.machine, head, target, head.weight * part)(features)
 
     def _branch_backward(self, i: BranchBackward) -> None:
         self.machine.backward(self.values[i.graph], self.values[i.cotangent])

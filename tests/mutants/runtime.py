@@ -11,8 +11,8 @@ SLICES = "test_micro_batches.py::test_the_sum_over_slices_is_the_batch"
 RATE = "test_single_rules.py::test_the_learning_rate_of_every_epoch"
 
 MUTANTS = [
-    mutant("specc/step/step.py", "self.values[i.output] = self.machine.detach(out)\n\n    def _branch",
-           "self.values[i.output] = out\n\n    def _branch", "a block's output is not detached", STATISTICS),
+    mutant("specc/step/step.py", "self.values[i.output] = self.machine.detach(out)\n        self.outputs",
+           "self.values[i.output] = out\n        self.outputs", "a block's output is not detached", LOOP),
     mutant("specc/step/step.py", "self.machine.add(self.values[name], gradient)", "self.values[name] = gradient",
            "the last gradient is the only one", LOOP + "[HPFF]"),
     mutant("specc/step/step.py", "if i.gradient and i.leaf:", "if False:", "no gradient leaves a block", LOOP + "[HPFF]"),

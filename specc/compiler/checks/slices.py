@@ -58,8 +58,5 @@ def _unequal_means(draft: Draft) -> Iterator[Diagnostic]:
     heads = [(unit.name, head) for unit in draft.units for head in unit.heads if LOSSES[head.loss].over_slices]
     if heads:
         unit, head = heads[0]
-        message = (
-            f"the loss `{head.loss}` of `{unit}.{head.name}` compares samples with one another, and sees those of "
-        )
-        message += "a slice together: fewer pairs than in the whole batch"
+        message = f"the loss `{head.loss}` of `{unit}.{head.name}` {LOSSES[head.loss].over_slices}"
         yield draft.spec.warning("SPC621", message, *AT, label="not the loss of the whole batch")
