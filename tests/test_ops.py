@@ -22,8 +22,8 @@ from specc.graph import ops
 from specc.graph.builder import Builder
 from specc.graph.graph import INPUT, Graph
 from specc.graph.ops import OPS, Op, Shape, ShapeError
+from specc.graph.ops.codec import plain
 from specc.graph.ops.entry import arguments, make
-from specc.graph.ops.ranges import plain
 
 Case = tuple[Op, tuple[Shape, ...]]
 BATCH = 2

@@ -10,7 +10,7 @@ from itertools import islice
 from .concats import nested
 from .graph import INPUT, BackboneGraph, Graph, Layer, Node
 from .ops import DType, DTypeError, Op, RangeError, Shape, ShapeError
-from .ops.ranges import check_ranges
+from .ops.codec import check_ranges
 
 WORDS = ("integers", "floating-point numbers")
 TO_INTEGERS = "`to_integers` before it makes integers of them: 8 bytes each, and no gradient comes through"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from ..language.schema import Config, Matching, Text, problem
-from .patterns import OWN_KEYS, InnerItem, LayerEntry, Pattern
+from .patterns import OWN_KEYS, InnerItem, LayerEntry, Pattern, is_parameter
 from .problems import Path, Problem
 
 GroupName = Annotated[Text, Matching(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and `_`, starting with a letter")]
@@ -60,15 +60,13 @@ Definitions = Mapping[str, Definition]
 
 
 def _parameters_of(layer: LayerEntry) -> Iterator[str]:
-    yield from _names_in(layer.repeat)
-    yield from _names_in(list(layer.expect or ()))
-    if isinstance(layer.entry, Pattern):
-        yield from _names_in(list(layer.entry.arguments.values()))
-        yield from _names_in(list(layer.entry.each.values()))
+    entry = layer.entry
+    waiting = (*entry.arguments.values(), *entry.each.values()) if isinstance(entry, Pattern) else ()
+    return _names_in((layer.repeat, layer.expect, *waiting))
 
 
 def _names_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("$"):
+    if is_parameter(value):
         yield value[1:]
     elif isinstance(value, (list, tuple)):
         for item in value:

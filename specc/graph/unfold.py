@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from ..diagnostics import did_you_mean
 from ..system.plugins import PluginError
 from .builder import MOST_OPS
-from .faults import faults
+from .faults import faults, unknown_group, unknown_op
 from .graph import INPUT
 from .groups import Definition, Definitions, at_group, circles
-from .near_names import unknown_group, unknown_op
 from .ops import Shape
 from .ops.entry import Entry, kind_of, make
 from .parameters import UNKNOWN, Given, Repetition, Scope
@@ -227,9 +226,9 @@ class Unfolding:
         known = {key: given.value for key, given in found.items() if given.value is not UNKNOWN}
         wrong = list(faults(kind, known, hidden=found.keys() - known.keys()))
         for fault in wrong:
-            at = found[fault.key].path if fault.key else path
-            related = () if at[: len(path)] == path or not fault.key else (((*path, fault.key), "used here"),)
-            self.say(Problem(fault.code, fault.message, at, fault.label, fault.help, related, named=fault.named))
+            at = found[str(fault.path[0])].path if fault.path else path
+            related = () if at[: len(path)] == path else (((*path, *fault.path), "used here"),)
+            self.say(replace(fault, path=at, related=related))
         return None if wrong or len(known) < len(found) else Entry(entry.name, make(kind, known))
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from specc.diagnostics import Diagnostic, did_you_mean
-from specc.graph.faults import faults
+from specc.graph.faults import faults, unknown_op
 from specc.graph.graph import INPUT
-from specc.graph.near_names import unknown_op
 from specc.graph.ops.entry import kind_of
 from specc.graph.patterns import OWN_KEYS, waits
 from specc.language.source import Path, Tree
@@ -73,7 +72,7 @@ def _entry(value: dict[str, Any], own: tuple[str, ...], path: Path, tree: Tree) 
         yield Diagnostic("SPC203", f"unknown op `{name}`", tree.span((*path, "op")), "not in the vocabulary", help=help)
         return
     for fault in faults(kind, value, own):
-        span = tree.span((*path, fault.key) if fault.key else path, key=fault.named)
+        span = tree.span((*path, *fault.path), key=fault.named)
         yield Diagnostic(fault.code, fault.message, span, fault.label, help=fault.help)
 
 

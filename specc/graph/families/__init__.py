@@ -13,14 +13,12 @@ from ..layers import Layers
 from .base import Family
 from .convnext import ConvNext
 from .mobilenet_v3 import MobileNetV3
-from .resnet import ResNet
+from .resnet import ResNet, ResNeXt, WideResNet
 from .resnet_cifar import ResNetCifar
-from .resnext import ResNeXt
 from .torchvision_model import TorchvisionModel
 from .unet import UNet
 from .vgg import Vgg
 from .vit import Vit
-from .wide_resnet import WideResNet
 
 
 def family(value: Any) -> str | None:
@@ -55,7 +53,4 @@ _OWN: dict[str, type[Config]] = {
 FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)
 Backbone = Annotated[OwnBackbone, Plugged(FAMILIES, "family")]
 
-__all__ = [
-    "FAMILIES", "Backbone", "ConvNext", "Family", "Layers", "MobileNetV3", "ResNeXt", "ResNet", "ResNetCifar",
-    "TorchvisionModel", "UNet", "Vgg", "Vit", "WideResNet",
-]  # fmt: skip
+__all__ = ["FAMILIES", "Backbone", "Family", "TorchvisionModel", "UNet"]

@@ -1,7 +1,8 @@
-"""What the families share."""
+"""What the families share; rules that turn their names of tensors into those that another library uses."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -11,7 +12,9 @@ from ..graph import BackboneGraph
 from ..macros import Macro
 from ..ops import GlobalAvgPool, Linear, Shape
 from ..problems import Problem
-from ..tensor_names import Rules, rename
+
+Replacement = str | Callable[[re.Match[str]], str]
+Rules = tuple[tuple[str, Replacement], ...]  # a pattern for the beginning of the name, and what stands there instead
 
 
 class Family(Config):
@@ -46,3 +49,17 @@ def classifier_head(b: LayerBuilder, classes: int) -> None:
     with b.layer("head"):
         b.add(GlobalAvgPool(), "pool")
         b.add(Linear(classes), "fc")
+
+
+def rename(name: str, rules: Rules) -> str:
+    """The name by the first rule that fits.
+
+    >>> rename("stage2.0.conv1.weight", ((r"stem\\.", "conv1."), (r"stage(\\d)\\.", r"layer\\1.")))
+    'layer2.0.conv1.weight'
+    """
+    for pattern, replacement in rules:
+        match = re.match(pattern, name)
+        if match:
+            start = match.expand(replacement) if isinstance(replacement, str) else replacement(match)
+            return start + name[match.end() :]
+    raise KeyError(name)

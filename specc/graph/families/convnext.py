@@ -11,8 +11,7 @@ from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import ConvNextBlock
 from ..ops import Conv, GlobalAvgPool, LayerNorm, Linear, Shape
-from ..tensor_names import Rules
-from .base import Family
+from .base import Family, Rules
 
 # blocks and channels of the four stages, and the last block's probability of being dropped
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {

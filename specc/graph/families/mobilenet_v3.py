@@ -11,8 +11,7 @@ from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import InvertedResidual
 from ..ops import BatchNorm, Conv, Dropout, GlobalAvgPool, Hardswish, Linear, Shape
-from ..tensor_names import Rules, rename
-from .base import Family
+from .base import Family, Rules, rename
 
 
 class Row(NamedTuple):

@@ -1,4 +1,8 @@
-"""The ImageNet ResNets of He et al. 2016 in torchvision's layout (the stride sits on the 3×3 convolution)."""
+"""The ImageNet ResNets of He et al. 2016 in torchvision's layout (the stride sits on the 3×3 convolution).
+
+ResNeXt (Xie et al. 2017) has bottlenecks whose 3×3 convolution works in groups, wide ResNets (Zagoruyko and Komodakis
+2016) bottlenecks with a wider one.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ...language.schema import Width
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..macros import BasicBlock, Bottleneck, ConvBnRelu, Macro
 from ..ops import MaxPool, Shape
-from ..tensor_names import Rules
-from .base import Family, classifier_head, residual_stages
+from .base import Family, Rules, classifier_head, residual_stages
 
 STAGES: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
@@ -58,3 +62,32 @@ class ResNet(ImageNetResNet):
     def _block(self, stage: int, stride: int) -> Macro:
         inner = 64 * 2**stage
         return BasicBlock(inner, stride) if self.depth < 50 else Bottleneck(4 * inner, inner, stride)
+
+
+class ResNeXt(ImageNetResNet):
+    """A ResNet of bottlenecks with grouped convolutions: 32×4d, 32×8d, 64×4d are `groups` × `width_per_group`."""
+
+    family: Literal["resnext"]
+    depth: Literal[50, 101, 152] = Field(50, description="number of weighted layers")
+    groups: Width = Field(32, description="groups of the 3×3 convolutions (cardinality)")
+    width_per_group: Width = Field(4, description="channels of one group in the first stage; doubles with each stage")
+
+    aliases: ClassVar[dict[str, str]] = {"cardinality": "groups", "base_width": "width_per_group"}
+
+    def _block(self, stage: int, stride: int) -> Macro:
+        inner = self.groups * self.width_per_group * 2**stage
+        return Bottleneck(256 * 2**stage, inner, stride, self.groups)
+
+
+class WideResNet(ImageNetResNet):
+    """A ResNet whose 3×3 convolutions are `factor` times as wide; 50 and 101 with factor 2 are torchvision's."""
+
+    family: Literal["wide_resnet"]
+    depth: Literal[50, 101, 152] = Field(50, description="number of weighted layers")
+    factor: Width = Field(2, description="how many times as wide as a ResNet's the 3×3 convolutions are")
+
+    aliases: ClassVar[dict[str, str]] = {"widen_factor": "factor", "width": "factor", "k": "factor"}
+
+    def _block(self, stage: int, stride: int) -> Macro:
+        inner = 64 * 2**stage
+        return Bottleneck(4 * inner, self.factor * inner, stride)

@@ -15,9 +15,9 @@ from ..node import Node, rewire
 from ..ops import INPUT, Concat, Shape
 from ..problems import BackboneError, Problem
 from ..traced import cache, torchvision
+from ..traced.building import PATH
 from .base import Family
 
-PATH = ("backbone", "torchvision")
 BARE = re.compile(r"(class_token|.*\.(?:pos_embedding|layer_scale))\.weight")  # attributes that are ops of their own
 
 

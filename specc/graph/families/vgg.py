@@ -11,8 +11,7 @@ from ...language.schema import Bool, Probability, Width
 from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..ops import AdaptiveAvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Shape
-from ..tensor_names import rename
-from .base import Family
+from .base import Family, rename
 
 STAGES: dict[int, tuple[int, ...]] = {
     11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4),

@@ -12,8 +12,7 @@ from ..graph import BackboneGraph
 from ..macros import TransformerBlock
 from ..ops import ClassToken, Dropout, LayerNorm, Linear, PatchEmbed, PositionEmbedding, SelectToken, Shape
 from ..problems import BackboneError, Problem
-from ..tensor_names import Rules
-from .base import Family
+from .base import Family, Rules
 
 TORCHVISION: Rules = (
     (r"stem\.patch_embed\.", "conv_proj."),

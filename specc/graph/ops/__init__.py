@@ -33,8 +33,7 @@ from .base import (
     numel,
     show,
 )
-from .basis import PeriodicBasis
-from .convolution import Conv, ConvTranspose, Linear
+from .convolution import Conv, ConvTranspose, Linear, PeriodicBasis
 from .cutting import Slice, Split
 from .merging import Add, Concat, Mul
 from .normalization import BatchNorm, GroupNorm, LayerNorm, RmsNorm

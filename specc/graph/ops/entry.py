@@ -14,7 +14,7 @@ from ...system.plugins import PluginError
 from ..builder import Builder
 from ..macros import MACROS, Macro
 from . import OPS, Op, ShapeError
-from .ranges import adapter, plain
+from .codec import adapter, plain
 
 OpOrMacro = Op | Macro
 

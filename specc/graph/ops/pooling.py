@@ -8,8 +8,6 @@ from typing import ClassVar
 from .base import NOTHING, SAVES_INPUT, Lies, Op, Saved, Shape, ShapeError, channels, need_map, numel, show
 from .sliding import Padding, Size, Window, pair
 
-ALIASES = {"kernel": "k", "kernel_size": "k", "padding": "pad", "strides": "stride", "ceil_mode": "ceil"}
-
 
 @dataclass(frozen=True, slots=True)
 class Pool(Op):
@@ -21,7 +19,9 @@ class Pool(Op):
     ceil: bool = False
 
     prefix: ClassVar[str] = "pool"
-    aliases: ClassVar[dict[str, str]] = ALIASES
+    aliases: ClassVar[dict[str, str]] = {
+        "kernel": "k", "kernel_size": "k", "padding": "pad", "strides": "stride", "ceil_mode": "ceil",
+    }  # fmt: skip
     gradient_lies: ClassVar[Lies] = "input"
 
     @property

@@ -42,21 +42,16 @@ def extract(op: Opaque) -> Any:
 
 def _check_name(model: str) -> None:
     try:
-        import torchvision.models as models
+        import torchvision
     except ImportError as error:
         text = f"`torchvision: {model}` has to be traced once, which needs torch and torchvision: {error}"
         raise BackboneError(Problem("SPC309", text, PATH, "not in the cache", ("install torchvision",))) from None
+    models = torchvision.models
     names = models.list_models(module=models) + models.list_models(module=models.segmentation)
     if model not in names:
         help = did_you_mean(model, names)
-        text = f"torchvision {_version(models)} has no classification or segmentation model called `{model}`"
+        text = f"torchvision {torchvision.__version__} has no classification or segmentation model called `{model}`"
         raise BackboneError(Problem("SPC307", text, PATH, "unknown model", help))
-
-
-def _version(models: Any) -> str:
-    import torchvision
-
-    return str(torchvision.__version__)
 
 
 @lru_cache(maxsize=2)
