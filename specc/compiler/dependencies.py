@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..plan import (
@@ -48,18 +49,12 @@ def hazards(program: Sequence[Instruction]) -> nx.DiGraph:
 
 def by_slices(draft: Draft) -> list[Instruction]:
     """A program that is surely right: each slice of the batch through the whole network, then all steps."""
-    step = Program(draft)
-    slices = range(draft.slices)
-    parts = [step.block(block, slice) for slice in slices for block in draft.blocks]
-    return [i for part in parts for i in part] + [*step.updates(draft.units), *step.steps()]
+    return Program(draft).whole((block, slice) for slice in range(draft.slices) for block in draft.blocks)
 
 
 def by_blocks(draft: Draft) -> list[Instruction]:
     """The same with all slices through a block before the next one's turn."""
-    step = Program(draft)
-    slices = range(draft.slices)
-    parts = [step.block(block, slice) for block in draft.blocks for slice in slices]
-    return [i for part in parts for i in part] + [*step.updates(draft.units), *step.steps()]
+    return Program(draft).whole((block, slice) for block in draft.blocks for slice in range(draft.slices))
 
 
 def extended(draft: Draft, program: Sequence[Instruction]) -> Sequence[Instruction]:
@@ -84,7 +79,12 @@ class Program:
             self.last_end[unit.start] = max(unit.end, self.last_end.get(unit.start, 0))
         self.starts = self._windows()
 
-    def block(self, block: Block, slice: int) -> Iterator[Instruction]:
+    def whole(self, passes: Iterable[tuple[Block, int]]) -> list[Instruction]:
+        """Blocks and slices in their order, then all updates and steps."""
+        parts = (self._block(*each) for each in passes)
+        return [*chain.from_iterable(parts), *self._updates(), *self._steps()]
+
+    def _block(self, block: Block, slice: int) -> Iterator[Instruction]:
         """A block's forward, the losses of the units that it ends, and the gradients of the windows that it ends."""
         yield self._forward(block, slice)
         for unit in self.ends.get(block.index, ()):
@@ -151,14 +151,14 @@ class Program:
             gradient=cotangent(block - 1, start, slice) if start < block else None,
         )  # fmt: skip
 
-    def updates(self, units: Iterable[Unit]) -> Iterator[Instruction]:
+    def _updates(self) -> Iterator[Instruction]:
         """The averages of EMA links, from their sources' values before this step."""
-        for unit in units:
+        for unit in self.draft.units:
             if unit.links:
                 sources = tuple(dict.fromkeys(link.source_block for link in unit.links))
                 yield EmaUpdate(unit=unit.name, uses=sources, after=(f"block{unit.end}",), copies=unit.name)
 
-    def steps(self) -> Iterator[Instruction]:
+    def _steps(self) -> Iterator[Instruction]:
         """One optimizer step a group that has parameters and gets gradients."""
         groups = {network.group for network in self.networks.values() if network.group and network.parameters}
         trained = [f"block{k}" for k, windows in self.starts.items() if windows]

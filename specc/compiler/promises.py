@@ -4,59 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..plan import Backward, HeadPlan, Instruction, Plan, Unit
+from ..plan import Plan, Unit
 
-Source = tuple[str, ...]  # what a gradient comes from: a head, a backward, a branch's backward
 BRANCH = {"leaf": "leaf", "graph": "graph", "output": "features"}  # fields of a branch, and what their values are
 
 
-def identity_of(i: Instruction) -> Source:
-    """An instruction without its flags; two equal ones in a step are one too many."""
-    return (
-        *str(i).partition(" of slice ")[0].split(" ", 2 if isinstance(i, Backward) else 1),
-        *of_slice_number(i.slice),
-    )
+def identity(kind: str, about: str, slice: int) -> str:
+    """An instruction as it is shown, without its flags; two of a name in a step are one too many."""
+    return f"{kind} {about}" + (f" of slice {slice}" if slice else "")
 
 
-def of_slice_number(slice: int) -> Source:
-    """What tells an instruction of a further slice apart."""
-    return (f"of slice {slice}",) if slice else ()
-
-
-def slice_part(parts: list[str]) -> Source:
-    """The same, of the parts of an identity."""
-    return tuple(part for part in parts if part.startswith("of slice"))
-
-
-def expected_of(plan: Plan) -> Iterator[Source]:
+def expected_of(plan: Plan) -> Iterator[str]:
     """Every instruction of the step but the frees and those of kinds from outside."""
     for slice in range(plan.config.train.micro_batches):
-        at = of_slice_number(slice)
-        for block in plan.blocks:
-            yield ("forward", block.name, *at)
-            yield from ((*backward_source(block.index, start), *at) for start in starts_of(plan, block.index))
-        for unit in plan.units:
-            yield from ((*head_source(unit, head), *at) for head in unit.heads)
-            if unit.links:
-                yield from ((kind, unit.name, *at) for kind in ("branch", "branch_backward"))
-    yield from (("ema_update", unit.name) for unit in plan.units if unit.links)
-    yield from (("step", group) for group in contributors_of(plan))
+        yield from (identity("forward", block.name, slice) for block in plan.blocks)
+        yield from (identity("branch", unit.name, slice) for unit in plan.units if unit.links)
+    yield from (source for source, _ in sources_of(plan))
+    yield from (identity("ema_update", unit.name, 0) for unit in plan.units if unit.links)
+    yield from (identity("step", group, 0) for group in contributors_of(plan))
 
 
-def contributors_of(plan: Plan) -> dict[str, set[Source]]:
-    """Every optimizer group that has parameters, and what its gradient is the sum of."""
-    wanted: dict[str, set[Source]] = {group: set() for group in groups_of(plan, plan.networks)}
+def sources_of(plan: Plan) -> Iterator[tuple[str, list[str]]]:
+    """Every instruction that makes gradients of parameters, and the optimizer groups that these belong to."""
     for slice in range(plan.config.train.micro_batches):
-        at = of_slice_number(slice)
         for block in plan.blocks:
-            for group in groups_of(plan, [block.name]):
-                wanted[group] |= {(*backward_source(block.index, start), *at) for start in starts_of(plan, block.index)}
+            groups = groups_of(plan, [block.name])
+            yield from ((backward_source(block.index, start, slice), groups) for start in starts_of(plan, block.index))
         for unit in plan.units:
             for head in unit.heads:
-                for group in groups_of(plan, head.networks):
-                    wanted[group].add((*head_source(unit, head), *at))
-            for group in branch_groups_of(plan, unit):
-                wanted[group].add(("branch_backward", unit.name, *at))
+                yield identity("head", f"{unit.name}.{head.name}", slice), groups_of(plan, head.networks)
+            if unit.links:
+                yield identity("branch_backward", unit.name, slice), branch_groups_of(plan, unit)
+
+
+def contributors_of(plan: Plan) -> dict[str, set[str]]:
+    """Every optimizer group that has parameters, and what its gradient is the sum of."""
+    wanted: dict[str, set[str]] = {group: set() for group in groups_of(plan, plan.networks)}
+    for source, groups in sources_of(plan):
+        for group in groups:
+            wanted[group].add(source)
     return wanted
 
 
@@ -76,14 +62,9 @@ def branch_groups_of(plan: Plan, unit: Unit) -> list[str]:
     return groups_of(plan, biases_of(unit))
 
 
-def backward_source(block: int, start: int) -> Source:
+def backward_source(block: int, start: int, slice: int) -> str:
     """The identity of a backward."""
-    return ("backward", f"block{block}", f"to block{start}")
-
-
-def head_source(unit: Unit, head: HeadPlan) -> Source:
-    """The identity of a head."""
-    return ("head", f"{unit.name}.{head.name}")
+    return identity("backward", f"block{block} to block{start}", slice)
 
 
 def starts_of(plan: Plan, block: int) -> set[int]:
@@ -97,8 +78,13 @@ def trains(plan: Plan, block: int) -> bool:
     return bool(plan.networks[f"block{block}"].parameters)
 
 
-def heads_through(plan: Plan, block: int, start: int) -> Iterator[Source]:
+def heads_of(unit: Unit) -> Iterator[str]:
+    """The names of a unit's heads in full."""
+    return (f"{unit.name}.{head.name}" for head in unit.heads)
+
+
+def heads_through(plan: Plan, block: int, start: int) -> Iterator[str]:
     """The heads whose gradient passes the end of `block` on its way to `start`."""
     for unit in plan.units:
         if unit.start == start and unit.start <= block <= unit.end:
-            yield from ((unit.name, head.name) for head in unit.heads)
+            yield from heads_of(unit)

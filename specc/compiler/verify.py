@@ -28,16 +28,15 @@ from ..plan import (
 from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
 from .promises import (
     BRANCH,
-    Source,
+    backward_source,
     biases_of,
     branch_groups_of,
     contributors_of,
     expected_of,
     groups_of,
+    heads_of,
     heads_through,
-    identity_of,
-    of_slice_number,
-    slice_part,
+    identity,
     starts_of,
 )
 from .wiring import miswired
@@ -56,7 +55,7 @@ class Value:
     """A value that is alive: the instruction that used it last and, for a cotangent, the heads that are in it."""
 
     used: int
-    heads: set[Source] = field(default_factory=set)
+    heads: set[str] = field(default_factory=set)
 
 
 class Replay:
@@ -71,10 +70,10 @@ class Replay:
         given = [of_slice(name, slice) for slice in self.slices for name in (IMAGES, LABELS)]
         self.callers = {*given, *(features(len(plan.blocks) - 1, slice) for slice in self.slices)}
         self.values = {name: Value(-1) for name in given}
-        self.gradients: dict[str, set[Source]] = {group: set() for group in self.contributors}
+        self.gradients: dict[str, set[str]] = {group: set() for group in self.contributors}
         self.stepped: set[str] = set()
         self.averaged: set[str] = set()  # units whose EMA copies have their new values
-        self.done: Counter[Source] = Counter()
+        self.done: Counter[str] = Counter()
         self.position = self.previous = -1  # of this instruction, and of the last one that was not a free
         self.instruction: Instruction = Free(values=())
 
@@ -83,10 +82,10 @@ class Replay:
         self.position, self.instruction = position, instruction
         if not isinstance(instruction, Free):
             self.previous = position
-            identity = identity_of(instruction)
-            self.done[identity] += 1
-            if self.done[identity] > self.expected[identity] and not isinstance(instruction, Extension):
-                self._wrong("does not belong here" if identity not in self.expected else "comes again")
+            self.done[str(instruction)] += 1
+            often = self.done[str(instruction)] > self.expected[str(instruction)]
+            if often and not isinstance(instruction, Extension):
+                self._wrong("comes again" if str(instruction) in self.expected else "does not belong here")
                 return
         match instruction:
             case Forward():
@@ -112,10 +111,8 @@ class Replay:
 
     def left_over(self) -> Iterator[str]:
         """What should have happened until the end of the step and did not."""
-        for identity in self.expected - self.done:
-            yield f"end: {' '.join(identity)} never comes"
-        for name in self.values.keys() - self.callers:
-            yield f"end: `{name}` is never freed"
+        yield from (f"end: {missing} never comes" for missing in self.expected - self.done)
+        yield from (f"end: `{name}` is never freed" for name in self.values.keys() - self.callers)
 
     # ------------------------------------------------------------------------------------------- instructions
 
@@ -150,8 +147,8 @@ class Replay:
         self._read(i.source, i.target)
         for group in groups_of(self.plan, head.networks):
             self._read_parameters(group)
-            self._gradient(group, identity_of(i))
-        self._accumulate(i.gradient, {(unit.name, head.name)})
+            self._gradient(group, str(i))
+        self._accumulate(i.gradient, {f"{i.unit}.{i.head}"})
 
     def _branch_backward(self, i: BranchBackward) -> None:
         unit = self.plan.by_unit[i.unit]
@@ -161,24 +158,23 @@ class Replay:
         self._read(i.graph, i.leaf)
         self._read_branch(unit)
         for group in branch_groups_of(self.plan, unit):
-            self._gradient(group, identity_of(i))
-        heads = self._complete(i.cotangent, {(unit.name, head.name) for head in unit.heads})
+            self._gradient(group, str(i))
+        heads = self._complete(i.cotangent, set(heads_of(unit)))
         self._accumulate(i.gradient, heads)
 
     def _backward(self, i: Backward) -> None:
         group = self.plan.blocks[i.block].name
-        to_come = self.expected.keys() - self.done.keys()
-        through = [rest for kind, block, *rest in to_come if (kind, block) == ("backward", group)]
-        more = any(slice_part(rest) == of_slice_number(i.slice) for rest in through)
-        goes_out = any(start < i.block for start in starts_of(self.plan, i.block))
+        starts = starts_of(self.plan, i.block)
+        more = any(not self.done[backward_source(i.block, start, i.slice)] for start in starts)
         self._named(
-            graph=graph(i.block, i.slice), leaf=leaf(i.block, i.slice) if goes_out else None, retain=more,
+            graph=graph(i.block, i.slice), retain=more,
+            leaf=leaf(i.block, i.slice) if any(start < i.block for start in starts) else None,
             cotangent=cotangent(i.block, i.start, i.slice), trains=(group,),
             gradient=cotangent(i.block - 1, i.start, i.slice) if i.start < i.block else None,
         )  # fmt: skip
         self._read(i.graph, i.leaf)
         self._read_parameters(group)
-        self._gradient(group, identity_of(i))
+        self._gradient(group, str(i))
         heads = self._complete(i.cotangent, set(heads_through(self.plan, i.block, i.start)))
         if i.gradient:
             self._accumulate(i.gradient, heads)
@@ -190,14 +186,14 @@ class Replay:
         for source in sources:
             self._read_parameters(source)
         for slice in self.slices:
-            branch = ("branch", i.unit, *of_slice_number(slice))
+            branch = identity("branch", i.unit, slice)
             if not self.done[branch]:
-                self._wrong(f"comes before {' '.join(branch)}")
+                self._wrong(f"comes before {branch}")
         self.averaged.add(i.unit)
 
     def _step(self, i: Step) -> None:
         for source in sorted(self.contributors[i.group] - self.gradients[i.group]):
-            self._wrong(f"comes before the gradient of {' '.join(source)}")
+            self._wrong(f"comes before the gradient of {source}")
         self.stepped.add(i.group)
 
     def _free(self, i: Free) -> None:
@@ -247,20 +243,20 @@ class Replay:
     def _write(self, *names: str | None) -> None:
         self.values |= {name: Value(self.position) for name in filter(None, names)}
 
-    def _accumulate(self, name: str, heads: Iterable[Source]) -> None:
+    def _accumulate(self, name: str, heads: Iterable[str]) -> None:
         """Add the gradient of `heads` to a cotangent, which the first one makes."""
         value = self.values.setdefault(name, Value(self.position))
         value.used = self.position
         value.heads.update(heads)
 
-    def _complete(self, name: str, wanted: set[Source]) -> set[Source]:
+    def _complete(self, name: str, wanted: set[str]) -> set[str]:
         """Read a cotangent that must hold exactly the gradients of the heads `wanted`."""
         value = self._value(name)
         value.used, heads = self.position, value.heads
-        for unit, head in sorted(wanted - heads):
-            self._wrong(f"`{name}` lacks the gradient of {unit}.{head}")
-        for unit, head in sorted(heads - wanted):
-            self._wrong(f"`{name}` holds the gradient of {unit}.{head}, which must not come here")
+        for head in sorted(wanted - heads):
+            self._wrong(f"`{name}` lacks the gradient of {head}")
+        for head in sorted(heads - wanted):
+            self._wrong(f"`{name}` holds the gradient of {head}, which must not come here")
         return heads
 
     def _read_parameters(self, group: str) -> None:
@@ -273,7 +269,7 @@ class Replay:
         for group in branch_groups_of(self.plan, unit):
             self._read_parameters(group)
 
-    def _gradient(self, group: str, source: Source) -> None:
+    def _gradient(self, group: str, source: str) -> None:
         if group in self.stepped:
             self._wrong(f"adds to the gradient of {group} after its step")
         self.gradients.setdefault(group, set()).add(source)
