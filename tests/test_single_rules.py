@@ -44,7 +44,7 @@ def test_a_gradient_that_comes_from_elsewhere_is_noticed() -> None:
     replay = Replay(plan)
     for position, instruction in enumerate(plan.instructions):
         if str(instruction) == "backward block0 to block0":
-            replay._accumulate(cotangent(0, 0), {("unit2.independent", "classifier")})
+            replay._accumulate(cotangent(0, 0), {"unit2.independent.classifier"})
         replay.run(position, instruction)
     (found,) = replay.found
     assert found.endswith("`grad0to0` holds the gradient of unit2.independent.classifier, which must not come here")

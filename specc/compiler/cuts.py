@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from ..graph.graph import INPUT, BackboneGraph, Layer
+from ..graph.graph import INPUT, BackboneGraph
 from ..graph.ops import BYTES, NOTHING, numel
 
 Measure = Literal["layers", "flops", "parameters", "memory"]
@@ -57,14 +57,8 @@ def balanced_cuts(costs: Sequence[int], legal: Sequence[int], count: int) -> lis
 def _smallest_limit(ends: Sequence[int], count: int) -> int:
     """The size of the largest block in the best division, by bisection over what a block may cost."""
     low = max((b - a for a, b in pairwise(ends)), default=0)
-    low, high = max(low, -(-ends[-1] // count)), ends[-1]
-    while low < high:
-        middle = (low + high) // 2
-        if _feasible(ends, count, middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    low = max(low, -(-ends[-1] // count))
+    return bisect_left(range(ends[-1]), True, lo=low, key=lambda limit: _feasible(ends, count, limit))
 
 
 def _feasible(ends: Sequence[int], count: int, limit: int) -> bool:
@@ -96,19 +90,13 @@ def _nearest(ends: Sequence[int], low: int, high: int, wanted: float) -> int:
     return before if wanted - ends[before] <= ends[after] - wanted else after
 
 
-def layer_costs(graph: BackboneGraph, by: Measure) -> list[int]:
+def layer_costs(graph: BackboneGraph, by: Literal["flops", "parameters", "memory"]) -> list[int]:
     """What every layer adds to a block. Memory: bytes that it keeps for backward, a sample, in fp32."""
     if by == "memory":
         return list(_kept_bytes(graph))
-    return [_cost(layer, by) for layer in graph.layers]
-
-
-def _cost(layer: Layer, by: Measure) -> int:
     if by == "flops":
-        return sum(node.flops for node in layer.nodes)
-    if by == "parameters":
-        return sum(numel(shape) for node in layer.nodes for shape in node.parameters.values())
-    return 1
+        return [sum(node.flops for node in layer.nodes) for layer in graph.layers]
+    return [sum(numel(shape) for node in layer.nodes for shape in node.parameters.values()) for layer in graph.layers]
 
 
 def _kept_bytes(graph: BackboneGraph) -> Iterator[int]:

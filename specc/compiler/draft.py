@@ -8,6 +8,7 @@ from typing import Any
 
 from ..diagnostics import Diagnostic
 from ..graph.graph import BackboneGraph
+from ..memory.prediction import StepPlan
 from ..plan import Block, Instruction, Memory, Network, Unit
 from ..spec.load import Spec
 from ..tasks.datasets import ResolvedData
@@ -52,6 +53,11 @@ class Draft:
     def slices(self) -> int:
         """How many micro-batches a step's batch is divided into."""
         return self.spec.config.train.micro_batches
+
+    @property
+    def step(self) -> StepPlan:
+        """What a prediction looks at; only passes after `schedule` may ask."""
+        return StepPlan(self.spec.config, self.info, self.networks, self.units, self.instructions, self.spec.device)
 
     @property
     def from_images(self) -> bool:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..memory.prediction import Prediction
 from ..plan import Backward, Forward, Free, Instruction
 from .dependencies import ORDERS, extended, hazards
 from .draft import Draft
-from .predict import measure
 
 
 def schedule(draft: Draft) -> Draft:
     """Order the instructions and predict their memory; of two orders of slices that are allowed the cheaper one."""
     wanted = draft.spec.config.schedule.order
     names = ORDERS if wanted == "auto" and draft.slices > 1 else [wanted if wanted in ORDERS else "slices"]
-    drafts = [measure(draft.updated(instructions=scheduled(extended(draft, ORDERS[name](draft))))) for name in names]
-    return min(drafts, key=lambda d: d.predicted.peak_bytes)
+    drafts = [draft.updated(instructions=scheduled(extended(draft, ORDERS[name](draft)))) for name in names]
+    predicted = (each.updated(memory=Prediction(each.step).run()) for each in drafts)
+    return min(predicted, key=lambda d: d.predicted.peak_bytes)
 
 
 def scheduled(program: Sequence[Instruction]) -> tuple[Instruction, ...]:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from ..diagnostics import Diagnostic
 from ..graph.graph import Graph
+from ..learning.heads import Head
 from ..plan import Block, Network
+from ..spec.models import SpecModel
+from ..spec.sections.auxiliary import Auxiliary, merge
 from ..spec.sections.levels import Level
 from .draft import Draft
 
@@ -45,6 +48,11 @@ class UnitPosition:
         own = self.level.override(self.number)
         return self.level.weight if own is None or own[1].weight is None else own[1].weight
 
+    def auxiliary(self, config: SpecModel) -> Auxiliary:
+        """The configuration's auxiliary network with the level's and the unit's own changes."""
+        own = self.level.override(self.number)
+        return merge(config.auxiliary, self.level.auxiliary, own[1].auxiliary if own else None)
+
 
 @dataclass
 class Site:
@@ -73,6 +81,11 @@ class Site:
     def last(self) -> bool:
         """Whether the unit ends where the backbone does."""
         return self.position.last
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The heads of its auxiliary network, by their key in the spec."""
+        return self.position.auxiliary(self.draft.spec.config).heads()
 
     def add_network(self, part: str, graph: Graph, group: str | None, others: tuple[Graph, ...] = ()) -> str:
         """Register a network of the unit and return its name."""

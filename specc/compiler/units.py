@@ -13,9 +13,6 @@ from ..learning.heads import Context, Head, HeadError
 from ..learning.heads.errors import LossError
 from ..learning.losses import LOSSES, loss_fault
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
-from ..spec.models import SpecModel
-from ..spec.sections.auxiliary import Auxiliary, merge
-from ..spec.sections.levels import Level
 from ..tasks.datasets import ResolvedData
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
@@ -87,18 +84,11 @@ def _check_levels(draft: Draft) -> Iterator[Diagnostic]:
             yield spec.error("SPC405", message, *at, "window", label=f"at most {count}", secondary=cut,
                              help=("more blocks (`split`), or a smaller window",))  # fmt: skip
             continue
-        for j, unit in enumerate(level.skip):
+        for place, unit in level.named():
             if unit >= count or unit < level.first_end:
-                yield _no_unit(draft, level, unit, (*at, "skip", j))
-        for j, own in enumerate(level.units):
-            if own.unit >= count or own.unit < level.first_end:
-                yield _no_unit(draft, level, own.unit, (*at, "units", j, "unit"))
-
-
-def _no_unit(draft: Draft, level: Level, unit: int, at: tuple[str | int, ...]) -> Diagnostic:
-    message = f"the level `{level.name}` has no unit that ends with block {unit}"
-    label = f"its units end with blocks {level.first_end} to {len(draft.blocks) - 1}"
-    return draft.spec.error("SPC406", message, *at, label=label)
+                message = f"the level `{level.name}` has no unit that ends with block {unit}"
+                label = f"its units end with blocks {level.first_end} to {count - 1}"
+                yield spec.error("SPC406", message, *at, *place, label=label)
 
 
 def build_unit(site: Site) -> Unit:
@@ -118,17 +108,6 @@ def _keeps_dead(site: Site) -> bool:
     return site.draft.spec.config.train.zero_weight_heads == "keep"
 
 
-def auxiliary_of(site: Site) -> Auxiliary:
-    """The spec's auxiliary network with the level's and the unit's own changes."""
-    return auxiliary_at(site.draft.spec.config, site.position)
-
-
-def auxiliary_at(config: SpecModel, position: UnitPosition) -> Auxiliary:
-    """The configuration's auxiliary network with the level's and the unit's own changes."""
-    own = position.level.override(position.number)
-    return merge(config.auxiliary, position.level.auxiliary, own[1].auxiliary if own else None)
-
-
 def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
     draft = site.draft
     last_layer = draft.graph.index[site.end.layers[-1]]
@@ -138,7 +117,7 @@ def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) ->
     pixels = task.kind == "map"
     context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through, pixels)
     terms: set[str] = set()
-    for key, head in auxiliary_of(site).heads().items():
+    for key, head in site.heads.items():
         weight = _weight(site, key, head)
         if weight is None or (weight == 0 and not _keeps_dead(site)):
             continue
@@ -264,7 +243,7 @@ def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
     weighted = [site for site in sites if site.position.weight or _keeps_dead(site)]
-    supervised = [site for site in weighted if site.last or auxiliary_of(site).heads()]
+    supervised = [site for site in weighted if site.last or site.heads]
     counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
     alone = [block for block in draft.blocks if not counts[block.index]]
     if alone:
@@ -282,8 +261,8 @@ def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
         if (
             not site.last
             and not any(d.is_error for d in site.found)
-            and not any(_weight(site, k, h) for k, h in auxiliary_of(site).heads().items())
+            and not any(_weight(site, k, h) for k, h in site.heads.items())
         ):
-            key = next(iter(auxiliary_of(site).heads()))
+            key = next(iter(site.heads))
             message = f"all weights of `{site.name}` are zero: it trains nothing"
             yield spec.warning("SPC413", message, *head_path(site, key), "weight", label="zero at this unit")

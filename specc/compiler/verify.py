@@ -145,9 +145,9 @@ class Replay:
         target = of_slice(IMAGES if head.target == "images" else LABELS, i.slice)
         self._named(source=source, target=target, trains=(f"{i.unit}.{i.head}",), gradient=into)
         self._read(i.source, i.target)
-        for group in groups_of(self.plan, head.networks):
-            self._read_parameters(group)
-            self._gradient(group, str(i))
+        groups = groups_of(self.plan, head.networks)
+        self._read_parameters(*groups)
+        self._gradients(groups)
         self._accumulate(i.gradient, {f"{i.unit}.{i.head}"})
 
     def _branch_backward(self, i: BranchBackward) -> None:
@@ -157,8 +157,7 @@ class Replay:
         self._named(graph=graph, leaf=leaf, cotangent=grad, copies=unit.name, trains=biases_of(unit), gradient=into)
         self._read(i.graph, i.leaf)
         self._read_branch(unit)
-        for group in branch_groups_of(self.plan, unit):
-            self._gradient(group, str(i))
+        self._gradients(branch_groups_of(self.plan, unit))
         heads = self._complete(i.cotangent, set(heads_of(unit)))
         self._accumulate(i.gradient, heads)
 
@@ -174,7 +173,7 @@ class Replay:
         )  # fmt: skip
         self._read(i.graph, i.leaf)
         self._read_parameters(group)
-        self._gradient(group, str(i))
+        self._gradients([group])
         heads = self._complete(i.cotangent, set(heads_through(self.plan, i.block, i.start)))
         if i.gradient:
             self._accumulate(i.gradient, heads)
@@ -183,8 +182,7 @@ class Replay:
         unit = self.plan.by_unit[i.unit]
         sources = tuple(dict.fromkeys(link.source_block for link in unit.links))
         self._named(uses=sources, after=(f"block{unit.end}",), copies=unit.name)
-        for source in sources:
-            self._read_parameters(source)
+        self._read_parameters(*sources)
         for slice in self.slices:
             branch = identity("branch", i.unit, slice)
             if not self.done[branch]:
@@ -259,17 +257,18 @@ class Replay:
             self._wrong(f"`{name}` holds the gradient of {head}, which must not come here")
         return heads
 
-    def _read_parameters(self, group: str) -> None:
-        if group in self.stepped:
-            self._wrong(f"reads the parameters of {group} after their step")
+    def _read_parameters(self, *groups: str) -> None:
+        for group in groups:
+            if group in self.stepped:
+                self._wrong(f"reads the parameters of {group} after their step")
 
     def _read_branch(self, unit: Unit) -> None:
         if unit.name in self.averaged:
             self._wrong("reads EMA copies after their update")
-        for group in branch_groups_of(self.plan, unit):
-            self._read_parameters(group)
+        self._read_parameters(*branch_groups_of(self.plan, unit))
 
-    def _gradient(self, group: str, source: str) -> None:
-        if group in self.stepped:
-            self._wrong(f"adds to the gradient of {group} after its step")
-        self.gradients.setdefault(group, set()).add(source)
+    def _gradients(self, groups: Iterable[str]) -> None:
+        for group in groups:
+            if group in self.stepped:
+                self._wrong(f"adds to the gradient of {group} after its step")
+            self.gradients.setdefault(group, set()).add(str(self.instruction))

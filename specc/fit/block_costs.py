@@ -15,7 +15,6 @@ from itertools import pairwise
 
 from ..compiler.dependencies import by_blocks, extended
 from ..compiler.draft import Draft
-from ..compiler.predict import step_of
 from ..compiler.schedule import scheduled
 from ..compiler.units import build_unit, sites_at
 from ..diagnostics.notices import progress
@@ -154,8 +153,7 @@ class BlockCosts:
         """Of the blocks up to the target; the first is number `number` of `count`."""
         places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
-        step = step_of(draft)
-        step = replace(step, networks={k: n for k, n in step.networks.items() if k not in later})
+        step = draft.updated(networks={k: n for k, n in draft.networks.items() if k not in later}).step
         return CachingPrediction(step, memory, self._heads, places)
 
     @cached_property

@@ -108,10 +108,8 @@ def _windows(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
 def _named(draft: Draft) -> Iterator[tuple[Level, Path, int]]:
     """Units that are named by their number; only a level's first one is the same however many there are."""
     for i, level in enumerate(draft.spec.config.levels):
-        at: Path = ("levels", i)
-        named: list[tuple[Path, int]] = [((*at, "skip", j), unit) for j, unit in enumerate(level.skip)]
-        named += [((*at, "units", j, "unit"), own.unit) for j, own in enumerate(level.units)]
-        yield from ((level, path, unit) for path, unit in named if unit != level.first_end)
+        named = ((("levels", i, *at), unit) for at, unit in level.named() if unit != level.first_end)
+        yield from ((level, path, unit) for path, unit in named)
 
 
 def _listed(draft: Draft) -> Iterator[tuple[Path, int, int]]:

@@ -10,11 +10,9 @@ from functools import cache
 
 from ..compiler.partition import covered
 from ..compiler.site import UnitPosition
-from ..compiler.units import auxiliary_at
 from ..language.source import Path
 from ..spec.models import SpecModel
 from ..spec.sections.auxiliary import Auxiliary
-from ..spec.sections.levels import Level
 
 Role = tuple[object, ...]  # of each level: what its unit has there, None where it has no loss
 Setting = tuple[object, ...]  # a block's role, and which units of its neighbours have losses
@@ -48,17 +46,15 @@ class Roles:
     def possible(self, count: int) -> bool:
         """Whether the spec can have so many blocks: units that are named are there, lists fit, no block is left out."""
         levels = self.config.levels
-        if any(level.first_end >= count or not self._named(level, count) for level in levels):
+        ends = [range(level.first_end, count) for level in levels]
+        if any(not own or any(k not in own for _, k in level.named()) for level, own in zip(levels, ends, strict=True)):
             return False
-        positions = [UnitPosition(level, k, count) for level in levels for k in range(level.first_end, count)]
+        positions = [UnitPosition(level, k, count) for level, own in zip(levels, ends, strict=True) for k in own]
         positions = [position for position in positions if position.exists]
         if any(not position.last and not self._listed(position) for position in positions):
             return False
         trained = [s for s in positions if (s.weight or self.keep) and (s.last or self._of(s).heads())]
         return all(covered(((s.level.start(s.number), s.number) for s in trained), count))
-
-    def _named(self, level: Level, count: int) -> bool:
-        return all(level.first_end <= k < count for k in (*level.skip, *(own.unit for own in level.units)))
 
     def _listed(self, position: UnitPosition) -> bool:
         lists = (head.weight for head in self._of(position).heads().values() if isinstance(head.weight, list))
@@ -88,5 +84,5 @@ class Roles:
         own = position.level.override(position.number)
         key = position.level.name, own and own[0]
         if key not in self._auxiliary:
-            self._auxiliary[key] = auxiliary_at(self.config, position)
+            self._auxiliary[key] = position.auxiliary(self.config)
         return self._auxiliary[key]

@@ -45,8 +45,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/verify.py",
-        "            self._read_parameters(source)\n",
-        "            pass\n",
+        "        self._read_parameters(*sources)\n",
+        "",
         "an average of a source that was stepped passes",
         "test_fine_points.py::test_the_verifier_sees_an_average_of_a_source_that_was_stepped",
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -11,7 +13,7 @@ from pydantic.fields import FieldInfo
 from ...diagnostics import Diagnostic
 from ...language.plugged import OneOf
 from ...language.schema import Config
-from ...language.source import Path
+from ...language.source import Path, paths_below
 from ...spec.lookup import paths_that_read_environment
 from ..draft import Draft
 
@@ -82,21 +84,11 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}")
 def _variables(draft: Draft) -> Iterator[Diagnostic]:
     """`${NAME}` outside of the fields that read the environment."""
     readers = paths_that_read_environment()
-    for path, text in _texts(draft.spec.tree.data, ()):
-        if (match := _VARIABLE.search(text)) and tuple(map(str, path)) not in readers:
+    for path in paths_below(draft.spec.tree.data, ()):
+        text = reduce(getitem, path, draft.spec.tree.data)
+        match = _VARIABLE.search(text) if isinstance(text, str) else None
+        if match and tuple(map(str, path)) not in readers:
             names = ["`" + ".".join(reader) + "`" for reader in readers]
             help = (f"only {', '.join(names)} may read the environment; elsewhere use `specc run SPEC key=value`",)
             message = f"`{match[0]}` is not replaced here"
             yield draft.spec.error("SPC111", message, *path, label="plain text", help=help)
-
-
-def _texts(data: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(data, str):
-        if "${" in data:
-            yield path, data
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            yield from _texts(value, (*path, key))
-    elif isinstance(data, list):
-        for i, value in enumerate(data):
-            yield from _texts(value, (*path, i))

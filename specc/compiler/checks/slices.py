@@ -46,8 +46,6 @@ def _statistics(draft: Draft) -> Iterator[Diagnostic]:
         size, more = draft.spec.config.data.batch_size // draft.slices, f" and {len(norms) - 1} more" * (len(norms) > 1)
         message = (
             f"batch norm `{norms[0]}`{more} normalises by the statistics of a slice, of {size} images, and counts "
-        )
-        message += (
             f"every slice in its running statistics: the step is not quite that of a batch of {size * draft.slices}"
         )
         help = ("`group_norm` and `layer_norm` look at one image alone",)

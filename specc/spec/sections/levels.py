@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ...language.schema import Bool, Config, Count, Factor, Fraction, Index, Matching, Text
+from ...language.source import Path
 from .auxiliary import Auxiliary
 
 LevelName = Annotated[
@@ -46,6 +48,11 @@ class Level(Config):
     def start(self, end: int) -> int:
         """The first block of the unit that ends with block `end`."""
         return 0 if self.window == "all" else end - self.window + 1
+
+    def named(self) -> Iterator[tuple[Path, int]]:
+        """Units that are named by their number, and where in the level."""
+        yield from ((("skip", j), unit) for j, unit in enumerate(self.skip))
+        yield from ((("units", j, "unit"), own.unit) for j, own in enumerate(self.units))
 
     def override(self, unit: int) -> tuple[int, UnitOverride] | None:
         """The override of the unit that ends with block `unit`, and its place in the list."""
