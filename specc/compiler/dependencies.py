@@ -57,13 +57,6 @@ def by_blocks(draft: Draft) -> list[Instruction]:
     return Program(draft).whole((block, slice) for block in draft.blocks for slice in range(draft.slices))
 
 
-def extended(draft: Draft, program: Sequence[Instruction]) -> Sequence[Instruction]:
-    """The program with what packages add to it."""
-    for addition in draft.spec.config.train.instructions:
-        program = list(addition.into(program))
-    return program
-
-
 ORDERS: dict[str, Callable[[Draft], list[Instruction]]] = {"slices": by_slices, "blocks": by_blocks}
 
 

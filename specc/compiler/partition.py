@@ -31,10 +31,8 @@ def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
     if count > places + 1:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
         beside = (Label(draft.spec.span("backbone", key=True), f"{places} cuts leave every block something to train"),)
-        at, help = ("split", "blocks"), ("fewer blocks, or a deeper backbone",)
-        return [], [
-            draft.spec.error("SPC402", message, *at, label=f"at most {places + 1}", help=help, secondary=beside)
-        ]
+        return [], [draft.spec.error("SPC402", message, "split", "blocks", label=f"at most {places + 1}",
+                                     help=("fewer blocks, or a deeper backbone",), secondary=beside)]  # fmt: skip
     return place_cuts(graph, count, split.by), []
 
 
@@ -117,10 +115,8 @@ def _alive(graph: BackboneGraph, position: int) -> str:
 def nearest(graph: BackboneGraph, position: int, cuts: tuple[str, ...]) -> str:
     """The cuts next to a position, as help."""
     legal = [graph.index[name] for name in cuts]
-    before = [c for c in legal if c < position][-1:]
-    return (
-        " and ".join(f"`{graph.layers[c].name}`" for c in [*before, *[c for c in legal if c > position][:1]]) or "none"
-    )
+    near = [c for c in legal if c < position][-1:] + [c for c in legal if c > position][:1]
+    return " and ".join(f"`{graph.layers[c].name}`" for c in near) or "none"
 
 
 def _unknown_norms(draft: Draft) -> list[Diagnostic]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..memory.prediction import Prediction
 from ..plan import Backward, Forward, Free, Instruction
-from .dependencies import ORDERS, extended, hazards
+from .dependencies import ORDERS, hazards
 from .draft import Draft
 
 
@@ -19,13 +19,15 @@ def schedule(draft: Draft) -> Draft:
     """Order the instructions and predict their memory; of two orders of slices that are allowed the cheaper one."""
     wanted = draft.spec.config.schedule.order
     names = ORDERS if wanted == "auto" and draft.slices > 1 else [wanted if wanted in ORDERS else "slices"]
-    drafts = [draft.updated(instructions=scheduled(extended(draft, ORDERS[name](draft)))) for name in names]
+    drafts = [draft.updated(instructions=scheduled(draft, ORDERS[name](draft))) for name in names]
     predicted = (each.updated(memory=Prediction(each.step).run()) for each in drafts)
     return min(predicted, key=lambda d: d.predicted.peak_bytes)
 
 
-def scheduled(program: Sequence[Instruction]) -> tuple[Instruction, ...]:
-    """A program's instructions in the order that they run in."""
+def scheduled(draft: Draft, program: Sequence[Instruction]) -> tuple[Instruction, ...]:
+    """A program's instructions in the order that they run in, with what packages add."""
+    for addition in draft.spec.config.train.instructions:
+        program = list(addition.into(program))
     return tuple(_with_frees(_with_retain(list(order(program)))))
 
 

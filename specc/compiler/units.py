@@ -221,22 +221,18 @@ def _cut(site: Site) -> tuple[Label, ...]:
 def _weight(site: Site, key: str, head: Head) -> float | None:
     """The factor on a head's loss, level included; None after an error."""
     count, own = site.position.with_heads, head.weight
+    at, spec = (*head_path(site, key), "weight"), site.draft.spec
     if isinstance(own, list) and len(own) != count:
         message = f"`{key}.weight` lists {len(own)} numbers, the level `{site.level.name}` has {count} units with heads"
         label = f"expected {count}, one a unit (the last unit has the backbone's own head)"
-        at, spec = (*head_path(site, key), "weight"), site.draft.spec
         beside = spec.beside("in units of this window", "levels", site.number, "window")
         site.found.append(spec.error("SPC411", message, *at, label=label, secondary=beside))
         return None
     factor = head.weight_at(site.position.index, count)
     if factor < 0:
-        site.found.append(_negative(site, key, factor))
+        message = f"the weight of `{key}` is negative ({factor:g}) at `{site.name}`: it maximises its loss"
+        site.found.append(spec.warning("SPC412", message, *at, label="negative"))
     return site.position.weight * factor
-
-
-def _negative(site: Site, key: str, factor: float) -> Diagnostic:
-    message = f"the weight of `{key}` is negative ({factor:g}) at `{site.name}`: it maximises its loss"
-    return site.draft.spec.warning("SPC412", message, *head_path(site, key), "weight", label="negative")
 
 
 def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:

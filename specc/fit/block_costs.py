@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from ..compiler.dependencies import by_blocks, extended
+from ..compiler.dependencies import by_blocks
 from ..compiler.draft import Draft
 from ..compiler.schedule import scheduled
 from ..compiler.units import build_unit, sites_at
@@ -72,7 +72,7 @@ class BlockCosts:
         self.end = len(self.graph.layers) - 1
         self.legal = [self.graph.index[name] for name in self.graph.cut_choices]
         self.places = (START, *(self.legal if cuts is None else cuts), self.end)
-        self._gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
+        self.gap = max((link.layers for link in config.ema_links), default=1)  # a block is copied from as a whole
         self._leads = max(self.window - 1, int(bool(config.ema_links)))
         self._cache: dict[Hashable, BlockCost | None] = {}
         self.structure = Structure(self.graph, config, self.places)
@@ -128,7 +128,7 @@ class BlockCosts:
         draft = self._draft(self.config, ends, only, number - target, count)
         if draft is None:
             return
-        draft = draft.updated(instructions=scheduled(extended(draft, by_blocks(draft))))
+        draft = draft.updated(instructions=scheduled(draft, by_blocks(draft)))
         spans = _spans(draft.instructions)
         memory = SegmentAllocator(self._segments)
         prediction = self._prediction(draft, target, memory, number - target, count)
@@ -186,11 +186,11 @@ class BlockCosts:
 
     def before(self, cut: int) -> Iterator[int]:
         """Cuts before one, the nearest first, whose units can surely stand there."""
-        return (other for other in reversed(self.standing) if other <= cut - self._gap)
+        return (other for other in reversed(self.standing) if other <= cut - self.gap)
 
     def after(self, cut: int) -> Iterator[int]:
         """Cuts after one, likewise."""
-        return (other for other in self.standing if other >= cut + self._gap)
+        return (other for other in self.standing if other >= cut + self.gap)
 
     def _network(self, number: int, before: int, last: int) -> Network:
         key = before, last

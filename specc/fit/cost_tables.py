@@ -49,11 +49,11 @@ class Edges:
         columns = self.windows, self.source, self.target, self.local, self.auxiliary, self.flops
         return Edges(*(column[keep] for column in columns))  # type: ignore[arg-type]
 
-    def step(self, costs: Array, join: Callable[[Array], Array]) -> Array:
+    def step(self, costs: Array, join: Callable[[Edges, Array], Array]) -> Array:
         """The lowest cost of each state after one block more; `join` puts those before and the edges' own together."""
         found = np.full(len(costs), np.inf)
         if len(self.source):
-            found[self.target[self.groups]] = np.minimum.reduceat(join(costs[self.source]), self.groups)
+            found[self.target[self.groups]] = np.minimum.reduceat(join(self, costs[self.source]), self.groups)
         return found
 
 
@@ -66,7 +66,8 @@ class CostTables:
         self.blocks = Blocks(costs)
         self._edges: dict[tuple[int, Setting], Edges] = {}
         self._steps: dict[int, list[Edges]] = {}
-        self._states = np.unique(self._codes(np.concatenate([self._padded(n) for n in range(self.window + 1)])))
+        states = [self._padded(n, self.window) for n in range(self.window + 1)]
+        self._states = np.unique(self._codes(np.concatenate(states)))
 
     @property
     def states(self) -> int:
@@ -87,7 +88,7 @@ class CostTables:
         return self._edges[key]
 
     def _made(self, number: int, count: int) -> Edges:
-        windows = increasing(self.window + 1, self.end) if number >= self.window else self._first(number)
+        windows = self._padded(min(number, self.window) + 1, self.window + 1)
         windows = windows[(windows[:, -1] == self.end) == (number == count - 1)]
         if count > 1:
             for column in range(self.window):
@@ -107,13 +108,9 @@ class CostTables:
                 pass
         return found.measured(windows)
 
-    def _first(self, number: int) -> Indices:
-        """The windows of one of the first blocks, which the start cuts short."""
-        found = increasing(number + 1, self.end)
-        return np.pad(found, ((0, 0), (self.window - number, 0)))
-
-    def _padded(self, cuts: int) -> Indices:
-        return np.pad(increasing(cuts, self.end), ((0, 0), (self.window - cuts, 0)))
+    def _padded(self, size: int, width: int) -> Indices:
+        """All rising places, with the start over and over before them."""
+        return np.pad(increasing(size, self.end), ((0, 0), (width - size, 0)))
 
     def _codes(self, states: Indices) -> Indices:
         return states @ (self.end + 1) ** np.arange(self.window)[::-1]

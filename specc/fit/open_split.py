@@ -9,7 +9,7 @@ from ..compiler.draft import Draft
 from ..compiler.partition import partition
 from ..compiler.units import form_units
 from ..compiler.variants import recompiled
-from ..diagnostics import Diagnostic, Severity
+from ..diagnostics import Diagnostic
 from ..language.schema import show_bytes
 from ..language.source import Path
 from ..spec.sections.levels import Level
@@ -138,15 +138,15 @@ def _why_no_split(draft: Draft, fit: Fit) -> tuple[Diagnostic, ...]:
 def _nothing_fits(draft: Draft, result: Result, budget: Budget) -> Diagnostic:
     floor = result.floor
     spec, peak = draft.spec, floor.row.predicted_peak_bytes
-    return Diagnostic(
-        "SPC505",
-        f"no split fits the budget of {show_bytes(budget.memory)}: the lowest predicted peak is {show_bytes(peak)}",
-        spec.span("budget", "memory"),
-        f"{show_bytes(peak - budget.memory)} too little",
-        Severity.ERROR,
-        spec.beside("of the splits that are allowed here", *AT),
-        help=tuple(_floor_help(draft, floor, budget)),
+    message = (
+        f"no split fits the budget of {show_bytes(budget.memory)}: the lowest predicted peak is {show_bytes(peak)}"
     )
+    label, beside = (
+        f"{show_bytes(peak - budget.memory)} too little",
+        spec.beside("of the splits that are allowed here", *AT),
+    )
+    return spec.error("SPC505", message, "budget", "memory", label=label, secondary=beside,
+                      help=tuple(_floor_help(draft, floor, budget)))  # fmt: skip
 
 
 def _floor_help(draft: Draft, floor: Option, budget: Budget) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Blocks:
         self.costs, self.end = costs, len(costs.places) - 1
         layers = costs.graph.layers
         parts = [layers[a + 1 : b + 1] for a, b in zip(costs.places, costs.places[1:], strict=False)]
-        self.trained = [any(n.parameters for layer in part for n in layer.nodes) for part in parts]
+        self.trained = [any(layer.trained for layer in part) for part in parts]
         flops = [sum(n.flops for layer in part for n in layer.nodes) for part in parts]
         self._trained = np.array(list(accumulate(self.trained, initial=0)))
         self.flops = np.array(list(accumulate(flops, initial=0)), float)  # up to each place
@@ -37,9 +37,8 @@ class Blocks:
     @property
     def zone(self) -> int:
         """How many segments near an end of a block may depend on it: as many as hold two that are trained."""
-        gap = max((link.layers for link in self.costs.config.ema_links), default=1)
         at = [-1, *(i for i, trained in enumerate(self.trained) if trained), len(self.trained)]
-        return max(2, gap, *(b - a for a, b in zip(at, at[2:], strict=False)))
+        return max(2, self.costs.gap, *(b - a for a, b in zip(at, at[2:], strict=False)))
 
 
 class Windows:
@@ -77,11 +76,6 @@ class Windows:
         """The windows without what stands before a first block."""
         return windows[:, -min(self.number + 2, self.costs.window + 1) :]
 
-    def _heights(self, windows: Indices) -> Array:
-        """The highest points alone, measured one by one."""
-        found = (self.cost(*map(int, window)) for window in windows)
-        return np.array([np.nan if s is None else s.local for s in found], float)
-
     def _peaks(self, sample: Callable[[int, int], Reached | None]) -> BlockPeaks:
         return BlockPeaks(sample, self.end + 1, self.blocks.zone)
 
@@ -91,7 +85,7 @@ class Windows:
         peaks = self._peaks(lambda a, b: None if (s := self.cost(a, b)) is None else work_in(s, 0, b))
         found = highest_of(peaks.arrays(range_of(first), range_of(last)), first, last)
         short = last - first <= peaks.length
-        found[short] = self._heights(windows[short])
+        found[short], *_ = self.measured(windows[short])
         return found
 
     def _double(self, windows: Indices) -> Array:
@@ -100,14 +94,14 @@ class Windows:
         before, itself = self._peaks(self._before), self._peaks(self._itself)
         left, right = before.arrays(range_of(p), range_of(q)), itself.arrays(range_of(q), range_of(r))
         if not left or not right or left.keys() & right.keys() == set():
-            return self._heights(windows)
+            return self.measured(windows)[0]
         (level,) = left.keys() & right.keys()
         zero = np.array([self._zero(m) for m in range(self.end + 1)])
         held, kept = left.pop(level)[p, q] - zero[q, 0], right.pop(level)[q, r] - zero[q, 1]
         found = np.fmax(highest_of(left, p, q) + kept, highest_of(right, q, r) + held)
         cornered = np.array([self.neighbours(m) is None and self._cornered(m) for m in range(self.end + 1)])
         unlike = before.unlike[p, q] | itself.unlike[q, r] | cornered[q]
-        found[unlike] = self._heights(windows[unlike])
+        found[unlike], *_ = self.measured(windows[unlike])
         return np.asarray(found)
 
     def _before(self, first: int, last: int) -> Reached | None:

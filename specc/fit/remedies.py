@@ -8,7 +8,7 @@ from functools import partial
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predicted_peak
-from ..diagnostics import Diagnostic, Severity
+from ..diagnostics import Diagnostic
 from ..language.schema import show_bytes
 from ..plan import Memory
 from ..spec.knobs import Found, Knob, Peak, by_cost, turned
@@ -40,14 +40,11 @@ def check_budget(draft: Draft) -> Draft:
 
 
 def _over(draft: Draft, memory: Memory, budget: Budget) -> Diagnostic:
-    return Diagnostic(
-        "SPC501",
-        f"the predicted peak of {show_bytes(memory.peak_bytes)} is over the budget of {show_bytes(budget.memory)}",
-        draft.spec.span("budget", "memory"),
-        f"{show_bytes(memory.peak_bytes - budget.memory)} too little",
-        Severity.ERROR if budget.on_exceed == "error" else Severity.WARNING,
-        help=(highest_point(draft, memory), *advice(draft, budget.memory)),
-    )
+    peak, most = memory.peak_bytes, budget.memory
+    message = f"the predicted peak of {show_bytes(peak)} is over the budget of {show_bytes(most)}"
+    say = draft.spec.error if budget.on_exceed == "error" else draft.spec.warning
+    help = (highest_point(draft, memory), *advice(draft, most))
+    return say("SPC501", message, "budget", "memory", label=f"{show_bytes(peak - most)} too little", help=help)
 
 
 def highest_point(draft: Draft, memory: Memory) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..spec.models import SpecModel
 from .block_costs import BlockCosts
 from .cost_tables import CostTables, Edges
 from .interpolation import Array
+from .roles import Roles
 
 EXACT_CUTS = {1: 200, 2: 200}  # more legal cuts than this are thinned, for windows of so many blocks; wider ones: 12
 
@@ -46,10 +46,8 @@ class Splits:
     def __init__(self, draft: Draft, config: SpecModel) -> None:
         self.graph = draft.graph
         self.legal = [self.graph.index[name] for name in self.graph.cut_choices]
-        self.costs = BlockCosts(draft, config)
-        self.cuts = thinned(self.legal, EXACT_CUTS.get(self.costs.window, 12))
-        if len(self.cuts) < len(self.legal):
-            self.costs = BlockCosts(draft, config, self.cuts)
+        self.cuts = thinned(self.legal, EXACT_CUTS.get(Roles(config).window, 12))
+        self.costs = BlockCosts(draft, config, self.cuts)
         self.paths = Paths(CostTables(self.costs))
         self.base, self._whole = self.costs.base(), 3 * sum(node.flops for node in self.graph.nodes)
 
@@ -122,7 +120,7 @@ class Paths:
         steps = _within(edges, limit)
         costs = [_start(1 + max(int(step.target.max(initial=0)) for step in steps))]
         for step in steps:
-            costs.append(step.step(costs[-1], partial(_sum, step)))
+            costs.append(step.step(costs[-1], _sum))
         state = int(np.argmin(costs[-1]))
         total, highest, flops, path = float(costs[-1][state]), 0.0, 0.0, list[int]()
         for step, before in zip(reversed(steps), reversed(costs[:-1]), strict=True):
@@ -173,7 +171,7 @@ class Chain:
         same = min(len(wanted), len(self._taken)) if same is None else same
         del self._costs[same + 1 :]
         for edges in self._edges.steps(blocks, limit)[same:] if same < blocks else ():
-            self._costs.append(edges.step(self._costs[-1], partial(self.join, edges)))
+            self._costs.append(edges.step(self._costs[-1], self.join))
         self._taken = wanted
         return float(self._costs[-1].min())
 
