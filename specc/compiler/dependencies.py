@@ -6,18 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ..plan import (
-    Backward,
-    Block,
-    Branch,
-    BranchBackward,
-    EmaUpdate,
-    Forward,
-    Head,
-    Instruction,
-    Step,
-    Unit,
-)
+from ..plan import Backward, Block, Branch, BranchBackward, EmaUpdate, Forward, Head, Instruction, Step, Unit
 from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
 from .draft import Draft
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from ..diagnostics import Diagnostic, Label, Severity
 from ..graph.graph import BackboneGraph, Layer
@@ -14,6 +16,7 @@ from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from .draft import Draft
 
+SMALL = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
 _DATA_CODES = {"missing": "SPC601", "other": "SPC602", "length": "SPC603"}
 
 
@@ -29,7 +32,8 @@ def expand(draft: Draft) -> Draft:
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
     except RangeError as error:
-        return draft.updated(_out_of_range(draft, error))
+        message = f"the backbone cannot be built: {error}"
+        return draft.updated(spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True))
     except ShapeError as error:
         return draft.updated(_small_images(draft, data, error))
     except BackboneError as error:
@@ -61,19 +65,15 @@ def _wrong_end(draft: Draft, task: Task, data: ResolvedData, last: Layer) -> Dia
                       help=help * (task.kind == "map"), secondary=spec.beside("what is learnt", "task"))  # fmt: skip
 
 
-def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> tuple[Diagnostic, ...]:
+def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> Iterator[Diagnostic]:
     """A warning where strides go on after the features are down to one pixel."""
-    spec = draft.spec
-    for layer in backbone.layers:
-        for node in layer.nodes:
-            if node.in_shapes[0][1:] == (1, 1) and getattr(node.op, "stride", 1) not in (1, (1, 1)):
-                height, width = data.image_size
-                message = f"`{layer.name}` shrinks features that are 1×1 already: images of {height}×{width} are small"
-                help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
-                beside = _image_size(draft, data)
-                return (spec.warning("SPC310", message, *layer.path, label="nothing left to shrink", help=help,
-                                     secondary=beside, key=len(layer.path) == 1),)  # fmt: skip
-    return ()
+    strided = (layer for layer in backbone.layers for node in layer.nodes
+               if node.in_shapes[0][1:] == (1, 1) and getattr(node.op, "stride", 1) not in (1, (1, 1)))  # fmt: skip
+    for layer in islice(strided, 1):
+        height, width = data.image_size
+        message = f"`{layer.name}` shrinks features that are 1×1 already: images of {height}×{width} are small"
+        yield draft.spec.warning("SPC310", message, *layer.path, label="nothing left to shrink", help=SMALL,
+                                 secondary=_image_size(draft, data), key=len(layer.path) == 1)  # fmt: skip
 
 
 def _image_size(draft: Draft, data: ResolvedData) -> tuple[Label, ...]:
@@ -103,29 +103,20 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
-    spec = draft.spec
     height, width = data.image_size
     message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
-    beside = _image_size(draft, data)
-    help = ("larger images (`data.image_size`), or a backbone that shrinks them less",)
-    return spec.error("SPC301", message, "backbone", label="a feature map vanishes", secondary=beside, key=True,
-                      help=help)  # fmt: skip
+    return draft.spec.error("SPC301", message, "backbone", label="a feature map vanishes", key=True, help=SMALL,
+                            secondary=_image_size(draft, data))  # fmt: skip
 
 
-def _out_of_range(draft: Draft, error: RangeError) -> Diagnostic:
-    message = f"the backbone cannot be built: {error}"
-    return draft.spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True)
-
-
-def _large_batch(draft: Draft, data: ResolvedData) -> tuple[Diagnostic, ...]:
+def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:
     batch, size = draft.spec.config.data.batch_size, data.train_size
-    if not size or batch <= size:
-        return ()
-    message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
-    beside = draft.spec.beside("the data set", "data", "dataset")
-    help = (f"memory is predicted for {batch} images a step; `batch_size: {size}` predicts what will be trained",)
-    return (draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", help=help,
-                               secondary=beside),)  # fmt: skip
+    if 0 < size < batch:
+        message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
+        beside = draft.spec.beside("the data set", "data", "dataset")
+        help = (f"memory is predicted for {batch} images a step; `batch_size: {size}` predicts what will be trained",)
+        yield draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", help=help,
+                                 secondary=beside)  # fmt: skip
 
 
 def resolve_data(draft: Draft) -> ResolvedData:

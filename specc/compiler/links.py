@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..diagnostics import Diagnostic
 from ..graph.graph import Graph, Layer
 from ..graph.ops import show
 from ..plan import LinkPlan
 from ..spec.sections.levels import EmaLink
 from .draft import Draft
+from .partition import unknown_layer
 from .site import Site
 
 
@@ -38,11 +39,8 @@ def _found(site: Site, i: int, link: EmaLink) -> Run | None:
     """The layers to copy; None where there are none, with a diagnostic unless the unit ends too late for them."""
     graph, end = site.draft.graph, site.draft.graph.index[site.end.layers[-1]]
     if link.source != "next" and link.source not in graph.index:
-        help = did_you_mean(link.source, ["next", *graph.index])
-        message = f"no layer is called `{link.source}`"
         site.linked.add(i)
-        site.found.append(site.draft.spec.error("SPC201", message, "ema_links", i, "from", label="unknown layer",
-                                                help=help))  # fmt: skip
+        site.found.append(unknown_layer(site.draft, link.source, ["next", *graph.index], "ema_links", i, "from"))
         return None
     if link.source != "next" and graph.index[link.source] <= end:
         return None
@@ -201,8 +199,5 @@ def check_links(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
             yield spec.error("SPC424", message, "ema_links", i, "from", label="too early", help=help)
         else:
             message = "this EMA link has no unit: the last block has no auxiliary network"
-            yield spec.warning("SPC425", message, "ema_links", i, label="without effect", secondary=_why_no_unit(draft))
-
-
-def _why_no_unit(draft: Draft) -> tuple[Label, ...]:
-    return draft.spec.beside(f"{len(draft.blocks)} block{'s' * (len(draft.blocks) > 1)}", "split")
+            beside = spec.beside(f"{len(draft.blocks)} block{'s' * (len(draft.blocks) > 1)}", "split")
+            yield spec.warning("SPC425", message, "ema_links", i, label="without effect", secondary=beside)

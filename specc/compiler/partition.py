@@ -46,8 +46,7 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
         where = ("split", "after", i)
         position = graph.index.get(name)
         if position is None:
-            help = did_you_mean(name, graph.cuts)
-            found.append(spec.error("SPC201", f"no layer is called `{name}`", *where, label="unknown layer", help=help))
+            found.append(unknown_layer(draft, name, graph.cuts, *where))
         elif position in cuts:
             first = (Label(spec.span("split", "after", cuts[position]), "first named here"),)
             found.append(spec.error("SPC403", f"`{name}` is cut twice", *where, label="again", secondary=first))
@@ -123,11 +122,15 @@ def _unknown_norms(draft: Draft) -> list[Diagnostic]:
     """Keys of `train.batch_norm_updates` that no part of the backbone is called by."""
     rules = draft.spec.config.train.batch_norm_updates
     known = {"default"} | {prefix for node in draft.graph.nodes for prefix in _prefixes(node.name)} if rules else set()
-    return [
-        draft.spec.error("SPC201", f"no layer is called `{name}`", "train", "batch_norm_updates", name, key=True,
-                         label="unknown layer", help=did_you_mean(name, ["default", *draft.graph.index]))
-        for name in rules if name not in known
-    ]  # fmt: skip
+    names = ["default", *draft.graph.index]
+    where = ("train", "batch_norm_updates")
+    return [unknown_layer(draft, name, names, *where, name, key=True) for name in rules if name not in known]
+
+
+def unknown_layer(draft: Draft, name: str, names: Iterable[str], *at: str | int, key: bool = False) -> Diagnostic:
+    """A layer that is named at a place of the spec, and that there is not; `names` are what may have been meant."""
+    message, help = f"no layer is called `{name}`", did_you_mean(name, names)
+    return draft.spec.error("SPC201", message, *at, label="unknown layer", help=help, key=key)
 
 
 def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict[str, Network]]:
