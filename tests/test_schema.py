@@ -14,7 +14,8 @@ from jsonschema import Draft7Validator
 from specc import docs
 from specc.checking import check, check_text
 from specc.cli import main
-from specc.docs.gallery import MISTAKES
+from specc.docs.messages import MISTAKES
+from specc.docs.pages import filled
 from specc.language.source import read
 from specc.spec.json_schema import json_schema
 from specc.spec.load import read_spec
@@ -43,6 +44,12 @@ def walk(schema: Any, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", docs.PAGES)
 def test_the_committed_page_is_current(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == docs.PAGES[name](), "run `python -m specc.docs`"
+
+
+def test_what_is_generated_has_its_place_in_the_page() -> None:
+    assert filled("errors.md", spec="x.yaml", mistakes="...").endswith("\n\n...\n")
+    with pytest.raises(LookupError, match="no place for `figures`"):
+        filled("errors.md", figures="...")
 
 
 def test_the_command_prints_the_schema() -> None:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from specc.docs.formats import formats
-from specc.docs.gallery import gallery
+from specc.docs.messages import formats, gallery
 from specc.docs.reference import knob_table, reference
 from specc.spec.json_schema import json_schema
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from specc.docs.pages import filled
 from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
 from specc.language.schema import Config
@@ -15,53 +16,13 @@ from specc.spec.lookup import all_mappings, keys_of, models_at
 
 Schema = dict[str, Any]
 
-HEAD = """# The spec language
-
-<!-- generated from the models: python -m specc.docs -->
-
-A spec is one YAML file. Unknown keys are errors, and `specc explain CODE` explains every message. Where a key has no
-default, it must be given. "Also asked for as" lists other names that are not accepted, but answered with the right one.
-
-`${NAME:-default}` reads the environment, in `data.root` only. Every key can be set on the command line as well:
-`specc run SPEC train.epochs=2 levels.0.weight=0.5`.
-
-## One spec over another
-
-`extends: base/cifar10.yaml` names one other spec, relative to the file it is written in, which may extend a third. Then
-only the differences have to be written:
-
-- mappings are merged key by key; a list or a plain value replaces what the parent says, a list as a whole;
-- a mapping that says it is of another kind replaces the parent's as a whole, so that nothing is left of what the two
-  kinds do not share: `split: {blocks: 4}` over `split: {after: [...]}`, `backbone: {torchvision: densenet121}` over
-  `backbone: {family: resnet, depth: 50}`. Where a mapping has kinds, its section says which keys tell them apart;
-- `null` takes away what may be absent: a head, a head's `patches`, the `budget`.
-
-Overrides come last. Messages point at the file that the value is written in. The run directory holds the spec as
-written and, in `spec.resolved.yaml`, all of it in one file.
-"""
-KNOBS_HEAD = """## Knobs
-
-What `split.fit.allow`, `specc fit --allow` and the remedies of a budget may turn, what costs least first.
-
-"""
-OPS_HEAD = """## Ops and macros
-
-What a list of `layers` may contain, each as `{op: name, argument: value, ...}`. Shapes are inferred, so there are no
-input channels to give.
-"""
-
 
 def reference() -> str:
     """The page as Markdown."""
     schema = json_schema()
-    parts = [
-        HEAD,
-        *(section(where, model, schema) for where, model in all_mappings()),
-        KNOBS_HEAD + knob_table(),
-        OPS_HEAD,
-    ]
-    parts += [op_section(name, schema) for name in (*OPS, *MACROS)]
-    return "\n".join(parts)
+    mappings = (section(where, model, schema) for where, model in all_mappings())
+    ops = (op_section(name, schema) for name in (*OPS, *MACROS))
+    return filled("spec-reference.md", mappings="\n".join(mappings), knobs=knob_table(), ops="\n".join(ops))
 
 
 def knob_table() -> str:

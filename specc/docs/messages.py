@@ -1,4 +1,4 @@
-"""Ten deliberate mistakes in a real spec, and what specc says to each."""
+"""The pages about what specc says: to ten deliberate mistakes in a real spec, and in every format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specc.checking import check_text
-from specc.diagnostics.render import render
+from specc.diagnostics.pages import titles
+from specc.diagnostics.render import FORMATS, render
+from specc.docs.pages import filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,44 @@ MISTAKES = (
     Mistake("two keys of one name", r"^split:", "data: {batch_size: 256}\n\nsplit:", "SPC008"),
 )
 
-HEAD = """# Ten mistakes, and what specc says
-
-<!-- generated: python -m specc.docs -->
-
-Each was made in [specs/{name}](../specs/{name}), one at a time. `specc explain CODE` prints more about any of them, and
-[diagnostics.md](diagnostics.md) lists all codes.
-"""
-
 
 def gallery(spec: Path, mistakes: Sequence[Mistake] = MISTAKES) -> str:
-    """The page as Markdown."""
+    """The page of mistakes, as Markdown."""
     text = spec.read_text(encoding="utf-8")
-    parts = [HEAD.format(name=spec.name)]
+    parts: list[str] = []
     for number, mistake in enumerate(mistakes, 1):
         report = check_text(mistake.apply(text), f"specs/{spec.name}")
         said = render(report.diagnostics, report.sources)
         parts.append(f"## {number}. {mistake.title[0].upper()}{mistake.title[1:]}\n\n```text\n{said}\n```\n")
-    return "\n".join(parts)
+    return filled("errors.md", spec=spec.name, mistakes="\n".join(parts))
+
+
+EXAMPLE = """specc: 1
+name: example
+backbone: {family: resnet_cifar, depth: 20}
+split: {blocks: 4}
+levels:
+  - {name: local, window: 1}
+  - {name: local, window: 2}
+"""
+PHASES = {
+    "0": "YAML and command line", "1": "keys and values", "2": "names", "3": "graph and shapes", "4": "local learning",
+    "5": "budget", "6": "data and training",
+}  # fmt: skip
+
+
+def formats() -> str:
+    """The page of formats and codes, as Markdown."""
+    report = check_text(EXAMPLE, "example.yaml")
+    shown = {name: render(report.diagnostics, report.sources, name) for name in FORMATS}
+    return filled("diagnostics.md", example=EXAMPLE, **shown, codes=codes())
+
+
+def codes() -> str:
+    """The table of all codes."""
+    lines: list[str] = []
+    for digit, phase in PHASES.items():
+        lines += [f"### {phase}", "", "| code | title |", "|---|---|"]
+        lines += [f"| {code} | {title} |" for code, title in titles().items() if code[3] == digit]
+        lines.append("")
+    return "\n".join(lines)
