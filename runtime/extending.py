@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .data.arrays import Arrays
-from .data.augment import CropFlip
+from .data.arrays import Arrays, CropFlip
 from .data.config import DataConfig
 from .data.draws import Draws
 from .data.errors import DataError

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from runtime.data import INFO, DataConfig, DataError, Loader, open_dataset, sources
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip
+from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.decoding import random_box
 from runtime.data.draws import Draws
 from runtime.data.sources.idx import read_idx

@@ -32,8 +32,8 @@ def test_images_made_one_by_one_are_those_made_at_once(monkeypatch: pytest.Monke
     lazy = open_dataset(config())
     monkeypatch.setattr(made, "_KEPT", 1 << 20)
     kept = open_dataset(config())
-    assert isinstance(lazy.train, made.MadeSplit)
-    assert not isinstance(kept.train, made.MadeSplit)
+    assert isinstance(lazy.train.data, made.Made)
+    assert not isinstance(kept.train.data, made.Made)
     assert [len(half) for half in (lazy.train, lazy.test)] == [len(half) for half in (kept.train, kept.test)] == [23, 5]
     for one, other in zip(batches(lazy), batches(kept), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

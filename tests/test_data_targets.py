@@ -15,8 +15,7 @@ from PIL import Image
 
 from runtime.data import DataError, Loader, Split, open_dataset
 from runtime.data import masks as reading
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip
+from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws
 from runtime.data.splits import ArraySplit

@@ -1,15 +1,17 @@
-"""A half of a data set as it lies in memory."""
+"""A half of a data set as it lies in memory, and the augmentation of whole batches of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from runtime.data.augment import Pixels
-from runtime.data.draws import Indices
+from runtime.data.draws import Draws, Indices
 
+Pixels = NDArray[np.uint8]
 Labels = NDArray[Any]
 
 
@@ -20,5 +22,44 @@ class Arrays:
     images: Pixels
     labels: Labels
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def __getitem__(self, indices: Indices) -> Arrays:
         return Arrays(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, slots=True)
+class CropFlip:
+    """Pad by `pad` pixels (zeros, or reflected), crop the old size at a random place, mirror half of the images.
+
+    The draws depend on the samples alone, so images and masks of the same samples go through it side by side.
+    """
+
+    pad: int = 0
+    mode: Literal["constant", "reflect"] = "constant"
+    flip: bool = False
+    fill: int = 0  # what zero padding is made of
+
+    def __call__(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        """Augment `images` (n, channels, height, width), which are the samples `indices` (n,)."""
+        if self.pad:
+            images = self._cropped(images, indices, draws)
+        if self.flip:
+            images = self._mirrored(images, indices, draws)
+        return images
+
+    def _mirrored(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        chosen = draws.below(2, indices, "flip") == 1
+        mirrored = images.copy()
+        mirrored[chosen] = images[chosen, :, :, ::-1]  # eight times faster than np.where over all of them
+        return mirrored
+
+    def _cropped(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
+        height, width = images.shape[2:]
+        sides = (self.pad, self.pad)
+        around, fill = ((0, 0), (0, 0), sides, sides), {"constant_values": self.fill} if self.mode == "constant" else {}
+        padded = np.pad(images, around, self.mode, **fill)  # type: ignore[call-overload]
+        windows = sliding_window_view(padded, (height, width), axis=(2, 3))
+        top, left = (draws.below(2 * self.pad + 1, indices, stream) for stream in ("crop.top", "crop.left"))
+        return windows[np.arange(len(images)), :, top, left]

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.data.arrays import Arrays, Labels
-from runtime.data.augment import CropFlip, Pixels
+from runtime.data.arrays import Arrays, CropFlip, Labels, Pixels
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
@@ -55,18 +54,26 @@ class Splits:
     remarks: tuple[str, ...] = ()
 
 
+class Stored(Protocol):
+    """The samples of a half, held in memory or made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Indices) -> Arrays: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ArraySplit:
     """A split held in memory as bytes; `late`: at its own size, each batch being resized when it is asked for."""
 
     info: ResolvedData
-    data: Arrays
+    data: Stored
     augmentation: CropFlip
     peak: int = 255
     late: bool = False
 
     def __len__(self) -> int:
-        return len(self.data.labels)
+        return len(self.data)
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
@@ -91,18 +98,18 @@ def in_memory(
     if config.resplit:
         train, test = _resplit(train, test)
     augmentation = paper if config.augment == "paper" else CropFlip()
-    late = (len(train.labels) + len(test.labels)) * prod(info.shape) > _KEPT
+    late = (len(train) + len(test)) * prod(info.shape) > _KEPT
     halves = [half if late else _resized(half, info) for half in (train, test)]
     opened = [ArraySplit(info, half, augmentation, peak, late) for half in halves]
-    return Splits(opened[0], opened[1], info, differences(info, len(train.labels), len(test.labels)))
+    return Splits(opened[0], opened[1], info, differences(info, len(train), len(test)))
 
 
 def _resplit(train: Arrays, test: Arrays) -> tuple[Arrays, Arrays]:
     """All images, split anew at the same sizes."""
     merged = Arrays(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
     # The seed is fixed: runs with different training seeds are compared on one test set.
-    order = Draws(0, 0).permutation(len(merged.labels), "resplit")
-    return merged[order[: len(train.labels)]], merged[order[len(train.labels) :]]
+    order = Draws(0, 0).permutation(len(merged), "resplit")
+    return merged[order[: len(train)]], merged[order[len(train) :]]
 
 
 def _resized(data: Arrays, info: ResolvedData) -> Arrays:

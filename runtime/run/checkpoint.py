@@ -83,7 +83,7 @@ def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     try:
         whole = last_whole(folder)
         state: dict[str, Any] = files.mapping(files.read(whole / "state.json"))
-        model, optimizer, sums = (_tensors(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
+        model, optimizer, sums = (read_tensors(whole / f"{n}.safetensors") for n in ("model", "optimizer", "averages"))
         scaler, figures = state.pop("scaler"), Figures(**state.pop("figures"))
         position = Position(int(state.pop("epoch")), int(state.pop("step")), **state, figures=figures)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -99,7 +99,8 @@ def load(session: Session, folder: Path) -> tuple[Position, dict[str, Tensor]]:
     return position, sums
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, which must be a regular one."""
     files.check_regular(path)
     return load_file(path)
 

@@ -20,10 +20,8 @@ def writing(path: Path) -> Iterator[None]:
     """What the disk refuses is a `WriteError` that names `path`; safetensors has an error of its own for it."""
     try:
         yield
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise WriteError(f"cannot write {path}: {error}") from None
+    except (OSError, SafetensorError) as error:
+        raise WriteError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from specc.plan import Plan
-from specc.system import files
 
 from ..errors import RunError
+from .checkpoint import read_tensors
 from .durable import last_whole, new_file, writing
 from .rundir import RunDir
 
@@ -85,8 +85,7 @@ def _checkpoint(run: RunDir) -> dict[str, Tensor]:
         help = (f"train it first: `specc resume {run.path}`",)
         raise RunError(f"the run in {run.path} has no checkpoint yet", help)
     try:
-        files.check_regular(path)
-        return load_file(path)
+        return read_tensors(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"the checkpoint {path} cannot be read: {error}") from None
 

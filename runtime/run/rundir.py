@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,8 @@ class RunDir:
 
 def _fresh(path: Path) -> Path:
     """`path`, or with a number where it exists: two runs may start in one second."""
-    number = 1
-    candidate = path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
+    others = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(candidate for candidate in chain([path], others) if not candidate.exists())
 
 
 def spec_hash(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -43,18 +43,11 @@ def _slug(calibration: Calibration) -> str:
 
 def stored() -> tuple[Calibration, ...]:
     """Every calibration that can be read, the newest first."""
-    return tuple(sorted(_all(), key=lambda found: found.date, reverse=True))
-
-
-def _all() -> Iterator[Calibration]:
     try:
         paths = sorted(path for path in folder().iterdir() if path.suffix == ".json" and path.is_file())
     except OSError:
-        return
-    for path in paths:
-        found = _read(path)
-        if found is not None:
-            yield found
+        return ()
+    return tuple(sorted(filter(None, map(_read, paths)), key=lambda found: found.date, reverse=True))
 
 
 def _read(path: Path) -> Calibration | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .mutant import mutant
 
 MUTANTS = [
-    mutant("runtime/data/augment.py", "draws.below(2 * self.pad + 1,", "draws.below(2 * self.pad,", "the last shift never comes",
+    mutant("runtime/data/arrays.py", "draws.below(2 * self.pad + 1,", "draws.below(2 * self.pad,", "the last shift never comes",
            "test_data.py::test_augmentation_equals_a_naive_loop"),
-    mutant("runtime/data/augment.py", "images[chosen, :, :, ::-1]", "images[chosen, :, ::-1]", "images stand on their heads",
+    mutant("runtime/data/arrays.py", "images[chosen, :, :, ::-1]", "images[chosen, :, ::-1]", "images stand on their heads",
            "test_data.py::test_augmentation_equals_a_naive_loop"),
     mutant("runtime/data/draws.py", "(indices.astype(np.uint64) + np.uint64(1))", "indices.astype(np.uint64)", "draws change",
            "test_data.py::test_draws_never_change"),
@@ -21,6 +21,6 @@ MUTANTS = [
            "images are scaled before they are centred", "test_data.py::test_evaluation_is_in_order_and_normalised_as_torchvision_does"),
     mutant("runtime/data/loader.py", "self._indices(draws)[start_step:]", "self._indices(draws)", "a resumed epoch starts anew",
            "test_data.py::test_an_epoch_started_late_is_bit_identical"),
-    mutant("runtime/data/splits.py", "merged[order[len(train.labels) :]]", "merged[order[: len(test.labels)]]",
+    mutant("runtime/data/splits.py", "merged[order[len(train) :]]", "merged[order[: len(test)]]",
            "the test set is trained on", "test_data.py::test_resplit_keeps_every_image_and_both_sizes"),
 ]  # fmt: skip

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from runtime.data.archive import Archive
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip
+from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Splits, in_memory

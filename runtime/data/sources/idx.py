@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.data.archive import downloaded, guarded
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip
+from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.config import DataConfig
 from runtime.data.errors import missing
 from runtime.data.files import described, remark

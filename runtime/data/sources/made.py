@@ -6,18 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import torch
 
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip, Pixels
+from runtime.data.arrays import Arrays, CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from runtime.data.splits import Batch, Splits, in_memory
+from runtime.data.splits import ArraySplit, Splits, in_memory
 from specc.tasks.datasets import ResolvedData, Shape, TargetKind
 from specc.tasks.segmentation import IGNORED
 
@@ -33,8 +30,8 @@ def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
     """`samples` train images and a quarter as many test images, the same for the same seed; `paper` changes nothing."""
     maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
-        made = [MadeSplit(info, maker, *half) for half in (("train", info.train_size), ("test", info.test_size))]
-        return Splits(made[0], made[1], info)
+        halves = Made(maker, "train", info.train_size), Made(maker, "test", info.test_size)
+        return Splits(ArraySplit(info, halves[0], CropFlip()), ArraySplit(info, halves[1], CropFlip()), info)
     train, test = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
     return in_memory(config, info, train, test, paper=CropFlip())
 
@@ -123,23 +120,16 @@ class Maker:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeSplit:
-    """A split larger than memory, of which every image is made when it is asked for."""
+class Made:
+    """A half that is larger than memory, of which every image is made when it is asked for."""
 
-    info: ResolvedData
     maker: Maker
     half: str
     size: int
-    peak: int = 255
 
     def __len__(self) -> int:
         return self.size
 
-    def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
-        """See `Split.batches`; there is nothing to augment."""
-        for indices in batches:
-            made = [self.maker.run(self.half, int(index), 1) for index in indices]
-            images, labels = (
-                np.concatenate(parts) for parts in zip(*((m.images, m.labels) for m in made), strict=True)
-            )
-            yield torch.from_numpy(images), torch.from_numpy(labels)
+    def __getitem__(self, indices: Indices) -> Arrays:
+        made = [self.maker.run(self.half, int(index), 1) for index in indices]
+        return Arrays(np.concatenate([one.images for one in made]), np.concatenate([one.labels for one in made]))

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from runtime.data.archive import Archive
-from runtime.data.arrays import Arrays
-from runtime.data.augment import CropFlip, Pixels
+from runtime.data.arrays import Arrays, CropFlip, Pixels
 from runtime.data.config import DataConfig
 from runtime.data.files import parsed
 from runtime.data.splits import Splits, in_memory

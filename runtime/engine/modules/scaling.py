@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from specc.graph import ops
 from specc.graph.ops import Shape
-
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu, "silu": F.silu, "sigmoid": torch.sigmoid, "hardsigmoid": F.hardsigmoid,
-}  # fmt: skip
 
 
 class ReLU(nn.ReLU):
@@ -43,12 +37,12 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         self.fc1 = nn.Conv2d(channels, op.squeeze, 1)
         self.fc2 = nn.Conv2d(op.squeeze, channels, 1)
-        self.activation = FUNCTIONS[op.activation]
-        self.gate = FUNCTIONS[op.gate]
+        self.activation, self.gate = getattr(F, op.activation), getattr(F, op.gate)
 
     def forward(self, input: Tensor) -> Tensor:
         """Gate (N, C, H, W)."""
-        return self.gate(self.fc2(self.activation(self.fc1(F.adaptive_avg_pool2d(input, 1))))) * input
+        gate: Tensor = self.gate(self.fc2(self.activation(self.fc1(F.adaptive_avg_pool2d(input, 1)))))
+        return gate * input
 
 
 class DropPath(nn.Module):
