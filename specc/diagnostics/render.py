@@ -29,7 +29,9 @@ def render(
     """The diagnostics in one of `FORMATS`; `sources` maps a file's name to its text. Colour is for people only."""
     if format == "human":
         return _Human(sources, color).report(diagnostics)
-    return _PROGRAMS[format](diagnostics)
+    if line := _LINES.get(format):
+        return "\n".join(map(line, diagnostics))
+    return json.dumps(_DOCUMENTS[format](diagnostics), indent=2, allow_nan=False)
 
 
 # -- for people --------------------------------------------------------------------------------------------------
@@ -169,8 +171,8 @@ def summary(diagnostics: Sequence[Diagnostic]) -> str:
 # -- for programs ------------------------------------------------------------------------------------------------
 
 
-def _concise(diagnostics: Sequence[Diagnostic]) -> str:
-    return "\n".join(printable(str(diagnostic)) for diagnostic in diagnostics)
+def _concise(diagnostic: Diagnostic) -> str:
+    return printable(str(diagnostic))
 
 
 def to_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
@@ -183,15 +185,8 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     }
 
 
-def _json(diagnostics: Sequence[Diagnostic]) -> str:
-    return json.dumps(to_json(diagnostics), indent=2, allow_nan=False)
-
-
-def _github(diagnostics: Sequence[Diagnostic]) -> str:
-    return "\n".join(map(_workflow_command, diagnostics))
-
-
-def _workflow_command(diagnostic: Diagnostic) -> str:
+def _github(diagnostic: Diagnostic) -> str:
+    """A workflow command."""
     properties = {**_github_position(diagnostic.span), "title": diagnostic.code}
     written = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
     text = "\n".join(filter(None, [diagnostic.message, diagnostic.label, *diagnostic.help]))
@@ -218,7 +213,7 @@ def _escape_property(text: str) -> str:
     return _escape(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _sarif(diagnostics: Sequence[Diagnostic]) -> str:
+def _sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     rules = sorted({diagnostic.code for diagnostic in diagnostics})
     driver = {"name": "specc", "rules": [{"id": code} for code in rules]}
     run = {
@@ -227,7 +222,7 @@ def _sarif(diagnostics: Sequence[Diagnostic]) -> str:
         "results": [_sarif_result(diagnostic, rules.index(diagnostic.code)) for diagnostic in diagnostics],
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2, allow_nan=False)
+    return {"$schema": schema, "version": "2.1.0", "runs": [run]}
 
 
 def _sarif_result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
@@ -252,7 +247,6 @@ def _sarif_location(span: Span) -> dict[str, Any]:
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
-_PROGRAMS: dict[str, Callable[[Sequence[Diagnostic]], str]] = {
-    "concise": _concise, "json": _json, "github": _github, "sarif": _sarif,
-}  # fmt: skip
-FORMATS = ("human", *_PROGRAMS)
+_LINES: dict[str, Callable[[Diagnostic], str]] = {"concise": _concise, "github": _github}
+_DOCUMENTS: dict[str, Callable[[Sequence[Diagnostic]], dict[str, Any]]] = {"json": to_json, "sarif": _sarif}
+FORMATS = ("human", *_LINES, *_DOCUMENTS)

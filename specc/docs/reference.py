@@ -37,7 +37,7 @@ def section(where: str, model: type[Config], schema: Schema) -> str:
     described: Schema = schema["definitions"].get(model.__name__, {})
     title = f"`{where}`" if where else "The spec"
     kind = next((f" with {key} `{'`, `'.join(map(str, v))}`" for key, v in _tags(described)), "")
-    lines = [f"## {title}{kind}", "", *(summary_lines(model.__doc__)), "", *table(described, schema)]
+    lines = [f"## {title}{kind}", "", paragraphs(model.__doc__), "", *table(described, schema)]
     if told := kinds(where, model):
         lines += ["", told]
     if other := _other_names(model):
@@ -67,10 +67,9 @@ def op_section(name: str, schema: Schema) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary_lines(doc: str | None) -> list[str]:
-    """The docstring's paragraphs."""
-    paragraphs = [summary(part) for part in (doc or "").strip().split("\n\n")]
-    return "\n\n".join(paragraphs).split("\n")
+def paragraphs(doc: str | None) -> str:
+    """The docstring's paragraphs, each on one line."""
+    return "\n\n".join(summary(part) for part in (doc or "").strip().split("\n\n"))
 
 
 def table(described: Schema, schema: Schema, *, describe: bool = True) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..diagnostics import did_you_mean, suggest
-from ..diagnostics.limits import EXPECTED, comparison
+from ..language.schema import EXPECTED, comparison
 from .macros import MACROS
 from .ops import OPS
 from .ops.codec import adapter

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from specc.diagnostics import Diagnostic, Label, Span, did_you_mean, suggest
-from specc.diagnostics.limits import EXPECTED, comparison
+from specc.language.schema import EXPECTED, comparison
 from specc.language.source import Path, Tree
 from specc.spec.alternatives import Found, likely_errors
 from specc.spec.explain_layers import explain_op

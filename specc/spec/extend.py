@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Literal, get_origin
 
-from pydantic.fields import FieldInfo
-
 from specc.diagnostics import Diagnostic, Label, Span, suggest
 from specc.language.source import Path, Tree, decode, parse_bytes, paths_below, read_bytes
-from specc.spec.lookup import keys_of, models_at
+from specc.spec.lookup import fields_of, keys_of, models_at
 from specc.spec.models import SpecModel
 
 KEY = "extends"
@@ -81,12 +79,9 @@ def _kind(data: Mapping[Any, Any], path: Path) -> set[tuple[str, str]]:
     """The keys that tell which kind of mapping it is, with their values where those are names of kinds."""
     models = models_at(path)
     keys = {key for model in models for key in model.alternatives if data.get(key) is not None}
-    names = {key for model in models for key in keys & model.model_fields.keys() if _is_name(model.model_fields[key])}
+    fields = [(key, field) for model in models for key, field in fields_of(model).items() if key in keys]
+    names = {key for key, field in fields if get_origin(field.annotation) is Literal}
     return {(key, str(data[key]) if key in names else "") for key in keys}
-
-
-def _is_name(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is Literal
 
 
 def _without_extends(tree: Tree) -> Tree:

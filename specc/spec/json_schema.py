@@ -28,7 +28,7 @@ def json_schema() -> Schema:
         _describe(model)
     definitions |= _parts(definitions, SPEC)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "specc"}
-    part, whole = ({"$ref": _reference(name)} for name in (SPEC + PART, SPEC))
+    part, whole = ({"$ref": f"#/definitions/{name}"} for name in (SPEC + PART, SPEC))
     choice = {"if": {"required": ["extends"]}, "then": part, "else": whole}
     return {**head, "type": "object", **choice, "definitions": dict(sorted(definitions.items()))}
 
@@ -65,10 +65,6 @@ def _part(schema: Any, waiting: list[str]) -> Any:
         elif key != "required" or not isinstance(value, list):
             result[key] = _part(value, waiting)
     return result
-
-
-def _reference(name: str) -> str:
-    return f"#/definitions/{name}"
 
 
 def op_schema(kind: Any) -> Schema:

@@ -71,6 +71,7 @@ class Spec:
 
 _OF_PARENTS = ("SPC102", "SPC107")  # something is missing, or does not go together with what is there
 _ROUNDS = 6  # leaving out a value can make the mapping around it wrong, and so on outwards
+# What no spec can do without:
 _STAND_IN: dict[str, Any] = {"specc": 1, "name": "spec", "backbone": {"family": "resnet_cifar"}}
 
 
@@ -156,13 +157,9 @@ def _valid_part(tree: Tree) -> tuple[SpecModel, Tree, frozenset[Span]] | None:
         except ValidationError as error:
             wrong = {found.path for found in likely_errors(error.errors(include_url=False), tree.data)}
         lost |= {tree.span(path) for path in wrong if path}
-        tree = (_completed(tree) if () in wrong else tree).without(wrong - {()})
+        complete = replace(tree, data={**_STAND_IN, **tree.data}) if () in wrong else tree
+        tree = complete.without(wrong - {()})
     return None
-
-
-def _completed(tree: Tree) -> Tree:
-    """The tree with what no spec can do without."""
-    return replace(tree, data={**_STAND_IN, **tree.data})
 
 
 def _reported_already(diagnostic: Diagnostic, written: tuple[Diagnostic, ...]) -> bool:
