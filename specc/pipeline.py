@@ -72,6 +72,4 @@ def compile_spec(spec: Spec) -> tuple[Plan, tuple[Diagnostic, ...]]:
     draft = run_passes(spec)
     if draft.failed:
         raise SpecError(draft.diagnostics, spec.sources)
-    config = draft.spec.config  # the spec's own, with the split and the knobs that it left to the budget
-    plan = Plan(config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.predicted)
-    return plan, draft.diagnostics
+    return draft.plan, draft.diagnostics

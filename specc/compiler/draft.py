@@ -8,8 +8,7 @@ from typing import Any
 
 from ..diagnostics import Diagnostic
 from ..graph.graph import BackboneGraph
-from ..memory.prediction import StepPlan
-from ..plan import Block, Instruction, Memory, Network, Unit
+from ..plan import Block, Instruction, Memory, Network, Plan, Unit
 from ..spec.load import Spec
 from ..tasks.datasets import ResolvedData
 
@@ -55,9 +54,11 @@ class Draft:
         return self.spec.config.train.micro_batches
 
     @property
-    def step(self) -> StepPlan:
-        """What a prediction looks at; only passes after `schedule` may ask."""
-        return StepPlan(self.spec.config, self.info, self.networks, self.units, self.instructions, self.spec.device)
+    def plan(self) -> Plan:
+        """The plan of a scheduled draft; what was not predicted yet takes nothing."""
+        config = self.spec.config  # the spec's own, with the split and the knobs that it left to the budget
+        memory = self.memory or Memory(0, 0, {}, ())
+        return Plan(config, self.info, self.networks, self.blocks, self.units, self.instructions, memory)
 
     @property
     def from_images(self) -> bool:

@@ -20,7 +20,7 @@ def schedule(draft: Draft) -> Draft:
     wanted = draft.spec.config.schedule.order
     names = ORDERS if wanted == "auto" and draft.slices > 1 else [wanted if wanted in ORDERS else "slices"]
     drafts = [draft.updated(instructions=scheduled(draft, ORDERS[name](draft))) for name in names]
-    predicted = (each.updated(memory=Prediction(each.step).run()) for each in drafts)
+    predicted = (each.updated(memory=Prediction(each.plan, each.spec.device).run()) for each in drafts)
     return min(predicted, key=lambda d: d.predicted.peak_bytes)
 
 

@@ -153,8 +153,9 @@ class BlockCosts:
         """Of the blocks up to the target; the first is number `number` of `count`."""
         places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
-        step = draft.updated(networks={k: n for k, n in draft.networks.items() if k not in later}).step
-        return CachingPrediction(step, memory, self._heads, places)
+        networks = {name: network for name, network in draft.networks.items() if name not in later}
+        plan = draft.updated(networks=networks).plan
+        return CachingPrediction(plan, draft.spec.device, memory, self._heads, places)
 
     @cached_property
     def _segments(self) -> dict[str, int]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from ..graph.ops import Order
 from ..memory.autograd import Value
 from ..memory.machine import ShapeMachine
-from ..memory.prediction import Prediction, StepPlan
+from ..memory.prediction import Prediction
 from ..memory.storage import GRADIENT, Allocator
-from ..plan import Head
+from ..plan import Head, Plan
 from ..step.step import TrainingStep
+from ..system.devices import Device
 
 
 class SegmentAllocator(Allocator):
@@ -77,10 +78,10 @@ class CachingPrediction(Prediction):
     `places` are the layers that units end with, and their roles.
     """
 
-    def __init__(self, plan: StepPlan, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
+    def __init__(self, plan: Plan, device: Device, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
                  places: Mapping[str, Hashable]) -> None:  # fmt: skip
         self.segments, self.known, self.places = memory, known, places
-        super().__init__(plan, memory)
+        super().__init__(plan, device, memory)
 
     def _step(self, machine: ShapeMachine) -> TrainingStep[Value]:
         return CachingStep(self, machine)

@@ -117,36 +117,39 @@ class Function:
         raise NotImplementedError
 
 
-class Passing(Function):
-    """Hands the gradient on to all operands as it is: sums."""
+class Sharing(Function):
+    """Hands all operands the same gradient: the one that came, or a new one of so many `numbers`."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, operands: Sequence[Value], numbers: int = 0) -> None:
+        super().__init__([value.graph for value in operands])
+        self.numbers = numbers
+
+    def back(self, engine: Engine, incoming: Gradient) -> None:
+        """Each gets it, or its part of it."""
+        if self.numbers:
+            incoming.replace(self.numbers, incoming.storage.width)
+        for edge in self.edges:
+            engine.send(edge, Gradient(incoming.storage, "plain" if self.numbers else incoming.order), incoming.numbers)
+
+
+class Product(Function):
+    """With a number that is trained, whose own gradient is a sum over as many numbers; the other factor stays."""
 
     __slots__ = ()
 
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """The same storage for all."""
-        for edge in self.edges:
-            engine.send(edge, Gradient(incoming.storage, incoming.order), incoming.numbers)
-
-
-class Made(Function):
-    """Makes new gradients of so many numbers each, while others of so many are there for a moment."""
-
-    __slots__ = ("numbers", "passing")
-
-    def __init__(self, edges: Sequence[Function | Leaf | None], numbers: int, passing: int = 0,
-                 saved: Sequence[Any] = ()) -> None:  # fmt: skip
-        super().__init__(edges, saved)
-        self.numbers, self.passing = numbers, passing
+    def __init__(self, factor: Value) -> None:
+        super().__init__([factor.graph], [factor.storage])
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
-        """One for each operand."""
-        storage = incoming.storage
-        found = [storage.allocator.new(self.numbers * storage.width, GRADIENT, storage.width) for _ in self.edges]
-        storage.allocator.passing(self.passing * storage.width, GRADIENT)
-        del storage, incoming.storage
+        """Both gradients are products."""
+        size, width = incoming.numbers, incoming.storage.width
+        gradient = Gradient(incoming.storage.allocator.new(size * width, GRADIENT, width), incoming.order)
+        gradient.storage.allocator.passing(size * width, GRADIENT)
+        del incoming.storage
         engine.release(self)
-        for edge in reversed(self.edges):
-            engine.send(edge, Gradient(found.pop(), incoming.order), self.numbers)
+        engine.send(self.edges[0], gradient, size)
 
 
 def dense(order: Order, shape: Shape) -> Order:

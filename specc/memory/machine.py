@@ -11,7 +11,7 @@ from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
 from ..spec.sections.optimizers import Optimizer
-from .autograd import Engine, Function, Gradient, Gradients, Leaf, Made, Passing, Value
+from .autograd import Engine, Function, Gradient, Gradients, Leaf, Product, Sharing, Value
 from .forward import run
 from .operations import Costs, Tensors
 from .storage import GRADIENT, Allocator, Storage
@@ -77,11 +77,11 @@ class ShapeMachine:
         return run(self._tensors(plan), plan, plan.graph, x, images, record=True, sums=sums)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
-        products = [x.new(Made([x.graph], x.numbers, x.numbers, [x.storage])) for x in (branch, average)]
+        products = [x.new(Product(x)) for x in (branch, average)]
         return self.plus(*products)
 
     def plus(self, a: Value, b: Value) -> Value:
-        return a.new(Passing([a.graph, b.graph]) if a.graph or b.graph else None)
+        return a.new(Sharing((a, b)) if a.graph or b.graph else None)
 
     def add(self, total: Value, x: Value) -> None:
         """In place, nothing new."""
@@ -95,7 +95,7 @@ class ShapeMachine:
     def mean(self, tensors: Sequence[Value]) -> Value:
         first, size = tensors[0], sum(x.storage.bytes for x in tensors)
         stacked = self.memory.new(size, width=first.storage.width)
-        mean = first.new(Spread([x.graph for x in tensors], size // stacked.width))
+        mean = first.new(Sharing(tensors, size // stacked.width))
         del stacked
         return mean
 
@@ -120,7 +120,7 @@ class ShapeMachine:
         return self._scalar(LossGradient(out, use, sizes, kept))
 
     def total(self, losses: Sequence[Value]) -> Value:
-        return self._scalar(Passing([loss.graph for loss in losses]))
+        return self._scalar(Sharing(losses))
 
     def backward_loss(self, loss: Value, weight: float) -> None:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
@@ -165,18 +165,6 @@ class ShapeMachine:
         first, rows = parts[0].storage, sum(part.rows for part in parts)
         return Value(self.memory.new(rows * numel(parts[0].shape) * first.width, width=first.width), rows,
                      parts[0].shape, "plain")  # fmt: skip
-
-
-class Spread(Made):
-    """One new gradient, of which every operand gets a part."""
-
-    __slots__ = ()
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Views of one storage."""
-        incoming.replace(self.numbers, incoming.storage.width)
-        for edge in self.edges:
-            engine.send(edge, Gradient(incoming.storage, "plain"), self.numbers // len(self.edges))
 
 
 class LossGradient(Function):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
-from ..plan import Instruction, Memory, Moment, Network, Plan, Unit
+from ..plan import Memory, Moment, Network, Plan
 from ..plan.values import features
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
@@ -22,24 +22,11 @@ from .storage import Allocator
 LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
-@dataclass(frozen=True)
-class StepPlan:
-    """What a prediction looks at, of a plan in the making or of a finished one."""
-
-    config: SpecModel
-    data: ResolvedData
-    networks: Mapping[str, Network]
-    units: tuple[Unit, ...]
-    instructions: tuple[Instruction, ...]
-    device: Device
-
-
 def predicted_for(plan: Plan, device: Device) -> Plan:
     """The plan with its memory predicted by the rules of a device."""
     if plan.memory.device == device:
         return plan
-    step = StepPlan(plan.config, plan.data, plan.networks, plan.units, plan.instructions, device)
-    return replace(plan, memory=Prediction(step).run())
+    return replace(plan, memory=Prediction(plan, device).run())
 
 
 def as_traced(plan: Plan) -> Memory:
@@ -56,12 +43,12 @@ def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float 
 class Prediction:
     """One training step, from the second on (momentum exists), without numbers."""
 
-    def __init__(self, plan: StepPlan, memory: Allocator | None = None) -> None:
-        self.plan, config = plan, plan.config
+    def __init__(self, plan: Plan, device: Device, memory: Allocator | None = None) -> None:
+        self.plan, self.device, config = plan, device, plan.config
         self.memory = memory or Allocator()
         swapped = config.train.memory_format == "channels_last"
         self.order: Order = "swapped" if swapped else "plain"
-        costs = Costs(LOW_BYTES[config.train.precision], traced=plan.device == "cpu", swapped=swapped)
+        costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", swapped=swapped)
         self.costs, machine = (
             costs,
             ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train.optimizer),
@@ -100,7 +87,7 @@ class Prediction:
                 self.output = self.step.end()
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
         top = max(moments, key=lambda moment: moment.bytes)
-        return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.plan.device)
+        return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.device)
 
 
 def resident(config: SpecModel, network: Network) -> dict[str, int]:

@@ -23,7 +23,7 @@ MUTANTS = [
     mutant("specc/memory/machine.py", "        self.grads.pop(group, None)\n", "        pass\n",
            "gradients outlive their step", TWO),
     mutant("specc/step/step.py", "retain=i.retain", "retain=False", "the first of two backwards lets go of the graph", TWO),
-    mutant("specc/memory/prediction.py", 'traced=plan.device == "cpu"', "traced=False",
+    mutant("specc/memory/prediction.py", 'traced=device == "cpu"', "traced=False",
            "a CPU has a GPU's rules", JOIN),
     mutant("specc/memory/prediction.py", "    if plan.memory.device == device:\n", "    if plan.memory.device != device:\n",
            "a plan for another device keeps its figures", "test_device_rules.py::test_a_resumed_run_is_predicted_for_its_new_device"),
