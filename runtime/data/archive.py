@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runtime.data.config import DataConfig
-from runtime.data.errors import DataError, missing
-from runtime.data.files import described, read_regular
+from runtime.data.errors import DataError, described, missing
+from specc.system.files import open_regular
 
 T = TypeVar("T")
 
@@ -79,3 +80,12 @@ def guarded(config: DataConfig, read: Callable[[], T]) -> T:
         what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
         help = ["to fetch it anew: remove the damaged files, then specc run SPEC data.download=true"]
         raise DataError(what, help=help) from error
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a file; `ValueError` where they are more than `most`, which is asked before any is read."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"{path} has {size:,} bytes, more than the {most:,} that such a file may have")
+        return file.read(most)

@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from runtime.data.draws import Draws
-from runtime.data.errors import DataError
-from runtime.data.files import described
+from runtime.data.errors import DataError, described
 from specc.system.files import open_regular
 
 # torchvision's RandomResizedCrop: area as a fraction of the image, aspect ratio, attempts before the centre is taken

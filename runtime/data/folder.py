@@ -19,8 +19,7 @@ from runtime.data.checks import differences
 from runtime.data.config import DataConfig
 from runtime.data.decoding import centre_crop, decode, random_crop, warm_up
 from runtime.data.draws import Draws, Indices
-from runtime.data.errors import DataError, missing
-from runtime.data.files import described
+from runtime.data.errors import DataError, described, missing
 from runtime.data.scan import LAYOUT, left_out, scan
 from runtime.data.splits import Batch, Splits
 from specc.tasks.datasets import ResolvedData

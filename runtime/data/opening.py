@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.data.config import AUGMENTATIONS, DataConfig
-from runtime.data.errors import DataError
-from runtime.data.files import described
+from runtime.data.errors import DataError, described
 from runtime.data.splits import Splits
 from runtime.named import named
 from specc.plan import Plan

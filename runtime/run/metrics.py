@@ -71,17 +71,8 @@ def metric(task: Task, name: str) -> Metric:
     return own[name] if name in own else METRICS[name]
 
 
-def right(outputs: Tensor, targets: Tensor) -> Tensor:
-    """How many samples are told right, and how many there are."""
-    return _counted(outputs.argmax(1) == targets)
-
-
-def right_labels(outputs: Tensor, targets: Tensor) -> Tensor:
-    """How many labels of all samples are told right, and how many there are."""
-    return _counted((outputs > 0) == (targets > 0))
-
-
 def _counted(found: Tensor) -> Tensor:
+    """How many are told right, and how many there are."""
     return torch.stack([found.sum(), torch.ones_like(found).sum()])
 
 
@@ -128,8 +119,8 @@ def right_pixels(outputs: Tensor, masks: Tensor) -> Tensor:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(right, share),
-    "label_accuracy": Metric(right_labels, share),
+    "accuracy": Metric(lambda outputs, classes: _counted(outputs.argmax(1) == classes), share),
+    "label_accuracy": Metric(lambda outputs, labels: _counted((outputs > 0) == (labels > 0)), share),
     "mean_average_precision": Metric(scores, mean_average_precision, summed=False),
     "mean_iou": Metric(confusion, mean_iou),
     "pixel_accuracy": Metric(right_pixels, share),

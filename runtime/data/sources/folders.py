@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime.data.archive import fetched
+from runtime.data.archive import fetched, read_regular
 from runtime.data.config import DataConfig
-from runtime.data.errors import DataError
-from runtime.data.files import parsed, read_regular
+from runtime.data.errors import DataError, parsed
 from runtime.data.folder import folder_splits, half_folders, open_folders
 from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from runtime.data.archive import downloaded, guarded
 from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.config import DataConfig
-from runtime.data.errors import missing
-from runtime.data.files import described, remark
+from runtime.data.errors import described, missing, remark
 from runtime.data.splits import Splits, in_memory
 from specc.system.files import open_regular
 from specc.tasks.datasets import INFO, ResolvedData

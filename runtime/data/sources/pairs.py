@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from runtime.data.archive import read_regular
 from runtime.data.config import DataConfig
-from runtime.data.errors import DataError, missing
-from runtime.data.files import parsed, read_regular
+from runtime.data.errors import DataError, missing, parsed
 from runtime.data.folder import half_folders
 from runtime.data.masks import named, open_masks, paired
 from runtime.data.scan import images_in, left_out

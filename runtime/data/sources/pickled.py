@@ -13,7 +13,7 @@ import numpy as np
 from runtime.data.archive import Archive
 from runtime.data.arrays import Arrays, CropFlip, Pixels
 from runtime.data.config import DataConfig
-from runtime.data.files import parsed
+from runtime.data.errors import parsed
 from runtime.data.splits import Splits, in_memory
 from specc.tasks.datasets import ResolvedData
 
