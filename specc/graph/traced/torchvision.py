@@ -42,7 +42,7 @@ def extract(op: Opaque) -> Any:
 
 def _check_name(model: str) -> None:
     try:
-        import torchvision
+        import torchvision.models
     except ImportError as error:
         text = f"`torchvision: {model}` has to be traced once, which needs torch and torchvision: {error}"
         raise BackboneError(Problem("SPC309", text, PATH, "not in the cache", ("install torchvision",))) from None
