@@ -57,19 +57,16 @@ class FolderSplit:
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
-        for batch in self._loaded(batches, draws):
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
-
-    def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
         try:
-            yield from self._started(batches, draws)
+            for batch in self._loaded(batches, draws):
+                if isinstance(batch, DataError):
+                    raise batch
+                yield batch
         except (OSError, RuntimeError) as error:  # what torch says where a process cannot be started, or was killed
             help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
             raise DataError(f"the {self.workers} worker processes failed: {described(error)}", help=help) from error
 
-    def _started(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
+    def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
         if self.workers:
             warm_up()
         with warnings.catch_warnings():
