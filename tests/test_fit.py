@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 import specc
 from specc.checking import check_text
 from specc.cli import main
-from specc.commands.shared import StatusLine
+from specc.commands.shared import progress_shown
 from specc.compiler.draft import Draft
 from specc.compiler.variants import predicted_peak
 from specc.diagnostics import Diagnostic
@@ -463,11 +464,16 @@ def test_who_waits_is_told_what_for() -> None:
     assert any("looking for the best split into 3 blocks" in line for line in said)
 
 
-def test_the_line_comes_when_a_command_takes_long_and_goes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_line_comes_when_a_command_takes_long_and_goes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for patience, shown in (100.0, False), (-1.0, True):
-        line = StatusLine(patience)
-        line.tell("looking")
-        line.tell("looking on")
-        assert (line.status is not None) == shown
-        line.close()
-    assert capsys.readouterr().out == ""
+        with progress_shown(patience):
+            progress("looking")
+            progress("looking on")
+        written = capsys.readouterr()
+        assert ("looking on" in written.err) == shown
+        assert written.err.endswith("\x1b[2K") == shown  # the line is cleared
+        assert written.out == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,4 +261,3 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
         echo_json(compare_document(plans, measured))
     else:
         console(stderr=False).print(compare_table(plans, measured))
-    sys.exit(0)

@@ -17,7 +17,6 @@ from .output import echo, write
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
 
     from runtime.errors import BudgetExceeded
 
@@ -100,40 +99,28 @@ def what_fits(error: BudgetExceeded) -> Iterator[str]:
 
 
 @contextmanager
-def progress_shown() -> Iterator[None]:
-    """On a terminal, one line that says how far a search has come, gone when it is over."""
+def progress_shown(patience: float = 0.5) -> Iterator[None]:
+    """On a terminal, one line that says how far a search has come, gone when it is over.
+
+    Most commands are done before there is one.
+    """
     if not sys.stderr.isatty():
         yield
         return
     from ..diagnostics.notices import progress
 
-    line = StatusLine()
+    line, begun = console(stderr=True).status(""), monotonic()
+
+    def tell(text: str) -> None:
+        line.update(text)
+        if monotonic() - begun > patience:
+            line.start()  # once: where it is there already, that does nothing
+
     try:
-        with progress.heard(line.tell):
+        with progress.heard(tell):
             yield
     finally:
-        line.close()
-
-
-class StatusLine:
-    """A line on stderr that is written anew now and then; most commands are done before there is one."""
-
-    def __init__(self, patience: float = 0.5) -> None:
-        self._patience, self._begun = patience, monotonic()
-        self.status: Status | None = None
-
-    def tell(self, text: str) -> None:
-        """Show a text, once the command takes long."""
-        if self.status is not None:
-            self.status.update(text)
-        elif monotonic() - self._begun > self._patience:
-            self.status = console(stderr=True).status(text)
-            self.status.start()
-
-    def close(self) -> None:
-        """Clear the line."""
-        if self.status is not None:
-            self.status.stop()
+        line.stop()
 
 
 def check_runtime() -> None:
