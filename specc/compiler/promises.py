@@ -68,14 +68,12 @@ def backward_source(block: int, start: int, slice: int) -> str:
 
 
 def starts_of(plan: Plan, block: int) -> set[int]:
-    """The first blocks of all windows that hold `block`: gradient passes through it once for each."""
+    """The first blocks of all windows that hold `block`: gradient passes through it once for each.
+
+    A gradient that would reach only blocks without parameters is not sent.
+    """
     windows = {unit.start for unit in plan.units if unit.start <= block <= unit.end}
-    return {start for start in windows if any(trains(plan, b) for b in range(start, block + 1))}
-
-
-def trains(plan: Plan, block: int) -> bool:
-    """Whether a block has parameters: a gradient that would reach only blocks without any is not sent."""
-    return bool(plan.networks[f"block{block}"].parameters)
+    return {start for start in windows if any(plan.networks[f"block{b}"].parameters for b in range(start, block + 1))}
 
 
 def heads_of(unit: Unit) -> Iterator[str]:

@@ -141,7 +141,9 @@ def _built(site: Site, key: str, head: Head, context: Context) -> tuple[Head, Gr
             raise
         whole = head.model_copy(update={"patches": None})
         graphs = whole.graphs(context)
-        site.found.append(_whole(site, key, error))
+        message, path = f"`{key}` runs without patches at `{site.name}`: {error}", (*head_path(site, key), "patches")
+        found = site.draft.spec.note("SPC418", message, *path, label="not at every unit", secondary=_cut(site))
+        site.found.append(found)
         return whole, graphs
 
 
@@ -201,13 +203,6 @@ def _impossible(site: Site, key: str, head: Head, feature: tuple[int, ...], erro
     path = head_path(site, key)
     at = next((p for i in range(len(inner), -1, -1) if (p := (*path, *inner[:i])) in spec.tree.values), path)
     return spec.error(code, message, *at, label="does not fit", key=at == path, secondary=_cut(site), help=error.help)
-
-
-def _whole(site: Site, key: str, error: ShapeError) -> Diagnostic:
-    """What `otherwise: whole` decided at a unit."""
-    message = f"`{key}` runs without patches at `{site.name}`: {error}"
-    path = (*head_path(site, key), "patches")
-    return site.draft.spec.note("SPC418", message, *path, label="not at every unit", secondary=_cut(site))
 
 
 def _cut(site: Site) -> tuple[Label, ...]:

@@ -37,10 +37,10 @@ def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
 def predict(draft: Draft, config: SpecModel) -> Prediction | None:
     """What another configuration takes."""
     result = recompiled(draft, config)
-    if result is None or result.memory is None:
+    if result is None:
         return None
     flops = flops_of(result.instructions, result.networks, result.units)
-    return Prediction(result.memory.peak_bytes, config.views * flops)
+    return Prediction(result.predicted.peak_bytes, config.views * flops)
 
 
 def predicted_peak(draft: Draft, config: SpecModel) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 from ..compiler.dependencies import by_blocks
@@ -18,12 +18,12 @@ from ..compiler.draft import Draft
 from ..compiler.schedule import scheduled
 from ..compiler.units import build_unit, sites_at
 from ..diagnostics.notices import progress
-from ..memory.prediction import batch_bytes, resident_bytes
+from ..memory.prediction import Prediction, batch_bytes, resident_bytes
 from ..plan import Backward, Block, Branch, BranchBackward, Forward, Head, Instruction, Network, Unit
 from ..plan.flops import flops_of
 from ..spec.models import SpecModel
 from .likeness import Structure
-from .remembering import CachingPrediction, HeadCost, SegmentAllocator
+from .remembering import CachingStep, HeadCost, SegmentAllocator
 from .roles import Roles, with_one_weight
 
 SHORTENED = "SPC427"  # a link that depends on how long the next block is: a search leaves such splits out
@@ -147,15 +147,13 @@ class BlockCosts:
     def _silent(self, i: Instruction) -> bool:
         return i.kind in SILENT or (i.kind == "step" and self.config.train.optimizer.fused)
 
-    def _prediction(
-        self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int
-    ) -> CachingPrediction:
+    def _prediction(self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int) -> Prediction:
         """Of the blocks up to the target; the first is number `number` of `count`."""
         places = {u.name: (draft.blocks[u.end].layers[-1], self.roles.role(number + u.end, count)) for u in draft.units}
         later = {block.name for block in draft.blocks[target + 1 :]}
         networks = {name: network for name, network in draft.networks.items() if name not in later}
-        plan = draft.updated(networks=networks).plan
-        return CachingPrediction(plan, draft.spec.device, memory, self._heads, places)
+        kind = partial(CachingStep, memory=memory, known=self._heads, places=places)
+        return Prediction(draft.updated(networks=networks).plan, draft.spec.device, memory, kind)
 
     @cached_property
     def _segments(self) -> dict[str, int]:

@@ -55,17 +55,12 @@ class BlockPeaks:
         if top - min(firsts) > self.length:
             if not arrays:
                 raise Unclear
-            heads = [a for a in range(self.places) if self._begins(a)]
-            tails = [b for b in range(self.places) if self._ends(b)]
+            lengths = (self.length, self.length - 1, self.zone + 1)
+            heads = [a for a in range(self.places) if any(self.sample(a, a + n) for n in lengths)]
+            tails = [b for b in range(self.places) if any(self.sample(b - n, b) for n in lengths)]
             for kind, array in arrays.items():
                 LongBlockPeaks(self, kind, heads, tails).fill(array, firsts, lasts)
         return arrays
-
-    def _begins(self, first: int) -> bool:
-        return any(self.sample(first, first + n) for n in (self.length, self.length - 1, self.zone + 1))
-
-    def _ends(self, last: int) -> bool:
-        return any(self.sample(last - n, last) for n in (self.length, self.length - 1, self.zone + 1))
 
 
 class LongBlockPeaks:

@@ -18,7 +18,7 @@ class Structure:
         self._copied = max((link.layers for link in config.ema_links), default=0) + 1
         fixed = any(link.source != "next" for link in config.ema_links)
         self._apart = fixed or any(head.looks_ahead for _, head in config.heads())
-        self.layers = [self._numbered(self._content(layer)) for layer in graph.layers]
+        self.layers = [self._numbered(layer) for layer in graph.layers]
 
     def of(self, ends: Sequence[int], follow: Sequence[int]) -> Hashable:
         """What the cost of successive blocks depends on: these layers, those that a link copies, and where cuts lie."""
@@ -31,14 +31,12 @@ class Structure:
         run = tuple(self.layers[first + 1 : last + 1])
         return run, first < 0, tuple(end - last for end in ends[1:]), inside, next_layers, length
 
-    def _numbered(self, content: Hashable) -> int:
+    def _numbered(self, layer: Layer) -> int:
+        content = tuple(self._nodes(layer)), self.graph.layouts[layer.nodes[-1].name]
         try:
             return self._known.setdefault(content, len(self._known))
         except TypeError:  # an op that holds something without a hash is like no other
             return self._known.setdefault(object(), len(self._known))
-
-    def _content(self, layer: Layer) -> Hashable:
-        return tuple(self._nodes(layer)), self.graph.layouts[layer.nodes[-1].name]
 
     def _nodes(self, layer: Layer) -> Iterator[Hashable]:
         """Ops with shapes; what they read counts by how far it lies before them."""

@@ -155,6 +155,6 @@ def _floor_help(draft: Draft, floor: Option, budget: Budget) -> Iterator[str]:
     turned = "".join(f", `{knob}`" for knob in floor.setting.knobs)
     lowest = recompiled(draft, floor.config)
     yield f"the lowest peak has {blocks} block{'s' * (blocks > 1)}{turned}"
-    if lowest is not None and lowest.memory is not None:
-        yield highest_point(lowest, lowest.memory)
+    if lowest is not None:
+        yield highest_point(lowest)
         yield from advice(lowest, budget.memory)

@@ -8,12 +8,10 @@ from functools import partial
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predicted_peak
-from ..diagnostics import Diagnostic
 from ..language.schema import show_bytes
-from ..plan import Memory
 from ..spec.knobs import Found, Knob, Peak, by_cost, turned
 from ..spec.models import SpecModel
-from ..spec.sections.split import Budget, Split
+from ..spec.sections.split import Split
 from .roles import lists_of_weights, with_one_weight
 
 MOST_TRIED = 5_000  # ops, backbone and heads: some twenty changes of a ResNet-1202 take about three seconds
@@ -36,19 +34,17 @@ def check_budget(draft: Draft) -> Draft:
     budget, memory = draft.spec.config.budget, draft.memory
     if budget is None or memory is None or memory.peak_bytes <= budget.memory:
         return draft
-    return draft.updated(_over(draft, memory, budget))
-
-
-def _over(draft: Draft, memory: Memory, budget: Budget) -> Diagnostic:
     peak, most = memory.peak_bytes, budget.memory
     message = f"the predicted peak of {show_bytes(peak)} is over the budget of {show_bytes(most)}"
     say = draft.spec.error if budget.on_exceed == "error" else draft.spec.warning
-    help = (highest_point(draft, memory), *advice(draft, most))
-    return say("SPC501", message, "budget", "memory", label=f"{show_bytes(peak - most)} too little", help=help)
+    help = (highest_point(draft), *advice(draft, most))
+    label = f"{show_bytes(peak - most)} too little"
+    return draft.updated(say("SPC501", message, "budget", "memory", label=label, help=help))
 
 
-def highest_point(draft: Draft, memory: Memory) -> str:
+def highest_point(draft: Draft) -> str:
     """Where a plan peaks, and what most of that is."""
+    memory = draft.predicted
     where, categories = draft.instructions[memory.peak_instruction], memory.categories
     most = max(categories, key=lambda name: categories[name])
     return f"the peak is at `{where}`; {show_bytes(categories[most])} of it are {most}"

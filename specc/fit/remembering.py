@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..graph.ops import Order
 from ..memory.autograd import Value
 from ..memory.machine import ShapeMachine
-from ..memory.prediction import Prediction
 from ..memory.storage import GRADIENT, Allocator
-from ..plan import Head, Plan
+from ..plan import Head, Unit
 from ..step.step import TrainingStep
-from ..system.devices import Device
 
 
 class SegmentAllocator(Allocator):
@@ -72,28 +70,16 @@ class HeadCost:
     rest: int  # bytes that nobody lets go of
 
 
-class CachingPrediction(Prediction):
-    """A prediction that runs each head once: beside what is there already, it does the same wherever its unit begins.
+class CachingStep(TrainingStep[Value]):
+    """A step that runs each head once: beside what is there already, it does the same wherever its unit begins.
 
     `places` are the layers that units end with, and their roles.
     """
 
-    def __init__(self, plan: Plan, device: Device, memory: SegmentAllocator, known: dict[Hashable, HeadCost],
-                 places: Mapping[str, Hashable]) -> None:  # fmt: skip
-        self.segments, self.known, self.places = memory, known, places
-        super().__init__(plan, device, memory)
-
-    def _step(self, machine: ShapeMachine) -> TrainingStep[Value]:
-        return CachingStep(self, machine)
-
-
-class CachingStep(TrainingStep[Value]):
-    """The step of a caching prediction."""
-
-    def __init__(self, prediction: CachingPrediction, machine: ShapeMachine) -> None:
-        super().__init__(machine, prediction.plan.units, prediction.plan.config.train.micro_batches)
-        self.shapes, self.memory = machine, prediction.segments
-        self.known, self.places = prediction.known, prediction.places
+    def __init__(self, machine: ShapeMachine, units: Iterable[Unit], slices: int, *, memory: SegmentAllocator,
+                 known: dict[Hashable, HeadCost], places: Mapping[str, Hashable]) -> None:  # fmt: skip
+        super().__init__(machine, units, slices)
+        self.shapes, self.memory, self.known, self.places = machine, memory, known, places
 
     def run_head(self, i: Head, features: Value, part: float) -> tuple[Value, Value]:
         """One head's loss, and the gradient at the features."""

@@ -40,7 +40,7 @@ class Roles:
     def setting(self, number: int, count: int) -> Setting:
         """What the memory of block `number` of `count` may depend on, beside the cuts around it."""
         near = range(max(0, number - self.window + 1), min(count, number + self.window))
-        losses = tuple((k - number, self._losses(k, count)) for k in near if k != number)
+        losses = tuple((k - number, *(there is not None for there in self.role(k, count))) for k in near if k != number)
         return number == count - 1, self.role(number, count), losses
 
     def possible(self, count: int) -> bool:
@@ -59,9 +59,6 @@ class Roles:
     def _listed(self, position: UnitPosition) -> bool:
         lists = (head.weight for head in self._of(position).heads().values() if isinstance(head.weight, list))
         return all(len(weights) == position.with_heads for weights in lists)
-
-    def _losses(self, number: int, count: int) -> tuple[bool, ...]:
-        return tuple(there is not None for there in self.role(number, count))
 
     def _role(self, number: int, count: int) -> Role:
         return tuple(self._at(UnitPosition(level, number, count)) for level in self.config.levels)

@@ -109,8 +109,7 @@ class Trial:
     def __init__(self, draft: Draft, setting: Setting, within: Fit, budget: int) -> None:
         self.draft, self.setting, self.budget = draft, setting, budget
         self.splits, self.exact = Splits(draft, setting.config), True
-        numbers = list(self.splits.numbers)
-        self.numbers = [n for n in numbers if within.min_blocks <= n <= (within.max_blocks or n)]
+        self.numbers = [n for n in self.splits.numbers if within.min_blocks <= n <= (within.max_blocks or n)]
         self.complete = len(self.splits.cuts) <= ALL_ROWS
 
     def fewest(self) -> Option | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
-from ..plan import Memory, Moment, Network, Plan
+from ..plan import Memory, Moment, Network, Plan, Unit
 from ..plan.values import features
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
@@ -20,6 +20,7 @@ from .operations import Costs
 from .storage import Allocator
 
 LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+MakesStep = Callable[[ShapeMachine, Iterable[Unit], int], TrainingStep[Value]]
 
 
 def predicted_for(plan: Plan, device: Device) -> Plan:
@@ -43,7 +44,9 @@ def first_difference(predicted: Memory, traced: Sequence[int], tolerance: float 
 class Prediction:
     """One training step, from the second on (momentum exists), without numbers."""
 
-    def __init__(self, plan: Plan, device: Device, memory: Allocator | None = None) -> None:
+    def __init__(
+        self, plan: Plan, device: Device, memory: Allocator | None = None, kind: MakesStep = TrainingStep
+    ) -> None:
         self.plan, self.device, config = plan, device, plan.config
         self.memory = memory or Allocator()
         swapped = config.train.memory_format == "channels_last"
@@ -53,11 +56,8 @@ class Prediction:
             costs,
             ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train.optimizer),
         )
-        self.step = self._step(machine)
+        self.step = kind(machine, plan.units, config.train.micro_batches)
         self.resident = 0  # bytes that live throughout
-
-    def _step(self, machine: ShapeMachine) -> TrainingStep[Value]:
-        return TrainingStep(machine, self.plan.units, self.plan.config.train.micro_batches)
 
     def begin(self, source: Shape | None = None) -> None:
         """What lives through the whole step; `source`: what the first block reads, where that is not the images."""
