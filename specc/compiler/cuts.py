@@ -23,13 +23,12 @@ def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
 
 
 def even_cuts(legal: Sequence[int], count: int) -> list[int]:
-    """`count - 1` of the legal positions, spread evenly and without repetition.
+    """`count - 1` of the legal positions, spread evenly and without repetition. Needs at least as many.
 
     >>> even_cuts([0, 1, 2, 3, 4, 5, 6], 4)
     [1, 3, 5]
     """
-    cuts = [round(i * (len(legal) + 1) / count) - 1 for i in range(1, count)]
-    return [legal[min(max(c, 0), len(legal) - 1)] for c in cuts]
+    return [legal[round(i * (len(legal) + 1) / count) - 1] for i in range(1, count)]
 
 
 def balanced_cuts(costs: Sequence[int], legal: Sequence[int], count: int) -> list[int]:

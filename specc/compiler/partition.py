@@ -68,9 +68,8 @@ def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...
         text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
     else:
         text, label = f"`{name}` cannot end a block: {_alive(graph, position)}", "not a legal cut"
-    return draft.spec.error(
-        "SPC401", text, *where, label=label, help=(f"nearest legal cuts: {nearest(graph, position, graph.cuts)}",)
-    )
+    help = (f"nearest legal cuts: {nearest(graph, position, graph.cuts)}",)
+    return draft.spec.error("SPC401", text, *where, label=label, help=help)
 
 
 def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:

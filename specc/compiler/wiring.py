@@ -146,9 +146,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _source_of(link: LinkPlan, node: Node) -> str | None:
-    """The node of the block that a copied node with parameters is an average of."""
-    tensor = next(iter(node.parameters), None)
-    return (
-        None if tensor is None else link.sources.get(f"{link.ema}.{node.name}.{tensor}", "").removesuffix(f".{tensor}")
-    )
+def _source_of(link: LinkPlan, node: Node) -> str:
+    """The node of the block that a copied node with parameters is an average of; nothing without parameters."""
+    tensor = next(iter(node.parameters), "")
+    return link.sources.get(f"{link.ema}.{node.name}.{tensor}", "").removesuffix(f".{tensor}")

@@ -129,23 +129,20 @@ class BlockCosts:
         if draft is None:
             return
         draft = draft.updated(instructions=scheduled(draft, by_blocks(draft)))
-        spans = _spans(draft.instructions)
+        spans, silent = _spans(draft.instructions), SILENT + ("step",) * self.config.train.optimizer.fused
         memory = SegmentAllocator(self._segments)
         prediction = self._prediction(draft, target, memory, number - target, count)
         prediction.run(spans[target][1], None if draft.from_images else draft.blocks[0].input)
         for block in range(min(self.window, target), target + 1):
             first, after = spans[block]
             moments = zip(draft.instructions[first:after], memory.moments[first:after], strict=True)
-            works = [(_kind(i, block), _above(i, m, prediction.resident)) for i, m in moments if not self._silent(i)]
+            works = [(_kind(i, block), _above(i, m, prediction.resident)) for i, m in moments if i.kind not in silent]
             own = [n for n in draft.networks.values() if n.prefix.startswith(f"unit{block}.")]
             window = boundaries if block == target else tuple(ends[block - self.window + 1 : block + 2])
             kinds, peaks = zip(*works, strict=True)
             found = BlockCost(kinds, peaks, resident_bytes(self.config, own), _flops(draft, block))
             key = self._key(window, number - target + block, count)
             self._cache[key] = found.moved(-self._place(window[-1]))
-
-    def _silent(self, i: Instruction) -> bool:
-        return i.kind in SILENT or (i.kind == "step" and self.config.train.optimizer.fused)
 
     def _prediction(self, draft: Draft, target: int, memory: SegmentAllocator, number: int, count: int) -> Prediction:
         """Of the blocks up to the target; the first is number `number` of `count`."""

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from .block_costs import BlockCosts
 from .interpolation import Array, Unclear
-from .pair_costs import Blocks, Windows
+from .pair_costs import Blocks, Indices, Windows
 from .roles import Setting
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

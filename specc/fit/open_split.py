@@ -33,9 +33,8 @@ def decide_split(draft: Draft) -> Draft:
     if budget is None:
         help = ("like `budget: {memory: 6 GiB}`, or give the number of blocks: `split: {blocks: 4}`",)
         message = "`fit` lets the budget decide where to cut, but there is no budget"
-        return draft.updated(
-            draft.spec.error("SPC504", message, *AT, label="needs `budget.memory`", help=help, key=True)
-        )
+        found = draft.spec.error("SPC504", message, *AT, label="needs `budget.memory`", help=help, key=True)
+        return draft.updated(found)
     if draft.failed:
         return draft
     from .search import decide  # it needs numpy, which is slow to import
@@ -72,11 +71,8 @@ def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
                          secondary=spec.beside("decides about the units", *AT))  # fmt: skip
     for path, count, blocks in _listed(draft) if fit.min_blocks != fit.max_blocks else ():
         message = f"`{_name(path)}` lists {count} numbers, one a unit, but `fit` decides how many units there are"
-        help = (
-            ONE_NUMBER,
-            f"or let `fit` decide the cuts alone: `fit: {{min_blocks: {blocks}, max_blocks: {blocks}}}`",
-        )
-        yield spec.error("SPC506", message, *path, label=f"for {blocks} blocks", help=help,
+        fixed = f"or let `fit` decide the cuts alone: `fit: {{min_blocks: {blocks}, max_blocks: {blocks}}}`"
+        yield spec.error("SPC506", message, *path, label=f"for {blocks} blocks", help=(ONE_NUMBER, fixed),
                          secondary=spec.beside("decides about the units", *AT))  # fmt: skip
 
 

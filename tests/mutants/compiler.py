@@ -95,8 +95,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/compiler/cuts.py",
-        "round(i * (len(legal) + 1) / count) - 1 for",
-        "round(i * (len(legal) + 1) / count) for",
+        "round(i * (len(legal) + 1) / count) - 1]",
+        "min(round(i * (len(legal) + 1) / count), len(legal) - 1)]",
         "even cuts are one layer too late",
         "test_compile.py::test_even_blocks_have_even_numbers_of_layers",
     ),
