@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..plan.flops import flops_of
+from ..plan.flops import step_flops
 from ..spec.models import SpecModel
 from .checks.slices import check_slices
 from .draft import Draft
@@ -37,10 +37,7 @@ def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
 def predict(draft: Draft, config: SpecModel) -> Prediction | None:
     """What another configuration takes."""
     result = recompiled(draft, config)
-    if result is None:
-        return None
-    flops = flops_of(result.instructions, result.networks, result.units)
-    return Prediction(result.predicted.peak_bytes, config.views * flops)
+    return None if result is None else Prediction(result.predicted.peak_bytes, step_flops(result.plan))
 
 
 def predicted_peak(draft: Draft, config: SpecModel) -> int | None:

@@ -45,11 +45,10 @@ class Roles:
 
     def possible(self, count: int) -> bool:
         """Whether the spec can have so many blocks: units that are named are there, lists fit, no block is left out."""
-        levels = self.config.levels
-        ends = [range(level.first_end, count) for level in levels]
-        if any(not own or any(k not in own for _, k in level.named()) for level, own in zip(levels, ends, strict=True)):
+        levels = [(level, range(level.first_end, count)) for level in self.config.levels]
+        if any(not ends or any(k not in ends for _, k in level.named()) for level, ends in levels):
             return False
-        positions = [UnitPosition(level, k, count) for level, own in zip(levels, ends, strict=True) for k in own]
+        positions = [UnitPosition(level, k, count) for level, ends in levels for k in ends]
         positions = [position for position in positions if position.exists]
         if any(not position.last and not self._listed(position) for position in positions):
             return False
