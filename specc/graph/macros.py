@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict
-
 from ..language.schema import Extent, Probability, Real, Width
 from .builder import Builder
 from .ops import (
@@ -30,20 +28,18 @@ from .ops import (
     ToTokens,
     channels,
 )
+from .ops.base import Named
 from .ops.sliding import Padding, Size, pair
 
 
-class Macro:
-    """A pattern of ops; subclasses are frozen dataclasses whose fields are the arguments in YAML.
+class Macro(Named):
+    """A pattern of ops.
 
     An argument that is handed on to an op has the type of the op's own, which says its range; what is derived from
     arguments is held to the ops' ranges when they are added (`Builder.add`).
     """
 
     __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    name: ClassVar[str]
     prefix: ClassVar[str] = "block"  # how an unnamed one is numbered; empty: its ops are numbered themselves
     aliases: ClassVar[dict[str, str]] = {
         "channels": "out", "filters": "out", "out_channels": "out", "width": "out", "strides": "stride",
@@ -82,7 +78,6 @@ class ConvBnRelu(Macro):
     groups: Width = 1
     bias: bool = False
 
-    name: ClassVar[str] = "conv_bn_relu"
     prefix: ClassVar[str] = ""
     aliases: ClassVar[dict[str, str]] = Conv.aliases
 
@@ -98,8 +93,6 @@ class BasicBlock(Macro):
     out: Width
     stride: Size = 1
 
-    name: ClassVar[str] = "basic_block"
-
     def expand(self, b: Builder) -> None:
         _residual(b, (Conv(self.out, stride=self.stride), Conv(self.out)), self.stride)
 
@@ -112,8 +105,6 @@ class Bottleneck(Macro):
     inner: Width | None = None
     stride: Extent = 1
     groups: Width = 1
-
-    name: ClassVar[str] = "bottleneck"
 
     def expand(self, b: Builder) -> None:
         inner = self.inner or max(1, self.out // 4)
@@ -128,7 +119,6 @@ class Mlp(Macro):
     hidden: Width
     dropout: Probability = 0.0
 
-    name: ClassVar[str] = "mlp"
     prefix: ClassVar[str] = "mlp"
     aliases: ClassVar[dict[str, str]] = {"width": "hidden", "mlp_dim": "hidden"}
 
@@ -154,7 +144,6 @@ class TransformerBlock(Macro):
     mlp: Width
     dropout: Probability = 0.0
 
-    name: ClassVar[str] = "transformer_block"
     aliases: ClassVar[dict[str, str]] = {"num_heads": "heads", "hidden": "mlp", "mlp_dim": "mlp"}
 
     def expand(self, b: Builder) -> None:
@@ -179,8 +168,6 @@ class InvertedResidual(Macro):
     stride: Extent = 1
     squeeze: Width | None = None
     activation: Literal["relu", "hardswish"] = "relu"
-
-    name: ClassVar[str] = "inverted_residual"
 
     def expand(self, b: Builder) -> None:
         source, wide = b.last, self.expand_to

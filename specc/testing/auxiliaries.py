@@ -10,15 +10,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..graph.graph import BackboneGraph, Graph
-from ..graph.ops import Shape, ShapeError
+from ..graph.ops import ShapeError
 from ..language.plugged import without_arguments
 from ..learning.heads import HEADS, Context
 from ..spec.sections.auxiliary import Auxiliary
 from .layer_lists import Document
 
 Weight = float | dict[str, float]
-
-FLAG: st.SearchStrategy[bool] = st.booleans()
 
 LINK_MODES = ("branch", "none", "scaled", "parameter")
 
@@ -57,8 +55,7 @@ class CutBackbone:
 def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
     """One to three levels; a unit may be skipped where another one trains its blocks."""
     windows = [draw(st.integers(1, blocks))]
-    more: list[int] = draw(st.lists(st.integers(1, blocks), max_size=2))
-    windows += more
+    windows += draw(st.lists(st.integers(1, blocks), max_size=2))
     later = (1.0, 0.5, 0.0) if zero_weights else (1.0, 0.5)
     weights = [draw(st.sampled_from(later if level else (1.0, 0.5))) for level in range(len(windows))]
     units = [(level, end) for level, window in enumerate(windows) for end in range(window - 1, blocks)]
@@ -67,7 +64,7 @@ def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
         rest = [
             (windows[level], end) for level, end in units if weights[level] and (level, end) not in (*skipped, unit)
         ]
-        if _trains_all(rest, blocks) and draw(FLAG):
+        if _trains_all(rest, blocks) and draw(st.booleans()):
             skipped.append(unit)
     found = []
     for level, window in enumerate(windows):
@@ -75,7 +72,7 @@ def levels(draw: st.DrawFn, blocks: int, zero_weights: bool) -> list[Document]:
         document |= _maybe("weight", weights[level], 1.0)
         document |= _maybe("skip", [end for i, end in skipped if i == level], [])
         kept = [end for end in range(window - 1, blocks) if (level, end) not in skipped]
-        if bool(kept) and draw(FLAG):
+        if bool(kept) and draw(st.booleans()):
             document["units"] = [{"unit": draw(st.sampled_from(kept)), "weight": 0.25}]
         found.append(document)
     return found
@@ -104,7 +101,8 @@ def unit_ends(blocks: int, level: Document) -> list[UnitEnd]:
 def links(draw: st.DrawFn, cut: CutBackbone, drawn: Sequence[Document]) -> list[Document]:
     """Up to two EMA links that every unit can have and whose outputs can be added."""
     ends = {unit.block for level in drawn for unit in unit_ends(cut.blocks, level)}
-    possible = [link for link in _candidates(cut) if _possible(cut, ends, *link)]
+    candidates = product(("next", *(layer.name for layer in cut.graph.layers[1:-1])), (1, 2))
+    possible = [link for link in candidates if _possible(cut, ends, *link)]
     if not possible or draw(st.integers(0, 3)) == 0:
         return []
     source, count = draw(st.sampled_from(possible))
@@ -118,11 +116,6 @@ def links(draw: st.DrawFn, cut: CutBackbone, drawn: Sequence[Document]) -> list[
             link["levels"] = draw(st.lists(st.sampled_from(serving), min_size=1, unique=True))
         found.append(link)
     return found
-
-
-def _candidates(cut: CutBackbone) -> list[tuple[str, int]]:
-    names = [layer.name for layer in cut.graph.layers[1:-1]]
-    return [(source, count) for source in ("next", *names) for count in (1, 2)]
 
 
 def _serves(cut: CutBackbone, level: Document, source: str) -> bool:
@@ -162,11 +155,6 @@ def through(cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Do
             yield cut.graph.copy_of(first, link.get("layers", 1))
 
 
-def features(cut: CutBackbone, unit: UnitEnd, copies: Sequence[Graph]) -> Shape:
-    """What the heads of a unit read: its block's output, or what comes out of its links."""
-    return copies[0].shape if copies else cut.graph.layers[cut.cuts[unit.block]].shape
-
-
 # -- heads ----------------------------------------------------------------------------------------------------------
 
 
@@ -176,8 +164,9 @@ def contexts(cut: CutBackbone, drawn: Sequence[Document], linked: Sequence[Docum
     for level in drawn:
         for unit in unit_ends(cut.blocks, level):
             copies = tuple(through(cut, unit, level, linked))
-            where = cut.cuts[unit.block], unit.index, unit.count
-            shape = features(cut, unit, copies)
+            end = cut.cuts[unit.block]
+            shape = (copies[0] if copies else cut.graph.layers[end]).shape  # of what the heads read
+            where = end, unit.index, unit.count
             found.append(Context(shape, cut.graph.input, cut.classes, cut.graph, *where, copies))
     return found
 

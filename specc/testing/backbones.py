@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..graph.ops import OPS, Shape, channels, numel
+from ..graph.ops import Op, Shape, channels, numel
 from .layer_lists import TINY, Document, Size, fitting, read, result
 
 MERGES: tuple[Document, ...] = ({"op": "add"}, {"op": "mul"}, {"op": "concat"}, {"op": "concat", "axis": 1})
@@ -112,9 +112,8 @@ def _merges(growing: Growing, *shapes: Shape) -> list[tuple[Document, Shape]]:
     """The ways to make one value of two, with what they give."""
     found = []
     for entry in MERGES:
-        kind = OPS[entry["op"]]
         op = read(entry).args
-        assert isinstance(op, kind)
+        assert isinstance(op, Op)
         try:
             shape = op.output(*shapes)
         except (ValueError, IndexError):
@@ -127,8 +126,6 @@ def _merges(growing: Growing, *shapes: Shape) -> list[tuple[Document, Shape]]:
 
 
 def _join(draw: st.DrawFn, growing: Growing, *values: tuple[str, Shape]) -> None:
-    ways = _merges(growing, *(shape for _, shape in values))
     order = draw(st.permutations(values))
-    chosen = draw(st.sampled_from(ways))
-    entry, shape = chosen
+    entry, shape = draw(st.sampled_from(_merges(growing, *(shape for _, shape in values))))
     growing.append(entry, shape, tuple(name for name, _ in order))

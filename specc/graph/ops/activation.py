@@ -42,7 +42,6 @@ class Elementwise(Op):
 class Relu(Elementwise):
     """max(x, 0), in place where nobody else needs x."""
 
-    name: ClassVar[str] = "relu"
     inplace: ClassVar[bool] = True
     saves: ClassVar[Saved] = SAVES_OUTPUT
 
@@ -51,7 +50,6 @@ class Relu(Elementwise):
 class Relu6(Elementwise):
     """min(max(x, 0), 6)."""
 
-    name: ClassVar[str] = "relu6"
     prefix: ClassVar[str] = "relu"
     cost: ClassVar[int] = 2
 
@@ -62,7 +60,6 @@ class LeakyRelu(Elementwise):
 
     slope: NonNegative = 0.01
 
-    name: ClassVar[str] = "leaky_relu"
     prefix: ClassVar[str] = "relu"
     aliases: ClassVar[dict[str, str]] = {"negative_slope": "slope", "alpha": "slope"}
     cost: ClassVar[int] = 2
@@ -75,7 +72,6 @@ class Prelu(Elementwise):
     slopes: Literal["one", "channels"] = "one"
     init: Real = 0.25
 
-    name: ClassVar[str] = "prelu"
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
@@ -101,7 +97,6 @@ class Scale(Elementwise):
 
     by: Real
 
-    name: ClassVar[str] = "scale"
     aliases: ClassVar[dict[str, str]] = {"factor": "by", "value": "by"}
     saves: ClassVar[Saved] = NOTHING
 
@@ -117,7 +112,6 @@ class ToIntegers(Elementwise):
     low: Real = -1.0
     high: Real = 1.0
 
-    name: ClassVar[str] = "to_integers"
     prefix: ClassVar[str] = "integers"
     makes: ClassVar[DType] = "int64"
     blocks_gradient: ClassVar[bool] = True
@@ -143,7 +137,6 @@ class Gelu(Elementwise):
 
     approximate: Literal["none", "tanh"] = "none"
 
-    name: ClassVar[str] = "gelu"
     aliases: ClassVar[dict[str, str]] = {"approximation": "approximate"}
     cost: ClassVar[int] = 8
 
@@ -152,7 +145,6 @@ class Gelu(Elementwise):
 class Silu(Elementwise):
     """x / (1 + exp(-x)), also called swish."""
 
-    name: ClassVar[str] = "silu"
     cost: ClassVar[int] = 5
 
 
@@ -160,7 +152,6 @@ class Silu(Elementwise):
 class Hardswish(Elementwise):
     """x · min(max(x + 3, 0), 6) / 6."""
 
-    name: ClassVar[str] = "hardswish"
     cost: ClassVar[int] = 5
 
 
@@ -168,7 +159,6 @@ class Hardswish(Elementwise):
 class Hardsigmoid(Elementwise):
     """min(max(x + 3, 0), 6) / 6."""
 
-    name: ClassVar[str] = "hardsigmoid"
     cost: ClassVar[int] = 4
 
 
@@ -176,7 +166,6 @@ class Hardsigmoid(Elementwise):
 class Sigmoid(Elementwise):
     """1 / (1 + exp(-x))."""
 
-    name: ClassVar[str] = "sigmoid"
     autocast: ClassVar[Autocast] = "full"  # in bf16 it reaches 1, whose logarithm the loss takes
     cost: ClassVar[int] = 4
     saves: ClassVar[Saved] = SAVES_OUTPUT
@@ -186,7 +175,6 @@ class Sigmoid(Elementwise):
 class Tanh(Elementwise):
     """Hyperbolic tangent."""
 
-    name: ClassVar[str] = "tanh"
     cost: ClassVar[int] = 6
     saves: ClassVar[Saved] = SAVES_OUTPUT
 
@@ -195,7 +183,6 @@ class Tanh(Elementwise):
 class Softmax(Elementwise):
     """exp(x) divided by its sum over the channels of each position."""
 
-    name: ClassVar[str] = "softmax"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"

@@ -5,6 +5,7 @@ Shapes never contain the batch: ``(C, H, W)`` for feature maps, ``(T, D)`` for t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
@@ -67,13 +68,24 @@ SAVES_FACTOR = Saved(inputs=(0,), if_trained=True)
 SAVES_OUTPUT = Saved(output=True)
 
 
-class Op:
-    """One operation of the vocabulary; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
+class Named:
+    """What specs name, an op or a macro; subclasses are frozen dataclasses whose fields are the arguments in YAML."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # by default the class's in small letters: `batch_norm` is `BatchNorm`
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+class Op(Named):
+    """One operation of the vocabulary."""
+
+    __slots__ = ()
     torch: ClassVar[str] = ""  # an op of a package says where its module is made: `package.module:function`
     prefix: ClassVar[str] = ""  # how an unnamed node of this op is numbered: conv0, bn1, ...; by default by its name
     arity: ClassVar[int | None] = 1  # number of inputs; None: two or more

@@ -22,7 +22,6 @@ class Conv(Op):
     dilation: Size = 1
     bias: bool = False
 
-    name: ClassVar[str] = "conv"
     saves: ClassVar[Saved] = SAVES_INPUT
     gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
@@ -65,7 +64,6 @@ class ConvTranspose(Op):
     groups: Width = 1
     bias: bool = False
 
-    name: ClassVar[str] = "conv_transpose"
     saves: ClassVar[Saved] = SAVES_INPUT
     gradient_lies: ClassVar[Lies] = "input"
     autocast: ClassVar[Autocast] = "low"
@@ -103,7 +101,6 @@ class Linear(Op):
     out: Width
     bias: bool = True
 
-    name: ClassVar[str] = "linear"
     saves: ClassVar[Saved] = SAVES_FACTOR
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "fc"
@@ -138,7 +135,6 @@ class PeriodicBasis(Op):
     out: Width
     wave: Literal["cosine", "square"] = "cosine"
 
-    name: ClassVar[str] = "periodic_basis"
     prefix: ClassVar[str] = "basis"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {"classes": "out", "waveform": "wave"}

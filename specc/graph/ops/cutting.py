@@ -35,7 +35,6 @@ class Slice(Cut):
     start: Border = 0
     axis: Border = 0
 
-    name: ClassVar[str] = "slice"
     aliases: ClassVar[dict[str, str]] = {"end": "stop", "to": "stop", "begin": "start", "dim": "axis"}
 
     def run(self, shape: Shape) -> tuple[int, int]:
@@ -54,7 +53,6 @@ class Split(Cut):
     index: Border = 0
     axis: Border = 0
 
-    name: ClassVar[str] = "split"
     aliases: ClassVar[dict[str, str]] = {"parts": "into", "chunks": "into", "part": "index", "dim": "axis"}
 
     def run(self, shape: Shape) -> tuple[int, int]:

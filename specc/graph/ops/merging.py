@@ -13,7 +13,6 @@ from .base import Autocast, Op, Order, Saved, Shape, ShapeError, numel, show
 class Add(Op):
     """Sum of values of one shape."""
 
-    name: ClassVar[str] = "add"
     keeps_positions: ClassVar[bool] = True
     arity: ClassVar[int | None] = None
     passes_gradient: ClassVar[bool] = True
@@ -31,7 +30,6 @@ class Add(Op):
 class Mul(Op):
     """Product of two values of one shape, or of a feature map and a gate with one number a channel, in any order."""
 
-    name: ClassVar[str] = "mul"
     cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
     arity: ClassVar[int | None] = 2
@@ -54,7 +52,6 @@ class Concat(Op):
 
     axis: Border = 0
 
-    name: ClassVar[str] = "concat"
     arity: ClassVar[int | None] = None
     aliases: ClassVar[dict[str, str]] = {"dim": "axis"}
     passes_gradient: ClassVar[bool] = True  # every input's is a slice

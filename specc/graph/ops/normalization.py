@@ -33,7 +33,6 @@ class BatchNorm(Normalization):
     momentum: Fraction = 0.1
     updates: Width = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
 
-    name: ClassVar[str] = "batch_norm"
     prefix: ClassVar[str] = "bn"
     answers_all: ClassVar[bool] = True
     gradient_lies: ClassVar[Lies] = "input"
@@ -55,7 +54,6 @@ class GroupNorm(Normalization):
     groups: Width = 32
     eps: Positive = 1e-5
 
-    name: ClassVar[str] = "group_norm"
     prefix: ClassVar[str] = "gn"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
     gradient_lies: ClassVar[Lies] = "input"
@@ -76,7 +74,6 @@ class LayerNorm(Normalization):
 
     eps: Positive = 1e-5
 
-    name: ClassVar[str] = "layer_norm"
     prefix: ClassVar[str] = "ln"
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"
@@ -100,7 +97,6 @@ class RmsNorm(Normalization):
 
     eps: Positive = 1e-6
 
-    name: ClassVar[str] = "rms_norm"
     cost: ClassVar[int] = 4
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it

@@ -51,7 +51,6 @@ class Opaque(Op):
     hands_back: bool = False  # the inputs' gradients are views of the result's
     footprints: tuple[Footprint, ...] = ()
 
-    name: ClassVar[str] = "opaque"
     arity: ClassVar[int | None] = None
 
     @property

@@ -44,8 +44,6 @@ class Pool(Op):
 class MaxPool(Pool):
     """Maximum over a sliding window."""
 
-    name: ClassVar[str] = "max_pool"
-
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), bytes=8 * numel(output))  # int64 indices of the maxima
 
@@ -54,7 +52,6 @@ class MaxPool(Pool):
 class AvgPool(Pool):
     """Mean over a sliding window, padding included."""
 
-    name: ClassVar[str] = "avg_pool"
     saves: ClassVar[Saved] = SAVES_INPUT
 
 
@@ -64,7 +61,6 @@ class AdaptiveAvgPool(Op):
 
     size: Size
 
-    name: ClassVar[str] = "adaptive_avg_pool"
     prefix: ClassVar[str] = "pool"
     aliases: ClassVar[dict[str, str]] = {"output_size": "size", "grid": "size", "out": "size"}
 
@@ -87,7 +83,6 @@ class AdaptiveAvgPool(Op):
 class GlobalAvgPool(Op):
     """Mean over all positions: (C, H, W) becomes (C,), (T, D) becomes (D,)."""
 
-    name: ClassVar[str] = "global_avg_pool"
     prefix: ClassVar[str] = "pool"
     gradient_lies: ClassVar[Lies] = "plain"
 

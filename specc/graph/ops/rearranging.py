@@ -47,7 +47,6 @@ class Permute(Rearrangement):
 
     axes: tuple[Border, ...]
 
-    name: ClassVar[str] = "permute"
     aliases: ClassVar[dict[str, str]] = {"dims": "axes", "order": "axes", "perm": "axes"}
 
     def moves(self, shape: Shape) -> Moves:
@@ -64,7 +63,6 @@ class ChannelShuffle(Rearrangement):
 
     groups: Width = 2
 
-    name: ClassVar[str] = "channel_shuffle"
     prefix: ClassVar[str] = "shuffle"
     aliases: ClassVar[dict[str, str]] = {"group": "groups"}
 
@@ -82,7 +80,6 @@ class SpaceToDepth(Rearrangement):
 
     k: Width = 2
 
-    name: ClassVar[str] = "space_to_depth"
     prefix: ClassVar[str] = "to_depth"
     aliases: ClassVar[dict[str, str]] = {"block_size": "k", "factor": "k", "downscale_factor": "k"}
 
@@ -101,7 +98,6 @@ class DepthToSpace(Rearrangement):
 
     k: Width = 2
 
-    name: ClassVar[str] = "depth_to_space"
     prefix: ClassVar[str] = "to_space"
     aliases: ClassVar[dict[str, str]] = {"block_size": "k", "factor": "k", "upscale_factor": "k"}
 
@@ -122,7 +118,6 @@ class WindowPartition(Rearrangement):
 
     size: Size
 
-    name: ClassVar[str] = "window_partition"
     prefix: ClassVar[str] = "windows"
     aliases: ClassVar[dict[str, str]] = {"window": "size", "window_size": "size", "k": "size"}
 
@@ -142,7 +137,6 @@ class WindowReverse(Rearrangement):
     size: Size
     to: Size
 
-    name: ClassVar[str] = "window_reverse"
     prefix: ClassVar[str] = "unwindow"
     aliases: ClassVar[dict[str, str]] = {"window": "size", "window_size": "size", "k": "size", "hw": "to", "map": "to"}
 
@@ -163,7 +157,6 @@ class Roll(Rearrangement):
 
     shift: Shift | tuple[Shift, Shift]  # one number for both axes, or for height and width
 
-    name: ClassVar[str] = "roll"
     aliases: ClassVar[dict[str, str]] = {"shifts": "shift", "by": "shift"}
 
     def moves(self, shape: Shape) -> Moves:

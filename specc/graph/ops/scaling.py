@@ -20,7 +20,6 @@ class LayerScale(Op):
     init: Real = 1e-6
 
     spreads: ClassVar[bool] = True
-    name: ClassVar[str] = "layer_scale"
     cost: ClassVar[int] = 1
     saves: ClassVar[Saved] = SAVES_FACTOR
     keeps_positions: ClassVar[bool] = True
@@ -42,7 +41,6 @@ class SqueezeExcite(Op):
     activation: Literal["relu", "silu"] = "relu"
     gate: Literal["sigmoid", "hardsigmoid"] = "sigmoid"
 
-    name: ClassVar[str] = "squeeze_excite"
     prefix: ClassVar[str] = "se"
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
@@ -84,6 +82,7 @@ class SqueezeExcite(Op):
 class Gate(Sigmoid):
     """A sigmoid as precise as its input, inside of another op."""
 
+    name: ClassVar[str] = Sigmoid.name
     autocast: ClassVar[Autocast] = "same"
 
 
@@ -113,8 +112,6 @@ class Dropout(Dropping):
     p: Probability = 0.5
     channels: bool = False  # whole ones, of each sample
 
-    name: ClassVar[str] = "dropout"
-
     def output(self, *inputs: Shape) -> Shape:
         return need_map(self, inputs[0]) if self.channels else inputs[0]
 
@@ -129,8 +126,6 @@ class DropPath(Dropping):
     """Each sample zero with probability p (stochastic depth), the others scaled by 1 / (1 - p)."""
 
     p: Probability = 0.1
-
-    name: ClassVar[str] = "drop_path"
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(elements=1) if self.p else NOTHING

@@ -32,8 +32,6 @@ class InOrder(View):
 class Flatten(InOrder):
     """All axes into one."""
 
-    name: ClassVar[str] = "flatten"
-
     def output(self, *inputs: Shape) -> Shape:
         return (numel(inputs[0]),)
 
@@ -44,7 +42,6 @@ class Reshape(InOrder):
 
     shape: tuple[Width, ...]
 
-    name: ClassVar[str] = "reshape"
     aliases: ClassVar[dict[str, str]] = {"size": "shape", "to": "shape"}
 
     def output(self, *inputs: Shape) -> Shape:
@@ -60,7 +57,6 @@ class Reshape(InOrder):
 class Transpose(View):
     """Tokens and channels exchanged: (T, D) becomes (D, T), so that a linear layer mixes positions."""
 
-    name: ClassVar[str] = "transpose"
     result_lies: ClassVar[Lies] = "turned"
     gradient_lies: ClassVar[Lies] = "turned"
 
@@ -73,7 +69,6 @@ class Transpose(View):
 class ToTokens(View):
     """Every pixel a token, row by row: (C, H, W) becomes (H · W, C)."""
 
-    name: ClassVar[str] = "to_tokens"
     prefix: ClassVar[str] = "tokens"
     result_lies: ClassVar[Lies] = "turned"
     gradient_lies: ClassVar[Lies] = "turned"
@@ -94,7 +89,6 @@ class ToMap(Op):
     size: Size | None = None
     skip: Border = 0
 
-    name: ClassVar[str] = "to_map"
     prefix: ClassVar[str] = "map"
     aliases: ClassVar[dict[str, str]] = {"hw": "size", "grid": "size", "class_tokens": "skip"}
     view: ClassVar[bool] = True
@@ -131,7 +125,6 @@ class Resize(Op):
     align_corners: bool = True  # of the bilinear one
     mode: Literal["bilinear", "nearest"] = "bilinear"
 
-    name: ClassVar[str] = "resize"
     aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size", "interpolation": "mode"}
 
     @property

@@ -35,7 +35,6 @@ class PatchEmbed(Op):
     k: Size = 16
     bias: bool = True
 
-    name: ClassVar[str] = "patch_embed"
     saves: ClassVar[Saved] = SAVES_INPUT
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
@@ -66,7 +65,6 @@ class ClassToken(Op):
 
     autocast: ClassVar[Autocast] = "widest"
 
-    name: ClassVar[str] = "class_token"
     passes_gradient: ClassVar[bool] = True  # a slice
     result_lies: ClassVar[Lies] = "plain"
 
@@ -85,7 +83,6 @@ class ClassToken(Op):
 class PositionEmbedding(Op):
     """A learnt vector added to every token."""
 
-    name: ClassVar[str] = "position_embedding"
     cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "pos_embedding"
@@ -107,7 +104,6 @@ class Embedding(Op):
     out: Width
     rows: Width = 256
 
-    name: ClassVar[str] = "embedding"
     saves: ClassVar[Saved] = SAVES_INPUT
     reads: ClassVar[DType] = "int64"
     result_lies: ClassVar[Lies] = "plain"
@@ -135,7 +131,6 @@ class SelectToken(Op):
 
     index: Border = 0
 
-    name: ClassVar[str] = "select_token"
     prefix: ClassVar[str] = "token"
     aliases: ClassVar[dict[str, str]] = {"token": "index", "position": "index"}
     view: ClassVar[bool] = True
@@ -157,7 +152,6 @@ class Attention(Op):
     bias: bool = True
     windows: Width = 1
 
-    name: ClassVar[str] = "attention"
     keeps_positions: ClassVar[bool] = True
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
@@ -207,7 +201,6 @@ class Attention(Op):
 class Chunks(Op):
     """Queries, keys and values of one product, inside of attention; their gradients are put together."""
 
-    name: ClassVar[str] = "chunks"
     view: ClassVar[bool] = True
 
 
@@ -217,7 +210,6 @@ class Mixing(Op):
 
     heads: int
 
-    name: ClassVar[str] = "mixing"
     autocast: ClassVar[Autocast] = "low"
 
     def output(self, *inputs: Shape) -> Shape:

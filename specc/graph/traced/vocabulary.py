@@ -196,10 +196,8 @@ def _mean(part: Candidate) -> Op | None:
 @rule("SqueezeExcitation")
 def _squeeze_excite(part: Candidate) -> Op | None:
     """Only traced as a leaf where it is one."""
-    squeeze = part.option["squeeze"]
-    gates: dict[str, Any] = {"Sigmoid": "sigmoid", "Hardsigmoid": "hardsigmoid"}
-    activations: dict[str, Any] = {"ReLU": "relu", "SiLU": "silu"}
-    return ops.SqueezeExcite(squeeze, activations[part.option["activation"]], gates[part.option["scale_activation"]])
+    o = part.option
+    return ops.SqueezeExcite(o["squeeze"], o["activation"].lower(), o["scale_activation"].lower())
 
 
 @rule("Dropout", "Dropout2d")
