@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from specc.cli import main
-from specc.compiler.checks.consequences import NEEDS
+from specc.compiler.checks.consequences import NEEDS, reliable
 from specc.diagnostics import Diagnostic, SpecError
 from specc.diagnostics import pages as explain
+from specc.language.source import parse
 
 ROOT = Path(__file__).parent.parent
 ON_OTHER_MACHINES = ("SPC112", "SPC308", "SPC309")
@@ -92,6 +93,14 @@ def test_every_page_begins_with_its_code_and_title() -> None:
 
 def test_only_findings_that_there_are_can_be_consequences() -> None:
     assert [known for known in NEEDS if not any(code.startswith(known) for code in explain.titles())] == []
+
+
+def test_what_a_code_rests_on_itself_comes_before_what_its_phase_does() -> None:
+    tree, _ = parse("specc: 1", "spec.yaml")
+    assert tree is not None
+    loose, small = Diagnostic("SPC305", "loose end"), Diagnostic("SPC301", "images too small")
+    assert reliable([loose, small], frozenset({("data", "dataset")}), tree) == (loose,)
+    assert reliable([loose, small], frozenset({("backbone", "depth")}), tree) == ()
 
 
 def test_every_code_in_the_source_is_known() -> None:

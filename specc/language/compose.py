@@ -175,9 +175,7 @@ class _Composer:
 
     def trimmed(self, start: int, end: int) -> int:
         """The end without blanks and line breaks, which belong to block scalars and to what follows a block."""
-        while end > start and self.text[end - 1].isspace():
-            end -= 1
-        return max(start, end)
+        return start + len(self.text[start:end].rstrip())
 
     def check_tag(self, event: Any, start: int) -> None:
         if event.tag and (tag := _TAG.search(self.text, start)):
