@@ -45,17 +45,15 @@ def _found(site: Site, i: int, link: EmaLink) -> Run | None:
     if link.source != "next" and graph.index[link.source] <= end:
         return None
     site.linked.add(i)
-    runs = _next(site, i, link, end) if link.source == "next" else iter([_named(site, i, link)])
+    if link.source == "next":
+        runs = _next(site, i, link, end)
+    else:  # from the layer that is named on, as many as the link says and the block has
+        named = graph.index[link.source]
+        runs = iter([Run(site, i, named, min(link.layers, _room(site, named)))])
     first = next(runs)
     chosen = next((run for run in (first, *runs) if not run.wrong()), None)
     site.found += first.wrong() if chosen is None else chosen.remarks()
     return chosen
-
-
-def _named(site: Site, i: int, link: EmaLink) -> Run:
-    """From the layer that is named on, as many as the link says and the block has."""
-    first = site.draft.graph.index[link.source]
-    return Run(site, i, first, min(link.layers, _room(site, first)))
 
 
 def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
