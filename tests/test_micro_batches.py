@@ -18,7 +18,9 @@ from specc import Plan
 from specc.checking import check_text
 from specc.cli import main
 from specc.compiler.verify import verify
+from specc.fit.splits import Splits
 from specc.memory.prediction import as_traced, first_difference
+from specc.pipeline import CHECKS, run_passes
 from specc.plan import Backward, Forward, Head
 
 from .documents import MAN, Document, spec_of
@@ -205,3 +207,29 @@ def test_a_batch_smaller_than_its_slices_is_refused() -> None:
     session = Session(plan_of(4), dtype=torch.float64)
     with pytest.raises(ValueError, match="a batch of 3 cannot be divided into 4 slices"):
         session.train_step(torch.rand(3, 2, 8, 8, dtype=torch.float64), torch.zeros(3, dtype=torch.int64))
+
+
+# ---------------------------------------------------------------------------------------------- the search of splits
+
+
+@pytest.mark.parametrize("name", ["local", "two levels, averages"])
+def test_a_search_knows_what_slices_take_block_by_block(name: str) -> None:
+    """Every split that it proposes comes to what its whole plan takes, to one per cent; what is shown is the plan's."""
+    levels = {key: value for key, value in METHODS[name].items() if key != "split"}
+    document = BASE | levels | {"train": BASE["train"] | {"micro_batches": 3}, "schedule": {"order": "blocks"}}
+    draft = run_passes(spec_of(document | {"split": {"fit": {}}, "budget": {"memory": "1 GiB"}}), CHECKS)
+    splits = Splits(draft, draft.spec.config)
+    rows = [row for blocks in splits.numbers if (row := splits.best(blocks)) is not None]
+    assert len(rows) > 2
+    for row in rows:
+        plan = specc.compile(spec_of(document | {"split": {"after": list(row.after)} if row.after else {"blocks": 1}}))
+        assert row.predicted_peak_bytes == pytest.approx(plan.memory.peak_bytes, rel=0.01)
+
+
+def test_a_split_is_found_where_slices_may_be_more(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    text = SAYS.replace("batch_size: 8", "batch_size: 64").replace("{blocks: 2}", "{fit: {allow: [micro_batches]}}")
+    path.write_text(text + "budget: {memory: 1900 KiB}\n")
+    result = CliRunner().invoke(main, ["plan", str(path), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "slices" in result.output

@@ -84,8 +84,8 @@ class CachingStep(TrainingStep[Value]):
     def run_head(self, i: Head, features: Value, part: float) -> tuple[Value, Value]:
         """One head's loss, and the gradient at the features."""
         unit, group = self.units[i.unit], f"{i.unit}.{i.head}"
-        width = features.storage.width
-        key = self.places[i.unit], unit.level, i.head, features.order, width, features.rows
+        width, again = features.storage.width, group in self.shapes.grads  # gradients of an earlier slice
+        key = self.places[i.unit], unit.level, i.head, features.order, width, features.rows, again
         if key not in self.known:
             self.known[key], *result = self._measured(i, features, part)
             return result[0], result[1]
@@ -100,9 +100,13 @@ class CachingStep(TrainingStep[Value]):
 
     def _measured(self, i: Head, features: Value, part: float) -> tuple[HeadCost, Value, Value]:
         before, group = self.memory.total, f"{i.unit}.{i.head}"
+        there = self._bytes(group)
         loss, gradient = super().run_head(i, features, part)
         grads = {name: storage.bytes for name, storage in self.shapes.grads.get(group, {}).items()}
         storage = gradient.storage
-        rest = self.memory.total - before - storage.bytes - sum(grads.values())
+        rest = self.memory.total - before - storage.bytes - (self._bytes(group) - there)
         found = (storage.bytes, storage.width, gradient.order)
         return HeadCost(self.memory.reached() - before, grads, found, max(rest, 0)), loss, gradient
+
+    def _bytes(self, group: str) -> int:
+        return sum(storage.bytes for storage in self.shapes.grads.get(group, {}).values())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
 from ..plan import Memory, Moment, Network, Plan, Unit
-from ..plan.values import features
+from ..plan.values import IMAGES, features, of_slice
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
 from ..system.devices import Device
@@ -72,9 +72,14 @@ class Prediction:
         self.batch = Value(images, batch, image, self.order), Value(labels, batch, target, "plain")  # the caller's
         self.step.begin(*self.batch)
         if source is not None:
-            width, rows = self.costs.low, config.rows
+            self._give(source)
+
+    def _give(self, source: Shape) -> None:
+        """What the first block reads of every slice."""
+        for slice in range(self.step.slices):
+            width, rows = self.costs.low, self.step.values[of_slice(IMAGES, slice)].rows
             storage = self.memory.new(numel(source) * rows * width, width=width)
-            self.step.values[features(-1)] = Value(storage, rows, source, self.order)
+            self.step.values[features(-1, slice)] = Value(storage, rows, source, self.order)
 
     def run(self, until: int | None = None, source: Shape | None = None) -> Memory:
         """The timeline of the whole step, or of its first `until` instructions."""
