@@ -164,6 +164,14 @@ def test_a_root_that_is_no_folder_is_a_data_error(
 # --- downloads ---
 
 
+def test_both_halves_are_downloaded_where_they_are_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("torchvision.datasets.SVHN", lambda root, **options: asked.append(options))
+    with pytest.raises(DataError, match="is not there"):
+        open_dataset(small.config("svhn", tmp_path, download=True))
+    assert asked == [{"download": True, "split": "train"}, {"download": True, "split": "test"}]
+
+
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "CIFAR10", "SVHN", "STL10", "ImageNet"])
 def test_a_download_that_fails_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def fails(*args: object, **options: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -148,3 +150,9 @@ def test_a_shape_error_says_what_does_not_fit(op: Op, shape: Shape, message: str
     with pytest.raises(ShapeError) as error:
         op.output(shape)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("formula", ["none", "tanh"])
+def test_gelu_is_computed_by_the_formula_that_is_asked_for(formula: Literal["none", "tanh"]) -> None:
+    x = value(MAP)
+    assert module_of(ops.Gelu(formula), MAP)(x).equal(F.gelu(x, approximate=formula))
