@@ -49,7 +49,11 @@ class Definition(Config):
 
     def used_parameters(self) -> set[str]:
         """The parameters that its layers speak of."""
-        return {name for layer in self.layers for name in _parameters_of(layer)}
+        values: list[Any] = [(layer.repeat, layer.expect) for layer in self.layers]
+        for layer in self.layers:
+            if isinstance(layer.entry, Pattern):
+                values += [*layer.entry.arguments.values(), *layer.entry.each.values()]
+        return set(_names_in(values))
 
     def used_groups(self) -> Iterator[tuple[int, str]]:
         """The groups that its layers are, each with its place in the list."""
@@ -57,12 +61,6 @@ class Definition(Config):
 
 
 Definitions = Mapping[str, Definition]
-
-
-def _parameters_of(layer: LayerEntry) -> Iterator[str]:
-    entry = layer.entry
-    waiting = (*entry.arguments.values(), *entry.each.values()) if isinstance(entry, Pattern) else ()
-    return _names_in((layer.repeat, layer.expect, *waiting))
 
 
 def _names_in(value: Any) -> Iterator[str]:

@@ -18,8 +18,6 @@ from .layer_lists import Document
 
 Weight = float | dict[str, float]
 
-LINK_MODES = ("branch", "none", "scaled", "parameter")
-
 
 @dataclass(frozen=True)
 class UnitEnd:
@@ -100,16 +98,16 @@ def unit_ends(blocks: int, level: Document) -> list[UnitEnd]:
 @st.composite
 def links(draw: st.DrawFn, cut: CutBackbone, drawn: Sequence[Document]) -> list[Document]:
     """Up to two EMA links that every unit can have and whose outputs can be added."""
-    ends = {unit.block for level in drawn for unit in unit_ends(cut.blocks, level)}
+    ends = sorted({end for level in drawn for end in _ends(cut, level)})
     candidates = product(("next", *(layer.name for layer in cut.graph.layers[1:-1])), (1, 2))
     possible = [link for link in candidates if _possible(cut, ends, *link)]
     if not possible or draw(st.integers(0, 3)) == 0:
         return []
     source, count = draw(st.sampled_from(possible))
-    serving = [level["name"] for level in drawn if _serves(cut, level, source)]
+    serving = [level["name"] for level in drawn if _served(cut, _ends(cut, level), source)]
     found = []
     for _ in range(draw(st.integers(1, 2))):
-        link: Document = {"from": source, "bias": draw(st.sampled_from(LINK_MODES))}
+        link: Document = {"from": source, "bias": draw(st.sampled_from(("branch", "none", "scaled", "parameter")))}
         link |= _maybe("layers", count, 1)
         link |= draw(st.sampled_from(({}, {"momentum": 0.5}, {"init": "copy"}, {"average_buffers": True})))
         if draw(st.booleans()):
@@ -118,20 +116,20 @@ def links(draw: st.DrawFn, cut: CutBackbone, drawn: Sequence[Document]) -> list[
     return found
 
 
-def _serves(cut: CutBackbone, level: Document, source: str) -> bool:
-    """Whether a unit of the level ends before what is copied."""
-    ends = [unit.block for unit in unit_ends(cut.blocks, level)]
-    return any(_first(cut, end, source) > cut.cuts[end] for end in ends)
+def _ends(cut: CutBackbone, level: Document) -> list[int]:
+    return [unit.block for unit in unit_ends(cut.blocks, level)]
 
 
-def _possible(cut: CutBackbone, ends: set[int], source: str, count: int) -> bool:
+def _served(cut: CutBackbone, ends: Iterable[int], source: str) -> dict[int, int]:
+    """Those of the blocks that end before what is copied, each with the first layer that is."""
+    first = {end: cut.cuts[end] + 1 if source == "next" else cut.graph.index[source] for end in ends}
+    return {end: layer for end, layer in first.items() if layer > cut.cuts[end]}
+
+
+def _possible(cut: CutBackbone, ends: Iterable[int], source: str, count: int) -> bool:
     """Whether the link can be built for every unit that it serves, and serves one."""
-    served = [(end, first) for end in sorted(ends) if (first := _first(cut, end, source)) > cut.cuts[end]]
-    return bool(served) and all(_copies(cut, end, first, count) for end, first in served)
-
-
-def _first(cut: CutBackbone, end: int, source: str) -> int:
-    return cut.cuts[end] + 1 if source == "next" else cut.graph.index[source]
+    served = _served(cut, ends, source)
+    return bool(served) and all(_copies(cut, end, first, count) for end, first in served.items())
 
 
 def _copies(cut: CutBackbone, end: int, first: int, count: int) -> bool:
@@ -150,9 +148,9 @@ def _copies(cut: CutBackbone, end: int, first: int, count: int) -> bool:
 def through(cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:
     """The copies of layers between a unit's last block and its heads."""
     for link in drawn:
-        first = _first(cut, unit.block, link["from"])
-        if level["name"] in link.get("levels", [level["name"]]) and first > cut.cuts[unit.block]:
-            yield cut.graph.copy_of(first, link.get("layers", 1))
+        if level["name"] in link.get("levels", [level["name"]]):
+            for first in _served(cut, [unit.block], link["from"]).values():
+                yield cut.graph.copy_of(first, link.get("layers", 1))
 
 
 # -- heads ----------------------------------------------------------------------------------------------------------
