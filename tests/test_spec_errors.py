@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from specc.checking import check
+from specc.checking import check, check_text
 from specc.diagnostics.render import FORMATS, render
+from specc.spec.lookup import keys_of, model_at
 
 CORPUS = sorted((Path(__file__).parent / "specs_bad").glob("*.yaml"))
 REMARK = re.compile(r"# (error|warning)(?: at line (\d+))?: (SPC\d{3}(?:, SPC\d{3})*)")
@@ -37,3 +38,15 @@ def test_wrong_spec(path: Path) -> None:
 
 def test_the_corpus_is_large() -> None:
     assert len(CORPUS) >= 120
+
+
+def test_a_spec_without_what_no_spec_can_do_without_is_checked_all_the_same() -> None:
+    text = "backbone: {family: resnet_cifar, depth: 20}\nsplit: {blocks: 96}\n"
+    assert {d.code for d in check_text(text).diagnostics} == {"SPC102", "SPC402"}
+
+
+@pytest.mark.parametrize("key", ["layers", "torchvision"])
+def test_of_kinds_without_a_name_the_one_that_has_the_keys_is_meant(key: str) -> None:
+    model = model_at(("backbone",), {"backbone": {key: "...", "strange": 1}})
+    assert model is not None
+    assert key in keys_of(model)
