@@ -56,18 +56,13 @@ def finishes(saved: Saved) -> bool:
 
 
 class Cast(Function):
-    """A copy of a value in another precision."""
+    """A copy of a value in another precision; torch casts back right after the op, before the op's parameters."""
 
-    __slots__ = ("numbers", "width")
+    __slots__ = ("width",)
 
     def __init__(self, value: Value) -> None:
         super().__init__([value.graph])
-        self.numbers, self.width = value.numbers, value.storage.width
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """In the precision that the value had."""
-        incoming.cast(self.numbers, self.width)
-        engine.send(self.edges[0], incoming, self.numbers)
+        self.width = value.storage.width
 
 
 class Operation(Function):
@@ -127,9 +122,13 @@ class Operation(Function):
         surplus.clear()
         held.clear()
         for i in wanted:
-            order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
-            outgoing[i].order = order
-            engine.send(self.edges[i], outgoing.pop(i), sizes[i])
+            outgoing[i].order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
+            edge = self.edges[i]
+            if isinstance(edge, Cast):
+                outgoing[i].cast(sizes[i], edge.width)
+        for i in wanted:
+            edge = self.edges[i]
+            engine.send(edge.edges[0] if isinstance(edge, Cast) else edge, outgoing.pop(i), sizes[i])
         for key, shape in own.items():
             gradient = fresh.pop(key)
             gradient.cast(numel(shape), 4)

@@ -74,6 +74,7 @@ class Prelu(Elementwise):
 
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
+    answers_all: ClassVar[bool] = True
     aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
     cost: ClassVar[int] = 2
 
