@@ -333,6 +333,7 @@ def test_regressions(path: Path) -> None:
     assert verify(plan) == []
     session = Session(plan)
     images, labels = batch_of(plan, torch.float32)
+    images = images.to(memory_format=session.model.memory_format)
     measured = watch(session, images, labels).peak_bytes
     assert as_traced(plan).peak_bytes == pytest.approx(measured, rel=MEMORY_TOLERANCE)
     assert all(bool(torch.isfinite(p).all()) for _, p in session.named_parameters())
