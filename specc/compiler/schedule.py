@@ -49,10 +49,8 @@ def _with_retain(ordered: list[Instruction]) -> list[Instruction]:
 
 def _with_frees(ordered: list[Instruction]) -> Iterator[Instruction]:
     """The instructions, each followed by the values that nobody reads any more; the logits stay for the caller."""
-    made: set[str] = set()
     last_use: dict[str, int] = {}
     for i, one in enumerate(ordered):
-        made |= one.writes
         last_use |= dict.fromkeys(one.reads | one.writes, i)
     last = max((one.block for one in ordered if isinstance(one, Forward)), default=-1)
     logits = {one.output for one in ordered if isinstance(one, Forward) and one.block == last}

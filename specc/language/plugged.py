@@ -119,7 +119,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
-        names: JsonDict = {"enum": [*self.registry], "type": "string"}
+        names: JsonDict = {"enum": [*self.registry], "type": "string"} if self.registry else {"not": {}}
         if not self.about:
             return names
         told = (f"`{name}`: {getattr(known, self.about)}" for name, known in self.registry.usable().items())

@@ -169,14 +169,16 @@ class Engine:
         self.again: dict[int, dict[str, Function]] = {}  # what was computed again, by the id of its piece
         self.meeting: dict[str, Gradient] = {}  # of parameters that several operations share
         self.uses: Counter[str] = Counter()
-        self._wanted: set[Function | Leaf | None] = set()
+        self.wanted: set[Function | Leaf | None] = set()  # what leads to a gradient that somebody wants
 
     def run(self, start: Value, gradient: Gradient) -> None:
         """Send the gradient from a value to leaves and parameters."""
         functions = _reached(start)
         for function in functions:
-            if function.keys or any(map(self.wants, function.edges)):
-                self._wanted.add(function)
+            if not self.only_parameters:
+                self.wanted.update(edge for edge in function.edges if isinstance(edge, Leaf))
+            if function.keys or not self.wanted.isdisjoint(function.edges):
+                self.wanted.add(function)
                 self.uses.update(function.keys)
         assert start.graph is not None
         self.arrived[start.graph] = gradient
@@ -187,10 +189,6 @@ class Engine:
         for leaf, found in self.arrived.items():
             assert isinstance(leaf, Leaf)
             _collect(leaf, found)
-
-    def wants(self, edge: Function | Leaf | None) -> bool:
-        """Whether a gradient is wanted there."""
-        return edge in self._wanted or (isinstance(edge, Leaf) and not self.only_parameters)
 
     def send(self, edge: Function | Leaf | None, gradient: Gradient, numbers: int) -> None:
         """Hand on a gradient; at a fan-out they are added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..graph.graph import Node
@@ -100,42 +100,43 @@ class Operation(Function):
             memory.passing(max(highest(moments, rows), 0), GRADIENT)
             held.clear()  # bit by bit, as was measured
             eager.clear()
-        wanted = [i for i, edge in enumerate(self.edges) if engine.wants(edge)]
-        sizes = {i: numel(node.in_shapes[i]) * rows for i in wanted}
-        own = dict(zip(self.keys, node.parameters.values(), strict=False))
-        made = {i: self.widths[i] if self.footprint is not None else self.computed for i in wanted}
+        wanted = [i for i, edge in enumerate(self.edges) if edge in engine.wanted]
+        sizes = [numel(shape) * rows for shape in node.in_shapes]
+        own = list(zip(self.keys, map(numel, node.parameters.values()), strict=False))
+        made = self.widths if self.footprint is not None else (self.computed,) * len(sizes)
         outgoing = {i: self._gradient(incoming, sizes[i], GRADIENT, made[i]) for i in wanted}
-        fresh = {key: self._gradient(incoming, numel(shape), "gradients", width) for key, shape in own.items()}
-        surplus = [] if wanted or not node.op.answers_all else [
-            memory.new(numel(node.in_shapes[0]) * rows * self.computed, GRADIENT, self.computed)
-        ]  # fmt: skip
-        memory.passing(rows * node.saved.passing, GRADIENT)
+        fresh = [self._gradient(incoming, size, "gradients", width) for _, size in own]
+        surplus = []
+        if node.op.answers_all and not wanted:
+            surplus.append(memory.new(sizes[0] * self.computed, GRADIENT, self.computed))
+        if node.saved.passing:
+            memory.passing(rows * node.saved.passing, GRADIENT)
         eager.clear()
         if node.op.spreads:
-            self._fit(fresh, own, width)
-        for i in wanted:
-            view = sizes[i] if not node.op.passes_gradient else outgoing[i].numbers
-            outgoing[i].fit(view, made[i])
-            outgoing[i].cast(sizes[i], self.widths[i])
-        self._fit(fresh, own, width)
+            _fit(fresh, own, width)
+        for i, gradient in outgoing.items():
+            if not node.op.passes_gradient:
+                gradient.fit(sizes[i], made[i])
+            gradient.cast(sizes[i], self.widths[i])
+        _fit(fresh, own, width)
         del incoming.storage
         surplus.clear()
         held.clear()
-        for i in wanted:
-            outgoing[i].order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
+        for i, gradient in outgoing.items():
+            gradient.order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
+            if isinstance(edge := self.edges[i], Cast):
+                gradient.cast(sizes[i], edge.width)
+        for i, gradient in outgoing.items():
             edge = self.edges[i]
-            if isinstance(edge, Cast):
-                outgoing[i].cast(sizes[i], edge.width)
-        for i in wanted:
-            edge = self.edges[i]
-            engine.send(edge.edges[0] if isinstance(edge, Cast) else edge, outgoing.pop(i), sizes[i])
-        for key, shape in own.items():
-            gradient = fresh.pop(key)
-            gradient.cast(numel(shape), 4)
+            engine.send(edge.edges[0] if isinstance(edge, Cast) else edge, gradient, sizes[i])
+        outgoing.clear()
+        for (key, size), shape in zip(own, node.parameters.values(), strict=False):  # none where nothing is trained
+            gradient = fresh.pop(0)
+            gradient.cast(size, 4)
             lay = dense(self.orders[0], shape[1:]) if len(shape) == 4 and not costs.swapped else "plain"
             assert self.tensors.grads is not None
             if lay == "swapped" and key not in self.tensors.grads:
-                gradient.replace(numel(shape), 4)  # it lay as the input does, and is to lie as the weights do
+                gradient.replace(size, 4)  # it lay as the input does, and is to lie as the weights do
             engine.accumulate(self.tensors.grads, key, gradient)
 
     def _taken_from(self, engine: Engine) -> tuple[list[object], list[Storage]]:
@@ -157,6 +158,8 @@ class Operation(Function):
         numbers = self.node.size * self.rows if self.node.op.spreads else size
         return Gradient(self.tensors.memory.new(numbers * width, category, width), "plain")
 
-    def _fit(self, fresh: Mapping[str, Gradient], own: Mapping[str, tuple[int, ...]], width: int) -> None:
-        for key, shape in own.items():
-            fresh[key].fit(numel(shape), width)
+
+def _fit(fresh: Sequence[Gradient], own: Sequence[tuple[str, int]], width: int) -> None:
+    """Sum up gradients of parameters that are as large as the result."""
+    for gradient, (_, size) in zip(fresh, own, strict=True):
+        gradient.fit(size, width)

@@ -41,10 +41,12 @@ After = Annotated[tuple[str, ...], Touch(reads=("grads:",))]  # not before these
 
 
 @cache
-def _touches(kind: Any) -> tuple[tuple[str, Touch], ...]:
+def _touched(kind: Any, how: Literal["reads", "writes"]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The fields of a kind that name what it reads, or writes, with the prefixes of these names."""
     hints = get_type_hints(kind, include_extras=True)
     found = ((name, hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__"))
-    return tuple((name, touch) for name, touch in found if isinstance(touch, Touch))
+    touches = ((name, getattr(touch, how)) for name, touch in found if isinstance(touch, Touch))
+    return tuple((name, prefixes) for name, prefixes in touches if prefixes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,10 @@ class Common:
 
     def _named(self, how: Literal["reads", "writes"]) -> Iterator[str]:
         kind: Any = type(self)  # for mypy a frozen dataclass with a property has no hash
-        for field, touch in _touches(kind):
+        for field, prefixes in _touched(kind, how):
             named = getattr(self, field)
             names = (named,) if isinstance(named, str) else named or ()
-            yield from (prefix + name for prefix in getattr(touch, how) for name in names)
+            yield from (prefix + name for prefix in prefixes for name in names)
 
     @property
     def about(self) -> str:

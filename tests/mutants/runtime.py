@@ -73,7 +73,7 @@ MUTANTS = [
     mutant("specc/step/step.py", "            self.machine.shrink(loss, 1 / part)\n", "            pass\n",
            "losses of slices are added up as if each were the batch's", SLICES),
     mutant("specc/step/step.py", "            first += self.machine.rows(own)\n", "            pass\n",
-           "wrong labels begin anew in every slice", SLICES + "[slices-3-labels written into images]"),
+           "wrong labels begin anew in every slice", SLICES + "[labels written into images-10-slices]"),
     mutant("specc/compiler/dependencies.py", "for block in draft.blocks for slice in range(draft.slices))",
            "for slice in range(draft.slices) for block in draft.blocks)",
            "block by block is slice by slice", "test_micro_batches.py::test_an_order_can_be_forced"),
