@@ -90,7 +90,11 @@ class Program:
 
     def _goes_out(self, block: int) -> bool:
         """Whether a gradient passes through a block into the one before."""
-        return any(start < block for start in self.starts[block])
+        return any(self._reaches(start, block - 1) for start in self.starts[block])
+
+    def _reaches(self, start: int, block: int) -> bool:
+        """Whether the gradient of a window passes through a block."""
+        return start in self.starts.get(block, ())
 
     def _images(self, networks: Iterable[str], slice: int) -> str | None:
         """The images, where one of the networks reads them beside its input."""
@@ -130,7 +134,7 @@ class Program:
             block=block, start=start, slice=slice, graph=graph(block, slice),
             leaf=leaf(block, slice) if self._goes_out(block) else None,
             cotangent=cotangent(block, start, slice), trains=(f"block{block}",),
-            gradient=cotangent(block - 1, start, slice) if start < block else None,
+            gradient=cotangent(block - 1, start, slice) if self._reaches(start, block - 1) else None,
         )  # fmt: skip
 
     def _updates(self) -> Iterator[Instruction]:

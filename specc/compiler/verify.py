@@ -122,7 +122,7 @@ class Replay:
         self._named(
             source=source, images=self._images([block.name], i.slice), output=features(i.block, i.slice),
             graph=graph(i.block, i.slice) if starts else None, uses=(block.name,),
-            leaf=leaf(i.block, i.slice) if any(start < i.block for start in starts) else None,
+            leaf=leaf(i.block, i.slice) if starts & starts_of(self.plan, i.block - 1) else None,
         )  # fmt: skip
         self._read(i.source, i.images)
         self._read_parameters(block.name)
@@ -167,9 +167,9 @@ class Replay:
         more = any(not self.done[backward_source(i.block, start, i.slice)] for start in starts)
         self._named(
             graph=graph(i.block, i.slice), retain=more,
-            leaf=leaf(i.block, i.slice) if any(start < i.block for start in starts) else None,
+            leaf=leaf(i.block, i.slice) if starts & starts_of(self.plan, i.block - 1) else None,
             cotangent=cotangent(i.block, i.start, i.slice), trains=(group,),
-            gradient=cotangent(i.block - 1, i.start, i.slice) if i.start < i.block else None,
+            gradient=cotangent(i.block - 1, i.start, i.slice) if i.start in starts_of(self.plan, i.block - 1) else None,
         )  # fmt: skip
         self._read(i.graph, i.leaf)
         self._read_parameters(group)
