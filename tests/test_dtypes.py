@@ -98,3 +98,19 @@ def test_integers_take_what_is_traced(precision: str, recompute: bool) -> None:
     images, labels = fake_batch(plan)
     real = watch(Session(plan), images, labels + torch.arange(len(labels)) % 3)
     assert [moment.bytes for moment in as_traced(plan).timeline] == list(real.timeline)
+
+
+def test_integers_end_no_block() -> None:
+    """No gradient passes them and no head learns from them: such a cut is neither proposed nor taken."""
+    layers = [
+        {"name": "whole", "op": "to_integers", "levels": 9},
+        {"name": "table", "op": "embedding", "out": 2, "rows": 9},
+        {"name": "pool", "op": "global_avg_pool"},
+        {"name": "head", "op": "linear", "out": 10},
+    ]
+    document = {"specc": 1, "name": "cut", "backbone": {"layers": layers}, "split": {"after": ["whole"]}}
+    with pytest.raises(SpecError) as caught:
+        specc.compile(loads(json.dumps(document)))
+    (found,) = [d for d in caught.value.diagnostics if d.is_error]
+    assert (found.code, "`whole` cannot end a block: it gives integers" in found.message) == ("SPC401", True)
+    assert "`table`" in found.help[0]

@@ -191,7 +191,8 @@ def plans_are_sound_and_survive_json(case: Case) -> None:
 def shapes_and_parameters_are_those_of_the_modules(case: Case) -> None:
     plan = case.plan
     for network in plan.networks.values():
-        values = {INPUT: torch.empty(4, *network.graph.input, device="meta")}
+        kind = getattr(torch, network.graph.dtype)
+        values = {INPUT: torch.empty(4, *network.graph.input, dtype=kind, device="meta")}
         values[IMAGES] = torch.empty(4, *plan.data.shape, device="meta")
         for node in network.graph.nodes:
             with torch.device("meta"):

@@ -66,6 +66,8 @@ def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...
     graph = draft.graph
     if position == len(graph.layers) - 1:
         text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
+    elif graph.layers[position].nodes[-1].dtype != "float32":
+        text, label = f"`{name}` cannot end a block: it gives integers, which no head can learn from", "not a legal cut"
     else:
         text, label = f"`{name}` cannot end a block: {_alive(graph, position)}", "not a legal cut"
     help = (f"nearest legal cuts: {nearest(graph, position, graph.cuts)}",)

@@ -152,7 +152,13 @@ class BackboneGraph:
 
     @cached_property
     def cuts(self) -> tuple[str, ...]:
-        """Layers after which one tensor alone separates the rest of the network: the legal ends of blocks.
+        """The legal ends of blocks. Integers end none: no gradient passes them, and no head learns from them."""
+        whole = (self.layers[self.index[name]] for name in self.joints)
+        return tuple(layer.name for layer in whole if layer.nodes[-1].dtype == "float32")
+
+    @cached_property
+    def joints(self) -> tuple[str, ...]:
+        """Layers after which one tensor alone separates the rest of the network.
 
         The images do not count: they are there throughout a step, and nobody wants their gradient.
         """
@@ -220,7 +226,7 @@ class BackboneGraph:
 
     def piece_sizes(self, first: int, last: int) -> tuple[int, ...]:
         """Numbers of nodes between the legal cuts inside layers first..last: what recomputation takes at a time."""
-        legal, sizes, open_nodes = set(self.cuts), [], 0
+        legal, sizes, open_nodes = set(self.joints), [], 0
         for i in range(first, last + 1):
             open_nodes += len(self.layers[i].nodes)
             if open_nodes and (i == last or self.layers[i].name in legal):
