@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,15 @@ class FolderSplit:
     workers: int
     peak: int = 255
     read: Reader = labelled
+    root: Path = Path("/")  # the samples are below
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def names(self) -> list[str]:
+        """Of each sample the path of its file in the data set's folder, the same wherever that lies."""
+        return [Path(path).relative_to(self.root).as_posix() for path, _ in self.samples]
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
@@ -135,6 +142,7 @@ def open_folders(config: DataConfig, info: ResolvedData, roots: Sequence[Path]) 
         raise DataError(f"train and test folders differ in their classes: {_odd(train.classes, test.classes)}")
     if len(train.classes) != info.classes:
         raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(train.classes)} folders found")
+    info = replace(info, class_names=tuple(train.classes))
     return folder_splits(config, info, train.samples, test.samples, [*left_out(train.others), *left_out(test.others)])
 
 
@@ -144,8 +152,8 @@ def folder_splits(
 ) -> Splits:  # fmt: skip
     """The splits of samples that stay on the disk."""
     info = replace(info, train_size=len(train), test_size=len(test))
-    augmented = config.augment == "paper"
-    halves = [FolderSplit(info, samples, augmented, config.workers, read=read) for samples in (train, test)]
+    split = partial(FolderSplit, augmented=config.augment == "paper", workers=config.workers, read=read)
+    halves = [split(info, samples, root=config.folder) for samples in (train, test)]
     found = (*differences(info, len(train), len(test)), *remarks, *_crowded(config.workers))
     return Splits(halves[0], halves[1], info, found)
 

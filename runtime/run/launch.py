@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     chosen = choose(device, gpu)
     if folder is not None:
         _require_vacant(folder)
-    open_data(plan)  # a missing data set should leave no run directory behind
+    opened = open_data(plan).info  # a missing data set should leave no run directory behind
+    plan = replace(plan, data=replace(plan.data, class_names=opened.class_names))
     resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
     target = RunDir.create(plan, spec.tree.text, resolved, folder)
     _train(plan, target, chosen, resolved, resumed=False)

@@ -196,6 +196,7 @@ class Plan:
         """
         document = json.loads(self.to_json())
         document.pop("memory")
+        document["data"].pop("class_names")
         config = document["config"]
         for key in ("name", "description", "requires", "budget"):
             config.pop(key)

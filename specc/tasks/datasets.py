@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..system.plugins import Registry
+from .class_names import CLASS_NAMES
 
 Shape = tuple[int, ...]
 AXES = {3: ("channels", "height", "width"), 1: ("length",)}  # of a sample, by how many it has
@@ -35,6 +36,10 @@ class ResolvedData:
     """A data set under a spec's options: all that shapes, targets and statistics follow from.
 
     A size of 0 is one that only the disk knows. What `DatasetInfo` says of the rest holds here too.
+
+    `class_names` has a name for each class in the order of their numbers, or none where nobody gave them names. The
+    plan in a run directory has those of the data set as it was opened (`Plan.data.class_names`): whoever shows classes
+    of a run, or hands its network on, reads them there and needs no data for it.
     """
 
     name: str
@@ -44,6 +49,16 @@ class ResolvedData:
     std: tuple[float, ...]
     train_size: int = 0
     test_size: int = 0
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A plan from a file may say anything."""
+        if len(self.class_names) not in (0, self.classes):
+            raise ValueError(f"{len(self.class_names)} names for {self.classes} classes")
+
+    def class_name(self, number: int) -> str:
+        """What a class is called; its number where it has no name."""
+        return self.class_names[number] if self.class_names else str(number)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -78,6 +93,7 @@ class DatasetInfo:
     kept: Literal["memory", "folder", "made"] = "memory"
     targets: tuple[TargetKind, ...] = ("class",)
     torch: str = ""
+    class_names: tuple[str, ...] = ()
 
     @property
     def reader(self) -> str:
@@ -120,6 +136,7 @@ class DatasetInfo:
             std=_per_channel("std", std, channels) or _fitting(self.std, channels),
             train_size=train_size or 0,
             test_size=self.test_size or (0 if samples is None else max(1, samples // 4)),
+            class_names=self.class_names or CLASS_NAMES.get(self.name, ()),
         )
 
     def _channels(self, asked: int | None) -> int:

@@ -9,6 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def label_folder(config: DataConfig, info: ResolvedData) -> Splits:
         raise DataError(what, help=["`data.classes` is the number of different labels in both lists"])
     train, test = ([*_samples(*half, names)] for half in zip(folders, halves, strict=True))
     remarks = [remark for folder, half in zip(folders, halves, strict=True) for remark in _unlisted(folder, half)]
-    return folder_splits(config, info, train, test, remarks)
+    return folder_splits(config, replace(info, class_names=tuple(names)), train, test, remarks)
 
 
 def _read(path: Path) -> Labels:
