@@ -23,8 +23,9 @@ class DataConfig:
     by batch where they would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels.
     `resplit` merges train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for
     `synthetic`, `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data
-    set is learnt; `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes
-    decode the images of folders; data sets held in memory need none.
+    set is learnt; `validation` is how many training images, or which part of them, are kept apart; `ignore_index` is
+    the value in mask files of pixels that count for nothing. `workers` processes decode the images of folders; data
+    sets held in memory need none.
     """
 
     dataset: str
@@ -39,6 +40,7 @@ class DataConfig:
     workers: int = 0
     download: bool = False
     resplit: bool = False
+    validation: int | float | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     task: str = "classification"

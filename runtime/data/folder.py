@@ -62,6 +62,12 @@ class FolderSplit:
         """Of each sample the path of its file in the data set's folder, the same wherever that lies."""
         return [Path(path).relative_to(self.root).as_posix() for path, _ in self.samples]
 
+    @property
+    def classes(self) -> list[int] | None:
+        """The class of every sample, where each has one."""
+        known = [truth for _, truth in self.samples]
+        return known if all(isinstance(truth, int) for truth in known) else None
+
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
         try:

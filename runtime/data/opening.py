@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError, described
+from runtime.data.held_out import hold_out
 from runtime.data.splits import Splits
 from runtime.named import named
 from specc.plan import Plan
@@ -25,7 +26,7 @@ def open_dataset(config: DataConfig) -> Splits:
     load = named(INFO[config.dataset].reader, f"the data set `{config.dataset}`")
     info = _resolved(config)
     try:
-        return load(config, info)
+        return hold_out(load(config, info), config)
     except OSError as error:  # of looking for the files: a name too long, a folder that may not be entered
         what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
         raise DataError(what, help=["data.root names a folder that can be entered and read"]) from error

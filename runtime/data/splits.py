@@ -1,4 +1,4 @@
-"""The two halves of a data set, and the kind that is held in memory."""
+"""The splits of a data set, and the kind that is held in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _KEPT = 1 << 32  # bytes of resized images that are kept in memory: all of CIFAR
 
 
 class Split(Protocol):
-    """The train or test half of a data set."""
+    """The samples of a data set for training, for validation or for testing.
+
+    One that knows them may have `names`, of the files of its samples, and `classes`, the class of each.
+    """
 
     @property
     def info(self) -> ResolvedData:
@@ -49,9 +52,22 @@ class Splits:
     """A data set, opened; `remarks` are for the user: what of it is not as it should be, and used all the same."""
 
     train: Split
-    test: Split
+    test: Split | None  # None: nothing is kept for a test at the end
     info: ResolvedData
     remarks: tuple[str, ...] = ()
+    validation: Split | None = None
+
+    @property
+    def watches(self) -> str:
+        """What `watched` is called in the metrics."""
+        return "test" if self.validation is None else "val"
+
+    @property
+    def watched(self) -> Split:
+        """What an epoch is judged by: the validation set, or the test set where there is none."""
+        watched = self.validation or self.test
+        assert watched is not None, "a data set has one of both"
+        return watched
 
 
 class Stored(Protocol):
@@ -74,6 +90,12 @@ class ArraySplit:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @property
+    def classes(self) -> Indices | None:
+        """The class of every sample, where each has one that lies in memory."""
+        labels = self.data.labels if isinstance(self.data, Arrays) else None
+        return labels if labels is not None and labels.ndim == 1 else None
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""

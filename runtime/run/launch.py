@@ -126,7 +126,7 @@ def figures(test: Mapping[str, float]) -> str:
 
 def closing(summary: dict[str, Any], path: Path) -> list[str]:
     """What a person wants to know at the end."""
-    memory, test = summary["memory"], summary["test"]
+    memory = summary["memory"]
     measured = "allocator peak" if summary["device"].startswith("cuda") else "live tensors"
     verdict = "no budget given"
     if memory["budget_bytes"]:
@@ -137,8 +137,9 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
         apart = show_bytes(memory["margin_bytes"]) if memory["margin_bytes"] is not None else "not calibrated"
         asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
         on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
+    found = [f"{name} {figures(summary[name])}" for name in ("validation", "test") if summary.get(name)]
     return [
-        f"test {figures(test)} after {_epochs(summary['epochs'])}",
+        f"{'; '.join(found)} after {_epochs(summary['epochs'])}",
         f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
         f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
         *on_device,

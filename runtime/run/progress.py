@@ -68,8 +68,9 @@ def progress_on(console: Console, epochs: int) -> Lines:
 def epoch_line(row: dict[str, Any], epochs: int) -> str:
     """``epoch 3/24  lr 0.1  train 95.1 %  test 96.4 %  1.9 s``: of each half the metric that comes first."""
     whole = [name for name in row if "." not in name]  # and no unit's loss
-    train, test = (row[next(name for name in whole if name.startswith(half))] for half in ("train_", "test_"))
+    half = next(name.partition("_")[0] for name in whole if name.startswith(("val_", "test_")))
+    train, found = (row[next(name for name in whole if name.startswith(f"{part}_"))] for part in ("train", half))
     return (
         f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  lr {row['lr']:.4g}  train {train:.2%}  "
-        f"test {test:.2%}  loss {row['test_loss']:.4f}  {row['seconds']:.1f} s"
+        f"{half} {found:.2%}  loss {row[f'{half}_loss']:.4f}  {row['seconds']:.1f} s"
     )

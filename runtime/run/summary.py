@@ -13,7 +13,9 @@ from .state import RunState
 WARMING = 3  # steps that are metered, which makes them slow
 
 
-def summary_of(run: RunState, status: str, test: dict[str, float]) -> dict[str, Any]:
+def summary_of(
+    run: RunState, status: str, test: dict[str, float] | None = None, validation: dict[str, float] | None = None
+) -> dict[str, Any]:
     """The document."""
     plan, budget, figures = run.plan, run.plan.config.budget, figures_of(run)
     peak, seconds = figures.peak_bytes, figures.step_seconds
@@ -26,7 +28,8 @@ def summary_of(run: RunState, status: str, test: dict[str, float]) -> dict[str, 
         "device": str(run.device),
         "epochs": run.epoch,
         "steps": run.epoch * len(run.train_data) + run.step,
-        "test": test,
+        "test": test or {},
+        "validation": validation or {},
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "predicted_peak_bytes": plan.memory.peak_bytes,

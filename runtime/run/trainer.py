@@ -53,7 +53,8 @@ class Trainer(RunState):
             target=getattr(torch, self.task.target.dtype),
         )  # fmt: skip
         self.train_data = loader(self.splits.train, batch, train=True)
-        self.test_data = loader(self.splits.test, batch, train=False)
+        self.watched = loader(self.splits.watched, batch, train=False)
+        self.test_data = loader(self.splits.test, batch, train=False) if self.splits.test else None
         self.interruption = Interruption()
 
     def _open(self) -> None:
@@ -107,7 +108,7 @@ class Trainer(RunState):
         """Train to the end; returns the summary, which is also in summary.json."""
         with self.interruption:
             try:
-                return self._summary("completed", self._stoppable())
+                return self._summary("completed", **self._stoppable())
             except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
                 ending = endings.ending_for(self, error)
                 if ending is None:
@@ -115,7 +116,7 @@ class Trainer(RunState):
                 self._summarize_failure(ending)
                 raise ending from None
 
-    def _stoppable(self) -> dict[str, float]:
+    def _stoppable(self) -> dict[str, dict[str, float]]:
         try:
             return self._epochs()
         except Stopped:
@@ -126,27 +127,36 @@ class Trainer(RunState):
     def _summarize_failure(self, ending: RunError) -> None:
         """The summary, as far as the disk takes it."""
         try:
-            self._summary("interrupted" if isinstance(ending, Interrupted) else "failed", {})
+            self._summary("interrupted" if isinstance(ending, Interrupted) else "failed")
         except WriteError as error:
             ending.help = (*ending.help, str(error))
 
-    def _epochs(self) -> dict[str, float]:
-        test: dict[str, float] = {}
+    def _epochs(self) -> dict[str, dict[str, float]]:
+        """Train; says what every epoch is judged by at the end, and with a validation set the test, for once."""
+        found: dict[str, float] = {}
         while self.epoch < self.config.epochs:
             lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
             self.session.set_lr(lr)
             self._one_epoch()
             self._check_finite()
-            test = self.evaluate()
-            self._close_epoch(lr, test)
-        test = test or self.evaluate()
-        if found := endings.not_finite(test):
-            raise RunError(f"the training ended, but of its test {found}", (endings.what_is_saved(self),))
-        return test
+            found = self.evaluate(self.watched)
+            self._close_epoch(lr, found)
+        found = found or self.evaluate(self.watched)
+        if self.splits.validation is None:
+            return {"test": self._finite(found)}
+        test = self._finite(self.evaluate(self.test_data)) if self.test_data else {}
+        return {"test": test, "validation": self._finite(found)}
 
-    def _close_epoch(self, lr: float, test: dict[str, float]) -> None:
-        row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}
-        row |= {f"test_{k}": v for k, v in test.items()} | {f"train_{k}": v for k, v in self.averages.means().items()}
+    def _finite(self, found: dict[str, float]) -> dict[str, float]:
+        """The figures of the end, which are numbers."""
+        if wrong := endings.not_finite(found):
+            raise RunError(f"the training ended, but of its test {wrong}", (endings.what_is_saved(self),))
+        return found
+
+    def _close_epoch(self, lr: float, found: dict[str, float]) -> None:
+        row, half = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}, self.splits.watches
+        row |= {f"{half}_{k}": v for k, v in found.items()}
+        row |= {f"train_{k}": v for k, v in self.averages.means().items()}
         self.run_dir.add_metrics(row)
         self.progress.epoch_ends(row)
         self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
@@ -227,10 +237,10 @@ class Trainer(RunState):
             raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, endings.what_is_left(self))
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """The task's metrics and the loss of the backbone alone on the test set."""
+    def evaluate(self, data: Loader) -> dict[str, float]:
+        """The task's metrics and the loss of the backbone alone."""
         found = Evaluation(self.task)
-        for images, labels in self._interruptible(self.test_data.epoch(0)):
+        for images, labels in self._interruptible(data.epoch(0)):
             found.add(self.session.predict(images).float(), labels)
         return found.figures()
 
@@ -239,8 +249,8 @@ class Trainer(RunState):
         checkpoint.save(self.session, position, self.run_dir.checkpoint, self.averages.tensors())
         self.saved = position
 
-    def _summary(self, status: str, test: dict[str, float]) -> dict[str, Any]:
-        summary = summary_of(self, status, test)
+    def _summary(self, status: str, **found: dict[str, float]) -> dict[str, Any]:
+        summary = summary_of(self, status, **found)
         self.run_dir.write_json("summary.json", summary)
         return summary
 

@@ -125,4 +125,4 @@ def resolve_data(draft: Draft) -> ResolvedData:
     return INFO[data.dataset].resolved(
         image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,
         mean=data.mean, std=data.std, resplit=data.resplit, target=TASKS[draft.spec.config.task].kind,
-    )  # fmt: skip
+    ).holding_out(data.validation)  # fmt: skip

@@ -6,7 +6,7 @@ A data set is one line here and one function of the same name in `runtime/data/s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..system.plugins import Registry
@@ -50,6 +50,7 @@ class ResolvedData:
     train_size: int = 0
     test_size: int = 0
     class_names: tuple[str, ...] = ()
+    validation_size: int = 0  # images that would train otherwise
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""
@@ -59,6 +60,20 @@ class ResolvedData:
     def class_name(self, number: int) -> str:
         """What a class is called; its number where it has no name."""
         return self.class_names[number] if self.class_names else str(number)
+
+    def holding_out(self, asked: int | float | None) -> ResolvedData:
+        """Some of the training images, or a part of them, kept apart; `OptionError` where none are left to train on.
+
+        >>> INFO["digits"].resolved().holding_out(0.1).validation_size
+        144
+        """
+        if asked is None or not self.train_size:
+            return self
+        count = asked if isinstance(asked, int) else max(1, round(asked * self.train_size))
+        if count >= self.train_size:
+            message = f"`validation: {asked}` of {self.train_size:,} training images leaves none to train on"
+            raise OptionError("other", "validation", message)
+        return replace(self, train_size=self.train_size - count, validation_size=count)
 
     @property
     def image_size(self) -> tuple[int, int]:

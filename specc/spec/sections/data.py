@@ -18,6 +18,8 @@ Dataset = Annotated[str, OneOf(INFO)]
 Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
 Sides = Annotated[list[Side], Field(min_length=2, max_length=2)]
 Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
+Held = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
+Part = Annotated[StrictFloat, Field(gt=0, lt=1, allow_inf_nan=False)]
 Samples = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
 Workers = Annotated[StrictInt, Field(ge=0, le=256)]
 Deviation = Annotated[StrictFloat, Field(ge=1e-6, le=1, allow_inf_nan=False)]  # 1: images are not scaled
@@ -57,6 +59,11 @@ class Data(Config):
         description="merge the images for training and testing and split them anew, as many for each as before; "
         "not for folders of images and `synthetic`",
     )
+    validation: Held | Part | None = Field(
+        None,
+        description="training images that are kept apart to judge every epoch by: how many, or which part of them, "
+        "like `0.1`; the test set is then looked at once, at the end",
+    )
     workers: Workers = Field(
         0, description="processes that decode images", json_schema_extra=only_with(dataset=kept_in("folder"))
     )
@@ -69,7 +76,8 @@ class Data(Config):
     aliases: ClassVar[dict[str, str]] = {
         "name": "dataset", "path": "root", "dir": "root", "bs": "batch_size", "batch": "batch_size",
         "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
-        "num_classes": "classes", "n_classes": "classes",
+        "num_classes": "classes", "n_classes": "classes", "val": "validation", "val_split": "validation",
+        "validation_split": "validation", "valid": "validation",
     }  # fmt: skip
 
     @model_validator(mode="after")
