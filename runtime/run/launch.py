@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,14 @@ from specc.diagnostics.render import printable
 from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
-from specc.spec.dump import dump
 from specc.spec.load import Spec
 from specc.system import files
 from specc.views.margin import margin_line, uncalibrated
 
-from ..data.opening import open_data
 from ..engine.device import choose, describe
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of
+from .beginning import begin
 from .progress import progress_on
 from .rundir import RunDir
 from .trainer import Trainer
@@ -36,11 +34,9 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     chosen = choose(device, gpu)
     if folder is not None:
         _require_vacant(folder)
-    opened = open_data(plan).info  # a missing data set should leave no run directory behind
-    plan = replace(plan, data=replace(plan.data, class_names=opened.class_names))
-    resolved = dump(plan.config)  # with the split that the budget decided, where the spec left it to that
-    target = RunDir.create(plan, spec.tree.text, resolved, folder)
-    _train(plan, target, chosen, resolved, resumed=False)
+    found = begin(plan, spec)  # missing data should leave no run directory behind
+    target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root)
+    _train(found.plan, target, chosen, found.resolved, resumed=False)
 
 
 def _require_vacant(folder: Path) -> None:

@@ -37,8 +37,13 @@ class RunDir:
     path: Path
 
     @classmethod
-    def create(cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None) -> RunDir:
-        """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it."""
+    def create(
+        cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None, root: Path | None = None
+    ) -> RunDir:
+        """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it.
+
+        `root` is where the data are.
+        """
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = parent or Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}"
         try:
@@ -46,7 +51,7 @@ class RunDir:
                 path = parent or _fresh(path)
                 path.mkdir(parents=True, exist_ok=True)
             run = cls(path)
-            run.write_json("env.json", environment() | {"data_root": str(data_root(plan))})
+            run.write_json("env.json", environment() | {"data_root": str(root or data_root(plan))})
             run.write("spec.yaml", spec_text)
             run.write("spec.resolved.yaml", resolved)
             run.write("plan.json", plan.to_json(indent=1))  # the last: with it, it is a run that can be resumed

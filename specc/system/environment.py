@@ -12,13 +12,21 @@ from platformdirs import user_cache_path
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
-def expand_path(path: str) -> str:
+def expand_path(path: str, base: str = "") -> str:
     """The path with its variables replaced, when it is used and not before; one without a value or default is empty.
+
+    A relative path begins at `base`; the value of a variable, which nobody wrote there, at the current folder.
 
     >>> expand_path("${SPECC_SURELY_UNSET:-data}/cifar")
     'data/cifar'
+    >>> expand_path("${SPECC_SURELY_UNSET:-data}", "specs")
+    'specs/data'
     """
-    return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[2] or "", path)
+    first = _VARIABLE.match(path)
+    expanded = _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[2] or "", path)
+    if expanded.startswith("~") or (first and os.environ.get(first[1])):
+        return expanded
+    return os.path.join(base, expanded)
 
 
 def cache_folder() -> Path:

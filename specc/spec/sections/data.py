@@ -30,7 +30,10 @@ class Data(Config):
     """Which images to train on."""
 
     dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
-    root: PathText = Field("data", description="folder of the data set; reads the environment: `${SPECC_DATA:-data}`")
+    root: PathText = Field(
+        "data",
+        description="folder of the data set, relative to this file; reads the environment: `${SPECC_DATA:-data}`",
+    )
     batch_size: Count = Field(64, description="images a step")
     augment: Literal["none", "paper"] = Field(
         "none", description="`paper`: what the papers' own code does for this data set"
