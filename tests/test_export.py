@@ -1,30 +1,47 @@
-"""Exported weights are torchvision's own: they load with strict=True and give the same logits."""
+"""What is exported computes what the run computes, in every format, and says what its numbers mean."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torchvision.models as models
-from click.testing import CliRunner, Result
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+import runtime.export.graphs as graphs
 from runtime import Session
+from runtime.engine.losses import loss_function
+from runtime.engine.predictor import Predictor, classifier_of
 from runtime.errors import RunError
-from runtime.run.checkpoint import Position, save
-from runtime.run.export import backbone_names, backbone_state, export
-from runtime.run.rundir import RunDir
-from specc.cli import main
+from runtime.export.formats import FORMATS
+from runtime.export.trained import Trained, unit_of
+from runtime.export.writing import compared, export
 from specc.plan import Plan
+from specc.step.heads import HeadRun
 
+from .commands import ROOT, specc
 from .conftest import SEED
-from .documents import MAN, Document, compiled, document
+from .documents import HPFF, MAN, Document, compiled, document
+from .runs import saved
 
 VIT: Document = {"family": "vit", "patch": 8, "width": 24, "depth": 3, "heads": 4, "mlp": 40}
+SCALED: Document = {"ema_links": [{"from": "next", "momentum": 0.9, "bias": "scaled"}]}
+PARAMETER: Document = {"ema_links": [{"from": "next", "momentum": 0.9, "bias": "parameter"}]}
+LAYERS: Document = {
+    "layers": [{"name": "a", "op": "conv", "out": 4}, {"name": "b", "op": "global_avg_pool"},
+               {"name": "c", "op": "linear", "out": 10}]
+}  # fmt: skip
+SHORT: Document = {"family": "resnet_cifar", "depth": 8, "widths": [4, 4, 6, 8]}
+MIDDLE = "unit1.independent"
 
 
 def on(backbone: Document, size: int, **parts: Any) -> Document:
@@ -32,76 +49,281 @@ def on(backbone: Document, size: int, **parts: Any) -> Document:
     return document(backbone=backbone, data=data, split={"blocks": 3}, **parts)
 
 
-def images(size: int) -> Tensor:
-    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(SEED))
+def noise(plan: Plan, count: int = 2) -> Tensor:
+    return torch.rand(count, *plan.data.shape, generator=torch.Generator().manual_seed(SEED))
 
 
-def specc(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
+# ------------------------------------------------------------------------------------------- what is computed
 
 
-def saved(plan: Plan, folder: Path, *, checkpoint: bool = True) -> Session:
-    """A run directory whose checkpoint holds the initial weights."""
-    session = Session(plan)
-    run = RunDir.create(plan, "", "", folder)
-    if checkpoint:
-        run.checkpoint.parent.mkdir(parents=True)
-        save(session, Position(0, 0, plan.fingerprint), run.checkpoint)
-    return session
+@pytest.mark.parametrize("links", [{}, MAN, SCALED, PARAMETER], ids=["none", "branch", "scaled", "parameter"])
+@torch.no_grad()
+def test_an_early_exit_gives_the_logits_of_which_training_takes_the_loss(links: Document) -> None:
+    """The unit's own instructions, run by the training machine in evaluation mode, say the same loss."""
+    plan = compiled(auxiliary={"classifier": {"layers": "1c2f", "hidden": 8}}, **links)
+    session, unit = Session(plan), plan.by_unit[MIDDLE]
+    session.model.train(False)
+    for tensor in session.model.tensors().values():  # so that no branch is like another
+        if tensor.is_floating_point():
+            tensor.add_(0.1 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(SEED)))
+    images, labels = noise(plan, 6), torch.arange(6) % 4
+    logits = Predictor(session.model, unit)(images)
+    features = images
+    for block in plan.blocks[: unit.end + 1]:
+        features = session.model.networks[block.name](features, images)
+    for link in unit.links:
+        features = session.executor.step._link(link, features, images)
+    head = classifier_of(plan, unit)
+    assert head is not None
+    with torch.enable_grad():
+        loss, _ = HeadRun(session.executor.machine, head, labels, 1.0)(features)
+    torch.testing.assert_close(loss_function(head.loss)(logits, labels), loss)
 
 
-@pytest.mark.full
-def test_resnet50_loads_into_torchvision(tmp_path: Path) -> None:
-    plan = compiled(**on({"family": "resnet", "depth": 50}, 64, **MAN))
-    session = saved(plan, tmp_path)
-    done = export(tmp_path)
-    assert (done.path, done.names) == (tmp_path / "backbone.safetensors", "torchvision")
-    model = models.resnet50(num_classes=10)
-    model.load_state_dict(load_file(done.path), strict=True)
+@pytest.mark.parametrize("fuse", ["losses", "outputs"])
+def test_a_classifier_on_patches_answers_with_their_mean(fuse: str) -> None:
+    patches = {"grid": [2, 2], "weights": "separate", "fuse": fuse}
+    plan = compiled(auxiliary={"classifier": {"layers": "0c1f", "patches": patches}})
+    session, unit = Session(plan), plan.by_unit["unit0.independent"]
+    seen: list[Tensor] = []
+    predictor = Predictor(session.model, unit)
+    for module in predictor.heads:
+        module.register_forward_hook(lambda _, __, out: seen.append(out))
     with torch.no_grad():
-        assert torch.equal(model.eval()(images(64)), session.predict(images(64)))
+        logits = predictor(noise(plan))
+    assert len(seen) == 4
+    torch.testing.assert_close(logits, torch.stack(seen).mean(0))
+
+
+def test_the_last_unit_leaves_where_the_backbone_ends() -> None:
+    plan = compiled()
+    session, images = Session(plan), noise(plan)
+    logits = Predictor(session.model, plan.by_unit["unit3.independent"])(images)
+    assert torch.equal(logits, session.predict(images))
+
+
+def test_a_network_that_reads_labels_is_shown_images_without_one() -> None:
+    plan = compiled(auxiliary={"goodness": {"negatives": "images"}})
+    session, images = Session(plan), noise(plan)
+    assert torch.equal(Predictor(session.model)(images), session.predict(images))
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def of_tensors(path: Path, plan: Plan, unit: str | None) -> tuple[Callable[[Tensor], Tensor], dict[str, str]]:
+    session = Session(plan)
+    for name, tensor in load_file(path).items():
+        session.model.tensors()[name].data.copy_(tensor)
+    with safe_open(path, framework="pt") as file:
+        return Predictor(session.model, plan.by_unit[unit] if unit else None), file.metadata()
+
+
+def of_program(path: Path, plan: Plan, unit: str | None) -> tuple[Callable[[Tensor], Tensor], dict[str, str]]:
+    extra = {"specc.json": ""}
+    return torch.export.load(path, extra_files=extra).module(), json.loads(extra["specc.json"])
+
+
+def of_onnx(path: Path, plan: Plan, unit: str | None) -> tuple[Callable[[Tensor], Tensor], dict[str, str]]:
+    model = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    facts = model.get_modelmeta().custom_metadata_map
+    return lambda images: torch.from_numpy(model.run(["logits"], {"images": images.numpy()})[0]), facts
+
+
+READERS = {"safetensors": of_tensors, "torch_export": of_program, "onnx": of_onnx}
+
+
+@pytest.mark.parametrize("unit", [None, MIDDLE])
+@pytest.mark.parametrize("to", READERS)
+@torch.no_grad()
+def test_a_file_computes_what_the_run_does_and_says_what_it_means(to: str, unit: str | None, tmp_path: Path) -> None:
+    """For batches of any size; the mean, deviation and size of what goes in and the classes stand in the file."""
+    if to == "onnx":
+        pytest.importorskip("onnxscript")
+    plan = compiled(backbone=SHORT, split={"after": ["stage1.0", "stage2.0"]}, **MAN)
+    session = saved(plan, tmp_path)
+    done = export(tmp_path, to, unit=unit)
+    assert done.path == tmp_path / f"{unit or 'backbone'}-{to}{next(iter(FORMATS[to]))}"
+    run, facts = READERS[to](done.path, plan, unit)
+    own = Predictor(session.model, plan.by_unit[unit] if unit else None)
+    for count in (1, 5):
+        images = noise(plan, count)
+        torch.testing.assert_close(run(images), own(images), rtol=1e-5, atol=1e-5)
+    assert {name: json.loads(facts[name]) for name in ("channels", "height", "width", "mean", "std", "classes")} == {
+        "channels": 1, "height": 8, "width": 8, "mean": [0.5], "std": [0.5], "classes": 4
+    }  # fmt: skip
+    assert facts["network"] == (unit or "backbone")
+    assert facts["plan_fingerprint"] == plan.fingerprint
+    assert stat.S_IMODE(done.path.stat().st_mode) == 0o666 & ~_umask()
+    says_nothing_of_the_machine(done.path)
+
+
+def says_nothing_of_the_machine(path: Path) -> None:
+    """No folder of this machine, no class of Python's; of an archive no part is a pickle."""
+    parts = {"": path.read_bytes()}
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+    for name, part in parts.items():
+        assert str(ROOT).encode() not in part, name
+        assert b"GraphModule" not in part, name
+        assert not part.startswith((b"\x80\x02", b"PK\x03\x04")), name
+
+
+def _umask() -> int:
+    own = os.umask(0)
+    os.umask(own)
+    return own
+
+
+def test_the_names_of_the_classes_are_in_the_file(tmp_path: Path) -> None:
+    plan = compiled(data={"dataset": "digits", "batch_size": 6})
+    saved(plan, tmp_path)
+    with safe_open(export(tmp_path, "safetensors").path, framework="pt") as file:
+        assert json.loads(file.metadata()["class_names"]) == list(plan.data.class_names)
+
+
+def test_only_what_is_needed_for_a_network_is_in_its_file(tmp_path: Path) -> None:
+    """Of a backbone no head and no average, of an early exit no later block."""
+    plan = compiled(**MAN)
+    saved(plan, tmp_path)
+    backbone = load_file(export(tmp_path, "safetensors").path)
+    assert not [name for name in backbone if name.startswith("unit")]
+    assert {"stem.conv.weight", "head.fc.weight"} <= set(backbone)
+    early = load_file(export(tmp_path, "safetensors", unit="0").path)
+    assert {name.split(".")[0] for name in early} == {"stem", "stage1", "unit0"}
+
+
+# ------------------------------------------------------------------------------------------- torchvision
+
+TWINS: dict[str, tuple[int, Document]] = {
+    "resnet18": (32, {"family": "resnet", "depth": 18}),
+    "mobilenet_v3_small": (32, {"family": "mobilenet_v3", "width": 0.25}),
+    "VisionTransformer": (24, VIT),
+    "squeezenet1_1": (32, {"torchvision": "squeezenet1_1"}),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_torchvisions_own_model_takes_the_state_and_gives_the_same_logits(name: str, tmp_path: Path) -> None:
+    size, backbone = TWINS[name]
+    plan = compiled(**on(backbone, size))
+    session = saved(plan, tmp_path)
+    path = export(tmp_path, "torchvision", tmp_path / "net.pt").path
+    model = THEIRS[name]()
+    model.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(noise(plan)), session.predict(noise(plan)), rtol=1e-4, atol=1e-5)
+
+
+THEIRS: dict[str, Callable[[], Any]] = {
+    "resnet18": lambda: models.resnet18(num_classes=10),
+    "mobilenet_v3_small": lambda: models.mobilenet_v3_small(num_classes=10, width_mult=0.25),
+    "VisionTransformer": lambda: models.VisionTransformer(24, 8, 3, 4, 24, 40, num_classes=10),
+    "squeezenet1_1": lambda: models.squeezenet1_1(num_classes=10),
+}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "why"),
+    [
+        ({"family": "resnet_cifar", "depth": 14, "widths": [4, 4, 6, 8]}, "it has none of this family"),
+        ({"family": "vgg", "depth": 11, "hidden": 16}, "linear layers have a width of 4096, and these of 16"),
+        (LAYERS, "made of layers"),
+    ],
+)
+def test_a_backbone_that_torchvision_does_not_have_is_refused_with_the_reason(
+    backbone: Document, why: str, tmp_path: Path
+) -> None:
+    saved(compiled(**on(backbone, 32) | {"split": {"blocks": 1}}), tmp_path)
+    with pytest.raises(RunError, match="torchvision has no model of the backbone") as error:
+        export(tmp_path, "torchvision")
+    assert why in str(error.value)
+
+
+def test_torchvision_has_no_early_exits(tmp_path: Path) -> None:
+    saved(compiled(**on(VIT, 24)), tmp_path)
+    with pytest.raises(RunError, match="no early exits"):
+        export(tmp_path, "torchvision", unit="0")
+
+
+# ------------------------------------------------------------------------------------------- the comparison
+
+
+def test_a_file_with_other_numbers_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One weight of one layer, as another rule of rounding or a forgotten transposition would do more of."""
+    form = FORMATS["safetensors"][".safetensors"]
+
+    def wrong(trained: Trained) -> bytes:
+        tensors = trained.tensors
+        first = next(iter(tensors))
+        tensors[first] = tensors[first] * 1.01
+        import safetensors.torch
+
+        return safetensors.torch.save(tensors, trained.facts)
+
+    monkeypatch.setitem(FORMATS["safetensors"], ".safetensors", type(form)(wrong, form.read))
+    plan = compiled()
+    saved(plan, tmp_path)
+    done = specc("export", tmp_path, cwd=tmp_path)
+    assert done.returncode == RunError.exit_code
+    assert "other logits than the run" in done.stderr
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_file_that_says_another_normalisation_is_not_written() -> None:
+    session = Session(compiled())
+    form = FORMATS["safetensors"][".safetensors"]
+    written = form.write(Trained(session, None, {"mean": "[0.5]"}))
+    compared(form, Trained(session, None, {"mean": "[0.5]"}), written)
+    with pytest.raises(RunError, match="does not say its mean"):
+        compared(form, Trained(session, None, {"mean": "[0.4]"}), written)
+
+
+def test_a_network_that_diverged_is_not_exported(tmp_path: Path) -> None:
+    plan = compiled()
+    saved(plan, tmp_path, change=lambda tensors: tensors["head.fc.bias"].data.fill_(torch.nan))
+    with pytest.raises(RunError, match="no numbers"):
+        export(tmp_path, "safetensors")
+
+
+def test_without_the_packages_that_onnx_needs_the_command_to_install_them_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> Any:
+        raise ImportError(f"No module named '{name}'")
+
+    monkeypatch.setattr(graphs, "import_module", absent)
+    saved(compiled(), tmp_path)
+    with pytest.raises(RunError, match=r"pip install 'specc\[onnx\]'"):
+        export(tmp_path, "onnx")
+
+
+# ------------------------------------------------------------------------------------------- the command
 
 
 def test_a_run_exported_by_the_command(tmp_path: Path) -> None:
-    """Trained with links and heads through the real command line; the counters of batches come along."""
-    spec, run, file = tmp_path / "spec.yaml", tmp_path / "run", tmp_path / "net.pt"
-    backbone = {"family": "mobilenet_v3", "width": 0.25}
-    spec.write_text(json.dumps(on(backbone, 32, ema_links=MAN["ema_links"])))
-    result = specc("run", spec, "--device", "cpu", "--run-dir", run)
-    assert result.exit_code == 0, result.output
-    result = specc("export", run, "-o", file)
-    assert result.exit_code == 0, result.output
-    assert "under torchvision names" in result.output
-    state = torch.load(file)
-    model = models.mobilenet_v3_small(num_classes=10, width_mult=0.25)
-    model.load_state_dict(state, strict=True)
+    """Trained with links and heads; the counters of batches come along."""
+    (tmp_path / "spec.yaml").write_text(json.dumps(on({"family": "mobilenet_v3", "width": 0.25}, 32, **MAN)))
+    assert specc("run", "spec.yaml", "--device", "cpu", "--run-dir", "run", cwd=tmp_path).returncode == 0
+    done = specc("export", "run", "--to", "torchvision", "-o", "net.pth", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "wrote net.pth: backbone" in done.stdout
+    state = torch.load(tmp_path / "net.pth", weights_only=True)
+    models.mobilenet_v3_small(num_classes=10, width_mult=0.25).load_state_dict(state, strict=True)
     assert state["features.0.1.num_batches_tracked"] == 4
-    session = Session(RunDir(run).plan())
-    for name, tensor in load_file(RunDir(run).checkpoint / "model.safetensors").items():
-        session.model.tensors()[name].data.copy_(tensor)
-    with torch.no_grad():
-        torch.testing.assert_close(model.eval()(images(32)), session.predict(images(32)))
 
 
-def test_vit_loads_into_torchvision() -> None:
-    plan = compiled(**on(VIT, 24))
-    session = Session(plan)
-    model = models.VisionTransformer(24, 8, 3, 4, 24, 40, num_classes=10)
-    model.load_state_dict(backbone_state(plan, session.model.tensors(), "torchvision"), strict=True)
-    with torch.no_grad():
-        torch.testing.assert_close(model.eval()(images(24)), session.predict(images(24)))
-
-
-def test_canonical_names_where_torchvision_has_no_model(tmp_path: Path) -> None:
-    """Of a CIFAR ResNet with links, only the backbone."""
-    plan = compiled(**MAN)
-    session = saved(plan, tmp_path)
-    done = export(tmp_path)
-    state = load_file(done.path)
-    assert done.names == "canonical"
-    assert sorted(state) == sorted(backbone_names(plan))
-    assert not any(name.startswith("unit") for name in state)
-    assert all(torch.equal(tensor, session.model.tensors()[name]) for name, tensor in state.items())
+def test_a_unit_is_named_by_its_last_block_where_one_alone_ends_there() -> None:
+    plan = compiled(**HPFF)
+    assert unit_of(plan, "0").name == "unit0.independent"
+    assert unit_of(plan, "unit1.cascade").name == "unit1.cascade"
+    with pytest.raises(RunError, match="more than one unit with a classifier ends with block 1"):
+        unit_of(plan, "1")
+    with pytest.raises(RunError, match="no unit `7`"):
+        unit_of(plan, "7")
+    with pytest.raises(RunError, match="has no classifier of its own"):
+        unit_of(compiled(auxiliary={"reconstruction": {}}), "0")
 
 
 @pytest.mark.parametrize(
@@ -109,23 +331,19 @@ def test_canonical_names_where_torchvision_has_no_model(tmp_path: Path) -> None:
     [
         (None, [], "is not a run directory", "what `specc run` prints"),
         ("plan", [], "has no checkpoint yet", "specc resume"),
-        ("checkpoint", ["--format", "torchvision"], "torchvision has no model", "--format canonical"),
-        ("checkpoint", ["-o", "net.onnx"], "has no known ending", ".safetensors, .pt"),
-        ("damaged", [], "cannot be read", ""),
-        ("other", [], "lacks tensors of the backbone", ""),
+        ("checkpoint", ["-o", "net.onnx"], "is no name for `--to safetensors`", "let it end in .safetensors"),
+        ("checkpoint", ["--unit", "nine"], "no unit `nine`", "unit0.independent, unit1.independent"),
+        ("other", [], "are not those of the plan", ""),
     ],
 )
 def test_what_cannot_be_exported(tmp_path: Path, made: str | None, words: list[str], message: str, help: str) -> None:
     run = tmp_path / "run"
     if made:
         saved(compiled(), run, checkpoint=made != "plan")
-    model = RunDir(run).checkpoint / "model.safetensors"
-    if made == "damaged":
-        model.write_bytes(b"nothing")
     if made == "other":
         (run / "plan.json").write_text(compiled(backbone={"family": "resnet_cifar", "depth": 20}).to_json())
-    result = specc("export", run, *words)
-    assert result.exit_code == RunError.exit_code
-    assert message in result.output
-    assert help in result.output
+    done = specc("export", run, *words, cwd=tmp_path)
+    assert done.returncode == RunError.exit_code
+    assert message in done.stderr
+    assert help in done.stderr
     assert not list(run.glob("backbone*"))

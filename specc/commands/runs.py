@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -61,17 +60,29 @@ def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
 @main.command()
 @click.argument("run_dir", type=FOLDER)
 @click.option(
-    "--format", "names", type=click.Choice(("torchvision", "canonical")),
-    help="Names of the tensors; by default torchvision's where it has the model.",
+    "--to", type=click.Choice(("safetensors", "torchvision", "onnx", "torch_export")), default="safetensors",
+    show_default=True, help="safetensors: the weights under specc's names; torchvision: under those of its own model; "
+    "onnx, torch_export: the network itself.",
 )  # fmt: skip
-@click.option("-o", "--output", type=FILE, help="FILE.safetensors or .pt; by default RUN_DIR/backbone.safetensors.")
-def export(run_dir: Path, names: Any, output: Path | None) -> None:
-    """Write the weights of a run's backbone alone, without the auxiliary networks."""
-    with failures_shown():
-        from runtime.run.export import export as write
+@click.option("-o", "--output", type=FILE, help="The file; by default in RUN_DIR, called by what is in it.")
+@click.option("--unit", metavar="K|NAME", help="End with the classifier of a unit: its name, or its last block.")
+@click.option(
+    "--checkpoint", metavar="last|best|N", default="last", show_default=True, help="Which one; N is a number of steps."
+)
+def export(run_dir: Path, to: str, output: Path | None, unit: str | None, checkpoint: str) -> None:
+    """Write the network of a run for use elsewhere: its backbone, or an early exit after one of its units.
 
-        done = write(run_dir, names, output)
-    echo(f"wrote {done.path}: {done.tensors} tensors under {done.names} names")
+    What is written gives the run's own logits, or else nothing is written. Beside the network the file says the names
+    of the classes, and how images have to be normalised.
+    """
+    with failures_shown():
+        from runtime.export.writing import export as write
+
+        done = write(run_dir, to, output, unit, checkpoint)
+    echo(
+        f"wrote {done.path}: {done.network} of checkpoint {done.trained}, "
+        f"logits within {done.difference:.1e} of the run's"
+    )
 
 
 @main.command()

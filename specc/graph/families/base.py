@@ -12,6 +12,7 @@ from ..graph import BackboneGraph
 from ..macros import Macro
 from ..ops import GlobalAvgPool, Linear, Shape
 from ..problems import Problem
+from .twins import NoTwin, Twin
 
 Replacement = str | Callable[[re.Match[str]], str]
 Rules = tuple[tuple[str, Replacement], ...]  # a pattern for the beginning of the name, and what stands there instead
@@ -34,6 +35,10 @@ class Family(Config):
     def torchvision_name(self, name: str) -> str | None:
         """What torchvision calls the tensor `name` in its model of this network; None where it has no such model."""
         return rename(name, self.torchvision_rules) if self.torchvision_rules else None
+
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's model of this network for images of a shape; raises `NoTwin` where there is none."""
+        raise NoTwin("it has none of this family")
 
 
 def residual_stages(b: LayerBuilder, blocks: Sequence[int], block: Callable[[int, int], Macro]) -> None:

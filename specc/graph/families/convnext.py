@@ -12,6 +12,7 @@ from ..graph import BackboneGraph
 from ..macros import ConvNextBlock
 from ..ops import Conv, GlobalAvgPool, LayerNorm, Linear, Shape
 from .base import Family, Rules
+from .twins import Twin, coloured
 
 # blocks and channels of the four stages, and the last block's probability of being dropped
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {
@@ -65,3 +66,8 @@ class ConvNext(Family):
         with b.layer("head"):
             b.chain((GlobalAvgPool(), LayerNorm(1e-6), Linear(classes)))
         return b.backbone()
+
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's function of this size."""
+        coloured(image)
+        return Twin(f"convnext_{self.size}")

@@ -12,6 +12,7 @@ from ..graph import BackboneGraph
 from ..macros import InvertedResidual
 from ..ops import BatchNorm, Conv, Dropout, GlobalAvgPool, Hardswish, Linear, Shape
 from .base import Family, Rules, rename
+from .twins import Twin, coloured
 
 
 class Row(NamedTuple):
@@ -100,6 +101,11 @@ class MobileNetV3(Family):
 
     def _scaled(self, channels: int) -> int:
         return divisible(channels * self.width)
+
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's function of this size."""
+        coloured(image)
+        return Twin(f"mobilenet_v3_{self.size}", {"width_mult": self.width})
 
     def torchvision_name(self, name: str) -> str:
         """What `torchvision.models.mobilenetv3` calls the tensor."""

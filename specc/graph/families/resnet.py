@@ -16,6 +16,7 @@ from ..graph import BackboneGraph
 from ..macros import BasicBlock, Bottleneck, ConvBnRelu, Macro
 from ..ops import MaxPool, Shape
 from .base import Family, Rules, classifier_head, residual_stages
+from .twins import Twin, coloured
 
 STAGES: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
@@ -49,6 +50,15 @@ class ImageNetResNet(Family):
         classifier_head(b, classes)
         return b.backbone()
 
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's function of this depth, and the widths that tell the families apart."""
+        coloured(image)
+        return Twin(f"resnet{self.depth}", self._widths())
+
+    def _widths(self) -> dict[str, int]:
+        """torchvision's names for the widths of a block's inner convolution."""
+        return {}
+
     def _block(self, stage: int, stride: int) -> Macro:
         """The pattern of one block."""
         raise NotImplementedError
@@ -78,6 +88,9 @@ class ResNeXt(ImageNetResNet):
         inner = self.groups * self.width_per_group * 2**stage
         return Bottleneck(256 * 2**stage, inner, stride, self.groups)
 
+    def _widths(self) -> dict[str, int]:
+        return {"groups": self.groups, "width_per_group": self.width_per_group}
+
 
 class WideResNet(ImageNetResNet):
     """A ResNet whose 3×3 convolutions are `factor` times as wide; 50 and 101 with factor 2 are torchvision's."""
@@ -91,3 +104,6 @@ class WideResNet(ImageNetResNet):
     def _block(self, stage: int, stride: int) -> Macro:
         inner = 64 * 2**stage
         return Bottleneck(4 * inner, self.factor * inner, stride)
+
+    def _widths(self) -> dict[str, int]:
+        return {"width_per_group": 64 * self.factor}

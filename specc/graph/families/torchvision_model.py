@@ -15,8 +15,9 @@ from ..node import Node, rewire
 from ..ops import INPUT, Concat, Shape
 from ..problems import BackboneError, Problem
 from ..traced import cache, torchvision
-from ..traced.building import PATH
+from ..traced.building import PATH, options
 from .base import Family
+from .twins import Twin
 
 BARE = re.compile(r"(class_token|.*\.(?:pos_embedding|layer_scale))\.weight")  # attributes that are ops of their own
 
@@ -57,6 +58,10 @@ class TorchvisionModel(Family):
         text = f"`{self.torchvision}` reads 3 channels and the images have 1: it is repeated three times"
         help = ("the batch and what a decoder restores stay grey; the network's first op makes the copies",)
         return (Problem("SPC311", text, PATH, "reads colours", help, ((("data", "dataset"), "in grey"),)),)
+
+    def twin(self, image: Shape) -> Twin:
+        """The model itself, for coloured images or grey ones that are read as such."""
+        return Twin(self.torchvision, options(self.torchvision, image))
 
     def torchvision_name(self, name: str) -> str:
         """What torchvision calls the tensor: the same, but for the tensors that are attributes and no modules."""

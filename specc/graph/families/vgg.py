@@ -12,11 +12,13 @@ from ..builder import LayerBuilder
 from ..graph import BackboneGraph
 from ..ops import AdaptiveAvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Shape
 from .base import Family, rename
+from .twins import NoTwin, Twin, coloured
 
 STAGES: dict[int, tuple[int, ...]] = {
     11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4),
 }  # fmt: skip
 WIDTHS = (64, 128, 256, 512, 512)
+HIDDEN = 4096
 
 
 class Vgg(Family):
@@ -26,7 +28,7 @@ class Vgg(Family):
     depth: Literal[11, 13, 16, 19] = Field(16, description="number of weighted layers")
     batch_norm: Bool = Field(True, description="batch norm after every convolution")
     dropout: Probability = Field(0.5, description="after the first two linear layers")
-    hidden: Width = Field(4096, description="width of the first two linear layers")
+    hidden: Width = Field(HIDDEN, description="width of the first two linear layers")
 
     aliases: ClassVar[dict[str, str]] = {"bn": "batch_norm", "norm": "batch_norm"}
 
@@ -47,6 +49,13 @@ class Vgg(Family):
                 b.chain((Relu(), Dropout(self.dropout)) if self.dropout else (Relu(),))
             b.add(Linear(classes), "fc3")
         return b.backbone()
+
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's function of this depth, with batch norm or without."""
+        coloured(image)
+        if self.hidden != HIDDEN:
+            raise NoTwin(f"its linear layers have a width of {HIDDEN}, and these of {self.hidden}")
+        return Twin(f"vgg{self.depth}" + "_bn" * self.batch_norm)
 
     def torchvision_name(self, name: str) -> str:
         """What `torchvision.models.vgg` calls the tensor: modules are numbered, those without tensors too."""

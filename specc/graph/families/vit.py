@@ -13,6 +13,7 @@ from ..macros import TransformerBlock
 from ..ops import ClassToken, Dropout, LayerNorm, Linear, PatchEmbed, PositionEmbedding, SelectToken, Shape
 from ..problems import BackboneError, Problem
 from .base import Family, Rules
+from .twins import NoTwin, Twin, coloured
 
 TORCHVISION: Rules = (
     (r"stem\.patch_embed\.", "conv_proj."),
@@ -68,6 +69,14 @@ class Vit(Family):
         with b.layer("head"):
             b.chain((LayerNorm(1e-6), SelectToken(), Linear(classes)))
         return b.backbone()
+
+    def twin(self, image: Shape) -> Twin:
+        """torchvision's class with the same sizes."""
+        coloured(image)
+        if image[1] != image[2]:
+            raise NoTwin(f"its vision transformers read squares, and the images are {image[1]}×{image[2]}")
+        sizes = {"image_size": image[1], "patch_size": self.patch, "num_layers": self.depth, "num_heads": self.heads}
+        return Twin("VisionTransformer", sizes | {"hidden_dim": self.width, "mlp_dim": self.mlp or 4 * self.width})
 
     def _check_patches(self, image: Shape) -> None:
         size = image[1]

@@ -22,20 +22,11 @@ def build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float]
     import torch
     import torchvision.models as models
 
-    options: dict[str, Any] = {"weights": None, "num_classes": classes}
-    if model.startswith("vit_"):
-        options["image_size"] = image[1]
-    if model.startswith("maxvit"):
-        options["input_size"] = image[1:]
-    if model in ("googlenet", "inception_v3"):
-        options |= {"aux_logits": False, "init_weights": False}
-    if model in models.list_models(module=models.segmentation):
-        options |= {"aux_loss": False, "weights_backbone": None}
     mode, normal = _undrawn(), torch.nn.init.trunc_normal_
     torch.nn.init.trunc_normal_ = _skip
     try:
         with mode:
-            network = models.get_model(model, **options)
+            network = models.get_model(model, weights=None, num_classes=classes, **options(model, image))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise _misfit(model, image, error) from None
     finally:
@@ -46,6 +37,21 @@ def build(model: str, classes: int, image: Shape) -> tuple[Any, dict[str, float]
         if tensor.untyped_storage().data_ptr() not in mode.drawn and bool((tensor == tensor.flatten()[0]).all())
     }
     return network.train(), fills
+
+
+def options(model: str, image: Shape) -> dict[str, Any]:
+    """The arguments of a model, beside the number of its classes, with which it is the one that is trained."""
+    import torchvision.models as models
+
+    if model.startswith("vit_"):
+        return {"image_size": image[1]}
+    if model.startswith("maxvit"):
+        return {"input_size": image[1:]}
+    if model in ("googlenet", "inception_v3"):
+        return {"aux_logits": False, "init_weights": False}
+    if model in models.list_models(module=models.segmentation):
+        return {"aux_loss": False, "weights_backbone": None}
+    return {}
 
 
 def _skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:

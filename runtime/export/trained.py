@@ -1,0 +1,96 @@
+"""What there is to export: a network out of a run's checkpoint, and what its outputs are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from specc.plan import Plan, Unit
+
+from ..engine.predictor import Predictor, classifier_of
+from ..engine.session import Session
+from ..errors import RunError
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A predicting network with its tensors; `facts` go into the file."""
+
+    session: Session
+    unit: Unit | None
+    facts: dict[str, str]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it was trained by."""
+        return self.session.plan
+
+    @property
+    def name(self) -> str:
+        """What is exported."""
+        return self.unit.name if self.unit else "backbone"
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The network as one module, on a CPU."""
+        return Predictor(self.session.model, self.unit)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its parameters and buffers by canonical name, in the order of the network."""
+        own = self.session.model.tensors()
+        return {name: own[name].detach().contiguous() for name in self._names()}
+
+    def _names(self) -> Iterator[str]:
+        plan, unit = self.plan, self.unit
+        blocks = plan.blocks if unit is None else plan.blocks[: unit.end + 1]
+        head = classifier_of(plan, unit) if unit else None
+        links = unit.links if unit else ()
+        branches = [name for link in links for name in (link.ema, link.bias) if name]
+        for name in dict.fromkeys([*(block.name for block in blocks), *branches, *(head.networks if head else ())]):
+            network = plan.networks[name]
+            for node in network.graph.nodes:
+                yield from (f"{network.prefix}{node.name}.{tensor}" for tensor in (*node.parameters, *node.buffers))
+        yield from (link.scale for link in links if link.scale)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Normalised images to compare on: noise of the brightness of photographs, of two sizes of batch."""
+        generator, data = torch.Generator().manual_seed(0), self.plan.data
+        mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+        for size in (3, 1):
+            yield (torch.rand(size, *data.shape, generator=generator) - mean) / std
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """What the run itself makes of normalised images."""
+        return self.session.predict(images) if self.unit is None else self.predictor(images)
+
+
+def in_full_precision(plan: Plan) -> Plan:
+    """The plan for computing in fp32: what is exported casts nothing."""
+    return replace(plan, config=plan.config.changed("train", precision="fp32"))
+
+
+def unit_of(plan: Plan, wanted: str) -> Unit:
+    """The unit of a name, or the one that ends with the block of a number; it has to have a classifier."""
+    found = [unit for unit in plan.units if wanted in (unit.name, str(unit.end))]
+    exits = [unit for unit in found if classifier_of(plan, unit)]
+    if len(exits) == 1:
+        return exits[0]
+    if found and not exits:
+        raise RunError(
+            f"the unit `{found[0].name}` has no classifier of its own, so nothing can leave there", _all(plan)
+        )
+    if found:
+        names = " and ".join(f"`{unit.name}`" for unit in exits)
+        raise RunError(f"more than one unit with a classifier ends with block {wanted}: {names}", ("give its name",))
+    raise RunError(f"the run has no unit `{wanted:.60}`", _all(plan))
+
+
+def _all(plan: Plan) -> tuple[str, ...]:
+    names = ", ".join(unit.name for unit in plan.units if classifier_of(plan, unit))
+    return (f"units with a classifier: {names}" if names else "no unit of this run has a classifier",)
