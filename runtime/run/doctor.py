@@ -12,13 +12,14 @@ from specc.system.plugins import described
 from specc.views.margin import summary
 
 from ..engine.device import first_line
-from .rundir import environment
+from .environment import environment
 
 
 def facts() -> dict[str, Any]:
     """Versions, processor, and every CUDA device."""
     found = environment()
-    found.pop("command")
+    for of_a_run in ("command", "git", "gpu"):
+        found.pop(of_a_run)
     found["plugins"] = described()
     found["cpus"] = os.cpu_count()
     found["gpus"] = [_gpu(index) for index in range(torch.cuda.device_count())]

@@ -13,6 +13,7 @@ from torch import Tensor
 from specc.plan import Instruction
 
 from ..data import DataError
+from ..engine.determinism import refused
 from ..engine.device import obtainable, ran_out
 from ..errors import Interrupted, RunError, WriteError
 from .budget import did_not_fit
@@ -40,6 +41,8 @@ def ending_for(run: RunState, error: BaseException) -> RunError | None:
         return diverged(run, "the loss of a decoder is not finite", run.step + 1)
     if ONE_VALUE in str(error):
         return one_value(run)
+    if told := refused(error):
+        return not_deterministic(run, *told)
     return None
 
 
@@ -88,6 +91,13 @@ def one_value(run: RunState) -> RunError:
         "`layer_norm` normalises each image by itself",
     )
     return RunError(f"a norm gets one value a channel {at}: one image, of which one pixel is left", help)
+
+
+def not_deterministic(run: RunState, what: str, help: str) -> RunError:
+    """For what `train.deterministic` forbids."""
+    where = run.session.executor.running
+    at = f"`{where}`" if where else "the evaluation"
+    return RunError(f"{what}, which {at} needs", (help, what_is_saved(run)))
 
 
 def out_of_memory(run: RunState, error: BaseException, where: Instruction | None = None) -> RunError:

@@ -35,7 +35,7 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     if folder is not None:
         _require_vacant(folder)
     found = begin(plan, spec)  # missing data should leave no run directory behind
-    target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root)
+    target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root, chosen)
     _train(found.plan, target, chosen, found.resolved, resumed=False)
 
 

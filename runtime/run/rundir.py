@@ -6,21 +6,16 @@ import csv
 import hashlib
 import json
 import os
-import platform
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 
-import specc
 from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
 from specc.system import files, plugins
@@ -28,6 +23,7 @@ from specc.system import files, plugins
 from ..data.opening import data_root
 from ..errors import RunError, WriteError
 from .durable import write_file, writing
+from .environment import environment
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,12 @@ class RunDir:
 
     @classmethod
     def create(
-        cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None, root: Path | None = None
-    ) -> RunDir:
+        cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None, root: Path | None = None,
+        device: torch.device | None = None,
+    ) -> RunDir:  # fmt: skip
         """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it.
 
-        `root` is where the data are.
+        `root` is where the data are, `device` what will train.
         """
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = parent or Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}"
@@ -51,7 +48,7 @@ class RunDir:
                 path = parent or _fresh(path)
                 path.mkdir(parents=True, exist_ok=True)
             run = cls(path)
-            run.write_json("env.json", environment() | {"data_root": str(root or data_root(plan))})
+            run.write_json("env.json", environment(device) | {"data_root": str(root or data_root(plan))})
             run.write("spec.yaml", spec_text)
             run.write("spec.resolved.yaml", resolved)
             run.write("plan.json", plan.to_json(indent=1))  # the last: with it, it is a run that can be resumed
@@ -156,20 +153,3 @@ def _fresh(path: Path) -> Path:
 def spec_hash(text: str) -> str:
     """SHA-256 of the resolved spec: what it extends and the overrides are in it."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def environment() -> dict[str, Any]:
-    """What the figures of a run depend on besides the plan."""
-    return {
-        "specc": specc.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
-        "numpy": numpy.__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
-        "threads": torch.get_num_threads(),
-        "plugins": dict(plugins.used),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }

@@ -18,6 +18,7 @@ from ..data import DataError, Loader
 from ..data.draws import Draws
 from ..data.opening import open_data, root_of_resumed
 from ..data.splits import Batch
+from ..engine.determinism import cost, determinism
 from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
@@ -42,7 +43,7 @@ class Trainer(RunState):
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Silence, spec_text: str) -> None:
         super().__init__(plan, device, run, spec_text)
         self.progress = progress
-        self.notes: list[str] = []  # what a person should know before it goes on
+        self.notes = [cost(device)] if self.config.deterministic else []  # what a person should know before it goes on
         self._limit_device()
         self._open()
         self.session = self._session()
@@ -106,7 +107,7 @@ class Trainer(RunState):
 
     def train(self) -> dict[str, Any]:
         """Train to the end; returns the summary, which is also in summary.json."""
-        with self.interruption:
+        with self.interruption, determinism(self.config.deterministic):
             try:
                 return self._summary("completed", **self._stoppable())
             except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:

@@ -93,6 +93,11 @@ class Train(Config):
     )
     instructions: list[AnyAddition] = Field([], description="what packages add to every step: see extending.md")
     seed: Seed = Field(0, description="every random draw derives from it")
+    deterministic: Bool = Field(
+        False,
+        description="on a GPU: algorithms that give the same numbers every time; steps take longer, and an operation "
+        "that has no such algorithm ends the run. On a processor two runs with as many threads are equal anyway",
+    )
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
     )
