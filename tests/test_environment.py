@@ -93,8 +93,8 @@ def test_programs_that_a_repository_names_are_not_started(repository: Path, tmp_
 
 def test_a_run_says_on_what_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "describe", lambda device: f"name of {device}")
-    RunDir.create(compiled(), "", "", tmp_path / "gpu", torch.device("cuda:1"))
-    RunDir.create(compiled(), "", "", tmp_path / "cpu", torch.device("cpu"))
+    RunDir.create(compiled(), "", "", tmp_path / "gpu", device=torch.device("cuda:1"))
+    RunDir.create(compiled(), "", "", tmp_path / "cpu", device=torch.device("cpu"))
     on_gpu, on_cpu = (json.loads((tmp_path / name / "env.json").read_text()) for name in ("gpu", "cpu"))
     assert on_gpu["gpu"] == "name of cuda:1"
     assert on_cpu["gpu"] is None
