@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from specc.graph.ops.base import ParameterKind
 from specc.plan import LinkPlan, Plan
 
 from .network import GraphModule, initialise
@@ -47,9 +48,16 @@ class Model:
 
     def group(self, name: str) -> list[nn.Parameter]:
         """The parameters of an optimizer group."""
-        networks = self.plan.groups[name]
-        scales = (scale for key, scale in self.scales.items() if key.removesuffix(".scale") in networks)
-        return [*(p for network in networks for p in self.networks[network].parameters()), *scales]
+        return [parameter for _, parameter in self.kinds(name)]
+
+    def kinds(self, group: str) -> Iterator[tuple[ParameterKind, nn.Parameter]]:
+        """The parameters of an optimizer group, and of which kind each is."""
+        networks = self.plan.groups[group]
+        for name in networks:
+            module = self.networks[name]
+            for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
+                yield from ((node.op.kind_of(key), parameter) for key, parameter in part.named_parameters())
+        yield from (("scales", p) for key, p in self.scales.items() if key.removesuffix(".scale") in networks)
 
     def reset(self, seed: int) -> None:
         """Draw all parameters anew and clear all statistics."""

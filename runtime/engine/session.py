@@ -48,8 +48,7 @@ class Session:
             self.model.reset(plan.config.train.seed)
         scaled = plan.config.train.precision == "fp16"
         self.optimizers = {
-            group: make_optimizer(plan.config.train.optimizer, self.model.group(group))
-            for group in self._stepped_groups()
+            group: make_optimizer(plan.config.train.optimizer, self.model, group) for group in self._stepped_groups()
         }
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
         self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale))

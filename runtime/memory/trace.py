@@ -19,6 +19,8 @@ from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
 from .meter import LiveTensors
 
+LATE = 1e9  # what any tensor says that it holds
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -42,7 +44,8 @@ class Corrections(TorchDispatchMode):
     """What fake tensors do not do as real ones.
 
     Batch norm keeps its statistics in fp32 whatever its input is in, and its gradient lies in memory as that input
-    does. The fused SGD has no fake kernel: torch would run
+    does. A fake has no number to tell: the counters that optimizers read are those of a late step, in which some take
+    more memory than in their first. The fused SGD has no fake kernel: torch would run
     the real one on real zeros as large as all parameters; what it changes is of no interest here.
     """
 
@@ -52,6 +55,8 @@ class Corrections(TorchDispatchMode):
         """Run the op as a real one would."""
         if func is torch.ops.aten._fused_sgd_.default:
             return None
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return LATE
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.native_batch_norm.default:
             out, *statistics = result

@@ -129,7 +129,7 @@ class BlockCosts:
         if draft is None:
             return
         draft = draft.updated(instructions=scheduled(draft, by_blocks(draft)))
-        spans, silent = _spans(draft.instructions), SILENT + ("step",) * self.config.train.optimizer.fused
+        spans, silent = _spans(draft.instructions), SILENT + ("step",) * self.config.train.steps_in_place
         memory = SegmentAllocator(self._segments)
         prediction = self._prediction(draft, target, memory, number - target, count)
         prediction.run(spans[target][1], None if draft.from_images else draft.blocks[0].input)

@@ -10,7 +10,7 @@ from ..graph.ops import numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
-from ..spec.sections.optimizers import Optimizer
+from ..spec.sections.train import Train
 from .autograd import Engine, Function, Gradient, Gradients, Leaf, Product, Sharing, Value
 from .forward import run
 from .operations import Costs, Tensors
@@ -23,8 +23,8 @@ class ShapeMachine:
     """Runs a step on `networks`; `grads` are the parameters' gradients by optimizer group."""
 
     def __init__(self, memory: Allocator, costs: Costs, networks: Mapping[str, Network], classes: int,
-                 views: int, optimizer: Optimizer | None = None) -> None:  # fmt: skip
-        self.memory, self.costs, self.networks, self.optimizer = memory, costs, networks, optimizer
+                 views: int, train: Train | None = None) -> None:  # fmt: skip
+        self.memory, self.costs, self.networks, self.train = memory, costs, networks, train
         self.classes, self.view_count = classes, views
         self.grads: dict[str, Gradients] = {}
 
@@ -149,10 +149,9 @@ class ShapeMachine:
         """In place, nothing new."""
 
     def step(self, group: str) -> None:
-        if self.optimizer is not None and not self.optimizer.fused:
-            graphs = (network.graph for network in self.networks.values() if network.group == group)
-            shapes = [shape for graph in graphs for shape in graph.parameters.values()]
-            self.memory.passing(self.optimizer.step_bytes(shapes), "gradients")
+        if self.train is not None and not self.train.steps_in_place:
+            graphs = [network.graph for network in self.networks.values() if network.group == group]
+            self.memory.passing(self.train.step_bytes(graphs), "gradients")
         self.grads.pop(group, None)
 
     def average(self, link: LinkPlan) -> None:

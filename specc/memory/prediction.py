@@ -54,7 +54,7 @@ class Prediction:
         costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", swapped=swapped)
         self.costs, machine = (
             costs,
-            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train.optimizer),
+            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train),
         )
         self.step = kind(machine, plan.units, config.train.micro_batches)
         self.resident = 0  # bytes that live throughout

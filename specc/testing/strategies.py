@@ -114,6 +114,9 @@ OPTIMIZERS: tuple[Document, ...] = (
     {"name": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False},
     {"name": "adamw"},
     {"name": "adamw", "lr": 0.01, "betas": [0.8, 0.9], "weight_decay": 0.0},
+    {"name": "adamw", "weight_decay_exclude": ["norms", "biases"]},
+    {"name": "radam", "weight_decay": 0.01, "weight_decay_exclude": ["biases", "embeddings"]},
+    {"name": "adafactor", "weight_decay": 0.01},
 )
 SCHEDULES: tuple[Document, ...] = (
     {"name": "constant"},

@@ -16,6 +16,7 @@ from .base import (
     Autocast,
     Lies,
     Op,
+    ParameterKind,
     Saved,
     Shape,
     ShapeError,
@@ -72,6 +73,7 @@ class Prelu(Elementwise):
     slopes: Literal["one", "channels"] = "one"
     init: Real = 0.25
 
+    holds: ClassVar[ParameterKind] = "scales"
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
     answers_all: ClassVar[bool] = True

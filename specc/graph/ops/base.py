@@ -17,6 +17,7 @@ from .footprint import Footprint
 
 Shape = tuple[int, ...]
 Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
+ParameterKind = Literal["weights", "norms", "biases", "embeddings", "scales"]
 INPUT = "input"  # the name of a graph's one input, and of what an op with parts reads
 
 
@@ -100,6 +101,7 @@ class Op(Named):
     blocks_gradient: ClassVar[bool] = False  # the gradient of its input is zero, so that nothing before it learns
     keeps_positions: ClassVar[bool] = False  # every token of the result stands where the same token of an input stood
     gathered: ClassVar[tuple[Order, ...]] = ()  # the orders of an input that is copied first, one number after another
+    holds: ClassVar[ParameterKind] = "weights"  # what its parameters are, biases aside
     spreads: ClassVar[bool] = False  # small operands are repeated: their gradients are as large as the result at first
 
     @property
@@ -143,6 +145,10 @@ class Op(Named):
     def initial(self, parameter: str) -> float | None:
         """The number a parameter is filled with before training; None: it is drawn at random."""
         return 0.0 if parameter.endswith("bias") else None
+
+    def kind_of(self, parameter: str) -> ParameterKind:
+        """What a parameter is; a normalization's bias is a part of it."""
+        return "biases" if parameter.endswith("bias") and self.holds != "norms" else self.holds
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
         """Floating-point operations of the forward of one sample; a multiply-add counts two."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Fraction, Positive, Width
-from .base import INPUT, Autocast, Lies, Op, Saved, Shape, ShapeError, SubOp, channels, numel, show
+from .base import INPUT, Autocast, Lies, Op, ParameterKind, Saved, Shape, ShapeError, SubOp, channels, numel, show
 from .shaping import ToMap, ToTokens
 
 
@@ -14,6 +14,7 @@ class Normalization(Op):
     """An op that gives numbers mean 0 and variance 1 and then scales and shifts every channel."""
 
     __slots__ = ()
+    holds: ClassVar[ParameterKind] = "norms"
     keeps_positions: ClassVar[bool] = True
     cost: ClassVar[int] = 5
     aliases: ClassVar[dict[str, str]] = {"epsilon": "eps"}

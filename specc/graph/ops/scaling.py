@@ -7,7 +7,20 @@ from typing import ClassVar, Literal
 
 from ...language.schema import Probability, Real, Width
 from .activation import Hardsigmoid, Relu, Sigmoid, Silu
-from .base import INPUT, NOTHING, SAVES_FACTOR, Autocast, Op, Saved, Shape, SubOp, channels, need_map, numel
+from .base import (
+    INPUT,
+    NOTHING,
+    SAVES_FACTOR,
+    Autocast,
+    Op,
+    ParameterKind,
+    Saved,
+    Shape,
+    SubOp,
+    channels,
+    need_map,
+    numel,
+)
 from .convolution import Conv
 from .merging import Mul
 from .pooling import AdaptiveAvgPool
@@ -19,6 +32,7 @@ class LayerScale(Op):
 
     init: Real = 1e-6
 
+    holds: ClassVar[ParameterKind] = "scales"
     spreads: ClassVar[bool] = True
     cost: ClassVar[int] = 1
     saves: ClassVar[Saved] = SAVES_FACTOR

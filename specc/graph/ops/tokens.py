@@ -13,6 +13,7 @@ from .base import (
     Autocast,
     Lies,
     Op,
+    ParameterKind,
     Saved,
     Shape,
     ShapeError,
@@ -63,6 +64,7 @@ class PatchEmbed(Op):
 class ClassToken(Op):
     """One learnt token before all others."""
 
+    holds: ClassVar[ParameterKind] = "embeddings"
     autocast: ClassVar[Autocast] = "widest"
 
     passes_gradient: ClassVar[bool] = True  # a slice
@@ -83,6 +85,7 @@ class ClassToken(Op):
 class PositionEmbedding(Op):
     """A learnt vector added to every token."""
 
+    holds: ClassVar[ParameterKind] = "embeddings"
     cost: ClassVar[int] = 1
     keeps_positions: ClassVar[bool] = True
     prefix: ClassVar[str] = "pos_embedding"
@@ -104,6 +107,7 @@ class Embedding(Op):
     out: Width
     rows: Width = 256
 
+    holds: ClassVar[ParameterKind] = "embeddings"
     saves: ClassVar[Saved] = SAVES_INPUT
     reads: ClassVar[DType] = "int64"
     result_lies: ClassVar[Lies] = "plain"

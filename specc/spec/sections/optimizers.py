@@ -1,64 +1,39 @@
-"""`train.optimizer`: one class an optimizer, which says all that is known of it."""
+"""`train.optimizer`: one class an optimizer, which says all that is known of it.
+
+All of torch's are there that can train a network by its gradients; their arguments have torch's names and defaults
+(`sgd` has those of the field).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from math import prod
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, model_validator
 
 from ...language.plugged import Plugged
-from ...language.schema import Bool, Config, Fraction, NonNegative, Positive, problem
+from ...language.schema import Bool, Fraction, NonNegative, Positive, problem
 from ...system.plugins import Registry
-
-Shape = tuple[int, ...]
-
-
-class Optimizer(Config):
-    """An optimizer; its fields are what its torch class is given."""
-
-    name: str
-    lr: Positive
-
-    torch: ClassVar[str]  # where its class is: `torch.optim:SGD`
-    fused: ClassVar[bool] = True  # whether it has one kernel a group, which takes no copy of the parameters
-    aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay"}
-    alternatives: ClassVar[tuple[str, ...]] = ("name",)
-
-    def arguments(self) -> dict[str, Any]:
-        """What the torch class is given beside the parameters."""
-        return self.model_dump(exclude={"name"}) | ({"fused": True} if self.fused else {})
-
-    def state_bytes(self, parameters: Collection[Shape]) -> int:
-        """What it keeps between steps for parameters of these shapes."""
-        raise NotImplementedError
-
-    def step_bytes(self, parameters: Collection[Shape]) -> int:
-        """The most that a step takes on top and gives back, if it is not fused."""
-        return 0
+from .looped import Adadelta, Adafactor, Adagrad, Adamax, Asgd, NAdam, RAdam, RMSprop, Rprop
+from .optimizer import BETAS, DECAY, DECOUPLED, EPS, LR, Betas, Decaying, Made, Optimizer, Shape, numbers, whole
 
 
-def numbers(parameters: Collection[Shape]) -> int:
-    """How many numbers are trained."""
-    return sum(map(prod, parameters))
-
-
-class Sgd(Optimizer):
+class Sgd(Decaying):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"] = Field(description="`sgd`")
-    lr: Positive = Field(0.1, description="learning rate at the schedule's top")
+    lr: Positive = Field(0.1, description=LR)
     momentum: Fraction = Field(0.9, description="momentum")
+    dampening: Fraction = Field(0.0, description="share of the gradient that does not enter the momentum")
     nesterov: Bool = Field(True, description="Nesterov's momentum")
-    weight_decay: NonNegative = Field(1e-4, description="on every parameter, batch norm and biases too")
+    weight_decay: NonNegative = Field(1e-4, description=DECAY)
 
     torch: ClassVar[str] = "torch.optim:SGD"
-    aliases: ClassVar[dict[str, str]] = {**Optimizer.aliases, "l2": "weight_decay"}
+    aliases: ClassVar[dict[str, str]] = {**Decaying.aliases, "l2": "weight_decay"}
 
-    def state_bytes(self, parameters: Collection[Shape]) -> int:
-        """The momentum."""
-        return 4 * numbers(parameters) if self.momentum else 0
+    @property
+    def kept(self) -> int:
+        return 1 if self.momentum else 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
@@ -66,27 +41,94 @@ class Sgd(Optimizer):
             message = "`nesterov: true` needs a momentum above zero"
             help = "set `nesterov: false`, or a momentum such as 0.9"
             raise problem("SPC610", message, key="nesterov", beside="momentum", label="without momentum", help=help)
+        if self.nesterov and self.dampening:
+            message = "`nesterov: true` needs a dampening of zero"
+            help = "set `nesterov: false`, or leave `dampening` out"
+            raise problem("SPC610", message, key="nesterov", beside="dampening", label="with dampening", help=help)
         return self
 
 
-class AdamW(Optimizer):
+class _Adam(Decaying):
+    """Adaptive steps from two averages."""
+
+    lr: Positive = Field(1e-3, description=LR)
+    betas: Betas = Field([0.9, 0.999], description=BETAS)
+    eps: Positive = Field(1e-8, description=EPS)
+    amsgrad: Bool = Field(False, description="divide by the highest average of squares so far (1904.09237)")
+
+    scalars: ClassVar[int] = 1
+
+    @property
+    def kept(self) -> int:
+        return 3 if self.amsgrad else 2
+
+
+class Adam(_Adam):
+    """Adaptive steps from two averages (Kingma & Ba, 1412.6980)."""
+
+    name: Literal["adam"] = Field(description="`adam`")
+    weight_decay: NonNegative = Field(0.0, description=DECAY)
+
+    torch: ClassVar[str] = "torch.optim:Adam"
+
+
+class AdamW(_Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter, 1711.05101)."""
 
     name: Literal["adamw"] = Field(description="`adamw`")
-    lr: Positive = Field(1e-3, description="learning rate at the schedule's top")
-    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
-        [0.9, 0.999], description="decay of the averages of the gradient and of its square"
-    )
-    eps: Positive = Field(1e-8, description="added to the denominator")
-    weight_decay: NonNegative = Field(1e-2, description="on every parameter")
+    weight_decay: NonNegative = Field(1e-2, description=DECOUPLED)
 
     torch: ClassVar[str] = "torch.optim:AdamW"
-    aliases: ClassVar[dict[str, str]] = {**Optimizer.aliases, "epsilon": "eps"}
-
-    def state_bytes(self, parameters: Collection[Shape]) -> int:
-        """Two averages, and a counter for every tensor."""
-        return 8 * numbers(parameters) + 4 * len(parameters)
 
 
-OPTIMIZERS: Registry[type[Config]] = Registry("optimizer", Optimizer, {"sgd": Sgd, "adamw": AdamW})
-AnyOptimizer = Annotated[Sgd | AdamW, Discriminator("name"), Plugged(OPTIMIZERS, "name")]
+class Lamb(Decaying):
+    """AdamW whose steps are as long as the parameters are large (You et al., 1904.00962); specc's own, not torch's."""
+
+    name: Literal["lamb"] = Field(description="`lamb`")
+    lr: Positive = Field(1e-3, description=LR)
+    betas: Betas = Field([0.9, 0.999], description=BETAS)
+    eps: Positive = Field(1e-6, description=EPS)
+    weight_decay: NonNegative = Field(1e-2, description="share of the parameter in the update")
+
+    torch: ClassVar[str] = "runtime.engine.lamb:Lamb"
+    fused: ClassVar[bool] = False
+    fixed: ClassVar[Mapping[str, Any]] = {}
+    slots: ClassVar[int] = 2
+    scalars: ClassVar[int] = 1
+
+    def made(self, shape: Shape) -> Iterable[Made]:
+        return ("update", whole(shape)), ("sizes", 8), ("sizes", 0), ("update", 0)
+
+
+_OWN: dict[str, type[Optimizer]] = {
+    "sgd": Sgd, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad, "adadelta": Adadelta, "adamax": Adamax,
+    "nadam": NAdam, "radam": RAdam, "rmsprop": RMSprop, "rprop": Rprop, "asgd": Asgd, "adafactor": Adafactor,
+    "lamb": Lamb,
+}  # fmt: skip
+IMPOSSIBLE = {
+    "lbfgs": "it computes the loss several times in a step, and a step here is one forward and one backward a unit",
+    "muon": "it trains matrices only, and every unit has vectors or convolutions",
+    "sparseadam": "it takes sparse gradients, and every gradient here is dense",
+}  # of torch's
+
+
+def _possible(value: Any) -> Any:
+    """Refuses those of torch's that cannot train here."""
+    name = value.get("name") if isinstance(value, Mapping) else None
+    key = name.lower().replace("_", "") if isinstance(name, str) else ""
+    if key in IMPOSSIBLE:
+        message = f"the optimizer `{name}` cannot train a spec's units: {IMPOSSIBLE[key]}"
+        raise problem("SPC615", message, key="name", label="cannot be used", help="`adamw` is a good beginning")
+    return value
+
+
+OPTIMIZERS: Registry[type[Any]] = Registry("optimizer", Optimizer, _OWN)
+AnyOptimizer = Annotated[
+    Annotated[
+        Sgd | Adam | AdamW | Adagrad | Adadelta | Adamax | NAdam | RAdam | RMSprop | Rprop | Asgd | Adafactor | Lamb,
+        Discriminator("name"),
+    ],
+    Plugged(OPTIMIZERS, "name"),
+    BeforeValidator(_possible),
+]
+__all__ = ["IMPOSSIBLE", "OPTIMIZERS", "AnyOptimizer", "Optimizer", "Sgd", "numbers"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictInt, model_validator
 
+from ...graph.graph import Graph
 from ...language.plugged import OneOf, Plugged
 from ...language.schema import Bool, Config, Count, Index, NonNegative, Positive, Seed, Text, only_with, problem
 from ...system.plugins import Registry
@@ -60,6 +61,11 @@ class Schedule(Config):
     aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
     alternatives: ClassVar[tuple[str, ...]] = ("name",)
 
+    @property
+    def constant(self) -> bool:
+        """Whether the rate is the same in every step."""
+        return self.name == "constant" and not self.warmup_epochs
+
     @model_validator(mode="after")
     def _consistent(self) -> Schedule:
         if self.name == "step" and not self.milestones:
@@ -106,6 +112,23 @@ class Train(Config):
         description="how often a step counts a batch in the running statistics, by layer (or `default`); "
         "`per_unit`: once for every unit that contains the layer, as HPFF's released code does",
     )
+
+    @model_validator(mode="after")
+    def _scheduled(self) -> Train:
+        if not self.optimizer.scheduled and not self.schedule.constant:
+            message = f"`{self.optimizer.name}` reads its learning rate once, so that no schedule has an effect on it"
+            help = "leave `schedule` out, or take another optimizer"
+            raise problem("SPC614", message, key="schedule", beside="optimizer", label="has no effect", help=help)
+        return self
+
+    @property
+    def steps_in_place(self) -> bool:
+        """Whether an optimizer step takes no memory beside what is there."""
+        return self.optimizer.fused
+
+    def step_bytes(self, graphs: Collection[Graph]) -> int:
+        """The most that the step of a group of parameters, those of these graphs, takes on top and gives back."""
+        return self.optimizer.passing(graphs)
 
     aliases: ClassVar[dict[str, str]] = {
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
