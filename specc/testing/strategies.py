@@ -108,14 +108,14 @@ def _splits(draw: st.DrawFn, graph: BackboneGraph, legal: tuple[str, ...]) -> tu
     return {"blocks": wanted + 1, "by": by}, tuple(place_cuts(graph, wanted + 1, by))
 
 
-OPTIMIZERS: tuple[Document, ...] = (
+OPTIMIZERS: tuple[Document, ...] = (  # whose second step takes what later ones do
     {"name": "sgd"},
     {"name": "sgd", "lr": 0.01, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
     {"name": "sgd", "lr": 0.01, "momentum": 0.5, "nesterov": False},
     {"name": "adamw"},
     {"name": "adamw", "lr": 0.01, "betas": [0.8, 0.9], "weight_decay": 0.0},
     {"name": "adamw", "weight_decay_exclude": ["norms", "biases"]},
-    {"name": "radam", "weight_decay": 0.01, "weight_decay_exclude": ["biases", "embeddings"]},
+    {"name": "nadam", "weight_decay": 0.01, "weight_decay_exclude": ["biases", "embeddings"]},
     {"name": "adafactor", "weight_decay": 0.01},
 )
 SCHEDULES: tuple[Document, ...] = (
