@@ -390,7 +390,7 @@ def test_class_folders_must_match_the_spec_and_each_other(image_folder: Path) ->
     with pytest.raises(DataError, match="should have 3 classes, 2 folders found"):
         open_dataset(DataConfig("image_folder", root=str(image_folder), image_size=8, classes=3))
     (image_folder / "val/dog").rename(image_folder / "val/wolf")
-    with pytest.raises(DataError, match="differ in their classes: dog in the training folder alone; wolf in"):
+    with pytest.raises(DataError, match="differ in their classes: dog in train/ alone; wolf in val/ alone"):
         open_dataset(folder_config(image_folder))
 
 

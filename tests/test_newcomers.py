@@ -226,5 +226,5 @@ def test_a_damaged_archive_is_named(tmp_path: Path, damage: Any) -> None:
 def test_classes_of_one_folder_alone_are_told_with_the_folder(tmp_path: Path) -> None:
     for folder in ("train/cat", "train/dog", "val/cat", "val/wolf", "val/yak"):
         small_data.put(tmp_path, {f"{folder}/0.png": small_data.png(small_data.pixels(8, 8, 3))})
-    with pytest.raises(DataError, match="dog in the training folder alone; wolf, yak in the test folder alone"):
+    with pytest.raises(DataError, match="dog in train/ alone; wolf, yak in val/ alone"):
         open_dataset(DataConfig("image_folder", root=str(tmp_path), image_size=8, classes=2))

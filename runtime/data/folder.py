@@ -21,11 +21,11 @@ from runtime.data.config import DataConfig
 from runtime.data.decoding import centre_crop, decode, random_crop, warm_up
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError, described, missing
-from runtime.data.scan import LAYOUT, left_out, scan
+from runtime.data.scan import scan
 from runtime.data.splits import Batch, Splits
-from specc.tasks.datasets import ResolvedData
+from specc.tasks.datasets import INFO, ResolvedData
+from specc.tasks.folders import FolderError, Layout, classes_of, parts_in
 
-_TEST_NAMES = ("val", "test")
 _Sample = tuple[Tensor, Any]
 Reader = Callable[[ResolvedData, str, Any, int, Draws | None], _Sample]
 
@@ -131,37 +131,50 @@ def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
     return images, labels
 
 
-def _odd(train: Sequence[str], test: Sequence[str]) -> str:
-    """The classes that one half has and the other has not."""
-    halves = {"training": set(train) - set(test), "test": set(test) - set(train)}
-    return "; ".join(
-        f"{', '.join(sorted(names)[:5])}{', ...' * (len(names) > 5)} in the {half} folder alone"
-        for half, names in halves.items()
-        if names
-    )
+Part = Sequence[tuple[str, Any]]  # samples
 
 
-def open_folders(config: DataConfig, info: ResolvedData, roots: Sequence[Path]) -> Splits:
-    """The splits in the first of `roots` that has a train and a test folder; classes are folders, in sorted order."""
-    train, test = (scan(folder) for folder in half_folders(config, roots, LAYOUT))
-    if train.classes != test.classes:
-        raise DataError(f"train and test folders differ in their classes: {_odd(train.classes, test.classes)}")
-    if len(train.classes) != info.classes:
-        raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(train.classes)} folders found")
-    info = replace(info, class_names=tuple(train.classes))
-    return folder_splits(config, info, train.samples, test.samples, [*left_out(train.others), *left_out(test.others)])
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The samples of a data set, as its folders have them."""
+
+    train: Part
+    test: Part | None = None
+    validation: Part | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, samples: Callable[[Path], Part]) -> Parts:
+        """What is in each of the folders."""
+        test, validation = (samples(part) if part else None for part in (layout.test, layout.validation))
+        return cls(samples(layout.train), test, validation)
+
+
+def open_folders(config: DataConfig, info: ResolvedData, layout: Layout) -> Splits:
+    """The splits in folders whose own folders are classes, in sorted order."""
+    try:
+        names = classes_of(layout)
+    except FolderError as error:
+        raise DataError(str(error), error.help) from error
+    if len(names) != info.classes:
+        raise DataError(f"`{config.dataset}` should have {info.classes} classes, {len(names)} folders found")
+    found = {folder: scan(folder) for folder in layout.parts}
+    parts = Parts.of(layout, lambda folder: found[folder].samples)
+    remarks = [remark for each in found.values() for remark in each.remarks]
+    return folder_splits(config, replace(info, class_names=names), parts, remarks)
 
 
 def folder_splits(
-    config: DataConfig, info: ResolvedData, train: Sequence[tuple[str, Any]], test: Sequence[tuple[str, Any]],
-    remarks: Iterable[str] = (), read: Reader = labelled,
-) -> Splits:  # fmt: skip
+    config: DataConfig, info: ResolvedData, parts: Parts, remarks: Iterable[str] = (), read: Reader = labelled
+) -> Splits:
     """The splits of samples that stay on the disk."""
-    info = replace(info, train_size=len(train), test_size=len(test))
-    split = partial(FolderSplit, augmented=config.augment == "paper", workers=config.workers, read=read)
-    halves = [split(info, samples, root=config.folder) for samples in (train, test)]
-    found = (*differences(info, len(train), len(test)), *remarks, *_crowded(config.workers))
-    return Splits(halves[0], halves[1], info, found)
+    train, test, validation = (len(part or ()) for part in (parts.train, parts.test, parts.validation))
+    info = replace(info, train_size=train, test_size=test, validation_size=validation)
+    split = partial(
+        FolderSplit, info, augmented=config.augment == "paper", workers=config.workers, read=read, root=config.folder
+    )
+    others = [split(part) if part is not None else None for part in (parts.test, parts.validation)]
+    found = (*differences(info, train, test), *remarks, *_crowded(config.workers))
+    return Splits(split(parts.train), others[0], info, found, others[1])
 
 
 def _crowded(workers: int) -> tuple[str, ...]:
@@ -170,11 +183,14 @@ def _crowded(workers: int) -> tuple[str, ...]:
     return (f"{workers} worker processes share {cores} cores (`data.workers`)",) if workers > cores else ()
 
 
-def half_folders(config: DataConfig, roots: Sequence[Path], layout: str) -> tuple[Path, Path]:
-    """The training and the test folder in the first of `roots` that has both."""
-    for root in roots:
-        tests = [root / name for name in _TEST_NAMES if (root / name).is_dir()]
-        if (root / "train").is_dir() and tests:
-            return root / "train", tests[0]
-    looked = [root / half for root in roots for half in ("train", "{val,test}")]
-    raise missing(config.dataset, looked, layout=layout, download=False)
+def part_folders(config: DataConfig, roots: Sequence[Path], layout: str) -> Layout:
+    """The folders of the parts in the first of `roots` that has one to train on."""
+    try:
+        found = next((found for root in roots if (found := parts_in(root))), None)
+    except FolderError as error:
+        raise DataError(str(error), error.help) from error
+    own = INFO[config.dataset].classes is None  # of which a part can be held out to test on
+    if found is None or (found.test is None and not own):
+        looked = [root / half for root in roots for half in ("train", "{val,test}")]
+        raise missing(config.dataset, looked, layout=layout, download=False)
+    return found

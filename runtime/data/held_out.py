@@ -21,6 +21,8 @@ from runtime.data.errors import DataError
 from runtime.data.splits import Batch, Split, Splits
 from specc.tasks.datasets import OptionError, ResolvedData
 
+_TESTED = 0.1  # of the images, where nothing says what to test on
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -50,7 +52,7 @@ class Part:
 def hold_out(splits: Splits, config: DataConfig) -> Splits:
     """The splits with a part of the training set kept for validation, as `data.validation` says."""
     if config.validation is None:
-        return splits
+        return splits if splits.test is not None else _with_test(splits)
     if splits.validation is not None:
         what = f"`{config.dataset}` in {config.folder} comes with images for validation"
         raise DataError(what, help=["leave `data.validation` away, which takes some of the training images for it"])
@@ -59,11 +61,33 @@ def hold_out(splits: Splits, config: DataConfig) -> Splits:
         info = replace(splits.info, train_size=size).holding_out(config.validation)
     except OptionError as error:
         raise DataError(str(error), help=["give less to `data.validation`"]) from error
-    chosen = choose(_keys(splits.train), info.validation_size, _classes(splits.train))
-    kept = np.ones(size, dtype=np.bool_)
+    train, validation = _apart(splits.train, info.validation_size)
+    remark = "there is no test folder: nothing is tested on but what is kept for validation"
+    remarks = (*splits.remarks, *([remark] if splits.test is None else ()))
+    return replace(splits, train=train, validation=validation, info=info, remarks=remarks)
+
+
+def _with_test(splits: Splits) -> Splits:
+    """The splits of a data set without a test set: a tenth of the training set becomes one."""
+    size = len(splits.train)
+    count = max(1, round(size * _TESTED))
+    if count >= size:
+        raise DataError("one image is not enough to train on and to test on", help=["add images"])
+    train, test = _apart(splits.train, count)
+    info = replace(splits.info, train_size=size - count, test_size=count)
+    remark = (
+        f"there is no test folder: {count:,} of {size:,} images are held out to test on, chosen by their names "
+        f"(`data.validation` holds out another part)"
+    )
+    return replace(splits, train=train, test=test, info=info, remarks=(*splits.remarks, remark))
+
+
+def _apart(split: Split, count: int) -> tuple[Part, Part]:
+    """The samples that are left, and `count` that are held out."""
+    chosen = choose(_keys(split), count, _classes(split))
+    kept = np.ones(len(split), dtype=np.bool_)
     kept[chosen] = False
-    parts = Part(splits.train, np.flatnonzero(kept)), Part(splits.train, np.sort(chosen))
-    return replace(splits, train=parts[0], validation=parts[1], info=info)
+    return Part(split, np.flatnonzero(kept)), Part(split, np.sort(chosen))
 
 
 def choose(keys: NDArray[np.uint64], count: int, classes: Sequence[int] | None = None) -> Indices:

@@ -15,7 +15,7 @@ from runtime.data.config import DataConfig
 from runtime.data.decoding import centre_crop, decode, decode_mask, without_ends
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError
-from runtime.data.folder import folder_splits, pixels
+from runtime.data.folder import Parts, folder_splits, pixels
 from runtime.data.scan import images_in
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
@@ -27,12 +27,9 @@ _SHOWN = 3  # of what would be a long list
 Files = Mapping[str, str]  # what an image and its mask share in their names -> path
 
 
-def open_masks(
-    config: DataConfig, info: ResolvedData, train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]],
-    remarks: Iterable[str] = (),
-) -> Splits:  # fmt: skip
+def open_masks(config: DataConfig, info: ResolvedData, parts: Parts, remarks: Iterable[str] = ()) -> Splits:
     """The splits of (image, mask) files. `paper`: scaled by half to double, cropped, mirrored."""
-    return folder_splits(config, info, list(train), list(test), remarks, read=MaskReader(config.ignore_index))
+    return folder_splits(config, info, parts, remarks, read=MaskReader(config.ignore_index))
 
 
 def paired(images: Files, masks: Files, where: Path) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from runtime.named import named
 from specc.plan import Plan
 from specc.system.environment import expand_path
 from specc.tasks.datasets import INFO, ResolvedData
+from specc.tasks.folders import listed
 
 
 def open_dataset(config: DataConfig) -> Splits:
@@ -54,7 +55,12 @@ def open_data(plan: Plan, root: Path | None = None) -> Splits:
     fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed, "task": plan.config.task}
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
-    return open_dataset(DataConfig(**fields))
+    found = open_dataset(DataConfig(**fields))
+    if plan.data.class_names not in ((), found.info.class_names):
+        has, wants = (listed(names) for names in (found.info.class_names, plan.data.class_names))
+        what = f"the data set in {fields['root']} has the classes {has}, and the plan is of {wants}"
+        raise DataError(what, help=["put the classes back, or start a new run"])
+    return found
 
 
 def data_root(plan: Plan) -> Path:

@@ -8,32 +8,42 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.data.errors import DataError
+from specc.tasks.folders import LAYOUT, FolderError, class_names, hidden, listed
 
-LAYOUT = "train/CLASS/*.jpg and val/CLASS/*.jpg (or test/)"
 _IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _SHOWN = 5  # of what would be a long list
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The class names, sorted; every image with the number of its class; files that are no images by their names."""
+    """The class names, sorted; every image with the number of its class; files that are none or in no class."""
 
     classes: list[str]
     samples: list[tuple[str, int]]
     others: list[str]
+    hidden: list[str]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """On all that is left out."""
+        folders = f"folders that other programs hide there are left out: {listed(self.hidden)}"
+        return (*left_out(self.others), *([folders] if self.hidden else ()))
 
 
 def scan(folder: Path) -> Found:
-    """The classes of a split, which are its folders, and everything in them, however deep."""
+    """The classes of a part, which are its folders, and everything in them, however deep."""
     try:
-        with os.scandir(folder) as entries:
-            classes = sorted(entry.name for entry in entries if entry.is_dir())
+        classes = class_names(folder)
         files = [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FolderError as error:
+        raise DataError(str(error), help=error.help) from error
     except OSError as error:
         raise _unreadable(folder, error) from error
     samples = [(path, label) for path, label in files if _is_image(path)]
     _no_empty_class(folder, classes, {label for _, label in samples})
-    return Found(classes, samples, [path for path, _ in files if not _is_image(path)])
+    others = [path for path, _ in files if not _is_image(path)] + [each.path for each in entries if each.is_file()]
+    return Found(classes, samples, others, [each.path for each in entries if each.is_dir() and hidden(each.name)])
 
 
 def images_in(folder: Path) -> tuple[list[str], list[str]]:
@@ -78,15 +88,18 @@ def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
 def _no_empty_class(folder: Path, classes: list[str], used: set[int]) -> None:
     empty = [name for label, name in enumerate(classes) if label not in used]
     if empty or not classes:
-        what = f"no images in {', '.join(empty[:_SHOWN])}" if classes else "no class folders"
+        what = f"no images in {listed(empty)}" if classes else "no class folders"
         help = [f"the layout is {LAYOUT}", f"images are files that end in {' '.join(_IMAGES)}"]
         raise DataError(f"{folder} has {what}", help=help)
 
 
 def left_out(others: Sequence[str]) -> tuple[str, ...]:
-    """A remark on the files that are no images."""
-    if not others:
-        return ()
-    endings = sorted({os.path.splitext(path)[1] or os.path.basename(path) for path in others})
-    shown = " ".join(endings[:_SHOWN])
-    return (f"{len(others):,} files are left out, as their names are not those of images: {shown}",)
+    """A remark on the files that are no images, or images of no class."""
+    strange = [path for path in others if not _is_image(path)]
+    loose = [path for path in others if _is_image(path)]
+    endings = sorted({os.path.splitext(path)[1] or os.path.basename(path) for path in strange})
+    remarks = [
+        f"{len(strange):,} files are left out, as their names are not those of images: {' '.join(endings[:_SHOWN])}"
+    ]
+    beside = [f"{len(loose):,} images are left out, as they lie beside the class folders: {listed(loose)}"]
+    return (*(remarks if strange else ()), *(beside if loose else ()))

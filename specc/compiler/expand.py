@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path as FilePath
 
 from ..diagnostics import Diagnostic, Label, Severity
 from ..graph.graph import BackboneGraph, Layer
 from ..graph.layers import Layers
 from ..graph.ops import RangeError, ShapeError, show
 from ..graph.problems import BackboneError, Problem
+from ..spec.load import Spec
+from ..spec.models import SpecModel
+from ..spec.roots import ROOT, data_root, elsewhere
 from ..tasks.datasets import INFO, OptionError, ResolvedData
+from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from .draft import Draft
@@ -28,6 +34,10 @@ def expand(draft: Draft) -> Draft:
         data = resolve_data(draft)
     except OptionError as error:
         return draft.updated(_wrong_task(draft, task) if error.kind == "target" else _wrong_data(draft, error))
+    except FolderError as error:
+        return draft.updated(spec.error("SPC607", str(error), *ROOT, label="no data set", help=error.help))
+    spec = spec.with_config(_decided(spec.config, data))
+    draft = replace(draft, spec=spec)
     draft = draft.updated(*_large_batch(draft, data))
     try:
         backbone = spec.config.backbone.expand(data.shape, data.classes)
@@ -99,7 +109,8 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
         return spec.error(code, str(error), *option, label="does not fit the data set", secondary=dataset)
     label = f"`{error.option}` is missing" if error.kind == "missing" else "does not fit"
     where = ("data", "dataset") if dataset else ("data",)
-    return spec.error(code, str(error), *where, label=label, help=(f"add `{error.option}:` under `data`",))
+    help = (f"add `{error.option}:` under `data`", *(elsewhere(spec) if error.option == "classes" else ()))
+    return spec.error(code, str(error), *where, label=label, help=help)
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
@@ -120,9 +131,38 @@ def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:
 
 
 def resolve_data(draft: Draft) -> ResolvedData:
-    """The data set's facts under the spec's options; `OptionError` says which option is missing or contradicts it."""
+    """The data set's facts under the spec's options; `OptionError` says which option is missing or contradicts it.
+
+    `FolderError` where its folder is there, and does not say which classes there are.
+    """
     data = draft.spec.config.data
     return INFO[data.dataset].resolved(
         image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,
         mean=data.mean, std=data.std, resplit=data.resplit, target=TASKS[draft.spec.config.task].kind,
+        class_names=_listed_classes(draft.spec) if INFO[data.dataset].foldered else (),
     ).holding_out(data.validation)  # fmt: skip
+
+
+def _listed_classes(spec: Spec) -> tuple[str, ...]:
+    """The classes that have folders. Where the spec says how many there are, the folders may come later."""
+    said, root = spec.config.data.classes is not None, FilePath(os.path.expanduser(data_root(spec)))
+    try:
+        if layout := class_layout(root):
+            return classes_of(layout)
+    except FolderError:
+        if said:
+            return ()
+        raise
+    if said:
+        return ()
+    if os.path.isdir(root):
+        raise FolderError(f"{os.path.abspath(root)} has no folders in it", f"the layout is {LAYOUT}")
+    what = f"needs `classes`: the folder in which they would be counted is not there, {os.path.abspath(root)}"
+    raise OptionError("missing", "classes", f"the data set `{spec.config.data.dataset}` {what}")
+
+
+def _decided(config: SpecModel, data: ResolvedData) -> SpecModel:
+    """The configuration with the number of classes that the folders gave."""
+    if config.data.classes is not None or not INFO[config.data.dataset].foldered:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"classes": data.classes})})

@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..system.plugins import Registry
 from .class_names import CLASS_NAMES
+from .folders import listed
 
 Shape = tuple[int, ...]
 AXES = {3: ("channels", "height", "width"), 1: ("length",)}  # of a sample, by how many it has
@@ -95,7 +96,8 @@ class DatasetInfo:
     `normalised * std + mean` is the image again (the target of a decoder). They are empty where the spec
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
     batch (and may be of the user's own making), or nowhere, being made up. `targets` says what is known of an image.
-    A data set of a package says in `torch` where it is read: `package.module:function`.
+    A data set of a package says in `torch` where it is read: `package.module:function`. `foldered`: its classes are
+    folders, whose names are listed where they are there.
     """
 
     name: str
@@ -109,6 +111,7 @@ class DatasetInfo:
     targets: tuple[TargetKind, ...] = ("class",)
     torch: str = ""
     class_names: tuple[str, ...] = ()
+    foldered: bool = False
 
     @property
     def reader(self) -> str:
@@ -124,6 +127,7 @@ class DatasetInfo:
         samples: int | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        class_names: Sequence[str] = (),
         resplit: bool = False,
         target: TargetKind = "class",
     ) -> ResolvedData:
@@ -146,12 +150,12 @@ class DatasetInfo:
         return ResolvedData(
             name=self.name,
             shape=(channels, height, width),
-            classes=self._need("classes", self._agree("classes", self.classes, classes)),
+            classes=self._classes(classes, class_names),
             mean=_per_channel("mean", mean, channels) or _fitting(self.mean, channels),
             std=_per_channel("std", std, channels) or _fitting(self.std, channels),
             train_size=train_size or 0,
             test_size=self.test_size or (0 if samples is None else max(1, samples // 4)),
-            class_names=self.class_names or CLASS_NAMES.get(self.name, ()),
+            class_names=self.class_names or tuple(class_names) or CLASS_NAMES.get(self.name, ()),
         )
 
     def _channels(self, asked: int | None) -> int:
@@ -162,6 +166,15 @@ class DatasetInfo:
                 raise OptionError("other", "channels", message)
             return asked or 3
         return self._need("channels", self._agree("channels", len(self.mean) or None, asked))
+
+    def _classes(self, asked: int | None, found: Sequence[str]) -> int:
+        """As many as there are folders of them, where those are known."""
+        if found and asked not in (None, len(found)):
+            message = (
+                f"the data set `{self.name}` should have {asked} classes, {len(found)} folders found: {listed(found)}"
+            )
+            raise OptionError("other", "classes", message)
+        return self._need("classes", len(found) or self._agree("classes", self.classes, asked))
 
     def _train_size(self, samples: int | None) -> int | None:
         if self.kept == "made":
@@ -208,7 +221,7 @@ _OWN = (
     DatasetInfo("svhn", (3, 32, 32), 10, _HALF3, _HALF3, 73_257, 26_032),
     DatasetInfo("stl10", (3, 96, 96), 10, _HALF3, _HALF3, 5_000, 8_000),
     DatasetInfo("imagenet", (3, 224, 224), 1_000, _IMAGENET_MEAN, _IMAGENET_STD, 1_281_167, 50_000, "folder"),
-    DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
+    DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", foldered=True),
     DatasetInfo("label_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("multi_label",)),
     DatasetInfo("mask_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("map",)),
     DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),

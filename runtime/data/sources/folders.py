@@ -17,13 +17,15 @@ import numpy as np
 
 from runtime.data.archive import fetched, read_regular
 from runtime.data.config import DataConfig
-from runtime.data.errors import DataError, parsed
-from runtime.data.folder import folder_splits, half_folders, open_folders
+from runtime.data.errors import DataError, missing, parsed
+from runtime.data.folder import Parts, folder_splits, open_folders, part_folders
 from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
+from specc.tasks.folders import LAYOUT, FolderError, class_layout
 
-LAYOUT = "train/ and val/ (or test/), in each of them images and a labels.csv with lines like `a.jpg,cat,dog`"
+_LISTED = "train/ and val/ (or test/), in each of them images and a labels.csv with lines like `a.jpg,cat,dog`"
+_PUBLISHED = "train/CLASS/*.JPEG and val/CLASS/*.JPEG"
 _ARCHIVES = (
     "to unpack the archives: put ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
     "into data.root, then specc run SPEC data.download=true"
@@ -34,11 +36,19 @@ Labels = dict[str, list[str]]  # of the images, by their names in the folder
 
 
 def image_folder(config: DataConfig, info: ResolvedData) -> Splits:
-    """Your own images: `train/CLASS/*.png` and `val/CLASS/*.png` (or `test/`), in formats that Pillow reads.
+    """Your own images, in formats that Pillow reads: `CLASS/*.png`, or `train/CLASS/*.png` and the same in `test/`.
 
-    `paper` is the standard ImageNet augmentation at `image_size`.
+    `val/` (or `valid/`, `validation/`) is for validation, or for the test where there is no `test/`. `paper` is the
+    standard ImageNet augmentation at `image_size`.
     """
-    return open_folders(config, info, [config.folder])
+    try:
+        layout = class_layout(config.folder)
+    except FolderError as error:
+        raise DataError(str(error), error.help) from error
+    if layout is None:
+        looked = [config.folder / name for name in ("CLASS", "train/CLASS")]
+        raise missing(config.dataset, looked, layout=LAYOUT, download=False)
+    return open_folders(config, info, layout)
 
 
 def imagenet(config: DataConfig, info: ResolvedData) -> Splits:
@@ -50,7 +60,7 @@ def imagenet(config: DataConfig, info: ResolvedData) -> Splits:
     if config.download:
         fetched(config, lambda: _unpack(roots))
     try:
-        return open_folders(config, info, roots)
+        return open_folders(config, info, part_folders(config, roots, _PUBLISHED))
     except DataError as error:
         raise DataError(str(error), help=[*error.help, _ARCHIVES]) from error
 
@@ -69,16 +79,16 @@ def label_folder(config: DataConfig, info: ResolvedData) -> Splits:
 
     Classes are the labels' names in sorted order; an image without labels is one of none of them.
     """
-    folders = half_folders(config, [config.folder], LAYOUT)
-    halves = [_read(folder / "labels.csv") for folder in folders]
-    names = sorted({label for half in halves for labels in half.values() for label in labels})
+    layout = part_folders(config, [config.folder], _LISTED)
+    listed = {folder: _read(folder / "labels.csv") for folder in layout.parts}
+    names = sorted({label for half in listed.values() for labels in half.values() for label in labels})
     if len(names) != info.classes:
         shown = ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
         what = f"`{config.dataset}` should have {info.classes} classes, {len(names)} labels found: {shown}"
-        raise DataError(what, help=["`data.classes` is the number of different labels in both lists"])
-    train, test = ([*_samples(*half, names)] for half in zip(folders, halves, strict=True))
-    remarks = [remark for folder, half in zip(folders, halves, strict=True) for remark in _unlisted(folder, half)]
-    return folder_splits(config, replace(info, class_names=tuple(names)), train, test, remarks)
+        raise DataError(what, help=["`data.classes` is the number of different labels in all lists"])
+    parts = Parts.of(layout, lambda folder: [*_samples(folder, listed[folder], names)])
+    remarks = [remark for folder in layout.parts for remark in _unlisted(folder, listed[folder])]
+    return folder_splits(config, replace(info, class_names=tuple(names)), parts, remarks)
 
 
 def _read(path: Path) -> Labels:
@@ -86,14 +96,14 @@ def _read(path: Path) -> Labels:
         text = parsed(path, lambda: read_regular(path, most=1 << 30).decode("utf-8-sig"))
         rows = parsed(path, lambda: list(csv.reader(io.StringIO(text, newline=""), strict=True)))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", help=[f"the layout is {LAYOUT}"]) from error
+        raise DataError(f"{path} cannot be read: {error}", help=[f"the layout is {_LISTED}"]) from error
     found: Labels = {}
     for number, (name, *labels) in ((i, [cell.strip() for cell in row]) for i, row in enumerate(rows, 1) if row):
         if name in found:
             raise DataError(f"{path}:{number} lists `{name}` again", help=["put all labels of an image into one line"])
         found[name] = [label for label in labels if label]
     if not found:
-        raise DataError(f"{path} lists no images", help=[f"the layout is {LAYOUT}"])
+        raise DataError(f"{path} lists no images", help=[f"the layout is {_LISTED}"])
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from runtime.data.archive import read_regular
 from runtime.data.config import DataConfig
 from runtime.data.errors import DataError, missing, parsed
-from runtime.data.folder import half_folders
+from runtime.data.folder import Parts, part_folders
 from runtime.data.masks import named, open_masks, paired
 from runtime.data.scan import images_in, left_out
 from runtime.data.splits import Splits
@@ -29,10 +29,10 @@ def mask_folder(config: DataConfig, info: ResolvedData) -> Splits:
 
     A mask is an image with a byte a pixel: its class, or `ignore_index`.
     """
-    halves = half_folders(config, [config.folder], _OWN)
-    others = [path for half in halves for kind in ("images", "masks") for path in images_in(half / kind)[1]]
-    train, test = (paired(named(half / "images"), named(half / "masks"), half) for half in halves)
-    return open_masks(config, info, train, test, left_out(others))
+    layout = part_folders(config, [config.folder], _OWN)
+    others = [path for part in layout.parts for kind in ("images", "masks") for path in images_in(part / kind)[1]]
+    parts = Parts.of(layout, lambda part: paired(named(part / "images"), named(part / "masks"), part))
+    return open_masks(config, info, parts, left_out(others))
 
 
 def cityscapes(config: DataConfig, info: ResolvedData) -> Splits:
@@ -46,7 +46,7 @@ def cityscapes(config: DataConfig, info: ResolvedData) -> Splits:
         paired(named(images / half, "_leftImg8bit"), named(masks / half, "_gtFine_labelTrainIds"), masks / half)
         for half in ("train", "val")
     )
-    return open_masks(config, info, train, val)
+    return open_masks(config, info, Parts(train, val))
 
 
 def _root(config: DataConfig, inner: Sequence[str], parts: Sequence[str], layout: str) -> Path:
@@ -67,7 +67,7 @@ def voc(config: DataConfig, info: ResolvedData) -> Splits:
     lists = root / "ImageSets/Segmentation"
     train = next(((lists / n, m) for n, m in _TRAIN if (lists / n).is_file() and (root / m).is_dir()), None)
     pairs = _listed(root, *(train or (lists / "train.txt", "SegmentationClass")))
-    return open_masks(config, info, pairs, _listed(root, lists / "val.txt", "SegmentationClass"))
+    return open_masks(config, info, Parts(pairs, _listed(root, lists / "val.txt", "SegmentationClass")))
 
 
 def _listed(root: Path, listed: Path, masks: str) -> list[tuple[str, str]]:

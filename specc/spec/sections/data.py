@@ -44,7 +44,9 @@ class Data(Config):
     channels: Channels | None = Field(
         None, description="for `synthetic`; for folders of your own 3 (the default), or 1: read in grey"
     )
-    classes: Annotated[Width, Field(ge=2)] | None = Field(None, description="for `synthetic` and folders of your own")
+    classes: Annotated[Width, Field(ge=2)] | None = Field(
+        None, description="for `synthetic` and folders of your own; an `image_folder` that is there has counted them"
+    )
     ignore_index: Annotated[StrictInt, Field(ge=0, le=255)] = Field(
         IGNORED,
         description="value of pixels in mask files that count for nothing",
