@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from runtime import Session
-from runtime.run.checkpoint import Position, save
+from runtime.run.checkpoint import Position
 from runtime.run.rundir import RunDir
+from runtime.run.saving import save
 from specc.plan import Plan
 
 
@@ -22,6 +23,5 @@ def saved(
         change(session.model.tensors())
     run = RunDir.create(plan, "", "", folder)
     if checkpoint:
-        run.checkpoint.parent.mkdir(parents=True)
-        save(session, Position(0, 0, plan.fingerprint), run.checkpoint)
+        save(session, Position(0, 0, plan.fingerprint), run.path)
     return session

@@ -71,7 +71,7 @@ def test_a_step_over_the_budget_ends_the_run(tmp_path: Path) -> None:
     assert "over the budget of 7 MiB by " in said
     assert re.search(r"\(predicted \d.*; the peak is at `head unit\d.cascade.decoder`, predicted ", said)
     assert "predicted to fit: `" in said
-    assert "stopped in step 3, no checkpoint was saved yet" in said
+    assert "stopped in step 3, the last checkpoint stands, of the beginning" in said
     assert f"{folder / 'spec.resolved.yaml'} budget.on_exceed=warn" in said
     memory = json.loads((folder / "summary.json").read_text())["memory"]
     assert memory["within_budget"] is False

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from runtime.run.checkpoint import newest
+
 from .commands import ROOT, Result, command, specc, specc_apart, surroundings
 from .shipped import FEW
 
@@ -139,12 +141,12 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 
 SUMMARY = {
     "format_version", "name", "status", "spec_sha256", "plan_fingerprint", "device", "epochs", "steps", "test",
-    "memory", "step_seconds_median", "images_per_second",
+    "validation", "memory", "step_seconds_median", "images_per_second",
 }  # fmt: skip
 MEMORY = {"budget_bytes", "predicted_peak_bytes", "measured_peak_bytes", "within_budget"}
 FILES = {
     "spec.yaml", "spec.resolved.yaml", "plan.json", "env.json", "metrics.csv", "summary.json",
-    "checkpoints/last/model.safetensors",
+    "checkpoints/000000015/model.safetensors", "checkpoints/000000015/manifest.json",
 }  # fmt: skip
 
 
@@ -209,13 +211,13 @@ def test_an_interrupted_run_is_resumed_bit_for_bit(whole: tuple[Path, Result], t
     assert "checkpoint saved" in rest
     assert f"specc resume {folder}" in rest
     assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
-    assert json.loads((folder / "checkpoints" / "last" / "state.json").read_text())["epoch"] < 3
+    assert newest(folder).position.epoch < 3
 
     result = specc("resume", folder, "--device", "cpu", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert json.loads((folder / "summary.json").read_text())["status"] == "completed"
     for name in ("model", "optimizer"):
-        file = Path("checkpoints", "last", f"{name}.safetensors")
+        file = Path("checkpoints", "000000015", f"{name}.safetensors")
         assert (folder / file).read_bytes() == (whole[0] / file).read_bytes()
 
 

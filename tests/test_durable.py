@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from runtime.errors import WriteError
-from runtime.run.durable import last_whole, new_folder, write_file
+from runtime.run import checkpoint
+from runtime.run.durable import write_file
+
+from .checkpoints import names
 
 TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}  # audit events of what changes a disk
 
@@ -36,59 +41,61 @@ def dies(work: Callable[[], None], count: int) -> bool:
     return os.waitpid(child, 0)[1] != 0
 
 
-def fill(folder: Path, text: str) -> None:
-    with new_folder(folder) as new:
-        for name in ("first", "second"):
-            (new / name).write_text(text)
+def fill(run: Path, steps: int, text: str) -> Path:
+    return checkpoint.write(run, checkpoint.name_for(run, steps), contents(steps, text))
 
 
-def fill_a_disk(folder: Path) -> None:
-    with new_folder(folder) as new:
-        (new / "first").write_text("new")
-        raise OSError(28, os.strerror(28))
+def contents(steps: int, text: str) -> Iterator[tuple[str, bytes]]:
+    for name in (checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.AVERAGES, checkpoint.METRICS):
+        yield name, text.encode()
+    yield checkpoint.STATE, checkpoint.state_json(checkpoint.State(checkpoint.Position(0, steps, "", steps=steps)))
 
 
-def told(folder: Path) -> set[str]:
-    return {(last_whole(folder) / name).read_text() for name in ("first", "second")}
+def told(run: Path) -> set[str]:
+    """What the files of the newest one hold."""
+    return {(checkpoint.newest(run).path / name).read_text() for name in (checkpoint.MODEL, checkpoint.METRICS)}
 
 
-def test_a_folder_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+def save_and_prune(run: Path) -> None:
+    fill(run, 2, "new")
+    checkpoint.prune(run, 1)
+
+
+def test_a_checkpoint_is_there_or_the_one_before(tmp_path: Path) -> None:
     seen, count = set(), 0
-    folder = tmp_path / "last"
-    fill(folder, "old")
-    while dies(lambda: fill(folder, "new"), count):
-        (now,) = told(folder)
-        seen.add((now, last_whole(folder) == folder))
-        fill(folder, "old")
-        assert [path.name for path in tmp_path.iterdir()] == ["last"], "the next one clears up"
-        assert told(folder) == {"old"}
-        count += 1
-    assert told(folder) == {"new"}
-    assert seen == {("old", True), ("new", False), ("new", True)}
-
-
-def test_what_a_crash_left_half_done_survives_the_next_one(tmp_path: Path) -> None:
-    """The old one aside, the new one whole and not in its place."""
-    seen, count, died = set(), 0, True
-    while died:
-        folder = tmp_path / str(count) / "last"
-        fill(folder.with_name("last.old"), "old")
-        fill(folder.with_name("last.new"), "new")
-        assert told(folder) == {"new"}
-        died = dies(partial(fill, folder, "newest"), count)
-        (now,) = told(folder)
+    fill(tmp_path, 1, "old")
+    while dies(partial(save_and_prune, tmp_path), count):
+        (now,) = told(tmp_path)
         seen.add(now)
+        shutil.rmtree(tmp_path / checkpoint.FOLDER)
+        fill(tmp_path, 1, "old")
         count += 1
-    assert seen == {"new", "newest"}
+    assert seen == {"old", "new"}
+    assert count > 15
+    assert told(tmp_path) == {"new"}
+    assert names(tmp_path) == ["000000002"]
 
 
-def test_a_first_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_what_a_crash_left_is_cleared_up_by_the_next(tmp_path: Path) -> None:
     count = 0
-    while dies(partial(fill, tmp_path / str(count), "new"), count):
-        folder = tmp_path / str(count)
-        assert not folder.exists() or told(folder) == {"new"}
+    fill(tmp_path, 1, "old")
+    while dies(partial(save_and_prune, tmp_path), count):
+        fill(tmp_path, 3, "newest")
+        checkpoint.prune(tmp_path, 1)
+        assert names(tmp_path) == ["000000003"]
+        assert told(tmp_path) == {"newest"}
+        shutil.rmtree(tmp_path / checkpoint.FOLDER)
+        fill(tmp_path, 1, "old")
         count += 1
-    assert count > 3
+
+
+def test_a_first_checkpoint_is_whole_or_not_there(tmp_path: Path) -> None:
+    count = 0
+    while dies(partial(fill, tmp_path / str(count), 0, "new"), count):
+        run = tmp_path / str(count)
+        assert not checkpoint.exists(run) or told(run) == {"new"}
+        count += 1
+    assert count > 10
     assert told(tmp_path / str(count)) == {"new"}
 
 
@@ -116,32 +123,40 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(f"{source.name} to {target.name}")
         replace(source, target)
 
+    def removed(path: Path, **options: object) -> None:
+        done.append("removed")
+
+    monkeypatch.setattr(shutil, "rmtree", removed)
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
     return done
 
 
-def test_a_folder_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, done: list[str]) -> None:
-    fill(tmp_path / "last", "old")
+def test_a_manifest_waits_for_its_files_and_the_old_one_for_the_manifest(tmp_path: Path, done: list[str]) -> None:
+    fill(tmp_path, 1, "old")
     done.clear()
-    fill(tmp_path / "last", "new")
-    assert set(done[:2]) == {"first", "second"}
-    assert done[2:] == ["last.new", "last to last.old", "last.new to last", tmp_path.name]
+    save_and_prune(tmp_path)
+    manifest = f".manifest.json.{os.getpid()}.tmp"
+    assert done[:5] == list(checkpoint.FILES)
+    assert done[5:] == ["000000002", manifest, f"{manifest} to manifest.json", "000000002", "checkpoints", "removed"]
 
 
 def test_a_file_waits_for_the_disk_before_it_takes_its_place(tmp_path: Path, done: list[str]) -> None:
     write_file(tmp_path / "file", "new")
     new = f".file.{os.getpid()}.tmp"
-    assert done == [new, f"{new} to file"]
+    assert done == [new, f"{new} to file", tmp_path.name]
 
 
-def test_what_cannot_be_finished_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "last"
-    fill(folder, "old")
-    with pytest.raises(WriteError, match=r"cannot write .*last: No space left on device"):
-        fill_a_disk(folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["last"]
-    assert told(folder) == {"old"}
+def test_what_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    def full(text: str) -> Iterator[tuple[str, bytes]]:
+        yield from islice(contents(2, text), 2)
+        raise OSError(28, os.strerror(28))
+
+    fill(tmp_path, 1, "old")
+    with pytest.raises(WriteError, match=r"cannot write .*000000002: No space left on device"):
+        checkpoint.write(tmp_path, "000000002", full("new"))
+    assert names(tmp_path) == ["000000001"]
+    assert told(tmp_path) == {"old"}
 
 
 def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path: Path) -> None:

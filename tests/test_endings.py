@@ -17,11 +17,12 @@ from torch import Tensor
 from runtime.data import DataError
 from runtime.data.splits import Batch
 from runtime.errors import Interrupted, RunError
-from runtime.run import checkpoint
+from runtime.run import checkpoint, saving
 from runtime.run.trainer import Trainer
 from specc.plan import Instruction
 
-from .test_resume import STEPS, Watcher, plan_of, resumed, rows, stopped, trainer_of
+from .checkpoints import names
+from .test_resume import STEPS, Watcher, plan_of, resumed, rows, trainer_of
 from .test_runtime import assert_same, tensors
 
 
@@ -114,7 +115,7 @@ def test_who_stops_twice_while_the_checkpoint_is_saved_keeps_the_one_before(
 
     def interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
-        monkeypatch.setattr(checkpoint, "optimizer_tensors", lambda session: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr(saving, "optimizer_tensors", lambda session: signal.raise_signal(signal.SIGINT))
 
     ending = ended(after(trainer, 1, 2, interrupt))
     monkeypatch.undo()
@@ -123,14 +124,15 @@ def test_who_stops_twice_while_the_checkpoint_is_saved_keeps_the_one_before(
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
-def test_who_stops_twice_before_there_is_a_checkpoint_is_told_so(tmp_path: Path) -> None:
+def test_who_stops_twice_in_the_first_epoch_keeps_the_beginning(tmp_path: Path) -> None:
     trainer = trainer_of(plan_of("SGD"), tmp_path)
 
     def insist() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    assert str(ended(after(trainer, 0, 2, insist))) == "interrupted in epoch 1; no checkpoint was saved yet"
+    said = "interrupted in epoch 1; the last checkpoint stands, of the beginning"
+    assert str(ended(after(trainer, 0, 2, insist))) == said
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_workers_that_are_gone_with_the_signal_do_not_spoil_the_checkpoint(signa
 
     trainer.train_data.epoch = dying  # type: ignore[method-assign]
     assert isinstance(ended(trainer), Interrupted) == signalled
-    assert checkpoint.exists(trainer.run_dir.checkpoint) == signalled
+    assert checkpoint.newest(tmp_path).position.steps == signalled
 
 
 # ---------------------------------------------------------------------------------------------- numbers that are none
@@ -196,7 +198,7 @@ def test_what_is_broken_is_not_saved_by_who_stops(tmp_path: Path) -> None:
         trainer.interruption.wanted = signal.SIGINT
 
     assert "`a.conv.weight` is not finite" in str(ended(after(trainer, 0, 1, stop)))
-    assert not checkpoint.exists(trainer.run_dir.checkpoint)
+    assert checkpoint.newest(tmp_path).position.steps == 0
 
 
 def test_a_test_that_is_no_number_completes_nothing(tmp_path: Path) -> None:
@@ -231,13 +233,13 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
         ending = ended(after(trainer, 1, 1, fill))
     folder = tmp_path / "run" / "checkpoints"
     assert ending.exit_code == 3
-    assert str(ending).startswith(f"cannot write {folder / 'last'}: ")
+    assert str(ending).startswith(f"cannot write {folder / '000000006'}: ")
     assert "File too large" in str(ending)
     assert ending.help == (
         "the last checkpoint stands, of the end of epoch 1",
         f"as soon as it can be written: specc resume {tmp_path / 'run'}",
     )
-    assert [path.name for path in folder.iterdir()] == ["last"]
+    assert names(tmp_path / "run") == ["000000000", "000000003"]
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
@@ -259,25 +261,5 @@ def test_an_interrupted_run_is_saved_where_its_summary_cannot_be(tmp_path: Path)
     (tmp_path / "summary.json").mkdir()
     ending = ended(after(trainer, 0, 1, lambda: signal.raise_signal(signal.SIGINT)))
     assert ending.exit_code == 130
-    assert checkpoint.exists(trainer.run_dir.checkpoint)
+    assert checkpoint.newest(tmp_path).position.steps == 1
     assert any("summary.json: Is a directory" in line for line in ending.help)
-
-
-def test_a_damaged_checkpoint_is_said_to_be_so(tmp_path: Path) -> None:
-    plan = plan_of("SGD")
-    stopped(trainer_of(plan, tmp_path), 0, 0)
-    last = tmp_path / "checkpoints" / "last"
-    state = (last / "state.json").read_text()
-    for name, content in {
-        "state.json": "{}",
-        "state.json ": "[1]",
-        "state.json  ": state.replace('"epoch": 0', '"epoch": "x"'),
-        "averages.safetensors": "",
-        "optimizer.safetensors": "short",
-    }.items():
-        kept = (last / name.strip()).read_bytes()
-        (last / name.strip()).write_text(content)
-        with pytest.raises(RunError, match=r"the checkpoint in .*last cannot be read"):
-            resumed(plan, tmp_path)
-        (last / name.strip()).write_bytes(kept)
-    resumed(plan, tmp_path)

@@ -28,6 +28,7 @@ from runtime.export.writing import compared, export
 from specc.plan import Plan
 from specc.step.heads import HeadRun
 
+from .checkpoints import flip, newest
 from .commands import ROOT, specc
 from .conftest import SEED
 from .documents import HPFF, MAN, Document, compiled, document
@@ -333,6 +334,9 @@ def test_a_unit_is_named_by_its_last_block_where_one_alone_ends_there() -> None:
         ("plan", [], "has no checkpoint yet", "specc resume"),
         ("checkpoint", ["-o", "net.onnx"], "is no name for `--to safetensors`", "let it end in .safetensors"),
         ("checkpoint", ["--unit", "nine"], "no unit `nine`", "unit0.independent, unit1.independent"),
+        ("damaged", [], "model.safetensors is not as it was written", "start it anew"),
+        ("checkpoint", ["--checkpoint", "7"], "has no checkpoint `7`", "there are: last, best, 0"),
+        ("checkpoint", ["--checkpoint", "best"], "keeps no best checkpoint", "keep_best"),
         ("other", [], "are not those of the plan", ""),
     ],
 )
@@ -340,6 +344,8 @@ def test_what_cannot_be_exported(tmp_path: Path, made: str | None, words: list[s
     run = tmp_path / "run"
     if made:
         saved(compiled(), run, checkpoint=made != "plan")
+    if made == "damaged":
+        flip(newest(run) / "model.safetensors")
     if made == "other":
         (run / "plan.json").write_text(compiled(backbone={"family": "resnet_cifar", "depth": 20}).to_json())
     done = specc("export", run, *words, cwd=tmp_path)

@@ -30,11 +30,12 @@ from runtime.memory.meter import LiveTensors, Meter
 from runtime.memory.sampling import Peaks, in_own_process, sample
 from runtime.memory.trace import trace
 from runtime.run import clock
-from runtime.run.checkpoint import load, save
+from runtime.run.checkpoint import newest
 from runtime.run.clock import StepClock
 from runtime.run.endings import ending_for
 from runtime.run.progress import Lines
 from runtime.run.rundir import RunDir
+from runtime.run.saving import load, save
 from runtime.run.trainer import Trainer, step_seed
 from specc.memory.prediction import as_traced
 from specc.plan import Plan
@@ -359,7 +360,7 @@ def test_the_state_of_an_optimizer_returns_to_its_device(precision: str, tmp_pat
     trainer.train()
     save(trainer.session, trainer_position(plan), tmp_path / "kept")
     again = trainer_of(tmp_path / "again", plan)
-    load(again.session, tmp_path / "kept")
+    load(again.session, newest(tmp_path / "kept"))
     for group, optimizer in again.session.optimizers.items():
         states = trainer.session.optimizers[group].state.values()
         for state, before in zip(optimizer.state.values(), states, strict=True):

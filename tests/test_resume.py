@@ -16,9 +16,11 @@ from torch import Tensor
 from runtime.errors import Interrupted, RunError
 from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
+from runtime.run.saving import optimizer_tensors
 from runtime.run.trainer import Trainer
 from specc.plan import Plan
 
+from .checkpoints import flip, forge, newest
 from .documents import MAN, Document, compiled
 from .test_runtime import assert_same, tensors
 
@@ -85,8 +87,6 @@ def resumed(plan: Plan, folder: Path) -> Trainer:
 
 
 def optimizers(trainer: Trainer) -> dict[str, Tensor]:
-    from runtime.run.checkpoint import optimizer_tensors
-
     return optimizer_tensors(trainer.session)
 
 
@@ -185,8 +185,8 @@ def test_a_run_stopped_in_its_last_evaluation_tells_what_it_measured(tmp_path: P
 def test_what_another_device_measured_is_not_carried_over(tmp_path: Path) -> None:
     plan = plan_of("SGD")
     stopped(trainer_of(plan, tmp_path), 1, STEPS - 1)
-    state = tmp_path / "checkpoints" / "last" / "state.json"
-    state.write_text(state.read_text().replace('"device": "cpu"', '"device": "cuda:7"'))
+    last = newest(tmp_path)
+    forge(last, "state.json", (last / "state.json").read_text().replace('"device": "cpu"', '"device": "cuda:7"'))
     assert resumed(plan, tmp_path).train()["memory"]["measured_peak_bytes"] == 0
 
 
@@ -219,14 +219,19 @@ def test_a_row_that_has_no_checkpoint_is_written_once(torn: int | None, tmp_path
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("kept", [0, 80, -1])
-def test_rows_that_were_taken_away_are_spoken_of(kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoil", [Path.unlink, flip, lambda path: path.write_text("epoch\n")])
+def test_rows_that_were_changed_since_are_those_of_the_checkpoint_again(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
     plan = plan_of("SGD")
     stopped(trainer_of(plan, tmp_path), 1, 0)
     table = tmp_path / "metrics.csv"
-    table.write_bytes(table.read_bytes()[:kept])
-    assert resumed(plan, tmp_path).notes == ["metrics.csv has 0 rows for 1 epochs: what is missing stays so"]
-    assert table.read_bytes() == b"", "no half a row for the next one to be glued to"
+    before = table.read_bytes()
+    spoil(table)
+    name = newest(tmp_path).name
+    says = f"metrics.csv was changed since: it is again what {name} recorded of it"
+    assert resumed(plan, tmp_path).warnings == [says]
+    assert table.read_bytes() == before
 
 
 def test_another_data_set_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def what_is_saved(run: RunState) -> str:
     """What is left of the training."""
     if run.saved:
         return f"the last checkpoint stands, of {run.saved}"
-    return "the last checkpoint stands" if exists(run.run_dir.checkpoint) else "no checkpoint was saved yet"
+    return "the last checkpoint stands" if exists(run.run_dir.path) else "no checkpoint was saved yet"
 
 
 def interrupted(run: RunState, what: str, number: int) -> Interrupted:
@@ -114,4 +114,8 @@ def out_of_memory(run: RunState, error: BaseException, where: Instruction | None
 
 def what_is_left(run: RunState) -> str:
     """What is left of a training that is over its budget."""
-    return what_is_saved(run) if run.saved else f"stopped in step {run.taken + 1}, {what_is_saved(run)}"
+    return (
+        what_is_saved(run)
+        if run.saved and run.saved.steps
+        else f"stopped in step {run.taken + 1}, {what_is_saved(run)}"
+    )

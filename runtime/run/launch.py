@@ -99,6 +99,7 @@ def opening(trainer: Trainer, *, resumed: bool) -> Iterator[str]:
     plan, device = trainer.plan, trainer.device
     verb, from_where = ("resuming", f" from {trainer.saved}") if resumed and trainer.saved else ("training", "")
     yield f"{verb} {plan.name}{from_where} on {describe(device)}, results in {trainer.run_dir.path}"
+    yield from (f"warning: {warning}" for warning in trainer.warnings)
     yield from (f"note: {note}" for note in (*trainer.splits.remarks, *trainer.notes))
     if device.type == "cuda":
         yield margin(plan, device)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,11 @@ class RunDir:
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one epoch to metrics.csv; its first line says which columns there are."""
-        with writing(self.metrics), self.metrics.open("a+", newline="", encoding="utf-8") as file:
+        with (
+            writing(self.metrics),
+            files.open_own(self.metrics) as raw,
+            TextIOWrapper(raw, "utf-8", newline="") as file,
+        ):
             file.seek(0)
             columns = next(csv.reader(file), [])
             writer = csv.DictWriter(file, columns or list(row), extrasaction="ignore")
@@ -76,19 +81,20 @@ class RunDir:
             file.flush()
             os.fsync(file.fileno())
 
-    def cut_metrics(self, epochs: int) -> int:
-        """Leave the rows of so many epochs in metrics.csv, and nothing that is half written; says how many there are.
-
-        A run that is resumed writes those after its checkpoint again.
-        """
+    def written_metrics(self) -> bytes:
+        """What metrics.csv holds."""
         with writing(self.metrics):
-            written = files.read(self.metrics) if self.metrics.exists() else b""
-        head, *rows = [line for line in written.splitlines(keepends=True) if line.endswith(b"\n")] or [b""]
-        rows = rows[:epochs]
-        kept = b"".join([head, *rows]) if rows else b""  # a head without rows may be of anything
-        if kept != written:
-            write_file(self.metrics, kept)
-        return len(rows)
+            return files.read(self.metrics, follow=False) if os.path.lexists(self.metrics) else b""
+
+    def restore_metrics(self, recorded: bytes) -> bool:
+        """Leave in metrics.csv what a checkpoint recorded of it; whether that is what it began with.
+
+        A run that is resumed writes the rows after its checkpoint again.
+        """
+        written = self.written_metrics()
+        if recorded or written:
+            write_file(self.metrics, recorded)  # anew, so that nothing else is written to under another name
+        return written.startswith(recorded)
 
     def plan(self) -> Plan:
         """The plan that the run was started with; raises `RunError` where there is none."""
@@ -119,7 +125,7 @@ class RunDir:
     def read(self, name: str, help: tuple[str, ...] = ()) -> str:
         """A file's text; raises `RunError` where there is none."""
         try:
-            return files.read_text(self.path / name)
+            return files.read_text(self.path / name, follow=False)
         except OSError as error:
             message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
             raise RunError(message, help) from None
@@ -129,7 +135,7 @@ class RunDir:
     def known(self, name: str, key: str) -> Any:
         """What a JSON document says of a key; None where there is no such document."""
         try:
-            return files.mapping(files.read(self.path / name))[key]
+            return files.mapping(files.read(self.path / name, follow=False))[key]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -137,11 +143,6 @@ class RunDir:
     def metrics(self) -> Path:
         """The table of the epochs."""
         return self.path / "metrics.csv"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The folder of the last checkpoint."""
-        return self.path / "checkpoints" / "last"
 
 
 def _fresh(path: Path) -> Path:

@@ -11,7 +11,8 @@ from ..data import Loader
 from ..engine.session import Session
 from ..memory.meter import Meter
 from .averages import Averages
-from .checkpoint import Figures, Position
+from .cadence import Cadence
+from .checkpoint import Best, Figures, Position
 from .clock import StepClock
 from .rundir import RunDir
 
@@ -34,6 +35,13 @@ class RunState:
         self.epoch = self.step = self.taken = 0
         self.averages, self.seconds = Averages(), 0.0  # of this epoch
         self.saved: Position | None = None
+        self.best: Best | None = None
+        self.cadence = Cadence(self.config.checkpoint, self.task.metrics[0])
         self.earlier = Figures()
         self.fits = True  # in the device, under the budget
         self.clock = StepClock(device)
+
+    @property
+    def steps(self) -> int:
+        """Steps taken in all, by this process and those before it."""
+        return self.epoch * len(self.train_data) + self.step

@@ -27,7 +27,7 @@ def summary_of(
         "plan_fingerprint": plan.fingerprint,
         "device": str(run.device),
         "epochs": run.epoch,
-        "steps": run.epoch * len(run.train_data) + run.step,
+        "steps": run.steps,
         "test": test or {},
         "validation": validation or {},
         "memory": {

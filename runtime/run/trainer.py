@@ -23,7 +23,7 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint, endings
+from . import checkpoint, endings, saving
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .interruption import Interruption, Stopped
@@ -44,6 +44,7 @@ class Trainer(RunState):
         super().__init__(plan, device, run, spec_text)
         self.progress = progress
         self.notes = [cost(device)] if self.config.deterministic else []  # what a person should know before it goes on
+        self.warnings: list[str] = []
         self._limit_device()
         self._open()
         self.session = self._session()
@@ -84,23 +85,25 @@ class Trainer(RunState):
             torch.cuda.set_per_process_memory_fraction(min(1.0, budget.memory / total), self.device)
 
     def resume(self) -> None:
-        """Continue where the run directory's last checkpoint stands; at the beginning where there is none yet."""
-        if checkpoint.exists(self.run_dir.checkpoint):
-            self._restore()
+        """Continue where the run directory's newest whole checkpoint stands; at the beginning where there is none."""
+        if checkpoint.names(self.run_dir.path) and checkpoint.exists(self.run_dir.path):
+            self._restore(checkpoint.newest(self.run_dir.path))
         else:
             self.notes.append("no checkpoint was saved yet: the run begins anew")
-        rows = self.run_dir.cut_metrics(self.epoch)
-        if rows < self.epoch:
-            self.notes.append(f"metrics.csv has {rows} rows for {self.epoch} epochs: what is missing stays so")
+            self.run_dir.restore_metrics(b"")
 
-    def _restore(self) -> None:
-        position, sums = checkpoint.load(self.session, self.run_dir.checkpoint)
+    def _restore(self, found: checkpoint.Found) -> None:
+        position, sums = saving.load(self.session, found)
         steps = len(self.train_data)
         if not (0 <= position.epoch <= self.config.epochs and 0 <= position.step <= steps):
             message = f"the checkpoint is of {position}; now there are {self.config.epochs} epochs of {steps} steps"
             raise RunError(message, ("the data set must be the one that the run was started with",))
         self.saved, self.epoch, self.step, self.seconds = position, position.epoch, position.step, position.seconds
-        self.averages = Averages.of(sums, self.device)
+        self.best, self.averages = position.best, Averages.of(sums, self.device)
+        self.warnings += found.warnings
+        if not self.run_dir.restore_metrics(found.metrics()):
+            self.warnings.append(f"metrics.csv was changed since: it is again what {found.path.name} recorded of it")
+        checkpoint.set_aside(found)
         if position.figures.device == str(self.device):
             self.earlier = position.figures
             self.meter.peak_bytes, self.meter.requested_bytes = self.earlier.peak_bytes, self.earlier.requested_bytes
@@ -135,6 +138,8 @@ class Trainer(RunState):
     def _epochs(self) -> dict[str, dict[str, float]]:
         """Train; says what every epoch is judged by at the end, and with a validation set the test, for once."""
         found: dict[str, float] = {}
+        if self.saved is None:
+            self._save()  # or what is killed before the first epoch ends has nothing to go on from
         while self.epoch < self.config.epochs:
             lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
             self.session.set_lr(lr)
@@ -161,7 +166,9 @@ class Trainer(RunState):
         self.run_dir.add_metrics(row)
         self.progress.epoch_ends(row)
         self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
-        self._save()
+        best, self.best = self.best, self.cadence.better(self.best, found, self.epoch)
+        if self.best != best or self.epoch == self.config.epochs or self._is_due():
+            self._save()
 
     def _one_epoch(self) -> None:
         self.progress.epoch_begins(self.epoch, len(self.train_data))
@@ -176,16 +183,27 @@ class Trainer(RunState):
                 self.step += 1
                 self.taken += 1
                 self.progress.step_done(self.step, loss)
+                if self.step < len(self.train_data) and self._is_due():  # else the evaluation comes first
+                    self._check_finite()
+                    self._count_time()
+                    self._save()
             self.clock.collect()
+
+    def _is_due(self) -> bool:
+        return self.cadence.due(self.epoch, self.steps, self.saved)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Counts as time of this epoch, which several processes may share."""
-        began = time.perf_counter()
+        self.counted = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - began
+            self._count_time()
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self.counted = self.seconds + now - self.counted, now
 
     def _remaining(self) -> Iterator[Batch]:
         """The batches that are left of the epoch."""
@@ -246,9 +264,15 @@ class Trainer(RunState):
         return found.figures()
 
     def _save(self) -> None:
-        position = checkpoint.Position(self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self))
-        checkpoint.save(self.session, position, self.run_dir.checkpoint, self.averages.tensors())
-        self.saved = position
+        at = checkpoint.Position(
+            self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self), self.steps, self.best
+        )
+        if self.saved and (at.epoch, at.step) == (self.saved.epoch, self.saved.step):
+            return  # it is there, and who resumes a run and stops it at once need not write it again
+        folder, keep = self.run_dir.path, self.config.checkpoint
+        self.saved = saving.save(self.session, at, folder, self.averages.tensors(), self.run_dir.written_metrics())
+        self.best, self.cadence.saved_at = self.saved.best, time.monotonic()
+        checkpoint.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 
     def _summary(self, status: str, **found: dict[str, float]) -> dict[str, Any]:
         summary = summary_of(self, status, **found)

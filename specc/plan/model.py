@@ -192,7 +192,7 @@ class Plan:
         """SHA-256 of everything that decides the numbers of a run.
 
         Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
-        memory, and what is allowed.
+        memory, what is allowed, and how often the run is saved.
         """
         document = json.loads(self.to_json())
         document.pop("memory")
@@ -202,6 +202,7 @@ class Plan:
             config.pop(key)
         for key in ("root", "workers", "download"):
             config["data"].pop(key)
+        config["train"].pop("checkpoint")
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
     def to_json(self, *, indent: int | None = None) -> str:

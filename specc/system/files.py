@@ -14,11 +14,15 @@ from typing import Any, BinaryIO
 AnyPath = str | os.PathLike[str]
 
 
-def open_regular(path: AnyPath) -> BinaryIO:
-    """The file, open for reading; `OSError` where it is no regular file, or where no file can have such a name."""
+def open_regular(path: AnyPath, *, follow: bool = True) -> BinaryIO:
+    """The file, open for reading; `OSError` where it is no regular file, or where no file can have such a name.
+
+    Without `follow` a symbolic link is none either: in a folder of somebody else's it may lead anywhere.
+    """
+    flags = os.O_RDONLY | _flag("O_NONBLOCK") | _flag("O_CLOEXEC") | (0 if follow else _flag("O_NOFOLLOW"))
     try:
-        _check(os.stat(path), path)
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        _check(os.stat(path, follow_symlinks=follow), path)
+        descriptor = os.open(path, flags)
     except ValueError as error:  # a NUL, or a character that names cannot be encoded with
         raise OSError(errno.EINVAL, "no file can have such a name", os.fspath(path)) from error
     try:
@@ -29,22 +33,42 @@ def open_regular(path: AnyPath) -> BinaryIO:
         raise
 
 
+def _flag(name: str) -> int:
+    """A flag of `os.open`, where the system has it."""
+    return int(getattr(os, name, 0))
+
+
 def _check(found: os.stat_result, path: AnyPath) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "A symbolic link, which is not followed here", os.fspath(path))
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
 
 
-def read(path: AnyPath, most: int = -1) -> bytes:
+def read(path: AnyPath, most: int = -1, *, follow: bool = True) -> bytes:
     """What a regular file holds, or the first `most` bytes of it."""
-    with open_regular(path) as file:
+    with open_regular(path, follow=follow) as file:
         return file.read(most)
 
 
-def read_text(path: AnyPath) -> str:
+def read_text(path: AnyPath, *, follow: bool = True) -> str:
     """What a regular file holds, as UTF-8."""
-    return read(path).decode("utf-8")
+    return read(path, follow=follow).decode("utf-8")
+
+
+def names_in(folder: AnyPath) -> list[str]:
+    """The names in a folder, in order; `OSError` for a link to one."""
+    if stat.S_ISLNK(os.lstat(folder).st_mode):
+        raise OSError(errno.ELOOP, "A symbolic link, which is not followed here", os.fspath(folder))
+    return sorted(os.listdir(folder))
+
+
+def check_replaceable(path: AnyPath) -> None:
+    """Raise `OSError` for what is there and no regular file: a link, a folder, a device."""
+    with suppress(FileNotFoundError):
+        _check(os.lstat(path), path)
 
 
 def mapping(text: str | bytes) -> dict[str, Any]:
@@ -75,14 +99,41 @@ def exists(path: AnyPath) -> bool:
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write that takes the place of `path` once it is whole and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):  # of a process that died, or a link that somebody put there
+        temporary.unlink()
     try:
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
+        with suppress(PermissionError):  # a folder may be written to by somebody who may not list it
+            sync(path.parent)
     except BaseException:
         with suppress(OSError):  # half a file is of no use, and a full disk is in need of room
             temporary.unlink()
         raise
+
+
+def open_own(path: AnyPath) -> BinaryIO:
+    """A file to read and to append to, there or not: regular, no link, and under no other name besides."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _flag("O_NONBLOCK") | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC")
+    check_replaceable(path)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        found = os.fstat(descriptor)
+        _check(found, path)
+        if found.st_nlink > 1:
+            raise OSError(errno.EMLINK, "It has other names (hard links), under which it would be written to", path)
+        return os.fdopen(descriptor, "r+b")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def create(path: AnyPath, content: bytes) -> None:
+    """Write a file that is not there yet, with the mode that the user's umask leaves."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC"), 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def sync(path: Path) -> None:

@@ -29,6 +29,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC209": ("backbone",),
     "SPC214": ("backbone",),
     "SPC217": ("backbone",),
+    "SPC218": ("task",),
     # graph and shapes
     "SPC3": _SHAPES,
     "SPC304": (*_SHAPES, "task"),

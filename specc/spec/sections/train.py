@@ -12,6 +12,7 @@ from ...graph.graph import Graph
 from ...language.plugged import OneOf, Plugged
 from ...language.schema import Bool, Config, Count, Index, NonNegative, Positive, Seed, Text, only_with, problem
 from ...system.plugins import Registry
+from .checkpoint import Checkpoints
 from .optimizers import AnyOptimizer, Sgd
 
 MOST_SLICES = 1_024
@@ -97,6 +98,9 @@ class Train(Config):
         description="into how many slices a step's batch is divided: their gradients are summed, then the optimizer "
         "makes one step (see `schedule.order`)",
     )
+    checkpoint: Checkpoints = Field(
+        Checkpoints(), description="when the state of the run is saved, and what of it stays"
+    )
     instructions: list[AnyAddition] = Field([], description="what packages add to every step: see extending.md")
     seed: Seed = Field(0, description="every random draw derives from it")
     deterministic: Bool = Field(
@@ -132,6 +136,7 @@ class Train(Config):
 
     aliases: ClassVar[dict[str, str]] = {
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
+        "checkpoints": "checkpoint", "save": "checkpoint",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
     }  # fmt: skip
 

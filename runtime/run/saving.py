@@ -1,0 +1,108 @@
+"""A session into a checkpoint and back: tensors as safetensors under canonical names, all else as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as as_bytes
+from torch import Tensor
+
+from ..engine.session import Session
+from ..errors import RunError
+from . import checkpoint
+from .checkpoint import Found, Position, State
+from .manifest import Damaged
+
+
+def save(
+    session: Session, position: Position, run_dir: Path, sums: Mapping[str, Tensor] | None = None, metrics: bytes = b""
+) -> Position:
+    """Add a checkpoint; `sums` are those of the epoch's figures so far, `metrics` what metrics.csv holds.
+
+    A best one without a name is the one that is written; says where the run stands, with that name.
+    """
+    name = checkpoint.name_for(run_dir, position.steps)
+    if position.best and not position.best.checkpoint:
+        position = replace(position, best=replace(position.best, checkpoint=name))
+    checkpoint.write(run_dir, name, _contents(session, position, sums or {}, metrics))
+    return position
+
+
+def _contents(
+    session: Session, position: Position, sums: Mapping[str, Tensor], metrics: bytes
+) -> Iterator[tuple[str, bytes]]:
+    """The files, one after the other: no two of them are in memory together."""
+    yield checkpoint.MODEL, as_bytes(_on_cpu(session.model.tensors()))
+    yield checkpoint.OPTIMIZER, as_bytes(_on_cpu(optimizer_tensors(session)))
+    yield checkpoint.AVERAGES, as_bytes(_on_cpu(sums))
+    yield checkpoint.METRICS, metrics
+    yield checkpoint.STATE, checkpoint.state_json(State(position, session.scaler.state_dict()))
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def optimizer_tensors(session: Session) -> dict[str, Tensor]:
+    """Optimizer state as ``parameter/slot``."""
+    names = {id(parameter): name for name, parameter in session.named_parameters()}
+    return {
+        f"{names[id(parameter)]}/{slot}": value
+        for optimizer in session.optimizers.values()
+        for parameter, state in optimizer.state.items()
+        for slot, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load(session: Session, found: Found) -> tuple[Position, dict[str, Tensor]]:
+    """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
+    path, position = found.path, found.position
+    if position.plan_fingerprint != session.plan.fingerprint:
+        raise RunError(f"the checkpoint {path} belongs to another plan", ("resume it from its own run directory",))
+    try:
+        load_model(session, checkpoint.read_tensors(path, checkpoint.MODEL), path)
+        _load_optimizer(session, checkpoint.read_tensors(path, checkpoint.OPTIMIZER), path)
+        session.scaler.load_state_dict(found.state.scaler)
+        return position, checkpoint.read_tensors(path, checkpoint.AVERAGES)
+    except (Damaged, KeyError, RuntimeError) as error:
+        raise _of_another(path, str(error)) from None
+
+
+def _of_another(path: Path, reason: str) -> RunError:
+    """For files that are as they were written, and not what this session can take."""
+    help = ("resume it from its own run directory, with the specc that wrote it", "or start the run anew")
+    return RunError(f"the checkpoint {path} does not go with its plan: {reason}", help)
+
+
+@torch.no_grad()
+def load_model(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Copy tensors into the model by canonical name."""
+    own = session.model.tensors()
+    if differing := sorted(set(own) ^ set(tensors))[:3]:
+        raise RunError(f"the tensors in {where} are not those of the plan (for example {', '.join(differing)})")
+    for name, tensor in own.items():
+        _same_kind(name, tensors[name], tensor, where)
+        tensor.copy_(tensors[name])
+
+
+def _same_kind(name: str, found: Tensor, own: Tensor, where: Path) -> None:
+    """Copying would convert and broadcast, and change the numbers in silence."""
+    if (found.shape, found.dtype) != (own.shape, own.dtype):
+        told, wanted = (f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}" for tensor in (found, own))
+        raise _of_another(where, f"`{name}` is {told} instead of {wanted}")
+
+
+def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:
+    parameters = dict(session.named_parameters())
+    owner = {id(p): o for o in session.optimizers.values() for group in o.param_groups for p in group["params"]}
+    for key, tensor in tensors.items():
+        name, _, slot = key.rpartition("/")
+        parameter = parameters[name]
+        if slot != "step":  # lies in memory as its parameter does, which fused steps rely on
+            _same_kind(key, tensor, parameter, where)
+            tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+        owner[id(parameter)].state[parameter][slot] = tensor.to(parameter.device)
