@@ -19,6 +19,7 @@ import torch
 
 from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
+from specc.plan.sound import read
 from specc.system import files, plugins
 
 from ..data.opening import data_root
@@ -103,7 +104,7 @@ class RunDir:
         if type(version) is int and version != FORMAT_VERSION:
             raise self._of_another_specc(version)
         try:
-            return Plan.from_json(text)
+            return read(text)
         except (ValueError, KeyError, TypeError) as error:
             if absent := self._absent():
                 raise RunError(f"the run in {self.path} needs {absent}, not installed here") from None

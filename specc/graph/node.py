@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ..language.names import Name, Value
 from .ops import INPUT, DType, Saved, Shape, numel
 from .ops.codec import AnyOp
 
@@ -19,9 +20,9 @@ class Node:
     What the op says of these shapes is asked once and kept: a search over cuts asks thousands of times.
     """
 
-    name: str
+    name: Name
     op: AnyOp
-    inputs: tuple[str, ...]
+    inputs: tuple[Value, ...]
     in_shapes: tuple[Shape, ...]
     shape: Shape
 

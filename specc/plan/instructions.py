@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
 
+from ..language.names import Name, Value
 from ..spec.sections.train import ADDITIONS
 from ..system.plugins import PluginError
 
@@ -26,25 +27,25 @@ class Touch:
     writes: tuple[str, ...] = ()
 
 
-Reads = Annotated[str, Touch(reads=("",))]
-ReadsIfAny = Annotated[str | None, Touch(reads=("",))]
-Makes = Annotated[str, Touch(writes=("",))]
-MakesIfAny = Annotated[str | None, Touch(writes=("",))]
-AddsTo = Annotated[str, Touch(("",), ("",))]  # a gradient to a cotangent, which the first one makes
-AddsToIfAny = Annotated[str | None, Touch(("",), ("",))]
-Uses = Annotated[tuple[str, ...], Touch(reads=("params:",))]  # parameters of optimizer groups
-Trains = Annotated[tuple[str, ...], Touch(("params:", "grads:"), ("grads:",))]
-Steps = Annotated[str, Touch(("params:", "grads:"), ("params:", "grads:"))]
-ReadsAverages = Annotated[str, Touch(reads=("ema:",))]
-Averages = Annotated[str, Touch(writes=("ema:",))]
-After = Annotated[tuple[str, ...], Touch(reads=("grads:",))]  # not before these gradients are final
+Reads = Annotated[Value, Touch(reads=("",))]
+ReadsIfAny = Annotated[Value | None, Touch(reads=("",))]
+Makes = Annotated[Value, Touch(writes=("",))]
+MakesIfAny = Annotated[Value | None, Touch(writes=("",))]
+AddsTo = Annotated[Value, Touch(("",), ("",))]  # a gradient to a cotangent, which the first one makes
+AddsToIfAny = Annotated[Value | None, Touch(("",), ("",))]
+Uses = Annotated[tuple[Name, ...], Touch(reads=("params:",))]  # parameters of optimizer groups
+Trains = Annotated[tuple[Name, ...], Touch(("params:", "grads:"), ("grads:",))]
+Steps = Annotated[Name, Touch(("params:", "grads:"), ("params:", "grads:"))]
+ReadsAverages = Annotated[Name, Touch(reads=("ema:",))]
+Averages = Annotated[Name, Touch(writes=("ema:",))]
+After = Annotated[tuple[Name, ...], Touch(reads=("grads:",))]  # not before these gradients are final
 
 
 @cache
 def _touched(kind: Any, how: Literal["reads", "writes"]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The fields of a kind that name what it reads, or writes, with the prefixes of these names."""
     hints = get_type_hints(kind, include_extras=True)
-    found = ((name, hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__"))
+    found = ((name, each) for name, hint in hints.items() for each in getattr(hint, "__metadata__", ()))
     touches = ((name, getattr(touch, how)) for name, touch in found if isinstance(touch, Touch))
     return tuple((name, prefixes) for name, prefixes in touches if prefixes)
 
@@ -107,7 +108,7 @@ class Branch(Common):
     """Runs both branches of a unit's EMA links on its features and adds them."""
 
     kind: Literal["branch"] = "branch"
-    unit: str
+    unit: Name
     source: Reads
     images: ReadsIfAny = None
     copies: ReadsAverages
@@ -125,8 +126,8 @@ class Head(Common):
     """Forward, loss and backward of one head on a detached leaf; adds the gradient there to the unit's."""
 
     kind: Literal["head"] = "head"
-    unit: str
-    head: str
+    unit: Name
+    head: Name
     source: Reads
     target: Reads
     trains: Trains
@@ -141,7 +142,7 @@ class BranchBackward(Common):
     """Sends the heads' summed gradient back through the branches."""
 
     kind: Literal["branch_backward"] = "branch_backward"
-    unit: str
+    unit: Name
     graph: Reads
     leaf: Reads
     cotangent: Reads
@@ -176,7 +177,7 @@ class EmaUpdate(Common):
     """ema <- m ema + (1 - m) source, after the unit's backward, from the source's values before this step's."""
 
     kind: Literal["ema_update"] = "ema_update"
-    unit: str
+    unit: Name
     uses: Uses
     after: After
     copies: Averages
@@ -201,7 +202,7 @@ class Free(Common):
     """Values that nobody reads any more die."""
 
     kind: Literal["free"] = "free"
-    values: tuple[str, ...]
+    values: tuple[Value, ...]
 
     urgency: ClassVar[int] = 0
 

@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import TypeAdapter
 
 from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import Shape
+from ..language.names import Name, Prefix
+from ..language.plugged import OneOf
 from ..learning.heads.patches import Cell, cells
 from ..learning.losses import LOSSES, Target
 from ..spec.models import SpecModel
@@ -29,10 +31,10 @@ FORMAT_VERSION = 2
 class Network:
     """A graph with the prefix of its tensors' names; `group` is the optimizer group, none for averaged copies."""
 
-    name: str
-    prefix: str
+    name: Name
+    prefix: Prefix
     graph: Graph
-    group: str | None
+    group: Name | None
     pieces: tuple[int, ...] = ()  # nodes that are recomputed together in the backward; empty: all is kept
     others: tuple[Graph, ...] = ()  # further ones with the same tensors, for patches of other shapes
 
@@ -57,8 +59,8 @@ class Block:
     """A gradient-isolated run of layers; its network bears the block's name."""
 
     index: int
-    name: str
-    layers: tuple[str, ...]
+    name: Name
+    layers: tuple[Name, ...]
     input: Shape
     output: Shape
 
@@ -81,11 +83,11 @@ class PatchGrid:
 class HeadPlan:
     """One loss branch of a unit: networks (one a patch), loss and the factor on it (level's weight included)."""
 
-    name: str
-    term: str
-    loss: str
+    name: Name
+    term: Name
+    loss: Annotated[str, OneOf(LOSSES)]
     weight: float
-    networks: tuple[str, ...] = ()
+    networks: tuple[Name, ...] = ()
     patches: PatchGrid | None = None
     variants: tuple[int, ...] = ()  # which of its network's graphs runs on each patch; the first where empty
 
@@ -108,13 +110,13 @@ class HeadPlan:
 class LinkPlan:
     """An EMA link of a unit: the averaged copy, the trainable branch beside it, and where the average comes from."""
 
-    ema: str
-    bias: str | None
+    ema: Name
+    bias: Name | None
     mode: Literal["branch", "scaled", "parameter", "none"]
     momentum: float
     init: Literal["independent", "copy"]
-    source_block: str
-    sources: Mapping[str, str]  # tensor of the copy -> tensor of the backbone
+    source_block: Name
+    sources: Mapping[Name, Name]  # tensor of the copy -> tensor of the backbone
 
     @property
     def scale(self) -> str | None:
@@ -126,8 +128,8 @@ class LinkPlan:
 class Unit:
     """A local unit: the window of blocks `start..end`, the losses at its end, and what stands between."""
 
-    name: str
-    level: str
+    name: Name
+    level: Name
     start: int
     end: int
     weight: float
@@ -162,7 +164,7 @@ class Plan:
 
     config: SpecModel
     data: ResolvedData
-    networks: Mapping[str, Network]
+    networks: Mapping[Name, Network]
     blocks: tuple[Block, ...]
     units: tuple[Unit, ...]
     instructions: tuple[AnyInstruction, ...]

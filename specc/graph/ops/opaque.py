@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...language.names import Name, Part
 from .base import NOTHING, Op, Saved, Shape, ShapeError, show
 from .footprint import Footprint
 
@@ -16,12 +17,12 @@ class TracedPart:
     Values whose last axis is the channels (N, H, W, C) are tokens outside; `grids` has the (H, W) of those it reads.
     """
 
-    model: str
+    model: Name
     classes: int
     image: Shape
-    inputs: tuple[str, ...]
-    output: str
-    root: str  # the module whose tensors it uses, "" when it uses none
+    inputs: tuple[Name, ...]
+    output: Name
+    root: Part  # the module whose tensors it uses, "" when it uses none
     grids: tuple[Shape, ...]  # one an input, () where nothing is to be unfolded
     folds: bool  # whether the result is folded into tokens
     grid: Shape = ()  # rows and columns of the folded result; () where they are not those of the image
@@ -31,7 +32,7 @@ class TracedPart:
 class Tensor:
     """A parameter or a buffer; `fill` is the number that it begins with everywhere, None: it is drawn or computed."""
 
-    name: str
+    name: Name
     shape: Shape
     fill: float | None = None
 

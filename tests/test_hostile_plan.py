@@ -1,0 +1,82 @@
+"""A plan from a stranger: no name in it is one that a shell or a terminal acts on, and it holds together."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import Any
+
+import pytest
+
+from runtime import Session
+from specc.plan.sound import faults, read
+from tests.documents import HPFF, MAN, compiled
+from tests.fuzz.paths import at, put, walk
+
+EVIL = (
+    "$(touch marker)", "`touch marker`", "a;touch marker", "a\ntouch marker", "../../etc/x", "/etc/x",
+    "\x1b]0;x\x07", "#", "a b", "", "-rf", "=cmd|x", "\u202eevil", "a'b",
+)  # fmt: skip
+FREE = {"config", "memory", "class_names"}  # a spec, which is validated as one; what is shown, with care, and not used
+
+
+@pytest.fixture(scope="module")
+def written() -> Any:
+    return json.loads(compiled(**HPFF, **MAN).to_json())
+
+
+def test_a_plan_of_the_compiler_holds_together(written: Any) -> None:
+    assert list(faults(read(json.dumps(written)))) == []
+
+
+def texts(document: Any) -> list[tuple[Any, ...]]:
+    """One place of every kind at which a plan has a text."""
+    places = {}
+    for path in walk(document):
+        if isinstance(at(document, path), str) and FREE.isdisjoint(path):
+            places.setdefault(tuple(part for part in path if isinstance(part, str)), path)
+    return list(places.values())
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_text_of_a_plan_may_be_more_than_a_name(evil: str, written: Any) -> None:
+    """Losses, ops, layers, tensors, units, values: whatever is later written into a file or shown."""
+    for path in texts(written):
+        if evil or path[-1] != "prefix":  # of a backbone's tensors there is none
+            assert refused(written, path, evil), path
+
+
+def refused(written: Any, path: tuple[Any, ...], value: Any) -> bool:
+    document = copy.deepcopy(written)
+    put(document, path, value)
+    try:
+        read(json.dumps(document))
+    except ValueError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("key", ["networks", "sources"])
+def test_no_key_of_a_plan_may_be_more_than_a_name(key: str, written: Any) -> None:
+    path = next(path for path in walk(written) if path and path[-1] == key and at(written, path))
+    document = copy.deepcopy(written)
+    found = at(document, path)
+    found["$(touch marker)"] = found.pop(next(iter(found)))
+    with pytest.raises(ValueError):
+        read(json.dumps(document))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_plan_that_is_read_can_be_brought_to_life(seed: int, written: Any) -> None:
+    """With a part of it in the place of another, or without it: what is taken for a plan has all that a step needs."""
+    draw, document = random.Random(seed), copy.deepcopy(written)
+    places = [path for path in walk(written) if path and path[0] not in ("config", "memory", "data")]
+    path = draw.choice(places)
+    alike = [other for other in places if type(at(written, other)) is type(at(written, path))]
+    put(document, path, copy.deepcopy(at(written, draw.choice(alike))))
+    try:
+        plan = read(json.dumps(document))
+    except ValueError:
+        return
+    Session(plan)
