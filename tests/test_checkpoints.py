@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 
 from runtime.errors import RunError
 from runtime.run import checkpoint
+from runtime.run.evaluation import Findings
 from runtime.run.manifest import NAME as MANIFEST
 from runtime.run.trainer import Trainer
 from specc.checking import check_text
@@ -118,7 +119,8 @@ def evaluated(folder: Path, *figures: float, metric: str = "accuracy", **how: An
     said = iter(figures)
     plan = plan_saved(len(figures), keep_best={"metric": metric} if metric else {}, **how)
     trainer = trainer_of(plan, folder)
-    trainer.evaluate = lambda data: {"accuracy": 0.0, "loss": 0.0, metric or "accuracy": next(said)}  # type: ignore[method-assign]
+    zero = {"accuracy": 0.0, "loss": 0.0}
+    trainer.evaluate = lambda data: Findings(zero | {metric or "accuracy": next(said)})  # type: ignore[method-assign]
     trainer.train()
 
 

@@ -11,6 +11,7 @@ import torch
 import specc
 from runtime import Session
 from runtime.errors import RunError
+from runtime.run.evaluation import evaluated
 from specc.checking import check_text
 from specc.diagnostics import SpecError
 from specc.spec.load import loads
@@ -31,6 +32,10 @@ split: {blocks: 1}
 BATCH, GROUP = "batch_norm", "group_norm, groups: 4"
 
 
+CUT = ("{blocks: 1}", "{after: [a]}")
+HEAD = "auxiliary: {classifier: {layers: [{op: conv, out: 4}, {op: global_avg_pool}, {op: group_norm, groups: 4}]}}\n"
+
+
 def text(**changes: Any) -> str:
     return SPEC % ({"size": 1, "samples": 24, "batch": 1, "op": BATCH} | changes)
 
@@ -46,6 +51,9 @@ CASES = [
     text(op=GROUP, batch=5),  # of 6 test images one is left over
     text(op=BATCH, batch=5),
     text(op=GROUP, batch=4),
+    text(op="relu", batch=5).replace(*CUT) + HEAD,
+    text(op="relu", batch=5).replace(*CUT) + HEAD + "train: {evaluate_units: false}\n",
+    text(op=GROUP, batch=6).replace("samples: 24", "samples: 24, validation: 7"),
 ]
 
 
@@ -60,11 +68,12 @@ def refused_by_torch(spec: str) -> bool:
     assert draft.memory is not None
     plan = Plan(lenient.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
     session, (channels, *size) = Session(plan), draft.info.shape
-    batch, train, test = plan.config.data.batch_size, draft.info.train_size, draft.info.test_size
-    count, last = min(batch, train), test % batch or batch
+    batch, train = plan.config.data.batch_size, draft.info.train_size
+    count, last = min(batch, train), min(n % batch or batch for n in (draft.info.test_size, draft.info.validation_size))
     try:
         session.train_step(torch.rand(count, channels, *size), torch.zeros(count, dtype=torch.int64))
-        session.predict(torch.rand(last, channels, *size))
+        told = [(torch.rand(last, channels, *size), torch.zeros(last, dtype=torch.int64))]
+        evaluated(session, told, units=plan.config.train.evaluate_units)
     except ValueError as error:
         return "more than 1 value" in str(error)
     return False

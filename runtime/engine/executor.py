@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from specc.plan import Instruction, Plan, Step, Unit
+from specc.plan import HeadPlan, Instruction, Plan, Step, Unit
+from specc.step.heads import HeadRun
 from specc.step.step import TrainingStep
 
+from .losses import answer_function
 from .machine import TorchMachine
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is told of a batch, by the network at its end (no unit) or by a head of a unit, beside what is right."""
+
+    unit: Unit | None
+    head: HeadPlan | None
+    output: Tensor
+    target: Tensor
 
 
 class Executor:
@@ -21,6 +35,7 @@ class Executor:
         self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
         self.running: Instruction | None = None
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
+        self._telling = [[unit for unit in plan.units if unit.telling and unit.end == b.index] for b in plan.blocks]
 
     @property
     def losses(self) -> dict[str, dict[str, Tensor]]:
@@ -45,10 +60,29 @@ class Executor:
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits of the backbone alone, in whatever mode the model is."""
-        values = whole = self.machine.unlabelled(images)
+        return deque(self._outputs(self.machine.unlabelled(images)), maxlen=1).pop()
+
+    def _outputs(self, images: Tensor) -> Iterator[Tensor]:
+        """What each block gives."""
+        values = images
         for block in self.plan.blocks:
-            values = self.machine.run(block.name, values, whole, record=torch.is_grad_enabled())
-        return values
+            values = self.machine.run(block.name, values, images, record=torch.is_grad_enabled())
+            yield values
+
+    def answers(self, images: Tensor, labels: Tensor) -> Iterator[Answer]:
+        """What every head says that answers by itself what the network is to tell, block by block; then the network.
+
+        In whatever mode the model is; each as soon as its block has run, so that no two blocks' features are held.
+        """
+        whole = self.machine.unlabelled(images)
+        for block, values in zip(self.plan.blocks, self._outputs(whole), strict=True):
+            for unit in self._telling[block.index]:
+                features = self.step.linked(unit, values, whole, record=False) if unit.links else values
+                for head in unit.telling:
+                    run = HeadRun(self.machine, head, self.machine.target(head, labels))
+                    for output, target in run.answer(features):
+                        yield Answer(unit, head, answer_function(head.loss)(output), target)
+        yield Answer(None, None, values, labels)
 
 
 def total_loss(unit: Unit, losses: dict[str, Tensor]) -> Tensor:

@@ -78,15 +78,16 @@ def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
 
 
 def goodness(activity: Tensor, labels: Tensor) -> Tensor:
-    """The right class's goodness against the soft maximum of all (2501.03176): cross-entropy of the goodness.
+    """The right class's goodness against the soft maximum of all (2501.03176): cross-entropy of the goodness."""
+    return F.cross_entropy(goodness_of_classes(activity), labels)
 
-    The goodness of a class is the mean square of its channel: (N, classes, H, W), tokens (N, T, classes), vectors
-    (N, classes).
-    """
+
+def goodness_of_classes(activity: Tensor) -> Tensor:
+    """(N, classes): the mean square of each class's channel, of (N, classes, H, W), tokens (N, T, classes), vectors."""
     squares = activity.to(_at_least_fp32(activity)).square()
     if activity.dim() > 2:
         squares = squares.mean((2, 3) if activity.dim() == 4 else 1)
-    return F.cross_entropy(squares, labels)
+    return squares
 
 
 def goodness_pairs(activity: Tensor, labels: Tensor) -> Tensor:
@@ -108,6 +109,18 @@ def _cosines(x: Tensor) -> Tensor:
 
 def _at_least_fp32(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
+
+
+@cache
+def answer_function(name: str) -> Callable[[Tensor], Tensor]:
+    """What makes of a head's output what the network itself would give, by the name of the head's loss."""
+    where = LOSSES[name].answers
+    found: Callable[[Tensor], Tensor] = named(where, f"the answers of the loss `{name}`") if where else _as_it_is
+    return found
+
+
+def _as_it_is(output: Tensor) -> Tensor:
+    return output
 
 
 @cache

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from specc.plan import Plan
 from specc.plan import Step as StepInstruction
 
-from .executor import Executor, total_loss
+from .executor import Answer, Executor, total_loss
 from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
@@ -89,6 +89,12 @@ class Session:
         """Logits (N, classes) of the backbone in evaluation mode."""
         self.model.train(False)
         return self.executor.predict(self._placed(images))
+
+    @torch.no_grad()
+    def answers(self, images: Tensor, labels: Tensor) -> Iterator[Answer]:
+        """What every unit's own classifiers say in evaluation mode, and last the network at its end."""
+        self.model.train(False)
+        yield from self.executor.answers(self._placed(images), labels.to(self.device))
 
     def _placed(self, images: Tensor) -> Tensor:
         """The images where and how the model takes them; no copy where they are so already."""

@@ -40,25 +40,31 @@ class Metric:
 
 @dataclass
 class Evaluation:
-    """All metrics of a task, and the loss, over a set of samples."""
+    """Metrics of a task, all of them where none are named, and the loss if it is `judged`, over a set of samples."""
 
     task: Task
+    metrics: tuple[str, ...] = ()
+    judged: bool = True
     count: int = 0
     loss: Tensor | float = 0.0
     held: dict[Statistic, list[Tensor]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.metrics = self.metrics or self.task.metrics
+
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """One batch more."""
         self.count += len(targets)
-        self.loss = self.loss + loss_function(self.task.loss)(outputs, targets) * len(targets)
-        metrics = [metric(self.task, name) for name in self.task.metrics]
+        if self.judged:
+            self.loss = self.loss + loss_function(self.task.loss)(outputs, targets) * len(targets)
+        metrics = [metric(self.task, name) for name in self.metrics]
         for statistic, each in {metric.statistic: metric for metric in metrics}.items():
             each.add(self.held.setdefault(statistic, []), outputs, targets)
 
     def figures(self) -> dict[str, float]:
         """The metrics, the one that counts first, then the mean loss of a sample."""
-        found = {name: self._value(metric(self.task, name)) for name in self.task.metrics}
-        return found | {"loss": float(self.loss) / self.count}
+        found = {name: self._value(metric(self.task, name)) for name in self.metrics}
+        return found | ({"loss": float(self.loss) / self.count} if self.judged else {})
 
     def _value(self, metric: Metric) -> float:
         held = self.held[metric.statistic]

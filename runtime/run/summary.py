@@ -7,15 +7,15 @@ from typing import Any
 
 from ..memory.calibration import calibration_of
 from .checkpoint import Figures
+from .evaluation import Findings
 from .rundir import spec_hash
 from .state import RunState
 
+NOTHING = Findings()
 WARMING = 3  # steps that are metered, which makes them slow
 
 
-def summary_of(
-    run: RunState, status: str, test: dict[str, float] | None = None, validation: dict[str, float] | None = None
-) -> dict[str, Any]:
+def summary_of(run: RunState, status: str, test: Findings = NOTHING, validation: Findings = NOTHING) -> dict[str, Any]:
     """The document."""
     plan, budget, figures = run.plan, run.plan.config.budget, figures_of(run)
     peak, seconds = figures.peak_bytes, figures.step_seconds
@@ -28,8 +28,9 @@ def summary_of(
         "device": str(run.device),
         "epochs": run.epoch,
         "steps": run.steps,
-        "test": test or {},
-        "validation": validation or {},
+        "test": test.whole,
+        "validation": validation.whole,
+        "units": {"test": test.units, "validation": validation.units},
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "predicted_peak_bytes": plan.memory.peak_bytes,

@@ -26,9 +26,9 @@ from ..memory.meter import Meter
 from . import checkpoint, endings, saving
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
+from .evaluation import Findings, evaluated
 from .interruption import Interruption, Stopped
 from .learning_rate import learning_rate
-from .metrics import Evaluation
 from .progress import Silence
 from .rundir import RunDir
 from .state import RunState
@@ -120,7 +120,7 @@ class Trainer(RunState):
                 self._summarize_failure(ending)
                 raise ending from None
 
-    def _stoppable(self) -> dict[str, dict[str, float]]:
+    def _stoppable(self) -> dict[str, Findings]:
         try:
             return self._epochs()
         except Stopped:
@@ -135,9 +135,9 @@ class Trainer(RunState):
         except WriteError as error:
             ending.help = (*ending.help, str(error))
 
-    def _epochs(self) -> dict[str, dict[str, float]]:
+    def _epochs(self) -> dict[str, Findings]:
         """Train; says what every epoch is judged by at the end, and with a validation set the test, for once."""
-        found: dict[str, float] = {}
+        found: Findings | None = None
         if self.saved is None:
             self._save()  # or what is killed before the first epoch ends has nothing to go on from
         while self.epoch < self.config.epochs:
@@ -150,23 +150,23 @@ class Trainer(RunState):
         found = found or self.evaluate(self.watched)
         if self.splits.validation is None:
             return {"test": self._finite(found)}
-        test = self._finite(self.evaluate(self.test_data)) if self.test_data else {}
-        return {"test": test, "validation": self._finite(found)}
+        test = {"test": self._finite(self.evaluate(self.test_data))} if self.test_data else {}
+        return test | {"validation": self._finite(found)}
 
-    def _finite(self, found: dict[str, float]) -> dict[str, float]:
+    def _finite(self, found: Findings) -> Findings:
         """The figures of the end, which are numbers."""
-        if wrong := endings.not_finite(found):
+        if wrong := endings.not_finite(found.whole):
             raise RunError(f"the training ended, but of its test {wrong}", (endings.what_is_saved(self),))
         return found
 
-    def _close_epoch(self, lr: float, found: dict[str, float]) -> None:
-        row, half = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}, self.splits.watches
-        row |= {f"{half}_{k}": v for k, v in found.items()}
+    def _close_epoch(self, lr: float, found: Findings) -> None:
+        row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}
+        row |= found.columns(self.splits.watches)
         row |= {f"train_{k}": v for k, v in self.averages.means().items()}
         self.run_dir.add_metrics(row)
         self.progress.epoch_ends(row)
         self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
-        best, self.best = self.best, self.cadence.better(self.best, found, self.epoch)
+        best, self.best = self.best, self.cadence.better(self.best, found.whole, self.epoch)
         if self.best != best or self.epoch == self.config.epochs or self._is_due():
             self._save()
 
@@ -256,12 +256,9 @@ class Trainer(RunState):
             raise over_budget(self.plan, self.meter.peak_bytes, where, self.run_dir.path, endings.what_is_left(self))
 
     @torch.no_grad()
-    def evaluate(self, data: Loader) -> dict[str, float]:
-        """The task's metrics and the loss of the backbone alone."""
-        found = Evaluation(self.task)
-        for images, labels in self._interruptible(data.epoch(0)):
-            found.add(self.session.predict(images).float(), labels)
-        return found.figures()
+    def evaluate(self, data: Loader) -> Findings:
+        """How good the network is on a split, and every unit by itself."""
+        return evaluated(self.session, self._interruptible(data.epoch(0)), units=self.config.evaluate_units)
 
     def _save(self) -> None:
         at = checkpoint.Position(
@@ -274,7 +271,7 @@ class Trainer(RunState):
         self.best, self.cadence.saved_at = self.saved.best, time.monotonic()
         checkpoint.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 
-    def _summary(self, status: str, **found: dict[str, float]) -> dict[str, Any]:
+    def _summary(self, status: str, **found: Findings) -> dict[str, Any]:
         summary = summary_of(self, status, **found)
         self.run_dir.write_json("summary.json", summary)
         return summary

@@ -55,7 +55,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One loss; `torch` is its function, ``module:name``, which takes (output, target) and gives a scalar."""
+    """One loss; `torch` is its function, ``module:name``, which takes (output, target) and gives a scalar.
+
+    Where a head's output answers what the network is to tell, as that of a classifier does, `answers` is the function
+    that makes of it what the network itself would give, a number a class for example; empty: it is that already.
+    """
 
     name: str
     target: Target
@@ -63,6 +67,7 @@ class Loss:
     compares: TargetKind | None = "class"  # what has to be known of a sample; None: nothing but its image
     over_slices: str = ""  # why the mean of slices is not that of the batch, where it is not
     torch: str = ""
+    answers: str | None = None
 
     @property
     def in_pixels(self) -> bool:
@@ -118,12 +123,12 @@ def _similarity(s: Sizes) -> Use:
 PAIRS = "compares the samples of a slice with one another: fewer pairs than in the whole batch"
 MEANS = "is a mean over the pixels that count: slices weigh alike, however many of their pixels are ignored"
 _OWN = (
-    Loss("cross_entropy", "labels", _logarithms),
-    Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS),
-    Loss("bce_with_logits", "labels", _with_logits, "multi_label"),
+    Loss("cross_entropy", "labels", _logarithms, answers=""),
+    Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS, answers=""),
+    Loss("bce_with_logits", "labels", _with_logits, "multi_label", answers=""),
     Loss("contrastive", "labels", _contrastive, over_slices=PAIRS),
     Loss("similarity", "one_hot", _similarity, over_slices=PAIRS),
-    Loss("goodness", "labels", _squares),
+    Loss("goodness", "labels", _squares, answers="runtime.engine.losses:goodness_of_classes"),
     Loss("goodness_pairs", "pairs", _squares),
     Loss("bce", "images", _elementwise, None),
     Loss("mse", "images", _elementwise, None),

@@ -96,6 +96,11 @@ class HeadPlan:
         """What its loss compares with."""
         return LOSSES[self.loss].target
 
+    @property
+    def answers(self) -> bool:
+        """Whether it tells by itself what the network is to tell."""
+        return LOSSES[self.loss].answers is not None
+
     def graphs(self, networks: Mapping[str, Network]) -> tuple[Graph, ...]:
         """What runs on the features, or on each of their patches."""
         return tuple(networks[name].graphs[variant] for name, variant in self.runs)
@@ -136,6 +141,11 @@ class Unit:
     feature: Shape  # what the heads read, after the EMA branch
     heads: tuple[HeadPlan, ...]
     links: tuple[LinkPlan, ...] = ()
+
+    @property
+    def telling(self) -> tuple[HeadPlan, ...]:
+        """The heads that tell by themselves what the network is to tell."""
+        return tuple(head for head in self.heads if head.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +214,8 @@ class Plan:
             config.pop(key)
         for key in ("root", "workers", "download"):
             config["data"].pop(key)
-        config["train"].pop("checkpoint")
+        for key in ("checkpoint", "evaluate_units"):
+            config["train"].pop(key)
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
     def to_json(self, *, indent: int | None = None) -> str:

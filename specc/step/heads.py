@@ -1,4 +1,4 @@
-"""One head: forward, loss and backward on a detached leaf of the features, whole or patch by patch."""
+"""One head: forward, loss and backward on a detached leaf of the features, whole or patch by patch; or its answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HeadRun(Generic[T]):
     machine: Machine[T]
     head: HeadPlan
     target: T
-    share: float
+    share: float = 1.0
 
     def __call__(self, features: T) -> tuple[T, T]:
         """The unweighted loss, and the gradient of the weighted one at `features` (detached, any shape)."""
@@ -26,6 +26,20 @@ class HeadRun(Generic[T]):
         if grid is None:
             return self._whole(features)
         return self._losses(features, grid) if grid.fuse == "losses" else self._outputs(features, grid)
+
+    def answer(self, features: T) -> Sequence[tuple[T, T]]:
+        """What the head says, without a gradient, and what is right; as patches where each has its part of the target.
+
+        Patches with the same target say together what they say in the mean, whether they are trained so or each alone.
+        """
+        grid = self.head.patches
+        if grid is None:
+            return [(self._run(0, features, record=False) if self.head.networks else features, self.target)]
+        patches = [self._leaf(patch, grid) for patch in self._cut(features, grid)]
+        if grid.fuse == "outputs" or not LOSSES[self.head.loss].in_pixels:
+            return [(self._mean_without_gradient(patches), self.target)]
+        return [(self._run(p, patch, record=False), target)
+                for p, (patch, target) in enumerate(zip(patches, self._targets(grid), strict=True))]  # fmt: skip
 
     def _whole(self, features: T) -> tuple[T, T]:
         leaf = self.machine.leaf(features)
@@ -43,14 +57,18 @@ class HeadRun(Generic[T]):
         """Sum of the patches' own losses."""
         machine, count = self.machine, len(self.head.networks)
         total = machine.zero(features)
-        targets: Sequence[T] = [self.target] * count
-        if LOSSES[self.head.loss].in_pixels:
-            targets = machine.patches(self.target, None, grid.cells(machine.size(self.target, None)))
+        targets = self._targets(grid)
         gradient, parts = self._gradient(features, grid)
         patches = self._cut(features, grid)
         for members in [range(count)] if grid.execution == "joint" else [range(p, p + 1) for p in range(count)]:
             total = machine.plus(total, self._round(members, patches, targets, parts))
         return total, gradient
+
+    def _targets(self, grid: PatchGrid) -> Sequence[T]:
+        """What each patch is compared with."""
+        if LOSSES[self.head.loss].in_pixels:
+            return self.machine.patches(self.target, None, grid.cells(self.machine.size(self.target, None)))
+        return [self.target] * len(self.head.networks)
 
     def _round(self, members: Sequence[int], patches: Sequence[T], targets: Sequence[T], parts: Sequence[T]) -> T:
         """Some patches together: their summed loss; their gradients go where they belong."""

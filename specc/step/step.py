@@ -97,19 +97,23 @@ class TrainingStep(Generic[T]):
     def _branch(self, i: Branch) -> None:
         leaf = self.machine.leaf(self.values[i.source])
         images = self.values[i.images] if i.images else None
-        first, *others = self.units[i.unit].links
-        out = self._link(first, leaf, images)
-        for link in others:
-            out = self.machine.plus(out, self._link(link, leaf, images))
+        out = self.linked(self.units[i.unit], leaf, images)
         self.values[i.leaf], self.values[i.graph], self.values[i.output] = leaf, out, self.machine.detach(out)
 
-    def _link(self, link: LinkPlan, x: T, images: T | None) -> T:
-        """What the unit's heads read in place of `x`; a copied layer may read the images too."""
+    def linked(self, unit: Unit, x: T, images: T | None, *, record: bool = True) -> T:
+        """What the heads of a unit with EMA links read in place of `x`; a copied layer may read the images too."""
+        first, *others = unit.links
+        out = self._link(first, x, images, record)
+        for link in others:
+            out = self.machine.plus(out, self._link(link, x, images, record))
+        return out
+
+    def _link(self, link: LinkPlan, x: T, images: T | None, record: bool) -> T:
         if link.bias is None:
-            return self.machine.run(link.ema, x, images)
+            return self.machine.run(link.ema, x, images, record=record)
         if link.mode == "parameter":
             return self.machine.averaged(link, x, images)
-        both = [self.machine.run(name, x, images) for name in (link.bias, link.ema)]
+        both = [self.machine.run(name, x, images, record=record) for name in (link.bias, link.ema)]
         return self.machine.scaled(link, *both) if link.mode == "scaled" else self.machine.plus(*both)
 
     def _head(self, i: Head) -> None:

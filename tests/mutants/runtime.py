@@ -66,7 +66,7 @@ MUTANTS = [
            "test_device_rules.py::test_a_run_on_a_cpu_takes_what_was_predicted[one block]"),
     mutant("runtime/engine/session.py", "    @torch.no_grad()\n    def predict", "    def predict", "an evaluation keeps tapes",
            "test_single_rules.py::test_an_evaluation_keeps_no_tape"),
-    mutant("runtime/engine/session.py", "        self.model.train(False)\n", "        self.model.train(True)\n",
+    mutant("runtime/engine/session.py", "self.model.train(False)\n        return", "self.model.train(True)\n        return",
            "an evaluation uses the batch's statistics", "test_runtime.py::test_predict_reads_the_backbone_alone_and_changes_nothing"),
     mutant("specc/step/step.py", "head.weight * part)", "head.weight)", "every slice weighs as the whole batch",
            SLICES),

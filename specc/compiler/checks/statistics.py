@@ -21,19 +21,29 @@ def _alone(draft: Draft) -> Iterator[tuple[str, Node]]:
     training, testing = _fewest(draft)
     if min(training, testing) > 1:
         return
+    heads = set(_evaluated(draft))
     for network in draft.networks.values():
-        tested = not network.prefix  # the backbone alone is evaluated
+        tested = not network.prefix or network.name in heads
         for node in network.graph.simple:
             if _values(node, training, testing if tested else training) == 1:
                 yield network.prefix + node.name, node
+
+
+def _evaluated(draft: Draft) -> Iterator[str]:
+    """The networks beside the backbone that are evaluated: what stands between a unit's features and its answers."""
+    for unit in draft.units if draft.spec.config.train.evaluate_units else ():
+        for link in unit.links if unit.telling else ():
+            yield from (name for name in (link.ema, link.bias) if name)
+        for head in unit.telling:
+            yield from head.networks
 
 
 def _fewest(draft: Draft) -> tuple[int, int]:
     """Images of the smallest batch of the training, which leaves out an incomplete last one, and of the evaluation."""
     config, data = draft.spec.config, draft.info
     batch = config.data.batch_size
-    last = data.test_size % batch
-    return min(batch, data.train_size or batch) // draft.slices * config.views, last or batch
+    last = min(size % batch or batch for size in (data.test_size, data.validation_size))
+    return min(batch, data.train_size or batch) // draft.slices * config.views, last
 
 
 def _values(node: Node, training: int, testing: int) -> int:

@@ -111,6 +111,11 @@ class Train(Config):
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
     )
+    evaluate_units: Bool = Field(
+        True,
+        description="after every epoch, how good each unit's own classifier is by itself, beside the whole network; "
+        "takes a forward of every head over the images that an epoch is judged by",
+    )
     batch_norm_updates: dict[Text, Count | Literal["per_unit"]] = Field(
         {},
         description="how often a step counts a batch in the running statistics, by layer (or `default`); "

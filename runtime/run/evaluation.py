@@ -1,0 +1,53 @@
+"""How good a network is on a set of samples, and how good each of its units is by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from specc.plan import Plan
+from specc.tasks.registry import TASKS
+
+from ..data import Batch
+from ..engine.session import Session
+from .metrics import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The task's metrics and the loss of the network, and of every unit that answers by itself the first metric."""
+
+    whole: dict[str, float] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
+
+    def columns(self, half: str) -> dict[str, float]:
+        """All of them, as metrics.csv calls them."""
+        return {f"{half}_{name}": value for name, value in (self.whole | self.units).items()}
+
+
+def evaluated(session: Session, batches: Iterable[Batch], *, units: bool) -> Findings:
+    """Look at all samples once, without a gradient and with the statistics that the norms have learnt."""
+    plan = session.plan
+    task = TASKS[plan.config.task]
+    names = columns(plan) if units else {}
+    own = {name: Evaluation(task, task.metrics[:1], judged=False) for name in names.values()}
+    whole = Evaluation(task)
+    for images, labels in batches:
+        if not units:
+            whole.add(session.predict(images).float(), labels)
+            continue
+        for answer in session.answers(images, labels):
+            found = own[names[answer.unit.name, answer.head.name]] if answer.unit and answer.head else whole
+            found.add(answer.output.float(), answer.target)
+            del answer  # or it would be there beside the next one
+    figures = {f"{name}.{key}": value for name, each in own.items() for key, value in each.figures().items()}
+    return Findings(whole.figures(), figures)
+
+
+def columns(plan: Plan) -> dict[tuple[str, str], str]:
+    """What every head that answers by itself is called: as its unit, with a name of its own where several of one do."""
+    found: dict[tuple[str, str], str] = {}
+    for unit in plan.units:
+        found |= {(unit.name, head.name): f"{unit.name}.{head.name}" if len(unit.telling) > 1 else unit.name
+                  for head in unit.telling}  # fmt: skip
+    return found
