@@ -10,7 +10,19 @@ from pydantic import Field, StrictInt, model_validator
 
 from ...graph.graph import Graph
 from ...language.plugged import OneOf, Plugged
-from ...language.schema import Bool, Config, Count, Index, NonNegative, Positive, Seed, Text, only_with, problem
+from ...language.schema import (
+    Bool,
+    Config,
+    Count,
+    Index,
+    NonNegative,
+    Positive,
+    Probability,
+    Seed,
+    Text,
+    only_with,
+    problem,
+)
 from ...system.plugins import Registry
 from .checkpoint import Checkpoints
 from .clip import Clip
@@ -85,6 +97,11 @@ class Train(Config):
     epochs: Count = Field(1, description="passes over the training set")
     optimizer: AnyOptimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
+    label_smoothing: Probability = Field(
+        0.0,
+        description="share of every label that all classes have alike, in every cross-entropy that trains: of the last "
+        "unit and of heads, but not in what is measured on images that do not train",
+    )
     clip: Clip | None = Field(None, description="how large the gradients of an optimizer step may be")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
     memory_format: Literal["contiguous", "channels_last"] = Field(
