@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ class BudgetExceeded(RunError):
 
 
 class Interrupted(RunError):
-    """The user, or who manages the machine, stopped the run; the exit code is the shell's for that signal."""
+    """The user, or who manages the machine, stopped the run, by whichever signal."""
 
     exit_code = 130
-
-    def __init__(self, message: str, help: tuple[str, ...] = (), number: int = signal.SIGINT) -> None:
-        super().__init__(message, help)
-        self.exit_code = 128 + number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from torch import Tensor
 from runtime.data import DataError
 from runtime.data.splits import Batch
 from runtime.errors import Interrupted, RunError
-from runtime.run import checkpoint, saving
+from runtime.run import checkpoint, interruption, saving
 from runtime.run.trainer import Trainer
 from specc.plan import Instruction
 
@@ -71,7 +72,7 @@ def test_a_machine_that_is_taken_away_leaves_a_checkpoint(tmp_path: Path) -> Non
 
     ending = ended(after(trainer, 1, 2, terminate))
     assert isinstance(ending, Interrupted)
-    assert ending.exit_code == 143
+    assert ending.exit_code == 130
     assert str(ending) == "interrupted in epoch 2; checkpoint saved"
     assert ending.help == (f"continue with: specc resume {tmp_path / 'run'}",)
     assert summary(tmp_path / "run")["status"] == "interrupted"
@@ -79,14 +80,14 @@ def test_a_machine_that_is_taken_away_leaves_a_checkpoint(tmp_path: Path) -> Non
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
-def in_the_middle(trainer: Trainer, epoch: int, step: int, times: int = 1) -> Trainer:
-    """Press Ctrl-C in the middle of a step, when some groups have made theirs and others have not."""
+def in_the_middle(trainer: Trainer, epoch: int, step: int, times: int = 1, number: int = signal.SIGINT) -> Trainer:
+    """Send a signal in the middle of a step, when some groups have made theirs and others have not."""
 
     def watch(instruction: Instruction) -> None:
         if (trainer.epoch, trainer.step, instruction.kind) == (epoch, step, "step"):
             trainer.session.executor.observer = None
             for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
 
     trainer.session.executor.observer = watch
     return trainer
@@ -99,13 +100,33 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 
-def test_who_insists_on_stopping_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_who_insists_on_stopping_keeps_the_last_checkpoint(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the middle of a step, so that its parameters are not worth keeping."""
-    ending = ended(in_the_middle(trainer_of(plan_of("SGD"), tmp_path / "run"), 1, 1, times=2))
+    monkeypatch.setattr(interruption, "ECHO", 0)
+    before = signal.getsignal(number)
+    ending = ended(in_the_middle(trainer_of(plan_of("SGD"), tmp_path / "run"), 1, 1, 2, number))
+    assert ending.exit_code == 130
     assert str(ending) == "interrupted in epoch 2; the last checkpoint stands, of the end of epoch 1"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
     assert resumed(plan_of("SGD"), tmp_path / "run").step == 0
-    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+    if number == signal.SIGINT:
+        assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_second_signal_that_python_swallows_is_heard_after_the_step(tmp_path: Path) -> None:
+    """What is raised while an object is destroyed goes nowhere."""
+
+    class Dying:
+        def __del__(self) -> None:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+
+    ending = ended(after(trainer_of(plan_of("SGD"), tmp_path), 1, 2, lambda: Dying() and None))
+    assert str(ending) == "interrupted in epoch 2; the last checkpoint stands, of the end of epoch 1"
 
 
 def test_who_stops_twice_while_the_checkpoint_is_saved_keeps_the_one_before(
@@ -158,7 +179,7 @@ def test_workers_that_are_gone_with_the_signal_do_not_spoil_the_checkpoint(signa
 
     trainer.train_data.epoch = dying  # type: ignore[method-assign]
     assert isinstance(ended(trainer), Interrupted) == signalled
-    assert checkpoint.newest(tmp_path).position.steps == signalled
+    assert checkpoint.newest(tmp_path).position.steps == 1, "between two steps, so that step need not be lost"
 
 
 # ---------------------------------------------------------------------------------------------- numbers that are none
@@ -177,6 +198,28 @@ def test_what_breaks_after_the_last_look_is_no_result(name: str, tmp_path: Path)
     assert "the last checkpoint stands, of the end of epoch 1" in ending.help
     assert (summary(tmp_path / "run")["status"], summary(tmp_path / "run")["test"]) == ("failed", {})
     assert len(rows(tmp_path / "run")) == 1
+    assert_goes_on(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_loss_that_is_no_number_is_found_before_its_optimizer_step(value: float, tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path / "run")
+    before: dict[str, Tensor] = {}
+
+    def break_it() -> None:
+        poison(trainer, "unit0.independent.classifier.fc1.bias", value)()
+        before.update({name: tensor.clone() for name, tensor in tensors(trainer.session).items()})
+
+    ending = ended(after(trainer, 1, 1, break_it))
+    said = r"the loss `classification` of `unit0\.independent` is (nan|inf) in epoch 2, step 2"
+    assert re.fullmatch(said, str(ending))
+    assert ending.help[0] == "the last checkpoint stands, of the end of epoch 1"
+    assert f"specc run {tmp_path / 'run' / 'spec.resolved.yaml'} train.optimizer.lr=" in ending.help[1]
+    assert len(ending.help) == 2
+    unchanged = ("a.conv.weight", "unit0.independent.classifier.fc1.weight")
+    assert_same({n: tensors(trainer.session)[n] for n in unchanged}, {n: before[n] for n in unchanged})
+    found = summary(tmp_path / "run")
+    assert (found["status"], found["cause"]) == ("failed", str(ending))
     assert_goes_on(tmp_path / "run", tmp_path / "whole")
 
 

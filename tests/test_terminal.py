@@ -279,16 +279,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_of_a_run_that_is_no_regular_file_is_not_waited_for(name: str, finished: Path, tmp_path: Path) -> None:
     copy = tmp_path / ESCAPE
     shutil.copytree(finished, copy, symlinks=True)
-    found = next(path for path in copy.rglob(name))
-    found.unlink()
-    os.mkfifo(found)
+    for found in copy.rglob(name):
+        found.unlink()
+        os.mkfifo(found)
     if name in ("state.json", "model.safetensors"):
         (copy / "summary.json").unlink()  # else the run is complete, and its state is not looked at
     words = ["resume", copy] if name != "model.safetensors" else ["export", copy]
     result = invoke(*words)
-    assert result.exit_code == (0 if name == "summary.json" else 3), result.output
+    assert result.exit_code == 3, result.output
     assert not _drives(result.output)
-    assert name in ("summary.json",) or "egular file" in result.output
+    assert "egular file" in result.output
 
 
 @pytest.mark.parametrize(

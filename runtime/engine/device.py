@@ -12,6 +12,8 @@ KINDS = ("cpu", "cuda")
 FULL = (  # the allocators and CUDA itself; cuBLAS and cuDNN say in words of their own that a workspace did not fit
     "out of memory",
     "DefaultCPUAllocator",
+    "bad_alloc",
+    "annot allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "unable to find an engine to execute this computation",
@@ -85,7 +87,7 @@ def identity(device: torch.device) -> dict[str, Any]:
 
 def ran_out(error: BaseException) -> bool:
     """Whether the device had too little memory, in whichever library's words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in FULL)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in FULL)
 
 
 def obtainable(device: torch.device) -> int:

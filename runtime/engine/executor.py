@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,13 +28,24 @@ class Answer:
     target: Tensor
 
 
+class NotFinite(Exception):
+    """A loss that is no number."""
+
+    def __init__(self, unit: str, term: str, value: float) -> None:
+        super().__init__(f"the loss `{term}` of `{unit}` is {value}")
+
+
 class Executor:
-    """Runs one training step at a time; `losses` holds what the heads of the last step said."""
+    """Runs one training step at a time; `losses` holds what the heads of the last step said.
+
+    One that is `watchful` looks at them before parameters are stepped, which waits for the device.
+    """
 
     def __init__(self, plan: Plan, machine: TorchMachine) -> None:
         self.plan, self.machine = plan, machine
         self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
         self.running: Instruction | None = None
+        self.watchful = False
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
         self._telling = [[unit for unit in plan.units if unit.telling and unit.end == b.index] for b in plan.blocks]
 
@@ -51,12 +63,23 @@ class Executor:
                 self.running = instruction
                 if self.observer is not None:
                     self.observer(instruction)
-                if update or not isinstance(instruction, Step):
-                    self.step.run(instruction)
+                if isinstance(instruction, Step):
+                    if not update:
+                        continue
+                    if self.watchful:
+                        self.check_losses()
+                self.step.run(instruction)
             self.running = None  # after an error it stays
             return self.step.end()
         finally:
             self.step.values = {}
+
+    def check_losses(self) -> None:
+        """Raise `NotFinite` for the first loss that is no number, of those that the heads have said so far."""
+        for unit, said in self.losses.items():
+            for term, loss in said.items():
+                if not math.isfinite(value := float(loss)):
+                    raise NotFinite(unit, term, value)
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits of the backbone alone, in whatever mode the model is."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from specc.plan import Plan
 from specc.plan import Step as StepInstruction
 
-from .clipping import clip
 from .executor import Answer, Executor, total_loss
 from .machine import TorchMachine
 from .model import Model
@@ -58,10 +57,7 @@ class Session:
         return (i.group for i in self.plan.instructions if isinstance(i, StepInstruction))
 
     def _step_group(self, group: str) -> None:
-        optimizer, limit = self.optimizers[group], self.plan.config.train.clip
-        if limit is not None:
-            self.scaler.unscale_(optimizer)  # a limit is one of gradients, not of what fp16 makes of them
-            clip(limit, self.model.group(group))
+        optimizer = self.optimizers[group]
         self.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
 

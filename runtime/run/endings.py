@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import shlex
-import signal
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from specc.plan import Instruction
+from specc.plan.instructions import Head
 
 from ..data import DataError
+from ..data.errors import described
 from ..engine.determinism import refused
 from ..engine.device import obtainable, ran_out
+from ..engine.executor import NotFinite
 from ..errors import Interrupted, RunError, WriteError
 from .budget import did_not_fit
 from .checkpoint import exists
@@ -22,33 +24,73 @@ from .state import RunState
 
 NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 ONE_VALUE = "Expected more than 1 value per channel"
+WORKER = "DataLoader worker"  # torch notices a dead one wherever the run is just then
+MORE_MEMORY = "as soon as there is more memory"
 
 
 def ending_for(run: RunState, error: BaseException) -> RunError | None:
-    """What to say in place of an error; None where it has no known cause."""
+    """What to say in place of an error; None where it has no known cause.
+
+    Whatever is said of it, one line says what is left and one what to type.
+    """
     if isinstance(error, KeyboardInterrupt):  # in the middle of a step, so its parameters are not worth keeping
-        return interrupted(run, what_is_saved(run), signal.SIGINT)
+        return interrupted(run, what_is_saved(run))
     if isinstance(error, WriteError):
-        help = (what_is_saved(run), f"as soon as it can be written: {resume_command(run)}")
-        return RunError(str(error), help)
+        return _unwritable(run, error)
     if isinstance(error, DataError):
-        return RunError(str(error), (*error.help, what_is_saved(run), f"then: {resume_command(run)}"))
+        return RunError(str(error), (*error.help, *what_next(run, "then")))
     if isinstance(error, RunError):
         return error
+    if isinstance(error, NotFinite):
+        return diverged_at(run, str(error), run.step + 1)
     if ran_out(error):
         return out_of_memory(run, error, run.session.executor.running)
-    if any(sign in str(error) for sign in NOT_FINITE):
-        return diverged(run, "the loss of a decoder is not finite", run.step + 1)
-    if ONE_VALUE in str(error):
-        return one_value(run)
+    return _from_words(run, error)
+
+
+def _from_words(run: RunState, error: BaseException) -> RunError | None:
+    """For errors that can be told by what they say alone, and for those of the system."""
     if told := refused(error):
         return not_deterministic(run, *told)
+    if any(sign in str(error) for sign in NOT_FINITE):
+        return diverged_at(run, f"{_loss_at(run)} is not finite", run.step + 1)
+    if ONE_VALUE in str(error):
+        return one_value(run)
+    if WORKER in str(error):
+        message = f"a worker process that reads images has died: {described(error)}"
+        return RunError(message, what_next(run, "fewer `data.workers` take less memory"))
+    if isinstance(error, OSError):
+        return RunError(described(error), what_next(run, "then"))
     return None
+
+
+def _loss_at(run: RunState) -> str:
+    """The loss that was being computed."""
+    where = run.session.executor.running
+    return f"the loss `{where.head}` of `{where.unit}`" if isinstance(where, Head) else "the loss of a decoder"
+
+
+def _unwritable(run: RunState, error: WriteError) -> RunError:
+    path = run.run_dir.path
+    if path.is_dir():
+        return RunError(str(error), what_next(run, "as soon as it can be written"))
+    help = ("nothing is left of it, unless it was moved", f"from where it is: {resume_command(run)}")
+    return RunError(f"the run directory {path} is no longer there", help)
 
 
 def resume_command(run: RunState) -> str:
     """What goes on with the run."""
     return f"specc resume {shlex.quote(str(run.run_dir.path))}"
+
+
+def run_command(run: RunState, *overrides: str) -> str:
+    """What begins the run anew with something changed."""
+    return f"specc run {shlex.join([str(run.run_dir.path / 'spec.resolved.yaml'), *overrides])}"
+
+
+def what_next(run: RunState, when: str) -> tuple[str, str]:
+    """What is saved, and how to go on."""
+    return what_is_saved(run), f"{when}: {resume_command(run)}"
 
 
 def what_is_saved(run: RunState) -> str:
@@ -58,16 +100,22 @@ def what_is_saved(run: RunState) -> str:
     return "the last checkpoint stands" if exists(run.run_dir.path) else "no checkpoint was saved yet"
 
 
-def interrupted(run: RunState, what: str, number: int) -> Interrupted:
+def interrupted(run: RunState, what: str) -> Interrupted:
     """For a signal."""
     message = f"interrupted in epoch {min(run.epoch + 1, run.config.epochs)}; {what}"
-    return Interrupted(message, (f"continue with: {resume_command(run)}",), number)
+    return Interrupted(message, (f"continue with: {resume_command(run)}",))
 
 
-def diverged(run: RunState, what: str, step: int) -> RunError:
-    """For numbers that are none."""
-    help = ("a lower `train.optimizer.lr` or a longer `train.schedule.warmup_epochs` usually helps", what_is_saved(run))
-    return RunError(f"{what} in epoch {run.epoch + 1}, step {step}", help)
+def diverged_at(run: RunState, what: str, step: int) -> RunError:
+    """For numbers that are none, found in a step."""
+    return diverged(run, f"{what} in epoch {run.epoch + 1}, step {step}")
+
+
+def diverged(run: RunState, what: str) -> RunError:
+    """For numbers that are none: a run that went on would come to them again."""
+    lower = run_command(run, f"train.optimizer.lr={run.config.optimizer.lr / 10:.3g}")
+    help = (what_is_saved(run), f"a lower learning rate or a longer `train.schedule.warmup_epochs` may help: {lower}")
+    return RunError(what, help)
 
 
 def not_finite(values: Mapping[str, float]) -> str | None:
@@ -89,6 +137,7 @@ def one_value(run: RunState) -> RunError:
     help = (
         "another `data.batch_size`, so that no batch is of one image, or larger images",
         "`layer_norm` normalises each image by itself",
+        what_is_saved(run),
     )
     return RunError(f"a norm gets one value a channel {at}: one image, of which one pixel is left", help)
 
@@ -103,13 +152,21 @@ def not_deterministic(run: RunState, what: str, help: str) -> RunError:
 def out_of_memory(run: RunState, error: BaseException, where: Instruction | None = None) -> RunError:
     """For a device that is full; under a budget that is a hard limit there, the budget is what was exceeded."""
     budget = run.plan.config.budget
-    first = ". ".join(str(error).split(". ")[:2])  # what it is, and how much was asked for
+    first = ". ".join(str(error).split(". ")[:2]) or "the host has none left"  # what it is, and how much was asked for
     capped = run.device.type == "cuda" and budget is not None and budget.on_exceed == "error"
     if budget is not None and capped and obtainable(run.device) >= budget.memory:  # else other processes are why
         run.fits = False
         return did_not_fit(run.plan, first, where, run.run_dir.path, what_is_left(run))
-    help = ("lower `data.batch_size`, or cut the backbone into more blocks (`split`)",)
-    return RunError(f"out of memory: {first}", help)
+    at = f" at `{where}`" if where else ""
+    return RunError(f"out of memory{at}: {first}", (what_is_saved(run), _less_memory(run)))
+
+
+def _less_memory(run: RunState) -> str:
+    """A step that fitted before will fit again; one that never did takes a smaller batch."""
+    half = run.plan.config.data.batch_size // 2
+    if run.taken or not half:
+        return f"{MORE_MEMORY}: {resume_command(run)}"
+    return f"more blocks (`split`) take less memory, or half the batch: {run_command(run, f'data.batch_size={half}')}"
 
 
 def what_is_left(run: RunState) -> str:

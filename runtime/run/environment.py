@@ -34,7 +34,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         **{name: _version(name) for name in _LIBRARIES},
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None,
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,  # asking loads all of it
         "processor": processor(),
         "gpu": describe(device) if device and device.type == "cuda" else None,
         "threads": torch.get_num_threads(),

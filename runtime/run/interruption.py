@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a cluster sends before it takes the machine away
+# Ctrl-C, what a cluster sends before it takes the machine away, and what batch schedulers send some minutes earlier.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+ECHO = 0.1  # seconds within which a signal to a process and to its group, as some clusters send it, is one
+EXIT = 130
 
 
 class Stopped(Exception):
@@ -15,13 +20,15 @@ class Stopped(Exception):
 
 
 class Interruption:
-    """While entered, a first signal is a wish that `grant` fulfils; a second Ctrl-C raises `KeyboardInterrupt` at once.
+    """While entered, a first signal is a wish that `grant` fulfils; a second one raises `KeyboardInterrupt` at once.
 
-    A second SIGTERM changes nothing: some clusters send it to the process and to its group.
+    Whoever sends a third one does not even want to wait for the words.
     """
 
     def __init__(self) -> None:
         self.wanted = 0  # the signal
+        self.insisted = False
+        self._heard: dict[int, float] = {}
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -36,11 +43,22 @@ class Interruption:
             signal.signal(*self._before.popitem())
 
     def _wish(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted and number == signal.SIGINT:
+        if self._is_echo(number):
+            return
+        if self.insisted:
+            os._exit(EXIT)
+        if self.wanted:
+            self.insisted = True
             raise KeyboardInterrupt
-        self.wanted = self.wanted or number
+        self.wanted = number
+
+    def _is_echo(self, number: int) -> bool:
+        before, self._heard[number] = self._heard.get(number), time.monotonic()
+        return before is not None and number != signal.SIGINT and self._heard[number] - before < ECHO
 
     def grant(self) -> None:
         """Stop here if somebody wishes to."""
+        if self.insisted:  # Python swallows what is raised while it destroys an object
+            raise KeyboardInterrupt
         if self.wanted:
             raise Stopped

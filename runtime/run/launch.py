@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from specc.margins import newest
 from specc.plan import Plan
 from specc.spec.load import Spec
 from specc.system import files
+from specc.system.streams import messages
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
-from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of
 from .beginning import begin
@@ -35,7 +34,6 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     chosen = choose(device, gpu)
     if folder is not None:
         _require_vacant(folder)
-    check_traced(plan)
     found = begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root, chosen)
     _train(found.plan, target, chosen, found.resolved, resumed=False)
@@ -71,13 +69,13 @@ def _show_finished(target: RunDir) -> None:
         said = closing(files.mapping(target.read("summary.json")), target.path)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
-    print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=sys.stderr)
+    print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=messages())
     print("\n".join(map(printable, said)))
 
 
 def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: bool) -> None:
     # Not rich's own language: the name of a folder is no markup.
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = Console(stderr=True, file=messages(), highlight=False, markup=False, emoji=False)
     progress = progress_on(console, plan.config.train.epochs)
     try:
         trainer = Trainer(plan, device, target, progress, resolved)

@@ -39,6 +39,7 @@ class RunState:
         self.cadence = Cadence(self.config.checkpoint, self.task.metrics[0])
         self.earlier = Figures()
         self.fits = True  # in the device, under the budget
+        self.cause: str | None = None  # of an end before its time
         self.clock = StepClock(device)
 
     @property

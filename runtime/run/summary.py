@@ -23,6 +23,7 @@ def summary_of(run: RunState, status: str, test: Findings = NOTHING, validation:
         "format_version": 1,
         "name": plan.name,
         "status": status,
+        "cause": run.cause,
         "spec_sha256": spec_hash(run.spec_text),
         "plan_fingerprint": plan.fingerprint,
         "device": str(run.device),

@@ -71,8 +71,10 @@ class Trainer(RunState):
 
     def _session(self) -> Session:
         try:
-            return Session(self.plan, self.device)
-        except RuntimeError as error:  # another process may hold the GPU's memory
+            session = Session(self.plan, self.device)
+            session.executor.watchful = self.device.type == "cpu"  # where that waits for nothing
+            return session
+        except (RuntimeError, MemoryError) as error:  # another process may hold the GPU's memory
             if not ran_out(error):
                 raise
             raise endings.out_of_memory(self, error) from None
@@ -113,7 +115,7 @@ class Trainer(RunState):
         with self.interruption, determinism(self.config.deterministic):
             try:
                 return self._summary("completed", **self._stoppable())
-            except (KeyboardInterrupt, RunError, RuntimeError, ValueError) as error:
+            except (KeyboardInterrupt, Exception) as error:
                 ending = endings.ending_for(self, error)
                 if ending is None:
                     raise
@@ -123,13 +125,16 @@ class Trainer(RunState):
     def _stoppable(self) -> dict[str, Findings]:
         try:
             return self._epochs()
-        except Stopped:
+        except (Stopped, DataError) as ending:  # between two steps: nothing of what was trained need be lost
             self._check_finite()
             self._save()
-            raise endings.interrupted(self, "checkpoint saved", self.interruption.wanted) from None
+            if isinstance(ending, DataError):
+                raise
+            raise endings.interrupted(self, "checkpoint saved") from None
 
     def _summarize_failure(self, ending: RunError) -> None:
         """The summary, as far as the disk takes it."""
+        self.cause = str(ending)
         try:
             self._summary("interrupted" if isinstance(ending, Interrupted) else "failed")
         except WriteError as error:
@@ -156,7 +161,7 @@ class Trainer(RunState):
     def _finite(self, found: Findings) -> Findings:
         """The figures of the end, which are numbers."""
         if wrong := endings.not_finite(found.whole):
-            raise RunError(f"the training ended, but of its test {wrong}", (endings.what_is_saved(self),))
+            raise endings.diverged(self, f"the training ended, but of its test {wrong}")
         return found
 
     def _close_epoch(self, lr: float, found: Findings) -> None:
@@ -236,17 +241,15 @@ class Trainer(RunState):
         return result
 
     def _checked_loss(self, result: Step) -> float:
-        totals = {unit: float(total) for unit, total in result.total.items()}
-        if found := endings.not_finite(totals):
-            raise endings.diverged(self, f"the loss of {found}", self.step + 1)
-        return list(totals.values())[-1]
+        self.session.executor.check_losses()
+        return float(list(result.total.values())[-1])
 
     def _check_finite(self) -> None:
         """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
         if found := endings.not_finite(self.averages.means()):
-            raise endings.diverged(self, f"of the means so far {found}", self.step)
+            raise endings.diverged_at(self, f"of the means so far {found}", self.step)
         if name := endings.first_not_finite(self.session.model.tensors().items()):
-            raise endings.diverged(self, f"`{name}` is not finite", self.step)
+            raise endings.diverged_at(self, f"`{name}` is not finite", self.step)
 
     def check_budget(self) -> None:
         """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from .output import Program
+from .program import Program
 
 Command = Callable[..., Any]
 

@@ -6,14 +6,12 @@ import codecs
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from ..diagnostics.notices import notice
 from ..diagnostics.render import printable
+from ..system import streams
 
 PLAIN = "specc.plain"  # the name of the error handler
 _ASCII = str.maketrans({
@@ -56,44 +54,13 @@ def echo_json(document: Any) -> None:
 
 
 def write(text: str, *, err: bool = False) -> None:
-    """Write lines as they are; click by itself would send UTF-8 to a stream that asks for ASCII."""
-    click.echo(text, file=sys.stderr if err else sys.stdout)
+    """Write lines as they are; click by itself would send UTF-8 to a stream that asks for ASCII.
+
+    What a command has to say beside its results is not worth ending it for where nobody takes it.
+    """
+    click.echo(text, file=streams.messages() if err else sys.stdout)
 
 
 def clean(text: str) -> str:
     """The lines of a text, printable."""
     return "\n".join(printable(line) for line in text.split("\n"))
-
-
-class Program(click.Group):
-    """The command group: its streams take any text, and what it says of a wrong command line is printable."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command line."""
-        make_writable()
-        return super().main(*args, **kwargs)
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the group's own options."""
-        with _printable_errors():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with _printable_errors(), notice.heard(lambda text: echo(text, err=True)):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _printable_errors() -> Iterator[None]:
-    try:
-        yield
-    except click.UsageError as error:
-        raise click.UsageError(_for_stderr(error), error.ctx) from error
-    except click.ClickException as error:
-        raise click.ClickException(_for_stderr(error)) from error
-
-
-def _for_stderr(error: click.ClickException) -> str:
-    encoding = sys.stderr.encoding or "ascii"
-    return clean(error.format_message()).encode(encoding, PLAIN).decode(encoding)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
+from ..system.files import write_text
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, progress_shown, show
@@ -176,7 +177,7 @@ def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
     from ..spec.dump import derive
 
     try:
-        target.write_text(derive(chosen, spec, target), encoding="utf-8")
+        write_text(target, derive(chosen, spec, target))
     except OSError as error:
         fail(3, f"cannot write {target}: {error.strerror}")
     echo(f"wrote {target}", err=True)

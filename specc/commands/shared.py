@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import SpecError
 from ..system.plugins import PluginError
+from ..system.streams import messages
 from .output import echo, write
 
 if TYPE_CHECKING:
@@ -162,5 +163,10 @@ def console(*, stderr: bool) -> Console:
     """A rich console; away from a terminal tables are as wide as they need to be."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    class Telling(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # and not end with the exit code of a wrong spec
+
+    stream = messages() if stderr else None
+    made = Telling(stderr=stderr, file=stream, highlight=False)
+    return made if made.is_terminal else Telling(stderr=stderr, file=stream, highlight=False, width=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import Diagnostic
-from ..system.files import exists
+from ..system.files import exists, write_text
 from .options import FILE, main, predicted_on
 from .output import echo, echo_json
 from .shared import cannot_read, fail, show
@@ -97,11 +98,10 @@ def init(file: Path) -> None:
     from importlib.resources import files
 
     text = files("specc").joinpath("templates/starter.yaml").read_text(encoding="utf-8")
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError:
+    if os.path.lexists(file):
         fail(2, f"{file} exists already", "give another name: `specc init OTHER.yaml`")
+    try:
+        write_text(file, text)
     except OSError as error:
         fail(2, f"cannot write {file}: {error.strerror}")
     echo(f"wrote {file}; next: specc validate {file}")

@@ -1,0 +1,134 @@
+"""The command group: its streams take any text, and what the machine does to a command is said in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ..diagnostics.notices import notice
+from ..system import streams
+from .output import PLAIN, clean, echo, make_writable
+
+ENDING = ("SIGTERM", "SIGUSR1")  # what asks a process to end, beside Ctrl-C: who manages a cluster sends them
+# How libraries say that there is no memory left, where they do not raise `MemoryError`.
+NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "std::bad_alloc",
+             "DefaultCPUAllocator", "can't allocate memory", "Resource temporarily unavailable")  # fmt: skip
+FAILED, INTERRUPTED = 3, 130
+
+
+class Program(click.Group):
+    """The command group."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line."""
+        streams.ensure()
+        make_writable()
+        try:
+            return super().main(*args, **kwargs)
+        finally:
+            for stream in (sys.stdout, sys.stderr):  # or the interpreter would complain at its end
+                if streams.stuck(stream):
+                    streams.mute(stream)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the group's own options."""
+        with _in_words(), _printable_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _in_words(), _ended_by_signals(), _printable_errors(), notice.heard(lambda text: echo(text, err=True)):
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(_for_stderr(error), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(_for_stderr(error)) from error
+
+
+def _for_stderr(error: click.ClickException) -> str:
+    encoding = sys.stderr.encoding or "ascii"
+    return clean(error.format_message()).encode(encoding, PLAIN).decode(encoding)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what asks the process to end do what Ctrl-C does, where nobody wants something else of it."""
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    try:
+        for number in (taken := [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]):
+            signal.signal(number, signal.default_int_handler)
+    except ValueError:  # not in the main thread, where Python hears no signals
+        taken = []
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """End the command with a line in place of a traceback, where the machine is the cause and no mistake of ours."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        code, said = INTERRUPTED, ["error: interrupted"]
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        found = _cause(error)
+        if found is None:
+            raise
+        code, said = FAILED, found
+    else:
+        return
+    echo("\n".join(said), err=True)
+    sys.exit(code)
+
+
+def _cause(error: Exception) -> list[str] | None:
+    """What to say; nothing is left to be said to a reader that has gone."""
+    if _no_memory(error):
+        return ["error: out of memory", "  = help: free some, or raise the limit that this process has (`ulimit -v`)"]
+    if not isinstance(error, OSError):
+        return None
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if reason := streams.stuck(stream):
+            streams.mute(stream)
+            return [] if reason.errno == errno.EPIPE else [f"error: cannot write to {name}: {reason.strerror}"]
+    return [f"error: {_without_folder() or described(error)}"]
+
+
+def _no_memory(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+
+
+def _without_folder() -> str | None:
+    """Whether there is no folder to look for files in."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder is no longer there\n  = help: change to one that is"
+    return None
+
+
+def described(error: OSError) -> str:
+    """What an error of the system says, and of which file."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
