@@ -20,7 +20,7 @@ from torch import Tensor
 import runtime.export.graphs as graphs
 from runtime import Session
 from runtime.engine.losses import loss_function
-from runtime.engine.predictor import Predictor, classifier_of
+from runtime.engine.predictor import Predictor
 from runtime.errors import RunError
 from runtime.export.formats import FORMATS
 from runtime.export.trained import Trained, unit_of
@@ -72,13 +72,34 @@ def test_an_early_exit_gives_the_logits_of_which_training_takes_the_loss(links: 
     features = images
     for block in plan.blocks[: unit.end + 1]:
         features = session.model.networks[block.name](features, images)
-    for link in unit.links:
-        features = session.executor.step._link(link, features, images)
-    head = classifier_of(plan, unit)
-    assert head is not None
+    if unit.links:
+        features = session.executor.step.linked(unit, features, images)
+    (head,) = unit.telling
     with torch.enable_grad():
-        loss, _ = HeadRun(session.executor.machine, head, labels, 1.0)(features)
+        loss, _ = HeadRun(session.executor.machine, head, labels)(features)
     torch.testing.assert_close(loss_function(head.loss)(logits, labels), loss)
+    torch.testing.assert_close(Trained(session, unit, {}).logits(images), logits)
+
+
+def test_goodness_of_classes_leaves_with_a_number_a_class() -> None:
+    plan = compiled(auxiliary={"goodness": {"negatives": "classes"}})
+    session, unit, images = Session(plan), plan.by_unit[MIDDLE], noise(plan)
+    logits = Predictor(session.model, unit)(images)
+    assert logits.shape == (2, 4)
+    torch.testing.assert_close(logits, Trained(session, unit, {}).logits(images))
+
+
+def test_a_map_of_classes_leaves_patch_beside_patch() -> None:
+    plan = compiled(
+        task="segmentation",
+        backbone={"layers": [{"name": "a", "op": "conv", "out": 4}, {"name": "b", "op": "conv", "out": 4}]},
+        split={"after": ["a"]},
+        auxiliary={"classifier": {"layers": "1c1f", "patches": {"grid": [1, 2], "fuse": "losses"}}},
+    )
+    session, unit, images = Session(plan), plan.by_unit["unit0.independent"], noise(plan)
+    logits = Predictor(session.model, unit)(images)
+    assert logits.shape == (2, 4, 8, 8)
+    torch.testing.assert_close(logits, Trained(session, unit, {}).logits(images))
 
 
 @pytest.mark.parametrize("fuse", ["losses", "outputs"])

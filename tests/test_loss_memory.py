@@ -46,16 +46,17 @@ BATCHES = (6, 120)
 CLASSES = 4
 
 
-def cases() -> Iterator[tuple[str, Shape, int]]:
+def cases() -> Iterator[tuple[str, Shape, int, float]]:
     for loss, shapes in SHAPES.items():
-        yield from ((loss, shape, batch) for shape, batch in product(shapes, BATCHES))
+        smoothed = (0.0, 0.1) if LOSSES[loss].smoothed else (0.0,)
+        yield from ((loss, *case) for case in product(shapes, BATCHES, smoothed))
 
 
-def head_of(loss: str, shape: Shape) -> tuple[HeadPlan, Network]:
+def head_of(loss: str, shape: Shape, smoothing: float) -> tuple[HeadPlan, Network]:
     """A head that is nothing but a sigmoid and the loss."""
     b = Builder(shape)
     b.add(Sigmoid())
-    head = HeadPlan("head", "term", loss, 1.0, ("head",))
+    head = HeadPlan("head", "term", loss, 1.0, ("head",), smoothing=smoothing)
     return head, Network("head", "head.", b.graph(), "head")
 
 
@@ -82,9 +83,9 @@ class HeadMachine(TorchMachine):
         return nullcontext()
 
 
-def traced(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
+def traced(loss: str, shape: Shape, batch: int, smoothing: float) -> tuple[int, int]:
     """Peak of a head's run and what it leaves, beyond the features and the target."""
-    head, network = head_of(loss, shape)
+    head, network = head_of(loss, shape, smoothing)
     with FakeTensorMode():
         features, target = torch.rand(batch, *shape), target_of(loss, shape, batch)
         with LiveTensors([features, target]) as live:
@@ -95,8 +96,8 @@ def traced(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
     return live.peak - before, left
 
 
-def predicted(loss: str, shape: Shape, batch: int) -> tuple[int, int]:
-    head, network = head_of(loss, shape)
+def predicted(loss: str, shape: Shape, batch: int, smoothing: float) -> tuple[int, int]:
+    head, network = head_of(loss, shape, smoothing)
     rows = batch // 3 if head.target == "pairs" else batch
     memory = Allocator()
     machine = ShapeMachine(memory, Costs(traced=True), {"head": network}, CLASSES, 1)
@@ -114,9 +115,10 @@ def test_every_loss_has_a_measurement_and_a_function() -> None:
     assert all(callable(loss_function(name)) for name in LOSSES)
 
 
-@pytest.mark.parametrize(("loss", "shape", "batch"), cases())
-def test_a_loss_takes_what_it_says(loss: str, shape: Shape, batch: int) -> None:
-    assert predicted(loss, shape, batch) == pytest.approx(traced(loss, shape, batch), rel=0.01, abs=64)
+@pytest.mark.parametrize(("loss", "shape", "batch", "smoothing"), cases())
+def test_a_loss_takes_what_it_says(loss: str, shape: Shape, batch: int, smoothing: float) -> None:
+    found = traced(loss, shape, batch, smoothing)
+    assert predicted(loss, shape, batch, smoothing) == pytest.approx(found, rel=0.01, abs=64)
 
 
 def test_a_loss_that_nobody_described_is_not_priced_as_another_one() -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
+from torch import Tensor
 
+from runtime.data.colours import coloured, numbers
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError, described
 from specc.system.files import open_regular
@@ -20,7 +22,9 @@ _EVAL_MARGIN = 256 / 224  # evaluation resizes the short side to so much more th
 _THIN = 16  # times as long as wide: what lies further out never gets into the centre, whatever is resized
 # What the endings of image files promise, and what often hides behind them; Pillow calls other programs for some more.
 _FORMATS = ("JPEG", "MPO", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000")
-_MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
+
+
+Reading = Callable[[Any, BinaryIO], Any]  # of an image of Pillow's, and the file that it is in
 
 
 def warm_up() -> None:
@@ -32,16 +36,24 @@ def warm_up() -> None:
 
 
 def decode(path: str, channels: int) -> Any:
-    """The image in a file, in 8 bits a channel, grey or in colour; `DataError` where there is none."""
-    return _opened(path, lambda image: _eight_bits(image).convert(_MODES[channels]))
+    """The image in a file, upright, grey or in colour, as `coloured` has it; `DataError` where there is none."""
+    return _opened(path, lambda image, file: coloured(image, file, channels))
 
 
 def decode_mask(path: str) -> Any:
     """The numbers of a mask, one a pixel, whatever colours its palette has; `DataError` where there are none."""
-    return _opened(path, _numbers)
+    return _opened(path, lambda image, file: numbers(image))
 
 
-def _opened(path: str, read: Callable[[Any], Any]) -> Any:
+def size_of(image: Any) -> tuple[int, int]:
+    """Width and height in pixels."""
+    if isinstance(image, Tensor):
+        return image.shape[2], image.shape[1]
+    width, height = image.size
+    return width, height
+
+
+def _opened(path: str, read: Reading) -> Any:
     try:
         with open_regular(path) as file:
             return _decoded(file, read)
@@ -62,7 +74,7 @@ def _cause(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else "") or described(error)
 
 
-def _decoded(file: BinaryIO, read: Callable[[Any], Any]) -> Any:
+def _decoded(file: BinaryIO, read: Reading) -> Any:
     from PIL import Image
 
     if not os.fstat(file.fileno()).st_size:
@@ -73,32 +85,7 @@ def _decoded(file: BinaryIO, read: Callable[[Any], Any]) -> Any:
         # What else it warns of (odd metadata, colours under transparent pixels) would come again in every epoch.
         warnings.simplefilter("ignore")
         with Image.open(file, formats=[form for form in _FORMATS if form in Image.OPEN]) as image:
-            return read(image)
-
-
-def _numbers(image: Any) -> Any:
-    from PIL import Image
-
-    if image.mode not in ("1", "L", "P"):
-        raise ValueError(f"a mask has one byte a pixel, its class, and this is of Pillow's mode {image.mode}")
-    return Image.fromarray(np.asarray(image).astype(np.uint8))
-
-
-def _eight_bits(image: Any) -> Any:
-    """Pillow cuts off what is over 255; the high byte is what it takes of 16-bit colour."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
-        return Image.fromarray((np.asarray(image) >> (_bits(image) - 8)).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("its pixels are 32-bit numbers, and nothing says which of them is white")
-    return image
-
-
-def _bits(image: Any) -> int:
-    """The bits of a grey pixel; TIFF may have 12."""
-    bits_per_sample = 258
-    return int(image.tag_v2[bits_per_sample][0]) if bits_per_sample in getattr(image, "tag_v2", ()) else 16
+            return read(image, file)
 
 
 def centre_crop(image: Any, size: Sequence[int], margin: float = _EVAL_MARGIN, *, mask: bool = False) -> Any:
@@ -106,7 +93,7 @@ def centre_crop(image: Any, size: Sequence[int], margin: float = _EVAL_MARGIN, *
     from torchvision.transforms import functional
 
     whole = without_ends(image)
-    covering = _covering(whole.size, [round(side * margin) for side in size])
+    covering = _covering(size_of(whole), [round(side * margin) for side in size])
     how = functional.InterpolationMode.NEAREST if mask else functional.InterpolationMode.BILINEAR
     return functional.center_crop(functional.resize(whole, covering, how), list(size))
 
@@ -119,10 +106,13 @@ def _covering(whole: tuple[int, int], size: Sequence[int]) -> list[int]:
 
 def without_ends(image: Any) -> Any:
     """The middle of a very thin image; resized as a whole, 1 pixel by 65,535 would be gigabytes."""
-    width, height = image.size
+    from torchvision.transforms import functional
+
+    width, height = size_of(image)
     wide, high = min(width, _THIN * height), min(height, _THIN * width)
-    left, top = (width - wide) // 2, (height - high) // 2
-    return image if (wide, high) == image.size else image.crop((left, top, left + wide, top + high))
+    if (wide, high) == (width, height):
+        return image
+    return functional.crop(image, (height - high) // 2, (width - wide) // 2, high, wide)
 
 
 def random_crop(image: Any, size: Sequence[int], draws: Draws, index: int) -> Any:
@@ -130,7 +120,7 @@ def random_crop(image: Any, size: Sequence[int], draws: Draws, index: int) -> An
     from torchvision.transforms import functional
 
     generator = draws.generator(index, "crop")
-    cropped = functional.resized_crop(image, *random_box(image.width, image.height, generator), list(size))
+    cropped = functional.resized_crop(image, *random_box(*size_of(image), generator), list(size))
     return functional.hflip(cropped) if generator.integers(2) else cropped
 
 

@@ -37,7 +37,9 @@ def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws
 
 
 def pixels(image: Any) -> Tensor:
-    """(channels, height, width) bytes."""
+    """(channels, height, width) bytes, or float32 in 0..1 of an image that has more bits."""
+    if isinstance(image, Tensor):
+        return image.contiguous()
     array = np.array(image)
     return torch.from_numpy(array.reshape(*array.shape[:2], -1).transpose(2, 0, 1).copy())
 
@@ -127,8 +129,15 @@ def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
     """The samples as a batch, or what is wrong with the first that is none."""
     if error := next((sample for sample in samples if isinstance(sample, DataError)), None):
         return error
-    images, labels = default_collate(samples)
+    images, labels = default_collate(_alike([sample for sample in samples if not isinstance(sample, DataError)]))
     return images, labels
+
+
+def _alike(samples: list[_Sample]) -> list[_Sample]:
+    """Samples whose images can be put together, where some have more bits than others."""
+    if not any(image.is_floating_point() for image, _ in samples):
+        return samples
+    return [(image if image.is_floating_point() else image / 255, truth) for image, truth in samples]
 
 
 Part = Sequence[tuple[str, Any]]  # samples

@@ -62,8 +62,10 @@ class Loader:
         return [order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(len(self))]
 
     def _normalised(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8:  # tokens are what they are
-            return images.to(self.device, non_blocking=True)
+        if images.dtype != torch.uint8 and not (images.is_floating_point() and len(self._mean)):
+            return images.to(self.device, non_blocking=True)  # tokens are what they are
         # Bytes cross to the device, a quarter of the traffic; then the operations of ToTensor and Normalize.
         pixels = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.memory_format)
-        return pixels.div_(self.split.peak).sub_(self._mean).div_(self._std)
+        if images.dtype == torch.uint8:
+            pixels.div_(self.split.peak)
+        return pixels.sub_(self._mean).div_(self._std)

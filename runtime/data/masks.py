@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from runtime.data.config import DataConfig
-from runtime.data.decoding import centre_crop, decode, decode_mask, without_ends
+from runtime.data.decoding import centre_crop, decode, decode_mask, size_of, without_ends
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError
 from runtime.data.folder import Parts, folder_splits, pixels
@@ -61,10 +61,10 @@ class MaskReader:
     def __call__(
         self, info: ResolvedData, path: str, mask_path: str, index: int, draws: Draws | None
     ) -> tuple[Tensor, Any]:
-        """(channels, height, width) bytes, and (height, width) classes or `IGNORED`."""
+        """(channels, height, width) as `pixels` has them, and (height, width) classes or `IGNORED`."""
         image, mask = decode(path, info.shape[0]), self._mask(mask_path, info.classes)
-        if image.size != mask.size:
-            sizes = " and ".join("{1}×{0}".format(*each.size) for each in (image, mask))
+        if size_of(image) != size_of(mask):
+            sizes = " and ".join("{1}×{0}".format(*size_of(each)) for each in (image, mask))
             help = ["a mask has a pixel for each of its image's"]
             raise DataError(f"{path} and {mask_path} are of different sizes: {sizes} pixels", help=help)
         if draws is None:
@@ -87,13 +87,15 @@ class MaskReader:
 
 def _scaled_crop(info: ResolvedData, image: Any, mask: Any, generator: np.random.Generator) -> tuple[Any, Any]:
     """Both scaled, where they are too small filled up with the mean and with what does not count, cropped, mirrored."""
-    from PIL import Image
+    from torchvision.transforms import functional
 
     scale, (height, width) = generator.uniform(*_SCALES), info.image_size
-    size = [max(1, round(side * scale)) for side in image.size]
-    fill = np.round(255 * np.array(info.mean)).astype(np.uint8)
-    whole = _filled(np.atleast_3d(image.resize(size, Image.Resampling.BILINEAR)), info.image_size, fill)
-    truth = _filled(np.asarray(mask.resize(size, Image.Resampling.NEAREST)), info.image_size, IGNORED)
+    size = [max(1, round(side * scale)) for side in reversed(size_of(image))]
+    whole = _rows(functional.resize(image, size))
+    fill = np.array(info.mean) if whole.dtype == np.float32 else np.round(255 * np.array(info.mean)).astype(np.uint8)
+    whole = _filled(whole, info.image_size, fill)
+    nearest = functional.InterpolationMode.NEAREST
+    truth = _filled(np.asarray(functional.resize(mask, size, nearest)), info.image_size, IGNORED)
     rows, columns = (has - wants for has, wants in zip(truth.shape, info.image_size, strict=True))
     top, left = int(generator.integers(rows + 1)), int(generator.integers(columns + 1))
     step = -1 if generator.integers(2) else 1
@@ -103,9 +105,14 @@ def _scaled_crop(info: ResolvedData, image: Any, mask: Any, generator: np.random
     )
 
 
+def _rows(image: Any) -> Any:
+    """(height, width, channels)."""
+    return image.permute(1, 2, 0).numpy() if isinstance(image, Tensor) else np.atleast_3d(image)
+
+
 def _filled(array: Any, size: Sequence[int], fill: Any) -> Any:
     """The array with rows and columns of `fill` behind its own, so that it is no smaller than `size`."""
     height, width = (max(has, wants) for has, wants in zip(array.shape, size, strict=False))
-    found = np.full((height, width, *array.shape[2:]), fill, dtype=np.uint8)
+    found = np.full((height, width, *array.shape[2:]), fill, dtype=array.dtype)
     found[: array.shape[0], : array.shape[1]] = array
     return found

@@ -41,7 +41,9 @@ class Split(Protocol):
         """The number of samples."""
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
-        """For each array of sample indices the images (n, channels, height, width) uint8 and the labels.
+        """For each array of sample indices the images (n, channels, height, width) and the labels.
+
+        Images are uint8, or float32 in 0..1 where some of them have more than 8 bits.
 
         With `draws` the images are augmented, without they are as stored.
         """

@@ -7,7 +7,7 @@ which whoever keeps the loss keeps alive.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,9 @@ from ..named import named
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of (N, classes) logits against (N,) labels."""
-    return F.cross_entropy(logits.to(_at_least_fp32(logits)), labels)
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy of (N, classes) logits against (N,) labels; smoothing gives its share to all classes alike."""
+    return F.cross_entropy(logits.to(_at_least_fp32(logits)), labels, label_smoothing=label_smoothing)
 
 
 def bce_with_logits(logits: Tensor, labels: Tensor) -> Tensor:
@@ -32,14 +32,15 @@ def bce_with_logits(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(x, labels.to(x.dtype), reduction="none").mean()
 
 
-def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+def pixel_cross_entropy(logits: Tensor, masks: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of (N, classes, H, W) logits against (N, H, W) classes, over the pixels that count.
 
     Zero where none does: torch's own mean is no number then, and a patch may well be of ignored pixels alone.
     """
     count = (masks != IGNORED).sum().clamp(min=1)
     x = logits.to(_at_least_fp32(logits))
-    return F.cross_entropy(x, masks, ignore_index=IGNORED, reduction="sum") / count
+    whole = F.cross_entropy(x, masks, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing)
+    return whole / count
 
 
 def contrastive(features: Tensor, labels: Tensor, temperature: float = 0.07) -> Tensor:
@@ -124,7 +125,7 @@ def _as_it_is(output: Tensor) -> Tensor:
 
 
 @cache
-def loss_function(name: str) -> Loss:
-    """The function that a loss names."""
-    found: Loss = named(LOSSES[name].function, f"the loss `{name}`")
-    return found
+def loss_function(name: str, smoothing: float = 0.0) -> Loss:
+    """The function that a loss names, with its labels smoothed or not."""
+    found: Callable[..., Tensor] = named(LOSSES[name].function, f"the loss `{name}`")
+    return partial(found, label_smoothing=smoothing) if smoothing else found

@@ -129,7 +129,7 @@ class TorchMachine:
         return torch.zeros((), dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
 
     def loss(self, head: HeadPlan, out: Tensor, target: Tensor) -> Tensor:
-        return loss_function(head.loss)(select(out, head.target, len(target)), target)
+        return loss_function(head.loss, head.smoothing)(select(out, head.target, len(target)), target)
 
     def total(self, losses: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(losses)).sum()

@@ -9,18 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from specc.learning.losses import LOSSES
-from specc.plan import HeadPlan, LinkPlan, PatchGrid, Plan, Unit
-from specc.tasks.registry import TASKS
+from specc.plan import HeadPlan, LinkPlan, PatchGrid, Unit
 
 from .label_views import without_label
+from .losses import answer_function
 from .model import Model
 from .network import GraphModule
-
-
-def classifier_of(plan: Plan, unit: Unit) -> HeadPlan | None:
-    """The unit's own classifier: the first head that learns the task with the task's own loss."""
-    loss = TASKS[plan.config.task].loss
-    return next((head for head in unit.heads if head.loss == loss), None)
 
 
 class Predictor(nn.Module):
@@ -32,7 +26,7 @@ class Predictor(nn.Module):
     def __init__(self, model: Model, unit: Unit | None = None) -> None:
         super().__init__()
         plan = model.plan
-        self.head = classifier_of(plan, unit) if unit else None
+        self.head = unit.telling[0] if unit else None  # as an early exit; those beside it say the same in other ways
         blocks = plan.blocks if unit is None else plan.blocks[: unit.end + 1]
         self.blocks = nn.ModuleList(model.networks[block.name] for block in blocks)
         self.links = nn.ModuleList(_Link(model, link) for link in unit.links) if unit else nn.ModuleList()
@@ -63,7 +57,7 @@ class Predictor(nn.Module):
         modules = (cast(GraphModule, module) for module in self.heads)
         variants = (variant for _, variant in self.head.runs)
         outs = [module.variant(v)(part) for module, v, part in zip(modules, variants, patches, strict=True)]
-        return _joined(outs, self.head, grid) if grid else outs[0]
+        return answer_function(self.head.loss)(joined(outs, self.head) if grid else outs[0])
 
 
 class _Link(nn.Module):
@@ -104,9 +98,10 @@ def _cut(x: Tensor, grid: PatchGrid) -> Sequence[Tensor]:
     return [x[..., top:bottom, left:right] for top, bottom, left, right in grid.cells(x.shape[-2:])]
 
 
-def _joined(outs: Sequence[Tensor], head: HeadPlan, grid: PatchGrid) -> Tensor:
+def joined(outs: Sequence[Tensor], head: HeadPlan) -> Tensor:
     """One answer from those of patches: side by side where each is of its own pixels, else their mean."""
-    if grid.fuse == "outputs" or not LOSSES[head.loss].in_pixels:
+    grid = head.patches
+    if grid is None or grid.fuse == "outputs" or not LOSSES[head.loss].in_pixels:
         return torch.stack(list(outs)).mean(0)
     rows, columns = grid.grid
     return torch.cat([torch.cat(list(outs[row * columns : (row + 1) * columns]), -1) for row in range(rows)], -2)

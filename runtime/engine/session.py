@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from specc.plan import Plan
 from specc.plan import Step as StepInstruction
 
+from .clipping import clip
 from .executor import Answer, Executor, total_loss
 from .machine import TorchMachine
 from .model import Model
@@ -57,7 +58,10 @@ class Session:
         return (i.group for i in self.plan.instructions if isinstance(i, StepInstruction))
 
     def _step_group(self, group: str) -> None:
-        optimizer = self.optimizers[group]
+        optimizer, limit = self.optimizers[group], self.plan.config.train.clip
+        if limit is not None:
+            self.scaler.unscale_(optimizer)  # a limit is one of gradients, not of what fp16 makes of them
+            clip(limit, self.model.group(group))
         self.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
 

@@ -9,9 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from specc.plan import Plan, Unit
+from specc.plan import HeadPlan, Plan, Unit
+from specc.tasks.registry import TASKS
 
-from ..engine.predictor import Predictor, classifier_of
+from ..engine.predictor import Predictor, joined
 from ..engine.session import Session
 from ..errors import RunError
 
@@ -45,10 +46,16 @@ class Trained:
         own = self.session.model.tensors()
         return {name: own[name].detach().contiguous() for name in self._names()}
 
+    @property
+    def head(self) -> HeadPlan:
+        """The classifier at which an early exit ends."""
+        assert self.unit is not None
+        return self.unit.telling[0]
+
     def _names(self) -> Iterator[str]:
         plan, unit = self.plan, self.unit
         blocks = plan.blocks if unit is None else plan.blocks[: unit.end + 1]
-        head = classifier_of(plan, unit) if unit else None
+        head = unit.telling[0] if unit else None
         links = unit.links if unit else ()
         branches = [name for link in links for name in (link.ema, link.bias) if name]
         for name in dict.fromkeys([*(block.name for block in blocks), *branches, *(head.networks if head else ())]):
@@ -66,8 +73,15 @@ class Trained:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """What the run itself makes of normalised images."""
-        return self.session.predict(images) if self.unit is None else self.predictor(images)
+        """What the run itself makes of normalised images: as it evaluates its network, or the classifier of a unit."""
+        if self.unit is None:
+            return self.session.predict(images)
+        target = TASKS[self.plan.config.task].target
+        labels = torch.zeros(len(images), *target.shape(self.plan.data), dtype=getattr(torch, target.dtype))
+        said = self.session.answers(images, labels)
+        return joined(
+            [answer.output for answer in said if answer.unit == self.unit and answer.head == self.head], self.head
+        )
 
 
 def in_full_precision(plan: Plan) -> Plan:
@@ -78,7 +92,7 @@ def in_full_precision(plan: Plan) -> Plan:
 def unit_of(plan: Plan, wanted: str) -> Unit:
     """The unit of a name, or the one that ends with the block of a number; it has to have a classifier."""
     found = [unit for unit in plan.units if wanted in (unit.name, str(unit.end))]
-    exits = [unit for unit in found if classifier_of(plan, unit)]
+    exits = [unit for unit in found if unit.telling]
     if len(exits) == 1:
         return exits[0]
     if found and not exits:
@@ -92,5 +106,5 @@ def unit_of(plan: Plan, wanted: str) -> Unit:
 
 
 def _all(plan: Plan) -> tuple[str, ...]:
-    names = ", ".join(unit.name for unit in plan.units if classifier_of(plan, unit))
+    names = ", ".join(unit.name for unit in plan.units if unit.telling)
     return (f"units with a classifier: {names}" if names else "no unit of this run has a classifier",)

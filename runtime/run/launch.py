@@ -21,6 +21,7 @@ from specc.system.streams import messages
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
+from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of
 from .beginning import begin
@@ -34,6 +35,7 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     chosen = choose(device, gpu)
     if folder is not None:
         _require_vacant(folder)
+    check_traced(plan)
     found = begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root, chosen)
     _train(found.plan, target, chosen, found.resolved, resumed=False)

@@ -10,7 +10,7 @@ from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
-from ..learning.heads.errors import LossError
+from ..learning.heads.errors import LossError, SmoothingError
 from ..learning.losses import LOSSES, loss_fault
 from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
 from ..tasks.datasets import ResolvedData
@@ -95,7 +95,8 @@ def build_unit(site: Site) -> Unit:
     """The unit of a place, its networks registered there."""
     if site.last:
         task, weight = TASKS[site.draft.spec.config.task], site.position.weight
-        own = (HeadPlan("final", task.term, task.loss, weight),) if weight or _keeps_dead(site) else ()
+        final = HeadPlan("final", task.term, task.loss, weight, smoothing=_smoothing(site, task.loss))
+        own = (final,) if weight or _keeps_dead(site) else ()
         return Unit(site.name, site.level.name, site.start, site.end.index, weight, site.end.output, own)
     links, feature = form_links(site)
     heads = tuple(_heads(site, feature, links))
@@ -152,6 +153,8 @@ def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, cont
     loss = head.loss_name(task)
     if fault := loss_fault(loss):
         raise LossError(f"its loss cannot be used: {fault}")
+    if head.label_smoothing and LOSSES[loss].smoothed is None:
+        raise SmoothingError(f"its loss `{loss}` has no classes to smooth")
     kind = LOSSES[loss].compares
     if kind != task.kind and (kind or not task.restores):
         raise LossError(f"its loss `{loss}` has nothing to compare with: `{task.name}` knows {task.learns}")
@@ -167,9 +170,10 @@ def _check_loss(data: ResolvedData, task: Task, head: Head, graphs: Graphs, cont
 def _head(site: Site, term: str, head: Head, graphs: Graphs, weight: float, context: Context) -> HeadPlan:
     patches, group = head.patches, f"{site.name}.{head.key}"
     loss = head.loss_name(TASKS[site.draft.spec.config.task])
+    smoothing = _smoothing(site, loss, head)
     if patches is None:
         names = [site.add_network(head.key, graphs[0], group)]
-        return HeadPlan(head.key, term, loss, weight, tuple(names))
+        return HeadPlan(head.key, term, loss, weight, tuple(names), smoothing=smoothing)
     variants: tuple[int, ...] = ()
     if patches.weights == "shared":
         different = list(dict.fromkeys(graphs))
@@ -180,7 +184,14 @@ def _head(site: Site, term: str, head: Head, graphs: Graphs, weight: float, cont
     places = context.places
     tokens = places if isinstance(places, Layout) and len(context.feature) == 2 else None
     grid = PatchGrid((patches.grid[0], patches.grid[1]), patches.fuse, patches.execution, tokens)
-    return HeadPlan(head.key, term, loss, weight, tuple(names), grid, variants)
+    return HeadPlan(head.key, term, loss, weight, tuple(names), grid, variants, smoothing)
+
+
+def _smoothing(site: Site, loss: str, head: Head | None = None) -> float:
+    """The share of a loss's labels that all classes have alike."""
+    own = None if head is None else head.label_smoothing
+    share = site.draft.spec.config.train.label_smoothing if own is None else own
+    return share if share and not loss_fault(loss) and LOSSES[loss].smoothed else 0.0
 
 
 def head_path(site: Site, key: str) -> tuple[str | int, ...]:

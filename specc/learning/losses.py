@@ -68,6 +68,11 @@ class Loss:
     over_slices: str = ""  # why the mean of slices is not that of the batch, where it is not
     torch: str = ""
     answers: str | None = None
+    smoothed: Callable[[Sizes], Use] | None = None  # with label smoothing; None: it has no classes to smooth
+
+    def takes(self, sizes: Sizes, smoothing: float) -> Use:
+        """The memory of one loss."""
+        return self.smoothed(sizes) if smoothing and self.smoothed else self.use(sizes)
 
     @property
     def in_pixels(self) -> bool:
@@ -100,6 +105,12 @@ def _logarithms(s: Sizes) -> Use:
     return Use(keeps_output=False, kept=(s.full,), backward=((2 * s.full, 1),))
 
 
+def _smoothed(s: Sizes) -> Use:
+    """Beside the logarithms, which rows count; then two gradients at them, one of a number a row, and their sum."""
+    rows = s.rows * (s.numbers // s.channels)
+    return Use(False, (s.full, BOOL * rows), 2 * FP32 * rows, ((2 * FP32 * rows, 2), (2 * s.full + FP32 * rows, 1)))
+
+
 def _contrastive(s: Sizes) -> Use:
     """Rows of length one, then products of all pairs: exponentials and two masks stay."""
     pairs, row = s.rows**2, FP32 * s.rows
@@ -123,8 +134,8 @@ def _similarity(s: Sizes) -> Use:
 PAIRS = "compares the samples of a slice with one another: fewer pairs than in the whole batch"
 MEANS = "is a mean over the pixels that count: slices weigh alike, however many of their pixels are ignored"
 _OWN = (
-    Loss("cross_entropy", "labels", _logarithms, answers=""),
-    Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS, answers=""),
+    Loss("cross_entropy", "labels", _logarithms, answers="", smoothed=_smoothed),
+    Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS, answers="", smoothed=_smoothed),
     Loss("bce_with_logits", "labels", _with_logits, "multi_label", answers=""),
     Loss("contrastive", "labels", _contrastive, over_slices=PAIRS),
     Loss("similarity", "one_hot", _similarity, over_slices=PAIRS),

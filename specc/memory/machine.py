@@ -112,7 +112,7 @@ class ShapeMachine:
     def loss(self, head: HeadPlan, out: Value, target: Value) -> Value:
         rows = {"images": out.rows, "pairs": 2 * target.rows}.get(head.target, target.rows)
         sizes = Sizes(rows, numel(out.shape), out.shape[0] if len(out.shape) == 3 else numel(out.shape), self.classes)
-        use = LOSSES[head.loss].use(sizes)
+        use = LOSSES[head.loss].takes(sizes, head.smoothing)
         wide = out.storage if out.storage.width == 4 else self.memory.new(sizes.full)
         kept = [wide] * use.keeps_output + [self.memory.new(size) for size in use.kept]
         self.memory.passing(use.passing)

@@ -90,6 +90,7 @@ class HeadPlan:
     networks: tuple[Name, ...] = ()
     patches: PatchGrid | None = None
     variants: tuple[int, ...] = ()  # which of its network's graphs runs on each patch; the first where empty
+    smoothing: float = 0.0  # of the labels
 
     @property
     def target(self) -> Target:

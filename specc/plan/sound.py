@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..graph.graph import IMAGES, INPUT, Graph
 from ..graph.ops import Shape
+from ..graph.sound import faults as graph_faults
 from ..tasks.registry import TASKS
 from .instructions import (
     Backward,
@@ -66,7 +66,7 @@ def _networks(plan: Plan) -> Iterator[str]:
         if network.pieces and sum(network.pieces) != len(network.graph.nodes):
             yield f"the pieces of `{key}` are not all of it"
         for graph in network.graphs:
-            yield from (f"{key}: {wrong}" for wrong in _graph(graph, plan.data.shape))
+            yield from (f"{key}: {wrong}" for wrong in graph_faults(graph, plan.data.shape))
     names = [name for network in plan.networks.values() for name in _tensors(network)]
     if len(set(names)) != len(names):
         yield "two tensors have one name"
@@ -75,19 +75,6 @@ def _networks(plan: Plan) -> Iterator[str]:
 def _tensors(network: Network) -> Iterator[str]:
     for node in network.graph.nodes:
         yield from (f"{network.prefix}{node.name}.{tensor}" for tensor in (*node.parameters, *node.buffers))
-
-
-def _graph(graph: Graph, images: Shape) -> Iterator[str]:
-    """Nodes read what is there, and their shapes are those that their ops give."""
-    known = {INPUT: graph.input, IMAGES: images}
-    for node in graph.nodes:
-        if node.name in known:
-            yield f"two values are called `{node.name}`"
-        if node.in_shapes != tuple(known.get(name) for name in node.inputs):
-            yield f"`{node.name}` reads what is not there, or of another shape"
-        if node.op.output(*node.in_shapes) != node.shape:
-            yield f"`{node.name}` gives another shape than it says"
-        known[node.name] = node.shape
 
 
 def _blocks(plan: Plan) -> Iterator[str]:

@@ -53,6 +53,15 @@ def read(path: AnyPath, most: int = -1, *, follow: bool = True) -> bytes:
         return file.read(most)
 
 
+def read_own(path: AnyPath, most: int) -> bytes:
+    """What a regular file holds that belongs to the user, or to the system; `OSError` for another's or a larger one."""
+    with open_regular(path) as file:
+        facts = os.fstat(file.fileno())
+        if facts.st_size > most or (hasattr(os, "geteuid") and facts.st_uid not in (os.geteuid(), 0)):
+            raise PermissionError(errno.EPERM, "Too large, or of another user", os.fspath(path))
+        return file.read(most)
+
+
 def read_text(path: AnyPath, *, follow: bool = True) -> str:
     """What a regular file holds, as UTF-8."""
     return read(path, follow=follow).decode("utf-8")

@@ -64,7 +64,7 @@ def test_keys_and_values_of_a_package_are_explained_as_those_of_specc(said: dict
     assert "unknown key `rugs` in `backbone`" in said["wrong"].output
     assert "valid: family, rungs, width" in said["wrong"].output
     assert "`train.optimizer.lr` must be greater than 0" in said["wrong"].output
-    assert "valid: weight, patches, channels" in said["wrong"].output
+    assert "valid: weight, patches, label_smoothing, channels" in said["wrong"].output
     assert "did you mean `beta`?" in said["layers"].output
     assert "did you mean `softplus`?" in said["layers"].output
 

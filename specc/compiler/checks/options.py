@@ -14,13 +14,16 @@ from ...diagnostics import Diagnostic
 from ...language.plugged import OneOf
 from ...language.schema import Config
 from ...language.source import Path, paths_below
+from ...learning.losses import LOSSES, loss_fault
 from ...spec.lookup import paths_that_read_environment
+from ...tasks.registry import TASKS
 from ..draft import Draft
 
 
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; no option is silently ignored; variables stand in paths only."""
-    return draft.updated(*_schedule(draft), *_idle(draft, draft.spec.config, ()), *_variables(draft))
+    idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft))
+    return draft.updated(*_schedule(draft), *idle, *_variables(draft))
 
 
 def _schedule(draft: Draft) -> Iterator[Diagnostic]:
@@ -74,6 +77,14 @@ def _no_effect(draft: Draft, path: Path, other: str, value: Any, values: list[st
     message = f"`{key}` has no effect: it belongs to {other} {names}, and `{other}` is `{value}`"
     beside = draft.spec.beside("because of this", *where, other)
     return draft.spec.warning("SPC108", message, *path, label="ignored", secondary=beside, key=True)
+
+
+def _unsmoothed(draft: Draft) -> Iterator[Diagnostic]:
+    task = TASKS[draft.spec.config.task]
+    if draft.spec.config.train.label_smoothing and not loss_fault(task.loss) and LOSSES[task.loss].smoothed is None:
+        message = f"`label_smoothing` has no effect: the loss of `{task.name}`, `{task.loss}`, has no classes to smooth"
+        at = ("train", "label_smoothing")
+        yield draft.spec.warning("SPC108", message, *at, label="ignored", key=True)
 
 
 # -- variables ----------------------------------------------------------------------------------------------------

@@ -51,6 +51,12 @@ class TorchvisionModel(Family):
             cache.save(key, graph)
         return graph
 
+    def computes(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph as torchvision itself has it now, whatever a cache says; without what parts take in memory."""
+        if input[0] == 1:
+            return _repeating(self.computes((3, *input[1:]), classes))
+        return torchvision.backbone(self.torchvision, input, classes, measured=False)
+
     def remarks(self, input: Shape) -> tuple[Problem, ...]:
         """That a grey image is read as one in colour."""
         if input[0] != 1:

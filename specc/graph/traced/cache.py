@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 
 from ...system import files
 from ...system.environment import cache_folder
-from ..graph import BackboneGraph
+from ..graph import BackboneGraph, Graph
 from ..ops import Shape
+from ..sound import faults
 
 FORMAT_VERSION = 5  # of the traced graph: raise it when the same model gives another one
 
@@ -51,15 +52,21 @@ class Kept:
 
 
 _FILE = TypeAdapter(Kept)
+_MOST = 1 << 27  # bytes of a file that is read: the largest models take a few million
 
 
 def load(key: Key) -> BackboneGraph | None:
-    """The graph of a key; None where there is none or the file is damaged."""
+    """The graph of a key; None where there is none, the file is damaged, or somebody else's.
+
+    That it is what torchvision has is seen where torch is there anyway (`runtime.engine.traced`).
+    """
     try:
-        kept = _FILE.validate_json(files.read(key.path))
+        kept = _FILE.validate_json(files.read_own(key.path, _MOST))
+        whole = Graph(kept.graph.input, tuple(kept.graph.nodes))
+        sound = next(faults(whole, key.image), None) is None and kept.graph.input == key.image
     except Exception:  # whatever is wrong with the file, the model can be traced again
         return None
-    return kept.graph if kept.key == key else None
+    return kept.graph if kept.key == key and sound else None
 
 
 def save(key: Key, graph: BackboneGraph) -> None:

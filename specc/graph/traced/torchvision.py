@@ -24,11 +24,15 @@ from .records import holds_tensors, lists, record
 TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
-def backbone(model: str, image: Shape, classes: int) -> BackboneGraph:
-    """The model for images of shape `image` as a graph; raises `BackboneError` or `ShapeError`."""
+def backbone(model: str, image: Shape, classes: int, *, measured: bool = True) -> BackboneGraph:
+    """The model for images of shape `image` as a graph; raises `BackboneError` or `ShapeError`.
+
+    What its parts take in memory is left out where it is not `measured`, which takes most of the time.
+    """
     _check_name(model)
     laboratory = load(model, classes, image)
-    return layered(image, tuple(nested(lower(laboratory.traced, laboratory))), laboratory.traced.lists)
+    found = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
+    return layered(image, tuple(nested(found)), laboratory.traced.lists)
 
 
 def extract(op: Opaque) -> Any:
@@ -75,7 +79,7 @@ class Laboratory:
         network.to("meta")
         self.graph, self.scopes = trace(model, network)
         self.network = network
-        self.measured: dict[str, tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
+        self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
         self.values = [evaluate(network, self.graph, (batch, *image)) for batch in BATCHES]
         self.nodes = {node.name: node for node in self.graph.nodes}
         calls = tuple(self._calls())
@@ -96,7 +100,7 @@ class Laboratory:
         """The part as a torch module on meta."""
         return _Extraction(self, part).module()
 
-    def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
+    def opaque(self, part: TracedPart, takes: tuple[Shape, ...], *, sized: bool = True) -> Op:
         """The part as an op, measured with two batches."""
         module = self.module(part)
         tensors = list(module.named_parameters())
@@ -107,9 +111,9 @@ class Laboratory:
             )
             raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
-        alike = likeness(module, takes)
+        alike = (likeness(module, takes), sized)
         if alike not in self.measured:
-            self.measured[alike] = (*measure(module, takes), footprints(module, takes))
+            self.measured[alike] = (*measure(module, takes), footprints(module, takes) if sized else ())
         return Opaque(part, takes, self.measured[alike][0], weights, state, *self.measured[alike][1:])
 
     def in_place(self, part: TracedPart, takes: tuple[Shape, ...]) -> bool:
@@ -153,6 +157,17 @@ class Laboratory:
             size = tuple(y.shape[2:])
             return ToMap(size) if torch.equal(y, x.transpose(1, 2).reshape(2, takes[1], *size)) else None
         return None
+
+
+class Unmeasured:
+    """A laboratory that does not ask what parts take in memory."""
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self.laboratory = laboratory
+        self.in_place, self.movement = laboratory.in_place, laboratory.movement
+
+    def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
+        return self.laboratory.opaque(part, takes, sized=False)
 
 
 class _Extraction:

@@ -13,7 +13,7 @@ from ...graph.graph import INPUT, BackboneGraph, Graph
 from ...graph.layout import Lost, Places, layouts
 from ...graph.ops import Shape, ShapeError, ToMap
 from ...graph.ops.entry import Entry
-from ...language.schema import Config, Factor
+from ...language.schema import Config, Factor, Probability
 from ...tasks.task import Task
 from .errors import LayerError
 from .patches import Patches, as_map, check, divide, lost
@@ -80,6 +80,9 @@ class Head(Config):
 
     weight: Weight = Field(1.0, description="a number, {first, last}, or one number a unit")
     patches: Patches | None = Field(None, description="run the head on a grid of patches")
+    label_smoothing: Probability | None = Field(
+        None, description="share of every label that all classes have alike; by default `train.label_smoothing`"
+    )
 
     key: ClassVar[str]  # the head's part of a parameter's name
     term: ClassVar[str]  # the name of its loss in metrics

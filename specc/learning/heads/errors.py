@@ -34,6 +34,13 @@ class LossError(HeadError):
     path = ("loss",)
 
 
+class SmoothingError(HeadError):
+    """The labels of a loss cannot be smoothed that has none."""
+
+    code: ClassVar[str] = "SPC419"
+    path = ("label_smoothing",)
+
+
 class GridError(HeadError):
     """A patch grid cannot be laid on what the head reads."""
 

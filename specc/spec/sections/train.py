@@ -10,9 +10,22 @@ from pydantic import Field, StrictInt, model_validator
 
 from ...graph.graph import Graph
 from ...language.plugged import OneOf, Plugged
-from ...language.schema import Bool, Config, Count, Index, NonNegative, Positive, Seed, Text, only_with, problem
+from ...language.schema import (
+    Bool,
+    Config,
+    Count,
+    Index,
+    NonNegative,
+    Positive,
+    Probability,
+    Seed,
+    Text,
+    only_with,
+    problem,
+)
 from ...system.plugins import Registry
 from .checkpoint import Checkpoints
+from .clip import Clip
 from .optimizers import AnyOptimizer, Sgd
 
 MOST_SLICES = 1_024
@@ -84,6 +97,12 @@ class Train(Config):
     epochs: Count = Field(1, description="passes over the training set")
     optimizer: AnyOptimizer = Field(Sgd(name="sgd"), description="the optimizer")
     schedule: Schedule = Field(Schedule(name="constant"), description="the learning rate schedule")
+    label_smoothing: Probability = Field(
+        0.0,
+        description="share of every label that all classes have alike, in every cross-entropy that trains: of the last "
+        "unit and of heads, but not in what is measured on images that do not train",
+    )
+    clip: Clip | None = Field(None, description="how large the gradients of an optimizer step may be")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
     memory_format: Literal["contiguous", "channels_last"] = Field(
         "contiguous",
@@ -133,16 +152,18 @@ class Train(Config):
     @property
     def steps_in_place(self) -> bool:
         """Whether an optimizer step takes no memory beside what is there."""
-        return self.optimizer.fused
+        return self.optimizer.fused and (self.clip is None or self.clip.norm is None)
 
     def step_bytes(self, graphs: Collection[Graph]) -> int:
         """The most that the step of a group of parameters, those of these graphs, takes on top and gives back."""
-        return self.optimizer.passing(graphs)
+        shapes = [shape for graph in graphs for shape in graph.parameters.values()]
+        return max(self.clip.bytes(shapes) if self.clip else 0, self.optimizer.passing(graphs))
 
     aliases: ClassVar[dict[str, str]] = {
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
         "checkpoints": "checkpoint", "save": "checkpoint",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
+        "clipping": "clip", "gradient_clipping": "clip", "grad_clip": "clip",
     }  # fmt: skip
 
 

@@ -1,0 +1,36 @@
+"""Whether the network of a plan is torchvision's own: its graph may come out of a cache, and a cache from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from specc.graph.families import TorchvisionModel
+from specc.graph.graph import Graph
+from specc.graph.ops.opaque import Opaque
+from specc.plan import Plan
+from specc.system.environment import cache_folder
+
+from ..errors import RunError
+
+
+def check_traced(plan: Plan) -> None:
+    """Raise `RunError` unless every block of a model of torchvision does what the model does that is installed."""
+    backbone = plan.config.backbone
+    if not isinstance(backbone, TorchvisionModel):
+        return
+    graph, first = backbone.computes(plan.data.shape, plan.data.classes), 0
+    for block in plan.blocks:
+        last = first + len(block.layers) - 1
+        if last >= len(graph.layers) or _numbers(graph.part(first, last)) != _numbers(plan.networks[block.name].graph):
+            message = f"`{block.name}` is not as torchvision's `{backbone.torchvision}` has it"
+            help = (
+                f"the traced model in {cache_folder() / 'torchvision'} is of something else: remove it, and run again"
+            )
+            raise RunError(message, (help,))
+        first = last + 1
+
+
+def _numbers(graph: Graph) -> Graph:
+    """What the results depend on."""
+    nodes = (replace(n, op=replace(n.op, footprints=())) if isinstance(n.op, Opaque) else n for n in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
