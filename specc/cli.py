@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commands import plans, runs, specs
+from .commands import plans, runs, specs, trained
 from .commands.options import main
 
-__all__ = ["main", "plans", "runs", "specs"]
+__all__ = ["main", "plans", "runs", "specs", "trained"]

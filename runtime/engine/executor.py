@@ -92,14 +92,14 @@ class Executor:
             values = self.machine.run(block.name, values, images, record=torch.is_grad_enabled())
             yield values
 
-    def answers(self, images: Tensor, labels: Tensor) -> Iterator[Answer]:
+    def answers(self, images: Tensor, labels: Tensor, *, units: bool = True) -> Iterator[Answer]:
         """What every head says that answers by itself what the network is to tell, block by block; then the network.
 
         In whatever mode the model is; each as soon as its block has run, so that no two blocks' features are held.
         """
         whole = self.machine.unlabelled(images)
         for block, values in zip(self.plan.blocks, self._outputs(whole), strict=True):
-            for unit in self._telling[block.index]:
+            for unit in self._telling[block.index] if units else ():
                 features = self.step.linked(unit, values, whole, record=False) if unit.links else values
                 for head in unit.telling:
                     run = HeadRun(self.machine, head, self.machine.target(head, labels))

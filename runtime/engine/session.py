@@ -95,10 +95,10 @@ class Session:
         return self.executor.predict(self._placed(images))
 
     @torch.no_grad()
-    def answers(self, images: Tensor, labels: Tensor) -> Iterator[Answer]:
-        """What every unit's own classifiers say in evaluation mode, and last the network at its end."""
+    def answers(self, images: Tensor, labels: Tensor, *, units: bool = True) -> Iterator[Answer]:
+        """What the units' own classifiers say in evaluation mode, where they are asked, and last the network."""
         self.model.train(False)
-        yield from self.executor.answers(self._placed(images), labels.to(self.device))
+        yield from self.executor.answers(self._placed(images), labels.to(self.device), units=units)
 
     def _placed(self, images: Tensor) -> Tensor:
         """The images where and how the model takes them; no copy where they are so already."""

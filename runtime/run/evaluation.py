@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from specc.plan import Plan
 from specc.tasks.registry import TASKS
@@ -25,20 +27,24 @@ class Findings:
         return {f"{half}_{name}": value for name, value in (self.whole | self.units).items()}
 
 
-def evaluated(session: Session, batches: Iterable[Batch], *, units: bool) -> Findings:
-    """Look at all samples once, without a gradient and with the statistics that the norms have learnt."""
+def evaluated(
+    session: Session, batches: Iterable[Batch], *, units: bool, seen: Callable[[Tensor, Tensor], None] | None = None
+) -> Findings:
+    """Look at all samples once, without a gradient and with the statistics that the norms have learnt.
+
+    `seen` is told what the network gives of each batch, and what is right.
+    """
     plan = session.plan
     task = TASKS[plan.config.task]
     names = columns(plan) if units else {}
     own = {name: Evaluation(task, task.metrics[:1], judged=False) for name in names.values()}
     whole = Evaluation(task)
     for images, labels in batches:
-        if not units:
-            whole.add(session.predict(images).float(), labels)
-            continue
-        for answer in session.answers(images, labels):
+        for answer in session.answers(images, labels, units=units):
             found = own[names[answer.unit.name, answer.head.name]] if answer.unit and answer.head else whole
             found.add(answer.output.float(), answer.target)
+            if seen and found is whole:
+                seen(answer.output.float(), answer.target)
             del answer  # or it would be there beside the next one
     figures = {f"{name}.{key}": value for name, each in own.items() for key, value in each.figures().items()}
     return Findings(whole.figures(), figures)

@@ -94,8 +94,13 @@ def scores(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def mean_average_precision(known: Tensor) -> Tensor:
     """The mean over the classes that occur of the area below precision over recall, as scikit-learn's steps make it."""
-    found = [_average_precision(*pair) for pair in known.double().unbind(2) if pair[1].any()]
-    return torch.stack(found).mean() if found else torch.zeros(())
+    found = [precision for precision in average_precisions(known) if precision is not None]
+    return torch.tensor(found, dtype=torch.float64).mean() if found else torch.zeros(())
+
+
+def average_precisions(known: Tensor) -> list[float | None]:
+    """Of every class; None of one that does not occur."""
+    return [float(_average_precision(*pair)) if pair[1].any() else None for pair in known.double().unbind(2)]
 
 
 def _average_precision(score: Tensor, truth: Tensor) -> Tensor:
@@ -111,6 +116,12 @@ def confusion(outputs: Tensor, masks: Tensor) -> Tensor:
     classes, counts = outputs.shape[1], masks != IGNORED
     pairs = masks[counts] * classes + outputs.argmax(1)[counts]
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+def confusion_of_classes(outputs: Tensor, labels: Tensor) -> Tensor:
+    """How many samples of each class (rows) were told to be of each class (columns)."""
+    classes = outputs.shape[1]
+    return torch.bincount(labels * classes + outputs.argmax(1), minlength=classes**2).view(classes, classes)
 
 
 def mean_iou(matrix: Tensor) -> Tensor:

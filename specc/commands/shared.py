@@ -145,8 +145,13 @@ def cannot_read(path: str | Path, error: OSError) -> str:
 
 def fail(code: int, message: str, *help: str) -> NoReturn:
     """Say what is wrong and end the command."""
-    echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
+    told(message, *help)
     sys.exit(code)
+
+
+def told(message: str, *help: str) -> None:
+    """Say what is wrong."""
+    echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
 
 
 def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) -> None:
