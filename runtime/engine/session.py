@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,9 +76,13 @@ class Session:
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of all groups from the next step on."""
+        self.tell({"lr": lr})
+
+    def tell(self, values: Mapping[str, Any]) -> None:
+        """What a schedule decides, such as the learning rate, for all groups from the next step on."""
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group.update(values)
 
     def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
         """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind."""

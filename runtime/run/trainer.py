@@ -28,7 +28,7 @@ from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .evaluation import Findings, evaluated
 from .interruption import Interruption, Stopped
-from .learning_rate import learning_rate
+from .learning_rate import Rates
 from .progress import Silence
 from .rundir import RunDir
 from .state import RunState
@@ -57,6 +57,8 @@ class Trainer(RunState):
         self.train_data = loader(self.splits.train, batch, train=True)
         self.watched = loader(self.splits.watched, batch, train=False)
         self.test_data = loader(self.splits.test, batch, train=False) if self.splits.test else None
+        self.rates = Rates(self.config, len(self.train_data))
+        self.notes += self.rates.notes
         self.interruption = Interruption()
 
     def _open(self) -> None:
@@ -146,12 +148,10 @@ class Trainer(RunState):
         if self.saved is None:
             self._save()  # or what is killed before the first epoch ends has nothing to go on from
         while self.epoch < self.config.epochs:
-            lr = learning_rate(self.config.schedule, self.config.optimizer.lr, self.epoch, self.config.epochs)
-            self.session.set_lr(lr)
             self._one_epoch()
             self._check_finite()
             found = self.evaluate(self.watched)
-            self._close_epoch(lr, found)
+            self._close_epoch(found)
         found = found or self.evaluate(self.watched)
         if self.splits.validation is None:
             return {"test": self._finite(found)}
@@ -164,8 +164,8 @@ class Trainer(RunState):
             raise endings.diverged(self, f"the training ended, but of its test {wrong}")
         return found
 
-    def _close_epoch(self, lr: float, found: Findings) -> None:
-        row = {"epoch": self.epoch + 1, "lr": lr, "seconds": round(self.seconds, 3)}
+    def _close_epoch(self, found: Findings) -> None:
+        row = {"epoch": self.epoch + 1, "lr": self.rates.last(self.epoch), "seconds": round(self.seconds, 3)}
         row |= found.columns(self.splits.watches)
         row |= {f"train_{k}": v for k, v in self.averages.means().items()}
         self.run_dir.add_metrics(row)
@@ -180,6 +180,7 @@ class Trainer(RunState):
         with self._timed():
             for images, labels in self._remaining():
                 torch.manual_seed(step_seed(self.config.seed, self.epoch, self.step))
+                self.session.tell(self.rates.at(self.epoch, self.step))
                 result = self.clock.time(partial(self._step, images, labels))
                 self.averages.add(training_figures(result, self.task, labels), len(labels))
                 loss = self._checked_loss(result) if self._reads_loss(self.step) else None

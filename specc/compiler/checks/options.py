@@ -33,7 +33,7 @@ def _schedule(draft: Draft) -> Iterator[Diagnostic]:
     if 0 < train.epochs <= schedule.warmup_epochs:
         message = f"the warm-up takes all epochs of the training, which has {train.epochs}: `lr` is never reached"
         yield spec.warning("SPC611", message, *at, label="as long as the training", secondary=epochs)
-    for i, milestone in enumerate(schedule.milestones):
+    for i, milestone in enumerate(schedule.milestones if schedule.by == "epochs" else ()):
         if milestone >= train.epochs:
             message = f"the milestone {milestone} is never reached: the training has {train.epochs} epochs"
             at = ("train", "schedule", "milestones", i)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictInt, model_validator
@@ -14,19 +13,16 @@ from ...language.schema import (
     Bool,
     Config,
     Count,
-    Index,
-    NonNegative,
-    Positive,
     Probability,
     Seed,
     Text,
-    only_with,
     problem,
 )
 from ...system.plugins import Registry
 from .checkpoint import Checkpoints
 from .clip import Clip
 from .optimizers import AnyOptimizer, Sgd
+from .schedule import Schedule
 
 MOST_SLICES = 1_024
 Slices = Annotated[StrictInt, Field(ge=1, le=MOST_SLICES)]
@@ -47,48 +43,6 @@ class Addition(Config):
 
 ADDITIONS.base = Addition
 AnyAddition = Annotated[Addition, Plugged(ADDITIONS, "kind")]
-
-
-class Schedule(Config):
-    """The learning rate over the epochs."""
-
-    name: Literal["cosine", "constant", "step", "poly"] = Field(description="shape of the curve")
-    warmup_epochs: Index = Field(0, description="epochs of linear warm-up from `warmup_lr`")
-    warmup_lr: Positive = Field(0.01, description="the rate of the first warm-up epoch")
-    count_from: Literal[0, 1] = Field(
-        0,
-        description="number of the first epoch; InfoPro's CIFAR code counts from 1",
-        json_schema_extra=only_with(name="cosine"),
-    )
-    milestones: list[Count] = Field(
-        [], description="epochs after which the rate falls", json_schema_extra=only_with(name="step")
-    )
-    gamma: Positive = Field(0.1, description="factor at each milestone", json_schema_extra=only_with(name="step"))
-
-    power: Positive = Field(
-        0.9,
-        description="of what is left of the epochs: at 1 a straight line",
-        json_schema_extra=only_with(name="poly"),
-    )
-    min_lr: NonNegative = Field(0.0, description="the rate at the end", json_schema_extra=only_with(name="poly"))
-
-    aliases: ClassVar[dict[str, str]] = {"warmup": "warmup_epochs", "type": "name", "kind": "name"}
-    alternatives: ClassVar[tuple[str, ...]] = ("name",)
-
-    @property
-    def constant(self) -> bool:
-        """Whether the rate is the same in every step."""
-        return self.name == "constant" and not self.warmup_epochs
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Schedule:
-        if self.name == "step" and not self.milestones:
-            message = "the schedule `step` needs `milestones`"
-            raise problem("SPC613", message, key="name", label="never falls", help="like `milestones: [80, 120]`")
-        if any(later <= first for first, later in pairwise(self.milestones)):
-            message = "the milestones are not in rising order"
-            raise problem("SPC613", message, key="milestones", label="each epoch comes after the one before")
-        return self
 
 
 class Train(Config):
@@ -143,10 +97,24 @@ class Train(Config):
 
     @model_validator(mode="after")
     def _scheduled(self) -> Train:
-        if not self.optimizer.scheduled and not self.schedule.constant:
-            message = f"`{self.optimizer.name}` reads its learning rate once, so that no schedule has an effect on it"
+        optimizer, cycle = self.optimizer, self.schedule.name == "one_cycle" and self.schedule.cycle_momentum
+        if not optimizer.scheduled and not self.schedule.constant:
+            message = f"`{optimizer.name}` reads its learning rate once, so that no schedule has an effect on it"
             help = "leave `schedule` out, or take another optimizer"
             raise problem("SPC614", message, key="schedule", beside="optimizer", label="has no effect", help=help)
+        if cycle and not getattr(optimizer, "momentum", 0) and not hasattr(optimizer, "betas"):
+            message = f"`one_cycle` cycles the momentum too, and `{optimizer.name}` has none"
+            help = "set `cycle_momentum: false`, or give the optimizer a momentum"
+            raise problem("SPC613", message, key="schedule", beside="optimizer", label="has no momentum", help=help)
+        return self
+
+    @model_validator(mode="after")
+    def _rises(self) -> Train:
+        schedule = self.schedule
+        if (schedule.name, schedule.by) == ("one_cycle", "epochs") and schedule.pct_start * self.epochs == 1:
+            message = f"`one_cycle` rises in one of {self.epochs} epochs, from nowhere to the top at once"
+            help = "set `by: steps`, or another `pct_start`"
+            raise problem("SPC613", message, key="schedule", beside="epochs", label="does not rise", help=help)
         return self
 
     @property
