@@ -60,7 +60,7 @@ def session_of(run: Path) -> Session:
     return session
 
 
-def tested(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def seen_at_the_end(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """All of it, as the network sees it."""
     split = open_data(RunDir(run).plan()).test
     assert split is not None
@@ -92,7 +92,7 @@ def test_it_can_be_asked_of_every_part(run: Path) -> None:
 def test_every_class_is_told_of(run: Path, tmp_path: Path) -> None:
     table = tmp_path / "confusion.csv"
     found = documented("evaluate", run, "--confusion", table)
-    images, labels = tested(run)
+    images, labels = seen_at_the_end(run)
     told = session_of(run).predict(images).argmax(1)
     matrix = [[int(((labels == i) & (told == j)).sum()) for j in range(4)] for i in range(4)]
     head, *lines = csv.reader(table.read_text().splitlines())
@@ -150,7 +150,7 @@ def test_several_labels_have_an_average_precision_each(tmp_path: Path) -> None:
     run = trained(tmp_path, **TINY | {"data": data}, task="multi_label")
     found = documented("evaluate", run)
     assert found["metrics"] == json.loads((run / "summary.json").read_text())["test"]
-    images, labels = tested(run)
+    images, labels = seen_at_the_end(run)
     expected = average_precision_score(labels, session_of(run).predict(images), average=None)
     assert [row["average_precision"] for row in found["classes"]] == pytest.approx(expected.tolist(), abs=1e-9)
     assert [row["samples"] for row in found["classes"]] == labels.sum(0).int().tolist()
@@ -177,7 +177,7 @@ def test_pixels_are_told_class_by_class(tmp_path: Path) -> None:
     assert sum(there) / len(there) == pytest.approx(found["metrics"]["mean_iou"], abs=1e-6)
     counts = [[int(cell) for cell in line.split(",")[1:]] for line in (tmp_path / "c.csv").read_text().splitlines()[1:]]
     assert [sum(line) for line in counts] == [row["pixels"] for row in found["classes"]]
-    images, _ = tested(run)
+    images, _ = seen_at_the_end(run)
     picture(images[1], tmp_path / "1.png")
     (told,) = documented("predict", run, tmp_path / "1.png")["images"]
     pixels = session_of(run).predict(images[1:2]).argmax(1)
@@ -195,7 +195,7 @@ def picture(image: torch.Tensor, path: Path) -> Path:
 
 
 def test_a_file_is_told_as_the_same_image_in_the_data_set(run: Path, tmp_path: Path) -> None:
-    images, _ = tested(run)
+    images, _ = seen_at_the_end(run)
     paths = [picture(image, tmp_path / f"{i}.png") for i, image in enumerate(images)]
     found = documented("predict", run, *paths, "--top", "4")["images"]
     expected = session_of(run).predict(images).softmax(1)
@@ -236,7 +236,7 @@ def test_folders_are_told_by_the_names_of_their_classes(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_named_and_the_others_are_told(run: Path, tmp_path: Path) -> None:
-    images, _ = tested(run)
+    images, _ = seen_at_the_end(run)
     good = [picture(images[i], tmp_path / f"{i}.png") for i in range(2)]
     (tmp_path / "torn.png").write_bytes(good[0].read_bytes()[:60])
     (tmp_path / "text.png").write_text("no image")
@@ -257,7 +257,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_told(run: Path, tmp_pat
 
 
 def test_people_read_a_line_an_image(run: Path, tmp_path: Path) -> None:
-    picture(tested(run)[0][0], tmp_path / "0.png")
+    picture(seen_at_the_end(run)[0][0], tmp_path / "0.png")
     done = specc("predict", run, "0.png", "--top", "2", "--device", "cpu", cwd=tmp_path)
     (told,) = documented("predict", run, tmp_path / "0.png", "--top", "2")["images"]
     first, second = ((entry["class"], entry["probability"]) for entry in told["classes"])
@@ -275,7 +275,7 @@ def test_images_of_a_known_size_are_brought_to_it_first(tmp_path: Path) -> None:
     Image.fromarray(native.repeat(3, 0).repeat(3, 1)).convert("RGB").save(tmp_path / "large.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        images, _ = tested(run)
+        images, _ = seen_at_the_end(run)
         expected = session_of(run).predict(images)[2].softmax(0).sort(descending=True).values
         found = documented("predict", run, "native.png", "large.png", "--top", "10")["images"]
     for each, tolerance in zip(found, (1e-6, 1e-2), strict=True):
@@ -327,7 +327,7 @@ def test_weights_that_are_no_numbers_are_no_answer(command: str, run: Path, tmp_
         }
 
     monkeypatch.setattr(checkpoints, "load_weights", spoiled)
-    image = picture(tested(run)[0][0], tmp_path / "0.png")
+    image = picture(seen_at_the_end(run)[0][0], tmp_path / "0.png")
     done = specc(command, run, *((image,) if command == "predict" else ()), "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 3
     assert "the network of `tiny` gives outputs that are no numbers" in done.stderr
@@ -353,6 +353,6 @@ def test_whoever_interrupts_it_is_told_so() -> None:
 def test_units_are_told_where_there_are_several_levels(tmp_path: Path) -> None:
     run = trained(tmp_path, **HPFF)
     found = documented("evaluate", run)
-    session, (images, labels) = session_of(run), tested(run)
+    session, (images, labels) = session_of(run), seen_at_the_end(run)
     assert found["units"] == evaluated(session, [(images, labels)], units=True).units
     assert len(found["units"]) == 7

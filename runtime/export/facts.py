@@ -31,4 +31,6 @@ def facts(plan: Plan, unit: Unit | None, trained: str) -> dict[str, str]:
         "class_names": list(plan.data.class_names),
     }
     said = {name: value for name, value in known.items() if value != []}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, allow_nan=False) for name, value in said.items()
+    }

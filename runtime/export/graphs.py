@@ -35,7 +35,7 @@ def to_program(trained: Trained) -> bytes:
     program = _program(trained)
     program.example_inputs = None  # or they would be pickled
     with _quiet():
-        torch.export.save(program, file, extra_files={FACTS: json.dumps(trained.facts)})
+        torch.export.save(program, file, extra_files={FACTS: json.dumps(trained.facts, allow_nan=False)})
     return file.getvalue()
 
 
