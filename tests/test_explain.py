@@ -55,6 +55,17 @@ def diagnose(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
         return error.diagnostics
 
 
+def resume(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
+    """What going on with a run of the spec would say, before anything is trained."""
+    from specc.spec.resuming import changed
+
+    try:
+        changed(Path(path).read_text(encoding="utf-8"), path, overrides)
+    except SpecError as error:
+        return error.diagnostics
+    return ()
+
+
 def run(example: Example) -> tuple[Diagnostic, ...]:
     """Play the example in the current folder."""
     if example.language == "yaml":
@@ -64,10 +75,12 @@ def run(example: Example) -> tuple[Diagnostic, ...]:
     for line in example.text.splitlines():
         if line.startswith("specc init"):
             assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
-        elif line.startswith("specc "):
+        elif line.startswith("specc resume"):
+            found += resume("spec.yaml", shlex.split(line)[3:])
+        elif line.startswith("specc ") and "--run-dir" not in line:
             _, _, path, *overrides = shlex.split(line)
             found += diagnose(path, overrides)
-        else:
+        elif "--run-dir" not in line:
             subprocess.run(["sh", "-c", line], check=True)
     return found
 

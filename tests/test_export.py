@@ -358,7 +358,7 @@ def test_a_unit_is_named_by_its_last_block_where_one_alone_ends_there() -> None:
         ("damaged", [], "model.safetensors is not as it was written", "start it anew"),
         ("checkpoint", ["--checkpoint", "7"], "has no checkpoint `7`", "there are: last, best, 0"),
         ("checkpoint", ["--checkpoint", "best"], "keeps no best checkpoint", "keep_best"),
-        ("other", [], "are not those of the plan", ""),
+        ("other", [], "plan.json has ", "restore it from a backup"),
     ],
 )
 def test_what_cannot_be_exported(tmp_path: Path, made: str | None, words: list[str], message: str, help: str) -> None:

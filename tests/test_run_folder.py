@@ -22,6 +22,7 @@ from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
 from specc.cli import main
 
+from .checkpoints import flip
 from .documents import compiled, document
 from .test_endings import files_of_at_most
 from .test_resume import TINY, Watcher, plan_of, resumed, stopped, trainer_of
@@ -75,12 +76,16 @@ def test_a_run_that_lacks_only_its_summary_gets_it(spec: Path) -> None:
     assert json.loads(path.read_text()) == before
 
 
-def test_a_damaged_summary_is_no_traceback(spec: Path) -> None:
+@pytest.mark.parametrize("word", [b'"completed"', b'"accuracy": 0.', b'"steps": '])
+def test_a_damaged_summary_is_made_anew(word: bytes, spec: Path) -> None:
     assert run(spec, "--run-dir", "done").exit_code == 0
-    Path("done", "summary.json").write_text('{"status": "completed"}')
-    result = specc("resume", "done")
-    assert result.exit_code == 3
-    assert "summary.json in done is damaged" in result.stderr
+    path = Path("done", "summary.json")
+    before = path.read_bytes()
+    flip(path, before.index(word) + len(word))
+    result = specc("resume", "done", "--device", "cpu")
+    assert result.exit_code == 0
+    assert "warning: summary.json is damaged: " in result.stderr
+    assert json.loads(path.read_bytes()) == json.loads(before)
 
 
 def test_a_run_directory_that_is_no_text_is_damaged(spec: Path) -> None:
@@ -116,7 +121,7 @@ def test_what_is_left_of_a_run_is_not_added_to(name: str, spec: Path) -> None:
     Path("run", name).mkdir(parents=True)
     result = run(spec, "--run-dir", "run")
     assert result.exit_code == 3
-    assert f"run holds what is left of a run: {name} without its plan" in result.stderr
+    assert f"run holds what is left of a run: {name} without its manifest.json" in result.stderr
     assert [path.name for path in Path("run").iterdir()] == [name]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
 from specc.spec.load import Spec
-from specc.system import files
 from specc.system.streams import messages
 from specc.views.margin import margin_line, uncalibrated
 
@@ -24,9 +23,14 @@ from ..engine.device import choose, describe
 from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of
+from . import record
 from .beginning import begin
+from .changes import Checked, asked
+from .lock import locked
+from .manifest import NAME as MANIFEST
+from .manifest import Damaged
 from .progress import progress_on
-from .rundir import RunDir
+from .rundir import PLAN, SUMMARY, RunDir
 from .trainer import Trainer
 
 
@@ -37,50 +41,70 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
         _require_vacant(folder)
     check_traced(plan)
     found = begin(plan, spec)  # missing data should leave no run directory behind
-    target = RunDir.create(found.plan, spec.tree.text, found.resolved, folder, found.root, chosen)
-    _train(found.plan, target, chosen, found.resolved, resumed=False)
+    target = RunDir.make(found.plan, folder)
+    with locked(target.path):
+        _require_vacant(target.path)  # somebody else may have been quicker
+        target.begin(found.plan, spec.tree.text, found.resolved, found.root, chosen)
+        _train(found.plan, target, chosen, found.resolved)
 
 
 def _require_vacant(folder: Path) -> None:
     """Refuse a folder that holds what a run leaves behind: it would be overwritten, or gone on with."""
-    if os.path.exists(folder / "plan.json"):
+    if RunDir(folder).has_record:
         help = (f"continue it with: specc resume {shlex.quote(str(folder))}",)
         raise RunError(f"{folder} already holds a run", help)
-    for name in ("metrics.csv", "checkpoints", "summary.json"):
-        if os.path.exists(folder / name):
+    for name in (PLAN, "metrics.csv", "checkpoints", SUMMARY):
+        if os.path.lexists(folder / name):
             help = ("choose another folder with `--run-dir DIR`, or remove it",)
-            raise RunError(f"{folder} holds what is left of a run: {name} without its plan", help)
+            raise RunError(f"{folder} holds what is left of a run: {name} without its {MANIFEST}", help)
 
 
 def resume(
-    folder: Path, device: str | None, gpu: int | None, predicted_for: Callable[[Plan, Any], Plan] = lambda plan, _: plan
-) -> None:
-    """Continue the run in `folder` with the plan that is stored there, its memory predicted for the device it gets."""
+    folder: Path, device: str | None, gpu: int | None,
+    predicted_for: Callable[[Plan, Any], Plan] = lambda plan, _: plan,
+    overrides: Sequence[str] = (), checked: Checked = lambda spec: None,
+) -> None:  # fmt: skip
+    """Continue the run in `folder` with the plan that is stored there, its memory predicted for the device it gets.
+
+    Overrides change what a run may go on with, and nothing else of it.
+    """
     target = RunDir(folder)
-    plan, resolved = target.plan(), target.read("spec.resolved.yaml")
-    if target.known("summary.json", "status") == "completed":
-        _show_finished(target)
+    change = asked(target, overrides, checked)
+    if finished := _finished(target, change.plan):
+        print(printable(f"the run in {folder} is complete: nothing is left to do"), file=messages())
+        print("\n".join(map(printable, finished)))
         return
     chosen = choose(device, gpu)
-    _train(predicted_for(plan, chosen.type), target, chosen, resolved, resumed=True)
+    with locked(folder) as left:
+        if target.resolved() != change.before:
+            raise RunError(f"another process has changed the run in {folder} just now", ("try again",))
+        record.settle(folder)
+        plan, warnings = predicted_for(change.plan, chosen.type), [*target.damages(), *([left] if left else [])]
+        change.write(target)
+        _train(plan, target, chosen, change.resolved, warnings, change.notes, resumed=True)
 
 
-def _show_finished(target: RunDir) -> None:
-    """The closing words of a run that is complete."""
+def _finished(target: RunDir, plan: Plan) -> list[str]:
+    """The closing words of a run that has done all that its plan asks for; none of one that has not."""
     try:
-        said = closing(files.mapping(target.read("summary.json")), target.path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"summary.json in {target.path} is damaged: {error!r}") from None
-    print(printable(f"the run in {target.path} is complete: nothing is left to do"), file=messages())
-    print("\n".join(map(printable, said)))
+        summary = target.summary()
+        done = summary["status"] == "completed" and summary["plan_fingerprint"] == plan.fingerprint
+        return closing(summary, target.path) if done else []
+    except (OSError, Damaged, KeyError, TypeError, AttributeError, ValueError):
+        return []  # it is made anew, from the last checkpoint
 
 
-def _train(plan: Plan, target: RunDir, device: Any, resolved: str, *, resumed: bool) -> None:
+def _train(
+    plan: Plan, target: RunDir, device: Any, resolved: str, warnings: Sequence[str] = (), notes: Sequence[str] = (),
+    *, resumed: bool = False,
+) -> None:  # fmt: skip
     # Not rich's own language: the name of a folder is no markup.
     console = Console(stderr=True, file=messages(), highlight=False, markup=False, emoji=False)
     progress = progress_on(console, plan.config.train.epochs)
     try:
         trainer = Trainer(plan, device, target, progress, resolved)
+        trainer.warnings += warnings
+        trainer.notes += notes
         if resumed:
             trainer.resume()
         for line in opening(trainer, resumed=resumed):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from specc.system import files
 
@@ -17,6 +17,7 @@ NAME = "manifest.json"
 FORMAT_VERSION = 1
 _MOST = 1 << 20  # bytes of a manifest: a longer one is none of ours
 _PART = 1 << 20
+_SEAL = "blake2b"
 
 
 class Damaged(Exception):
@@ -44,7 +45,7 @@ def digest(content: bytes) -> str:
 def render(entries: Mapping[str, Entry]) -> bytes:
     """The file, to the byte: the same entries make the same file."""
     listed = {name: asdict(entry) for name, entry in sorted(entries.items())}
-    return (json.dumps({"format_version": FORMAT_VERSION, "files": listed}, indent=1) + "\n").encode()
+    return (json.dumps(sealed({"format_version": FORMAT_VERSION, "files": listed}), indent=1) + "\n").encode()
 
 
 def write(folder: Path, entries: Mapping[str, Entry]) -> None:
@@ -90,15 +91,35 @@ def check(folder: Path, needed: Iterable[str] = ()) -> None:
         _compare(name, Entry(size, hashed.hexdigest()), entry)
 
 
-def read_file(folder: Path, name: str) -> bytes:
-    """What one file holds; raises `Damaged` where it is not what was written."""
+def read_file(folder: Path, name: str, place: str = "") -> bytes:
+    """What one file holds, of its own name or at another place; raises `Damaged` where it is not what was written."""
     entries = read(folder)
     if name not in entries:
         raise Damaged(f"{NAME} does not list {name}")
-    with _opened(folder, name) as file:
+    with _opened(folder, place or name) as file:
         content = file.read()
     _compare(name, Entry.of(content), entries[name])
     return content
+
+
+# ---------------------------------------------------------------------------------------------- one document
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON document with the checksum of what it says."""
+    return {**document, _SEAL: digest(_canonical(document))}
+
+
+def unsealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sealed document says; raises `Damaged` where that is not what was written."""
+    said = {key: value for key, value in document.items() if key != _SEAL}
+    if document.get(_SEAL) != digest(_canonical(said)):
+        raise Damaged("its checksum differs")
+    return said
+
+
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()
 
 
 def _opened(folder: Path, name: str) -> BinaryIO:

@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ import torch
 
 from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
-from specc.plan.sound import read
 from specc.system import files, plugins
 
 from ..data.opening import data_root
 from ..errors import RunError, WriteError
+from . import manifest, record
 from .durable import write_file, writing
 from .environment import environment
+from .manifest import Damaged
+
+SPEC, RESOLVED, PLAN, ENVIRONMENT = "spec.yaml", "spec.resolved.yaml", "plan.json", "env.json"
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -39,24 +43,30 @@ class RunDir:
         cls, plan: Plan, spec_text: str, resolved: str, parent: Path | None = None, root: Path | None = None,
         device: torch.device | None = None,
     ) -> RunDir:  # fmt: skip
-        """A new folder ``runs/<name>/<UTC>-<hash>/`` (or `parent` itself) with the spec and the plan in it.
+        """A new folder with the spec and the plan in it; `root` is where the data are, `device` what will train."""
+        run = cls.make(plan, parent)
+        run.begin(plan, spec_text, resolved, root, device)
+        return run
 
-        `root` is where the data are, `device` what will train.
-        """
+    @classmethod
+    def make(cls, plan: Plan, parent: Path | None = None) -> RunDir:
+        """A folder ``runs/<name>/<UTC>-<hash>/``, which nobody else has, or `parent` itself."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = parent or Path("runs") / plan.name / f"{now}-{plan.fingerprint[:8]}"
-        try:
-            with writing(path):
-                path = parent or _fresh(path)
-                path.mkdir(parents=True, exist_ok=True)
-            run = cls(path)
-            run.write_json("env.json", environment(device) | {"data_root": str(root or data_root(plan))})
-            run.write("spec.yaml", spec_text)
-            run.write("spec.resolved.yaml", resolved)
-            run.write("plan.json", plan.to_json(indent=1))  # the last: with it, it is a run that can be resumed
-        except WriteError as error:
-            raise RunError(f"no run directory: {error}", ("choose another place with `--run-dir DIR`",)) from None
-        return run
+        with _no_run_directory(), writing(path):
+            if parent is None:
+                path = _fresh(path)
+            path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    def begin(
+        self, plan: Plan, spec_text: str, resolved: str, root: Path | None = None, device: torch.device | None = None
+    ) -> None:
+        """Write down what is trained; from then on it is a run that can be resumed."""
+        env = environment(device) | {"data_root": str(root or data_root(plan)), "plans": [plan.fingerprint]}
+        texts = {SPEC: spec_text, RESOLVED: resolved, PLAN: plan.to_json(indent=1), ENVIRONMENT: as_json(env)}
+        with _no_run_directory():
+            record.write(self.path, {name: text.encode() for name, text in texts.items()})
 
     def write(self, name: str, text: str) -> None:
         """Write a file as a whole."""
@@ -64,14 +74,13 @@ class RunDir:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON document."""
-        self.write(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+        self.write(name, as_json(value))
 
     def add_metrics(self, row: Mapping[str, Any]) -> None:
         """Append one epoch to metrics.csv; its first line says which columns there are."""
         with (
             writing(self.metrics),
-            files.open_own(self.metrics) as raw,
-            TextIOWrapper(raw, "utf-8", newline="") as file,
+            open(files.own_descriptor(self.metrics), "a+", newline="", encoding="utf-8") as file,
         ):
             file.seek(0)
             columns = next(csv.reader(file), [])
@@ -98,17 +107,63 @@ class RunDir:
         return written.startswith(recorded)
 
     def plan(self) -> Plan:
-        """The plan that the run was started with; raises `RunError` where there is none."""
-        text = self.read("plan.json", ("a run directory is what `specc run` prints at its end",))
-        version = self.known("plan.json", "format_version")
+        """The plan that is trained; raises `RunError` where there is none, or not the one that was written."""
+        self.read(PLAN, ("a run directory is what `specc run` prints at its end",))
+        version = self.known(PLAN, "format_version")
+        try:
+            text = record.read(self.path, PLAN)
+        except Damaged as error:
+            if type(version) is int and version != FORMAT_VERSION and not self.has_record:
+                raise self._of_another_specc(version) from None
+            raise self._damaged("plan", error) from None
         if type(version) is int and version != FORMAT_VERSION:
             raise self._of_another_specc(version)
         try:
-            return read(text)
+            return Plan.from_json(text.decode())
         except (ValueError, KeyError, TypeError) as error:
             if absent := self._absent():
                 raise RunError(f"the run in {self.path} needs {absent}, not installed here") from None
-            raise RunError(f"the plan in {self.path} is damaged: {error}") from None
+            raise self._damaged("plan", error) from None
+
+    @property
+    def has_record(self) -> bool:
+        """Whether the run was begun: then its files have checksums."""
+        return os.path.lexists(self.path / manifest.NAME)
+
+    def damages(self) -> list[str]:
+        """What of the things that a run can do without is not as it was written."""
+        faults = [record.fault(self.path, name) for name in (SPEC, ENVIRONMENT)]
+        found = [f"{why}; what it says is not used" for why in faults if why]
+        with suppress(OSError):
+            try:
+                self.summary()
+            except Damaged as error:
+                found.append(f"{SUMMARY} is damaged: {error}; it is written anew")
+        return found
+
+    def resolved(self) -> str:
+        """The spec with every default written out."""
+        try:
+            return record.read(self.path, RESOLVED).decode()
+        except (Damaged, ValueError) as error:
+            raise self._damaged("resolved spec", error) from None
+
+    def environment(self) -> dict[str, Any]:
+        """What env.json says; nothing where it is not as it was written."""
+        with suppress(Damaged, ValueError):
+            return files.mapping(record.read(self.path, ENVIRONMENT))
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        """How the run ended; raises `Damaged` where that is not what was written, `OSError` where it is not there."""
+        try:
+            return manifest.unsealed(files.mapping(files.read(self.path / SUMMARY, follow=False)))
+        except ValueError as error:
+            raise Damaged(str(error)) from None
+
+    def _damaged(self, what: str, why: Exception) -> RunError:
+        help = ("restore it from a backup: no number of this run can be trusted without it", "or start the run anew")
+        return RunError(f"the {what} in {self.path} is damaged: {why}", help)
 
     def _of_another_specc(self, version: int) -> RunError:
         own = self.known("env.json", "specc")
@@ -147,9 +202,26 @@ class RunDir:
 
 
 def _fresh(path: Path) -> Path:
-    """`path`, or with a number where it exists: two runs may start in one second."""
-    others = (path.with_name(f"{path.name}-{number}") for number in count(2))
-    return next(candidate for candidate in chain([path], others) if not candidate.exists())
+    """`path`, made anew, or with a number where it exists: two runs may start in one second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for candidate in chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2))):
+        with suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate
+    raise AssertionError  # there is always one more number
+
+
+@contextmanager
+def _no_run_directory() -> Iterator[None]:
+    try:
+        yield
+    except WriteError as error:
+        raise RunError(f"no run directory: {error}", ("choose another place with `--run-dir DIR`",)) from None
+
+
+def as_json(value: Any) -> str:
+    """A JSON document as a run directory has it."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def spec_hash(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,10 +58,13 @@ def optimizer_tensors(session: Session) -> dict[str, Tensor]:
     }
 
 
-def load(session: Session, found: Found) -> tuple[Position, dict[str, Tensor]]:
-    """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far."""
+def load(session: Session, found: Found, before: Collection[str] = ()) -> tuple[Position, dict[str, Tensor]]:
+    """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far.
+
+    It is of the session's plan, or of one of those that this run had `before`, of another number of epochs.
+    """
     path, position = found.path, found.position
-    if position.plan_fingerprint != session.plan.fingerprint:
+    if position.plan_fingerprint not in (session.plan.fingerprint, *before):
         raise RunError(f"the checkpoint {path} belongs to another plan", ("resume it from its own run directory",))
     try:
         load_model(session, checkpoint.read_tensors(path, checkpoint.MODEL), path)

@@ -23,7 +23,7 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint, endings, saving
+from . import checkpoint, endings, manifest, saving
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .evaluation import Findings, evaluated
@@ -62,7 +62,7 @@ class Trainer(RunState):
         self.interruption = Interruption()
 
     def _open(self) -> None:
-        root, moved = root_of_resumed(self.plan, self.run_dir.known("env.json", "data_root"))
+        root, moved = root_of_resumed(self.plan, self.run_dir.environment().get("data_root"))
         self.splits = open_data(self.plan, root)
         size, batch = len(self.splits.train), self.plan.config.data.batch_size
         self.batch = min(batch, size)
@@ -97,7 +97,7 @@ class Trainer(RunState):
             self.run_dir.restore_metrics(b"")
 
     def _restore(self, found: checkpoint.Found) -> None:
-        position, sums = saving.load(self.session, found)
+        position, sums = saving.load(self.session, found, self.run_dir.environment().get("plans", ()))
         steps = len(self.train_data)
         if not (0 <= position.epoch <= self.config.epochs and 0 <= position.step <= steps):
             message = f"the checkpoint is of {position}; now there are {self.config.epochs} epochs of {steps} steps"
@@ -277,7 +277,7 @@ class Trainer(RunState):
 
     def _summary(self, status: str, **found: Findings) -> dict[str, Any]:
         summary = summary_of(self, status, **found)
-        self.run_dir.write_json("summary.json", summary)
+        self.run_dir.write_json("summary.json", manifest.sealed(summary))
         return summary
 
 

@@ -42,19 +42,25 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
 
 @main.command()
 @click.argument("run_dir", type=FOLDER)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @device_options
-def resume(run_dir: Path, gpu: int | None, device: str | None) -> None:
+def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None) -> None:
     """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
 
-    A run without a checkpoint begins anew; of one that is complete the results are shown again.
+    A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
+    epochs, and other keys that decide how it is trained and not what: train.checkpoint, data.workers, data.root,
+    data.download, budget.
     """
     one_device(gpu, device)
-    with failures_shown():
+    from ..system.devices import kind_of_device
+
+    with errors_shown(), failures_shown():
         from runtime.run import launch
 
         from ..memory.prediction import predicted_for
 
-        launch.resume(run_dir, device, gpu, predicted_for)
+        kind = kind_of_device(device, gpu) or "cuda"
+        launch.resume(run_dir, device, gpu, predicted_for, overrides, lambda spec: compile_shown(spec.on(kind)))
 
 
 @main.command()

@@ -242,7 +242,9 @@ def _read(value: Any) -> Extension:
 
 def _tag(value: Any) -> str | None:
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return kind if kind in OWN else "extension" if isinstance(kind, str) else None
+    if not isinstance(kind, str):
+        return None
+    return kind if kind in OWN else "extension"
 
 
 Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Extension

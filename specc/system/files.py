@@ -122,7 +122,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def open_own(path: AnyPath) -> BinaryIO:
+def own_descriptor(path: AnyPath) -> int:
     """A file to read and to append to, there or not: regular, no link, and under no other name besides."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _flag("O_NONBLOCK") | _flag("O_NOFOLLOW") | _flag("O_CLOEXEC")
     check_replaceable(path)
@@ -132,10 +132,10 @@ def open_own(path: AnyPath) -> BinaryIO:
         _check(found, path)
         if found.st_nlink > 1:
             raise OSError(errno.EMLINK, "It has other names (hard links), under which it would be written to", path)
-        return os.fdopen(descriptor, "r+b")
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
 
 
 def create(path: AnyPath, content: bytes) -> None:

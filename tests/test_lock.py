@@ -1,0 +1,137 @@
+"""A run directory is one process's at a time."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import RunError
+from runtime.run import lock, rundir
+from runtime.run.lock import NAME, locked
+from runtime.run.rundir import RunDir
+
+from .documents import compiled
+
+
+def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
+    with locked(tmp_path) as left:
+        assert left is None
+        with pytest.raises(RunError, match="is in use by process") as caught, locked(tmp_path):
+            pass
+    message = str(caught.value)
+    assert f"process {os.getpid()} on {socket.gethostname()}, since 20" in message
+    assert f"rm {tmp_path / NAME}" in caught.value.help[-1]
+
+
+def test_a_lock_that_was_given_back_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path) as left:
+            assert left is None
+        assert not list(tmp_path.iterdir())
+
+
+HOLDS = """
+import sys, pathlib
+from runtime.run.lock import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(RunError, match=f"in use by process {process.pid} on "), locked(tmp_path):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    assert (tmp_path / NAME).exists()
+    with locked(tmp_path) as left:
+        assert left is not None
+        assert left.startswith(f"process {process.pid} on {socket.gethostname()}, since ")
+        assert left.endswith("left its lock behind and is gone")
+
+
+def test_a_worker_that_outlives_its_run_does_not_hold_the_lock(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    with locked(tmp_path):
+        worker = context.Process(target=stop.wait)
+        worker.start()
+    try:
+        with locked(tmp_path) as left:
+            assert left is None
+    finally:
+        stop.set()
+        worker.join()
+
+
+# ---------------------------------------------------------------------------------------------- without locks
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows no locks."""
+    monkeypatch.setattr(lock, "_flock", lambda descriptor: None)
+
+
+def name(folder: Path, **owner: object) -> None:
+    (folder / NAME).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": "then"} | owner))
+
+
+@pytest.mark.usefixtures("without")
+def test_where_there_are_no_locks_the_file_is_one(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(RunError, match="in use by process"), locked(tmp_path):
+        pass
+    with locked(tmp_path) as left:
+        assert left is None
+
+
+@pytest.mark.usefixtures("without")
+def test_of_another_machine_nobody_knows(tmp_path: Path) -> None:
+    name(tmp_path, host="elsewhere")
+    with pytest.raises(RunError, match=r"in use by process \d+ on elsewhere"), locked(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("without")
+def test_of_this_machine_it_is_known(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    name(tmp_path, pid=gone.pid)
+    with locked(tmp_path) as left:
+        assert left is not None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"pid": "x"}', "\udcff", '{"pid": 1e999, "host": 1, "since": 1}'])
+def test_a_lock_that_says_anything_is_no_traceback(content: str, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with locked(tmp_path):
+        pass
+
+
+# ---------------------------------------------------------------------------------------------- two at once
+
+
+def test_two_runs_of_one_second_have_their_own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However close: the second looks when the first has not made its folder yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rundir.Path, "exists", lambda path: False)
+    plan = compiled()
+    folders = {RunDir.make(plan).path for _ in range(3)}
+    assert len(folders) == 3
