@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from specc.diagnostics import Diagnostic
     from specc.plan import Plan
 
 
@@ -18,6 +20,14 @@ class RunError(Exception):
     def __init__(self, message: str, help: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.help = help
+
+
+class FoundInSpec(RunError):
+    """What a run cannot begin with, each at its place in the spec; shown as the compiler's diagnostics are."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], sources: Mapping[str, str]) -> None:
+        super().__init__("\n".join(map(str, diagnostics)))
+        self.diagnostics, self.sources = tuple(diagnostics), sources
 
 
 class WriteError(RunError):

@@ -130,8 +130,8 @@ def test_a_run_ends_at_a_damaged_image_with_its_name_and_no_traceback(
     monkeypatch.chdir(tmp_path)
     result = run(tmp_path, root, workers)
     assert result.exit_code == 3, result.output
-    assert f"error: {root}/train/cat/1.jpg cannot be decoded: it is no image" in result.output
-    assert "help: replace or remove the file" in result.output
+    assert f"{root}/train/cat/1.jpg cannot be decoded: it is no image" in result.output
+    assert "replace or remove them" in result.output
     assert "Traceback" not in result.output
 
 

@@ -25,7 +25,8 @@ class DataConfig:
     `synthetic`, `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data
     set is learnt; `validation` is how many training images, or which part of them, are kept apart; `ignore_index` is
     the value in mask files of pixels that count for nothing. `workers` processes decode the images of folders; data
-    sets held in memory need none.
+    sets held in memory need none. `skipped` are the names of files that are left out, as they were found to be damaged
+    when the run began, and `on_bad_image` asked for that.
     """
 
     dataset: str
@@ -45,6 +46,8 @@ class DataConfig:
     std: tuple[float, ...] | None = None
     task: str = "classification"
     ignore_index: int = IGNORED
+    on_bad_image: str = "error"
+    skipped: Sequence[str] = ()
 
     @property
     def learns(self) -> Task:

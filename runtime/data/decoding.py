@@ -45,6 +45,12 @@ def decode_mask(path: str) -> Any:
     return _opened(path, lambda image, file: numbers(image))
 
 
+def measure(path: str) -> tuple[int, int]:
+    """Width and height of the image in a file, as its header has them; `DataError` where there is none."""
+    size: tuple[int, int] = _opened(path, lambda image, file: image.size)
+    return size
+
+
 def size_of(image: Any) -> tuple[int, int]:
     """Width and height in pixels."""
     if isinstance(image, Tensor):

@@ -15,11 +15,13 @@ T = TypeVar("T")
 class DataError(RunError):
     """Data that cannot be had: the message says what and where, `help` what to do about it, a line each.
 
-    It ends a run as every `RunError` does, whether the data set is being opened or trained on.
+    It ends a run as every `RunError` does, whether the data set is being opened or trained on. `code` names the page
+    that explains it, for what is shown as a mistake of the spec that names the folder.
     """
 
-    def __init__(self, message: str, help: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, help: Iterable[str] = (), code: str = "") -> None:
         super().__init__(message, tuple(help))
+        self.code = code
 
 
 def missing(dataset: str, looked: Iterable[Path], *, layout: str, download: bool) -> DataError:

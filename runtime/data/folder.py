@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,29 +73,36 @@ class FolderSplit:
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
-        try:
+        with worker_failures(self.workers):
             for batch in self._loaded(batches, draws):
                 if isinstance(batch, DataError):
                     raise batch
                 yield batch
-        except (OSError, RuntimeError) as error:  # what torch says where a process cannot be started, or was killed
-            help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
-            raise DataError(f"the {self.workers} worker processes failed: {described(error)}", help=help) from error
 
     def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
-        if self.workers:
-            warm_up()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create")  # `_crowded` says so, and once
-            loader = DataLoader(
-                _Decoded(self, draws if self.augmented else None),
-                batch_sampler=[batch.tolist() for batch in batches],
-                num_workers=self.workers,
-                collate_fn=_collated,
-                generator=torch.Generator(),  # its own, or it would take a draw from the global one every epoch
-                worker_init_fn=_take_no_part,
-            )
-            return iter(loader)
+        decoded = _Decoded(self, draws if self.augmented else None)
+        order = [batch.tolist() for batch in batches]
+        return loading(decoded, self.workers, batch_sampler=order, collate_fn=_collated)
+
+
+def loading(data: Dataset[Any], workers: int, **options: Any) -> Iterator[Any]:
+    """What a data set of torch gives, read by so many processes."""
+    if workers:
+        warm_up()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # `_crowded` says so, and once
+        own = torch.Generator()  # or it would take a draw from the global one every epoch
+        return iter(DataLoader(data, num_workers=workers, generator=own, worker_init_fn=_take_no_part, **options))
+
+
+@contextmanager
+def worker_failures(workers: int) -> Iterator[None]:
+    """What torch says where a process cannot be started, or was killed, as a `DataError`."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
+        raise DataError(f"the {workers} worker processes failed: {described(error)}", help=help) from error
 
 
 def _take_no_part(worker: int) -> None:
@@ -157,6 +165,16 @@ class Parts:
         test, validation = (samples(part) if part else None for part in (layout.test, layout.validation))
         return cls(samples(layout.train), test, validation)
 
+    def without(self, paths: Collection[str]) -> Parts:
+        """All but the samples of these images."""
+        if not paths:
+            return self
+        train, test, validation = (
+            [sample for sample in part if sample[0] not in paths] if part is not None else None
+            for part in (self.train, self.test, self.validation)
+        )
+        return Parts(train or [], test, validation)
+
 
 def open_folders(config: DataConfig, info: ResolvedData, layout: Layout) -> Splits:
     """The splits in folders whose own folders are classes, in sorted order."""
@@ -176,6 +194,7 @@ def folder_splits(
     config: DataConfig, info: ResolvedData, parts: Parts, remarks: Iterable[str] = (), read: Reader = labelled
 ) -> Splits:
     """The splits of samples that stay on the disk."""
+    parts = parts.without({str(config.folder / name) for name in config.skipped})
     train, test, validation = (len(part or ()) for part in (parts.train, parts.test, parts.validation))
     info = replace(info, train_size=train, test_size=test, validation_size=validation)
     split = partial(

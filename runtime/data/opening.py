@@ -52,7 +52,11 @@ def _known(kind: str, name: str, names: Iterable[str]) -> None:
 def open_data(plan: Plan, root: Path | None = None) -> Splits:
     """The plan's data set, in `root` or where the spec says; one that is missing is a `DataError` saying where."""
     data = plan.config.data
-    fields: dict[str, Any] = data.model_dump() | {"seed": plan.config.train.seed, "task": plan.config.task}
+    fields: dict[str, Any] = data.model_dump() | {
+        "seed": plan.config.train.seed,
+        "task": plan.config.task,
+        "skipped": plan.data.skipped,
+    }
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
     found = open_dataset(DataConfig(**fields))

@@ -90,7 +90,7 @@ def _no_empty_class(folder: Path, classes: list[str], used: set[int]) -> None:
     if empty or not classes:
         what = f"no images in {listed(empty)}" if classes else "no class folders"
         help = [f"the layout is {LAYOUT}", f"images are files that end in {' '.join(_IMAGES)}"]
-        raise DataError(f"{folder} has {what}", help=help)
+        raise DataError(f"{folder} has {what}", help, "SPC641")
 
 
 def left_out(others: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from specc.diagnostics.render import printable
+from specc.diagnostics import sort
+from specc.diagnostics.render import printable, render
 from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
@@ -24,12 +26,13 @@ from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError
 from ..memory.calibration import calibration_of
 from . import record
-from .beginning import begin
+from .beginning import Beginning, begin
 from .changes import Checked, asked
+from .data_report import LISTING
 from .lock import locked
 from .manifest import NAME as MANIFEST
 from .manifest import Damaged
-from .progress import progress_on
+from .progress import counting, progress_on
 from .rundir import PLAN, SUMMARY, RunDir
 from .trainer import Trainer
 
@@ -40,12 +43,29 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     if folder is not None:
         _require_vacant(folder)
     check_traced(plan)
-    found = begin(plan, spec)  # missing data should leave no run directory behind
+    found = _begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.make(found.plan, folder)
     with locked(target.path):
         _require_vacant(target.path)  # somebody else may have been quicker
         target.begin(found.plan, spec.tree.text, found.resolved, found.root, chosen)
+        if found.skipped:
+            target.write(LISTING, found.listing)
         _train(found.plan, target, chosen, found.resolved)
+
+
+def _begin(plan: Plan, spec: Spec) -> Beginning:
+    """Look at the data, and show what is odd about them."""
+    with counting(_console(), "looking at images") as told:
+        found = begin(plan, spec, told)
+    if found.warnings:
+        color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        print(render(sort(found.warnings), spec.sources, "human", color=color).rstrip("\n"), file=messages())
+    return found
+
+
+def _console() -> Console:
+    """Not rich's own language: the name of a folder is no markup."""
+    return Console(stderr=True, file=messages(), highlight=False, markup=False, emoji=False)
 
 
 def _require_vacant(folder: Path) -> None:
@@ -98,8 +118,7 @@ def _train(
     plan: Plan, target: RunDir, device: Any, resolved: str, warnings: Sequence[str] = (), notes: Sequence[str] = (),
     *, resumed: bool = False,
 ) -> None:  # fmt: skip
-    # Not rich's own language: the name of a folder is no markup.
-    console = Console(stderr=True, file=messages(), highlight=False, markup=False, emoji=False)
+    console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
         trainer = Trainer(plan, device, target, progress, resolved)

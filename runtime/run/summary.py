@@ -32,6 +32,7 @@ def summary_of(run: RunState, status: str, test: Findings = NOTHING, validation:
         "test": test.whole,
         "validation": validation.whole,
         "units": {"test": test.units, "validation": validation.units},
+        "skipped_images": len(plan.data.skipped),
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "predicted_peak_bytes": plan.memory.peak_bytes,

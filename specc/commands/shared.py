@@ -63,12 +63,15 @@ def errors_shown(form: str = "human") -> Iterator[None]:
 def failures_shown() -> Iterator[None]:
     """What ended a run, and what to type next."""
     check_runtime()
-    from runtime.errors import BudgetExceeded, RunError
+    from runtime.errors import BudgetExceeded, FoundInSpec, RunError
 
     try:
         yield
     except BudgetExceeded as error:
         fail(error.exit_code, str(error), *what_fits(error), *error.help)
+    except FoundInSpec as error:
+        show(error.diagnostics, error.sources, "human")
+        sys.exit(error.exit_code)
     except RunError as error:
         fail(error.exit_code, str(error), *error.help)
 

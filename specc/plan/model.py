@@ -213,7 +213,7 @@ class Plan:
         config = document["config"]
         for key in ("name", "description", "requires", "budget"):
             config.pop(key)
-        for key in ("root", "workers", "download"):
+        for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
         for key in ("checkpoint", "evaluate_units"):
             config["train"].pop(key)

@@ -52,6 +52,7 @@ class ResolvedData:
     test_size: int = 0
     class_names: tuple[str, ...] = ()
     validation_size: int = 0  # images that would train otherwise
+    skipped: tuple[str, ...] = ()  # names of images that could not be read when the run began: it goes on without them
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .mutant import mutant
 
 MUTANTS = [
-    mutant("specc/plan/model.py", 'for key in ("root", "workers", "download"):', 'for key in ("root", "download"):',
+    mutant("specc/plan/model.py", 'for key in ("root", "workers", "download", "on_bad_image"):', 'for key in ("root", "download", "on_bad_image"):',
            "who reads with more workers may not resume", "test_fingerprint.py::test_what_decides_no_number_leaves_the_fingerprint_alone[workers]"),
     mutant("specc/plan/model.py", '        document.pop("memory")\n', "", "a better prediction is another plan",
            "test_fingerprint.py::test_a_better_prediction_leaves_the_fingerprint_alone"),

@@ -72,6 +72,12 @@ class Data(Config):
     workers: Workers = Field(
         0, description="processes that decode images", json_schema_extra=only_with(dataset=kept_in("folder"))
     )
+    on_bad_image: Literal["error", "skip"] = Field(
+        "error",
+        description="what becomes of images that cannot be read when a run begins; `skip`: it goes on without them, "
+        "and lists them in `skipped.csv`",
+        json_schema_extra=only_with(dataset=[name for name in kept_in("folder") if INFO.own[name].classes is None]),
+    )
     download: Bool = Field(
         False,
         description="fetch the data set into `root` when it is missing",
