@@ -46,6 +46,11 @@ class Model:
         """Everything a checkpoint of the model holds."""
         return {**self.parameters, **self.buffers}
 
+    def trained(self) -> dict[str, Tensor]:
+        """What steps change: parameters of optimizer groups, and the buffers of their networks."""
+        prefixes = tuple(n.prefix for n in self.plan.networks.values() if n.group is None)
+        return {name: tensor for name, tensor in self.tensors().items() if not name.startswith(prefixes)}
+
     def group(self, name: str) -> list[nn.Parameter]:
         """The parameters of an optimizer group."""
         return [parameter for _, parameter in self.kinds(name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from .executor import Answer, Executor, total_loss
 from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
+from .weight_average import WeightAverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Session:
             group: make_optimizer(plan.config.train.optimizer, self.model, group) for group in self._stepped_groups()
         }
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
+        average = plan.config.train.weight_average
+        self.average = WeightAverage(average, self.model) if average else None
         self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale))
 
     def _stepped_groups(self) -> Iterator[str]:
@@ -89,6 +93,8 @@ class Session:
         logits = self.executor.run(self._placed(images), labels.to(self.device), update=update)
         if update:
             self.scaler.update()
+            if self.average:
+                self.average.update()
         losses = self.executor.losses
         total = {unit.name: total_loss(unit, losses[unit.name]) for unit in self.plan.units}
         return Step(losses, total, logits.detach())
@@ -105,11 +111,16 @@ class Session:
         self.model.train(False)
         yield from self.executor.answers(self._placed(images), labels.to(self.device), units=units)
 
+    def averaged(self) -> AbstractContextManager[None]:
+        """For as long as this lasts the weights are their average, where the plan asks for one."""
+        return self.average.applied() if self.average else nullcontext()
+
     def _placed(self, images: Tensor) -> Tensor:
         """The images where and how the model takes them; no copy where they are so already."""
         return images.to(self.device, self.dtype, memory_format=self.model.memory_format)
 
     def resident(self) -> list[Tensor]:
-        """Tensors that live through a step: parameters, buffers and optimizer state."""
+        """Tensors that live through a step: parameters, buffers, optimizer state and averages."""
         states = (s for o in self.optimizers.values() for state in o.state.values() for s in state.values())
-        return [*self.model.tensors().values(), *(s for s in states if isinstance(s, Tensor))]
+        average = self.average.tensors.values() if self.average else ()
+        return [*self.model.tensors().values(), *(s for s in states if isinstance(s, Tensor)), *average]

@@ -31,6 +31,7 @@ FOLDER = "checkpoints"
 FORMAT_VERSION = 1
 MODEL, OPTIMIZER, AVERAGES = (f"{name}.safetensors" for name in ("model", "optimizer", "averages"))
 STATE, METRICS = "state.json", "metrics.csv"
+WEIGHT_AVERAGE = "weight_average.safetensors"  # where the plan asks for one
 FILES = (MODEL, OPTIMIZER, AVERAGES, METRICS, STATE)
 _NAME = re.compile(r"([0-9]{9,18})(?:\.([1-9][0-9]?))?")  # a second state after as many steps: its evaluation is done
 _ASIDE = ".damaged"
@@ -208,9 +209,10 @@ def _check_folder(path: Path) -> None:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint's model by canonical name; raises `RunError` where they are damaged."""
+    """What a checkpoint's model predicts with, by canonical name; raises `RunError` where a file is damaged."""
     try:
-        return read_tensors(path, MODEL)
+        average = read_tensors(path, WEIGHT_AVERAGE) if WEIGHT_AVERAGE in manifest.read(path) else {}
+        return read_tensors(path, MODEL) | average
     except Damaged as error:
         raise RunError(f"the checkpoint {path} cannot be read: {error}") from None
 

@@ -11,6 +11,7 @@ from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from ..engine.session import Session
+from ..engine.weight_average import WeightAverage
 from ..errors import RunError
 from . import checkpoint
 from .checkpoint import Found, Position, State
@@ -37,6 +38,8 @@ def _contents(
     """The files, one after the other: no two of them are in memory together."""
     yield checkpoint.MODEL, as_bytes(_on_cpu(session.model.tensors()))
     yield checkpoint.OPTIMIZER, as_bytes(_on_cpu(optimizer_tensors(session)))
+    if session.average:
+        yield checkpoint.WEIGHT_AVERAGE, as_bytes(_on_cpu(session.average.tensors))
     yield checkpoint.AVERAGES, as_bytes(_on_cpu(sums))
     yield checkpoint.METRICS, metrics
     yield checkpoint.STATE, checkpoint.state_json(State(position, session.scaler.state_dict()))
@@ -69,6 +72,9 @@ def load(session: Session, found: Found, before: Collection[str] = ()) -> tuple[
     try:
         load_model(session, checkpoint.read_tensors(path, checkpoint.MODEL), path)
         _load_optimizer(session, checkpoint.read_tensors(path, checkpoint.OPTIMIZER), path)
+        if session.average:
+            _load_average(session.average, checkpoint.read_tensors(path, checkpoint.WEIGHT_AVERAGE), path)
+            session.average.steps = position.steps
         session.scaler.load_state_dict(found.state.scaler)
         return position, checkpoint.read_tensors(path, checkpoint.AVERAGES)
     except (Damaged, KeyError, RuntimeError) as error:
@@ -97,6 +103,16 @@ def _same_kind(name: str, found: Tensor, own: Tensor, where: Path) -> None:
     if (found.shape, found.dtype) != (own.shape, own.dtype):
         told, wanted = (f"{tuple(tensor.shape)} {str(tensor.dtype)[6:]}" for tensor in (found, own))
         raise _of_another(where, f"`{name}` is {told} instead of {wanted}")
+
+
+def _load_average(average: WeightAverage, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Before the first step there is none."""
+    own = average.followed() if tensors else {}
+    if set(own) != set(tensors):
+        raise KeyError(f"{checkpoint.WEIGHT_AVERAGE} has other tensors than the plan's")
+    for name, tensor in own.items():  # in the order of the model's, with which they are brought up to date
+        _same_kind(name, tensors[name], tensor, where)
+        average.tensors[name] = torch.empty_like(tensor).copy_(tensors[name])
 
 
 def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:

@@ -262,7 +262,8 @@ class Trainer(RunState):
     @torch.no_grad()
     def evaluate(self, data: Loader) -> Findings:
         """How good the network is on a split, and every unit by itself."""
-        return evaluated(self.session, self._interruptible(data.epoch(0)), units=self.config.evaluate_units)
+        with self.session.averaged():
+            return evaluated(self.session, self._interruptible(data.epoch(0)), units=self.config.evaluate_units)
 
     def _save(self) -> None:
         at = checkpoint.Position(

@@ -102,7 +102,8 @@ def resident(config: SpecModel, network: Network) -> dict[str, int]:
     if network.group is None:
         return found | {"EMA copies": size}
     state = config.train.optimizer.state_bytes(network.graph.parameters.values())
-    return found | {"parameters": size, "optimizer state": state}
+    average = {"weight average": size + _statistics_bytes(network.graph)} if config.train.weight_average else {}
+    return found | {"parameters": size, "optimizer state": state} | average
 
 
 def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
@@ -113,6 +114,11 @@ def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
 def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
     """The batch as the step is given it: fp32 images and what is to be learnt of them."""
     return config.data.batch_size * TASKS[config.task].sample_bytes(data)
+
+
+def _statistics_bytes(graph: Graph) -> int:
+    """Of its buffers without counters."""
+    return sum(4 * numel(shape) for node in graph.nodes for shape in node.buffers.values() if shape)
 
 
 def _buffer_bytes(graph: Graph) -> int:

@@ -19,6 +19,7 @@ from ...language.schema import (
     problem,
 )
 from ...system.plugins import Registry
+from .average import WeightAverage
 from .checkpoint import Checkpoints
 from .clip import Clip
 from .optimizers import AnyOptimizer, Sgd
@@ -57,6 +58,9 @@ class Train(Config):
         "unit and of heads, but not in what is measured on images that do not train",
     )
     clip: Clip | None = Field(None, description="how large the gradients of an optimizer step may be")
+    weight_average: WeightAverage | None = Field(
+        None, description="follow the weights with a moving average, and evaluate that"
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number format of the activations")
     memory_format: Literal["contiguous", "channels_last"] = Field(
         "contiguous",
@@ -132,6 +136,7 @@ class Train(Config):
         "checkpoints": "checkpoint", "save": "checkpoint",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
         "clipping": "clip", "gradient_clipping": "clip", "grad_clip": "clip",
+        "ema": "weight_average", "model_ema": "weight_average", "swa": "weight_average",
     }  # fmt: skip
 
 
