@@ -11,22 +11,21 @@ from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
 from ..spec.sections.train import Train
-from .autograd import Engine, Function, Gradient, Gradients, Leaf, Product, Sharing, Value
-from .forward import run
-from .operations import Costs, Tensors
+from .autograd import Engine, Function, Gradient, Leaf, Product, Sharing, Value
+from .operations import Costs, Parameters, run
 from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
 
 
 class ShapeMachine:
-    """Runs a step on `networks`; `grads` are the parameters' gradients by optimizer group."""
+    """Runs a step on `networks`."""
 
     def __init__(self, memory: Allocator, costs: Costs, networks: Mapping[str, Network], classes: int,
                  views: int, train: Train | None = None) -> None:  # fmt: skip
         self.memory, self.costs, self.networks, self.train = memory, costs, networks, train
         self.classes, self.view_count = classes, views
-        self.grads: dict[str, Gradients] = {}
+        self.parameters: dict[str, Parameters] = {}  # of the networks that have run
 
     def rows(self, x: Value) -> int:
         return x.rows
@@ -52,8 +51,7 @@ class ShapeMachine:
         return x.like(x.storage)
 
     def leaf(self, x: Value) -> Value:
-        leaf = x.like(x.storage)
-        return leaf.like(leaf.storage, Leaf(leaf))
+        return x.like(x.storage, Leaf(x))
 
     def gradient(self, leaf: Value) -> Value:
         assert isinstance(leaf.graph, Leaf)
@@ -64,17 +62,35 @@ class ShapeMachine:
     def run(self, network: str, x: Value, images: Value | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Value:  # fmt: skip
         plan = self.networks[network]
-        return run(self._tensors(plan), plan, plan.graphs[variant], x, images, record=record)
+        parameters = self._parameters(plan)
+        return run(self.memory, self.costs, plan, plan.graphs[variant], parameters, x, images, record=record)
 
-    def _tensors(self, plan: Network) -> Tensors:
-        grads = None if plan.group is None else self.grads.setdefault(plan.group, {})
-        return Tensors(self.memory, self.costs, plan.prefix, grads)
+    def _parameters(self, plan: Network) -> Parameters:
+        """Those of a network; their bytes are counted with what lives throughout."""
+        if plan.name not in self.parameters:
+            nothing, own = self.memory.new(0, "parameters"), dict[str, Value]()
+            named = (
+                (f"{node.name}.{key}", shape) for node in plan.graph.simple for key, shape in node.parameters.items()
+            )
+            for name, shape in named:
+                swapped = self.costs.swapped and len(shape) == 4
+                value = own[name] = Value(nothing, 1, shape, "swapped" if swapped else "plain")
+                if plan.group is not None:
+                    value.graph = Leaf(value, trained=True)
+            self.parameters[plan.name] = own
+        return self.parameters[plan.name]
+
+    def leaves(self, group: str) -> list[Leaf]:
+        """Of the parameters that an optimizer group trains."""
+        own = (self._parameters(network).values() for network in self.networks.values() if network.group == group)
+        return [value.graph for values in own for value in values if isinstance(value.graph, Leaf)]
 
     def averaged(self, link: LinkPlan, x: Value, images: Value | None) -> Value:
         assert link.bias is not None
-        plan = self.networks[link.bias]
-        sums = {name: self.memory.new(4 * numel(s), "parameters") for name, s in plan.graph.parameters.items()}
-        return run(self._tensors(plan), plan, plan.graph, x, images, record=True, sums=sums)
+        plan, memory = self.networks[link.bias], self.memory
+        own = self._parameters(plan).items()
+        sums = {name: p.like(memory.new(4 * p.numbers, "parameters"), Sharing([p])) for name, p in own}
+        return run(memory, self.costs, plan, plan.graph, sums, x, images, record=True)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
         products = [x.new(Product(x)) for x in (branch, average)]
@@ -152,7 +168,8 @@ class ShapeMachine:
         if self.train is not None and not self.train.steps_in_place:
             graphs = [network.graph for network in self.networks.values() if network.group == group]
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
-        self.grads.pop(group, None)
+        for leaf in self.leaves(group):
+            leaf.gradient = None
 
     def average(self, link: LinkPlan) -> None:
         """In place, nothing new."""
@@ -169,12 +186,11 @@ class ShapeMachine:
 class LossGradient(Function):
     """Through a loss to its output."""
 
-    __slots__ = ("rows", "sizes", "use", "width")
+    __slots__ = ("sizes", "use")
 
     def __init__(self, out: Value, use: Use, sizes: Sizes, kept: Sequence[Storage]) -> None:
-        super().__init__([out.graph], kept)
+        super().__init__([out], kept)
         self.use, self.sizes = use, sizes
-        self.rows, self.width = out.rows, out.storage.width
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """In fp32, then as wide as the output, then with zeros for the views that the loss does not look at."""
@@ -185,7 +201,7 @@ class LossGradient(Function):
             memory.passing(size, GRADIENT)
         gradient = Gradient(memory.new(self.sizes.full, GRADIENT), "plain")
         self.saved.clear()
-        gradient.cast(gradient.numbers, self.width)
-        if self.sizes.rows < self.rows:
-            gradient.replace(self.rows * self.sizes.numbers, self.width)
-        engine.send(self.edges[0], gradient, self.rows * self.sizes.numbers)
+        numbers, width = self.edges[0].numbers, self.edges[0].width
+        gradient.fit(gradient.numbers, width)
+        gradient.fit(numbers, width)
+        engine.send(self, 0, gradient)
