@@ -6,7 +6,6 @@ A storage lives as long as a value, a gradient on its way or what a function kee
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -18,22 +17,14 @@ from .storage import GRADIENT, Allocator, Storage
 class Value:
     """So many rows of one shape."""
 
-    __slots__ = ("graph", "order", "rows", "shape", "storage")
+    __slots__ = ("edge", "graph", "numbers", "order", "rows", "shape", "storage")
 
     def __init__(
         self, storage: Storage, rows: int, shape: Shape, order: Order, graph: Function | Leaf | None = None
     ) -> None:
         self.storage, self.rows, self.shape, self.order, self.graph = storage, rows, shape, order, graph
-
-    @property
-    def numbers(self) -> int:
-        """How many, of all rows."""
-        return self.rows * numel(self.shape)
-
-    @property
-    def edge(self) -> Edge:
-        """How a gradient gets here."""
-        return Edge(self.graph, self.numbers, self.storage.width, self.order)
+        self.numbers = rows * numel(shape)
+        self.edge = Edge(graph, self.numbers, storage.width, order)  # how a gradient gets here
 
     def like(self, storage: Storage, graph: Function | Leaf | None = None) -> Value:
         """As many of them elsewhere."""
@@ -99,7 +90,7 @@ class Leaf:
     def collect(self, found: Gradient) -> None:
         """Copied unless it is all of it, and lies in memory as this does; further ones are added in place."""
         if self.gradient is None:
-            turned = dense(found.order, self.shape) != dense(self.order, self.shape)
+            turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
             found.fit(self.numbers, found.storage.width, anyway=turned)
             self.gradient = Gradient(found.storage, self.order)
         del found.storage
@@ -127,55 +118,37 @@ class Function:
         self.number = next(_NUMBERS)
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Send on what came, and let go of what was kept."""
-        raise NotImplementedError
+        """Send on what came, and let go of what was kept: here to every operand the same, in its own precision."""
+        engine.release(self)
+        passed = [Gradient(incoming.storage, incoming.order) for _ in self.edges]
+        del incoming.storage
+        for i, gradient in enumerate(passed):
+            gradient.cast(self.edges[i])
+            engine.send(self, i, gradient)
 
 
-class Sharing(Function):
-    """Hands all operands the same gradient: the one that came, or a new one of so many `numbers`."""
+class Mean(Function):
+    """Of several values, stacked before: the gradient is made for the stack."""
 
-    __slots__ = ("numbers",)
-
-    def __init__(self, operands: Sequence[Value], numbers: int = 0) -> None:
-        super().__init__(operands)
-        self.numbers = numbers
+    __slots__ = ()
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Each gets it, or its part of it."""
-        if self.numbers:
-            incoming.fit(self.numbers, incoming.storage.width, anyway=True)
-            incoming.order = "plain"
-        for i in range(len(self.edges)):
-            engine.send(self, i, Gradient(incoming.storage, incoming.order))
+        """Each gets its part of it."""
+        incoming.fit(sum(edge.numbers for edge in self.edges), incoming.storage.width, anyway=True)
+        incoming.order = "plain"
+        super().back(engine, incoming)
 
 
 class Product(Function):
-    """With a number that is trained, whose own gradient is a sum over as many numbers; the other factor stays."""
+    """With a number that is trained, whose own gradient is a sum over as many numbers; the other factor is kept."""
 
     __slots__ = ()
-
-    def __init__(self, factor: Value) -> None:
-        super().__init__([factor], [factor.storage])
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """Both gradients are products."""
-        size, width, memory = incoming.storage.bytes, incoming.storage.width, incoming.storage.allocator
-        gradient = Gradient(memory.new(size, GRADIENT, width), incoming.order)
-        memory.passing(size, GRADIENT)
-        del incoming.storage
-        engine.release(self)
-        engine.send(self, 0, gradient)
-
-
-class Cast(Function):
-    """A copy in another precision."""
-
-    __slots__ = ()
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Back into the precision that it was made of."""
-        incoming.cast(self.edges[0])
-        engine.send(self, 0, incoming)
+        incoming.storage.allocator.passing(2 * incoming.storage.bytes, GRADIENT)
+        incoming.fit(incoming.numbers, incoming.storage.width, anyway=True)
+        super().back(engine, incoming)
 
 
 def dense(order: Order, shape: Shape) -> Order:
@@ -193,18 +166,19 @@ class Engine:
         self.traced, self.retain, self.only_parameters = traced, retain, only_parameters
         self.arrived: dict[Function | Leaf, Gradient] = {}
         self.again: dict[int, dict[str, Any]] = {}  # what was computed again, by the id of its piece
-        self.coming: Counter[Leaf] = Counter()  # how many gradients are still to be collected there
+        self.coming: dict[Leaf, int] = {}  # how many gradients are still to be collected there
         self.wanted: set[Function | Leaf | None] = set()  # what leads to a gradient that somebody wants
 
     def run(self, start: Value, gradient: Gradient) -> None:
         """Send the gradient from a value to its leaves: what was made last is the next to work."""
         functions = _reached(start)
         for function in functions:
-            leaves = [edge.to for edge in function.edges if isinstance(edge.to, Leaf)]
-            self.coming.update(leaf for leaf in leaves if leaf.trained or not self.only_parameters)
-            if any(edge.to in self.coming or edge.to in self.wanted for edge in function.edges):
-                self.wanted.add(function)
-        self.wanted.update(self.coming)
+            for to, *_ in function.edges:
+                if isinstance(to, Leaf) and (to.trained or not self.only_parameters):
+                    self.coming[to] = self.coming.get(to, 0) + 1
+                    self.wanted.add(to)
+                if to in self.wanted:
+                    self.wanted.add(function)
         assert start.graph is not None
         if isinstance(start.graph, Leaf):
             start.graph.collect(gradient)

@@ -10,10 +10,10 @@ from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import BYTES, Order, Saved
 from ..graph.ops.footprint import highest
 from ..plan import Network
-from .autograd import Cast, Engine, Function, Gradient, Value, dense
+from .autograd import Engine, Function, Gradient, Value, dense
 from .storage import GRADIENT, Allocator, Storage
 
-Parameters = Mapping[str, Value]  # by name in the graph
+Parameters = Mapping[str, Sequence[Value]]  # of each node
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,7 @@ class Forward:
         return again.made
 
     def _value(self, node: Node, inputs: Sequence[Value]) -> Value:
-        parameters: Sequence[Value] = [self.parameters[f"{node.name}.{name}"] for name in node.parameters]
-        inputs, parameters = self._cast(node, inputs, parameters)
+        inputs, parameters = self._cast(node, inputs, self.parameters[node.name])
         first = inputs[0].storage
         gathers = node.op.gathers(dense(inputs[0].order, node.in_shapes[0]), node.in_shapes[0])
         order = node.op.order(tuple(value.order for value in inputs), node.shape)
@@ -123,7 +122,7 @@ class Forward:
             return value
         own = value.storage.category
         category = "parameters in low precision" if own == "parameters" else own
-        return value.like(self.memory.new(value.numbers * width, category, width), value.graph and Cast([value]))
+        return value.like(self.memory.new(value.numbers * width, category, width), value.graph and Function([value]))
 
     def _result(self, operation: Operation, inputs: Sequence[Value]) -> Storage:
         node = operation.node
@@ -172,16 +171,13 @@ class Operation(Function):
 
     def keeps(self, inputs: Sequence[Storage], parameters: Sequence[Value], out: Storage) -> list[object]:
         """What it keeps of what it reads, and of its result."""
-        found, several = self.footprint, len(inputs)
+        found, edges = self.footprint, self.edges
         saved = self.node.saved if found is None else Saved(found.inputs, output=found.output)
-        trained = any(value.graph for value in parameters)
-        kept: list[object] = [out] * saved.output
-        if trained or not saved.if_trained:
-            kept += [inputs[i] for i in saved.inputs if not saved.factors or self.edges[1 - i].to]
-        if self.saves and (not saved.if_trained or any(edge.to for edge in self.edges[:several])):
-            named = zip(self.node.parameters, parameters, strict=True)
-            # Biases are none of it but layer norm's, which torch keeps all the same.
-            kept += [p.storage for name, p in named if not name.endswith("bias") or self.node.op.name == "layer_norm"]
+        kept: list[object] = [out] if saved.output else []
+        if not saved.if_trained or any(value.graph for value in parameters):
+            kept += [inputs[i] for i in saved.inputs if not saved.factors or edges[1 - i].to]
+        if parameters and self.saves and (not saved.if_trained or any(edge.to for edge in edges[: len(inputs)])):
+            kept += [parameters[i].storage for i in self.node.factors]
         return kept
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
@@ -203,7 +199,8 @@ class Operation(Function):
         surplus = []
         if node.op.answers_all and 0 not in outgoing:
             surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
-        memory.passing(self.rows * node.saved.passing, GRADIENT)
+        if node.saved.passing:
+            memory.passing(self.rows * node.saved.passing, GRADIENT)
         eager.clear()
         for i, gradient in reversed(outgoing.items()):
             if i >= len(node.inputs) or not node.op.passes_gradient:
@@ -230,20 +227,23 @@ class Operation(Function):
 
     def _made(self, incoming: Gradient, operand: int) -> Gradient:
         """A gradient as the op computes it: the incoming one, or as large as the result or the operand."""
-        edge, is_input = self.edges[operand], operand < len(self.node.inputs)
         if self.node.op.passes_gradient:
             return Gradient(incoming.storage, incoming.order)
-        numbers = self.node.size * self.rows if self.node.op.spreads else edge.numbers
-        width = self.computed if is_input and self.footprint is None else edge.width
-        category = GRADIENT if is_input else "gradients"
-        return Gradient(incoming.storage.allocator.new(numbers * width, category, width), "plain")
+        _, numbers, width, _ = self.edges[operand]
+        if self.node.op.spreads:
+            numbers = self.node.size * self.rows
+        if operand >= len(self.node.inputs):
+            return Gradient(Storage(incoming.storage.allocator, numbers * width, "gradients", width), "plain")
+        if self.footprint is None:
+            width = self.computed
+        return Gradient(Storage(incoming.storage.allocator, numbers * width, GRADIENT, width), "plain")
 
     def _order(self, operand: int, lies: Order) -> Order:
         """How a gradient lies; a kernel's as the kernel or as the input does."""
-        own, first = ("plain" if self.edges[i].order == "slice" else self.edges[i].order for i in (operand, 0))
+        own = self.edges[operand].order
         if operand < len(self.node.inputs):
-            return self.node.op.gradient_order(own, lies)
-        return "swapped" if "swapped" in (own, first) else "plain"
+            return self.node.op.gradient_order("plain" if own == "slice" else own, lies)
+        return "swapped" if "swapped" in (own, self.edges[0].order) else "plain"
 
 
 def finishes(saved: Saved) -> bool:
