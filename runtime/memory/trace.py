@@ -68,10 +68,12 @@ class Corrections(TorchDispatchMode):
 
 def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
     """A batch of the plan's shape; its values are never looked at."""
-    batch = plan.config.data.batch_size
-    images = torch.zeros(batch, *plan.data.shape).to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
-    target = TASKS[plan.config.task].target
-    return images, torch.zeros(batch, *target.shape(plan.data), dtype=getattr(torch, target.dtype))
+    task, batch = TASKS[plan.config.task], plan.config.data.batch_size
+    images, target = (
+        torch.zeros(batch, *values.shape(plan.data), dtype=getattr(torch, values.dtype))
+        for values in (task.input, task.target)
+    )
+    return images.to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format]), target
 
 
 def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:
