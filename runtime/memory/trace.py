@@ -13,7 +13,6 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from specc.plan import Instruction, Plan
-from specc.tasks.registry import TASKS
 
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
@@ -68,7 +67,7 @@ class Corrections(TorchDispatchMode):
 
 def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
     """A batch of the plan's shape; its values are never looked at."""
-    task, batch = TASKS[plan.config.task], plan.config.data.batch_size
+    task, batch = plan.config.learns, plan.config.data.batch_size
     images, target = (
         torch.zeros(batch, *values.shape(plan.data), dtype=getattr(torch, values.dtype))
         for values in (task.input, task.target)

@@ -52,7 +52,7 @@ class ShapeMachine:
     def target(self, head: HeadPlan, given: Value) -> Value:
         if head.target == "images":
             return given.like(self.memory.new(4 * given.numbers, "inputs"))
-        if head.target == "one_hot":
+        if head.target == "one_hot" and not given.shape:  # mixtures have shares of the classes anyway
             return self._made(given.rows, (self.classes,), "inputs")
         return given
 
