@@ -100,8 +100,12 @@ def test_a_step_takes_and_keeps_what_was_predicted(optimizer: Document) -> None:
     images, labels = next(batches(plan, dtype=torch.float32))
     for _ in range(5):  # from the sixth on radam does all that it ever does
         session.train_step(images, labels)
-    states = [s for o in session.optimizers.values() for state in o.state.values() for s in state.values()]
-    kept = sum(s.untyped_storage().nbytes() for s in states if isinstance(s, Tensor))
+    states = {p: state for each in session.optimizers.values() for p, state in each.state.items()}
+    for parameter, state in states.items():  # of `sgd` without momentum there is a None
+        found = {slot: tuple(value.shape) for slot, value in state.items() if isinstance(value, Tensor)}
+        assert found == plan.config.train.optimizer.slots(tuple(parameter.shape))
+    tensors = [value for state in states.values() for value in state.values() if isinstance(value, Tensor)]
+    kept = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
     assert kept == sum(resident(plan.config, n).get("optimizer state", 0) for n in plan.networks.values())
     averages = optimizer["name"] != "asgd" or "t0" in optimizer  # else from the millionth step on
     assert not averages or predicted == watch(session, images, labels).timeline

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ...language.schema import Bool, Fraction, NonNegative, Positive, Real, problem
-from .optimizer import BETAS, DECAY, DECOUPLED, EPS, LR, Betas, Decaying, Looped, Made, Shape, whole
+from .optimizer import AVERAGES, BETAS, DECAY, DECOUPLED, EPS, LR, Betas, Decaying, Looped, Made, Shape, whole
 
 
 class Adagrad(Decaying, Looped):
@@ -25,8 +25,8 @@ class Adagrad(Decaying, Looped):
     eps: Positive = Field(1e-10, description=EPS)
 
     torch: ClassVar[str] = "torch.optim:Adagrad"
-    slots: ClassVar[int] = 1
-    scalars: ClassVar[int] = 1
+    whole: ClassVar[tuple[str, ...]] = ("sum",)
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return *_decayed(self, shape), ("std", whole(shape))
@@ -42,8 +42,8 @@ class Adadelta(Decaying, Looped):
     weight_decay: NonNegative = Field(0.0, description=DECAY)
 
     torch: ClassVar[str] = "torch.optim:Adadelta"
-    slots: ClassVar[int] = 2
-    scalars: ClassVar[int] = 1
+    whole: ClassVar[tuple[str, ...]] = ("square_avg", "acc_delta")
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return *_decayed(self, shape), ("std", whole(shape)), ("delta", whole(shape))
@@ -59,8 +59,8 @@ class Adamax(Decaying, Looped):
     weight_decay: NonNegative = Field(0.0, description=DECAY)
 
     torch: ClassVar[str] = "torch.optim:Adamax"
-    slots: ClassVar[int] = 2
-    scalars: ClassVar[int] = 1
+    whole: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return *_decayed(self, shape), ("size", whole(shape)), ("size", 0)
@@ -71,7 +71,7 @@ class _Coupled(Decaying, Looped):
 
     decoupled_weight_decay: Bool = Field(False, description="take the decay off the parameter, not into the gradient")
 
-    slots: ClassVar[int] = 2
+    whole: ClassVar[tuple[str, ...]] = AVERAGES
 
     def _decayed(self, shape: Shape) -> Iterable[Made]:
         return (("grad", 0),) if self.decoupled_weight_decay else _decayed(self, shape)
@@ -88,7 +88,7 @@ class NAdam(_Coupled):
     momentum_decay: NonNegative = Field(4e-3, description="of the momentum, towards the first of the `betas`")
 
     torch: ClassVar[str] = "torch.optim:NAdam"
-    scalars: ClassVar[int] = 2
+    single: ClassVar[tuple[str, ...]] = ("step", "mu_product")
 
     def made(self, shape: Shape) -> Iterable[Made]:
         size = whole(shape)
@@ -105,7 +105,7 @@ class RAdam(_Coupled):
     weight_decay: NonNegative = Field(0.0, description=DECAY)
 
     torch: ClassVar[str] = "torch.optim:RAdam"
-    scalars: ClassVar[int] = 1
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         size = whole(shape)
@@ -126,11 +126,12 @@ class RMSprop(Decaying, Looped):
     centered: Bool = Field(False, description="divide by the standard deviation")
 
     torch: ClassVar[str] = "torch.optim:RMSprop"
-    scalars: ClassVar[int] = 1
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     @property
-    def kept(self) -> int:
-        return 1 + (self.momentum > 0) + self.centered
+    def kept(self) -> tuple[str, ...]:
+        more = {"momentum_buffer": self.momentum > 0, "grad_avg": self.centered}
+        return ("square_avg", *(name for name, there in more.items() if there))
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return *_decayed(self, shape), ("root", whole(shape))
@@ -150,8 +151,8 @@ class Rprop(Looped):
 
     torch: ClassVar[str] = "torch.optim:Rprop"
     scheduled: ClassVar[bool] = False
-    slots: ClassVar[int] = 2
-    scalars: ClassVar[int] = 1
+    whole: ClassVar[tuple[str, ...]] = ("prev", "step_size")
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         size, mask = whole(shape), prod(shape)
@@ -180,8 +181,8 @@ class Asgd(Decaying, Looped):
     weight_decay: NonNegative = Field(0.0, description=DECAY)
 
     torch: ClassVar[str] = "torch.optim:ASGD"
-    slots: ClassVar[int] = 1
-    scalars: ClassVar[int] = 3
+    whole: ClassVar[tuple[str, ...]] = ("ax",)
+    single: ClassVar[tuple[str, ...]] = ("step", "eta", "mu")
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return *_decayed(self, shape), ("change", whole(shape)), ("change", 0), ("eta", 4), ("mu", 4)
@@ -204,14 +205,15 @@ class Adafactor(Decaying, Looped):
 
     torch: ClassVar[str] = "torch.optim:Adafactor"
 
-    def state_bytes(self, parameters: Iterable[Shape]) -> int:
-        return sum(4 + sum(_factors(shape)) for shape in parameters)
+    def slots(self, shape: Shape) -> dict[str, Shape]:
+        names = ("row_var", "col_var") if len(shape) > 1 else ("variance",)
+        return dict(zip(names, _factors(shape), strict=True)) | {"step": ()}
 
     def made(self, shape: Shape) -> Iterable[Made]:
         size = whole(shape)
         yield from (("norm", 4), ("norm", 0))
         if len(shape) > 1:
-            row, column = _factors(shape)
+            row, column = map(whole, _factors(shape))
             yield from (("rows", row), ("columns", column), ("estimate", size))
             yield from (("mean", row // shape[-2]), ("mean", 0))
         else:
@@ -219,10 +221,9 @@ class Adafactor(Decaying, Looped):
         yield from (("estimate", 0), ("update", size), ("norm", 4), ("norm", 0))
 
 
-def _factors(shape: Shape) -> tuple[int, ...]:
-    """Bytes of the squares that are kept of rows and columns; of a vector, of all its numbers."""
-    size = whole(shape)
-    return (size // shape[-1], size // shape[-2]) if len(shape) > 1 else (size,)
+def _factors(shape: Shape) -> tuple[Shape, ...]:
+    """Of the squares that are kept of rows and columns; of a vector, of all its numbers."""
+    return ((*shape[:-1], 1), (*shape[:-2], 1, shape[-1])) if len(shape) > 1 else (shape,)
 
 
 def _decayed(optimizer: Decaying, shape: Shape) -> Iterable[Made]:

@@ -19,6 +19,7 @@ LR = "learning rate at the schedule's top"
 EPS = "added to the denominator"
 DECAY = "added to the gradient, as a share of the parameter"
 DECOUPLED = "share of the parameter that a step takes off at a learning rate of 1"
+AVERAGES = ("exp_avg", "exp_avg_sq")
 BETAS = "decay of the averages of the gradient and of its square"
 
 
@@ -32,8 +33,8 @@ class Optimizer(Config):
     fused: ClassVar[bool] = True  # whether it has one kernel a group, which takes no copy of the parameters
     fixed: ClassVar[Mapping[str, Any]] = {}  # further arguments, about which a spec says nothing
     scheduled: ClassVar[bool] = True  # whether it reads its learning rate again in every step
-    slots: ClassVar[int] = 0  # tensors as large as the parameter that it keeps for each
-    scalars: ClassVar[int] = 0  # single numbers that it keeps for each parameter
+    whole: ClassVar[tuple[str, ...]] = ()  # what it keeps for every parameter, as large as that, by torch's names
+    single: ClassVar[tuple[str, ...]] = ()  # ... and as single numbers
     aliases: ClassVar[dict[str, str]] = {"learning_rate": "lr", "wd": "weight_decay", "epsilon": "eps"}
     alternatives: ClassVar[tuple[str, ...]] = ("name",)
 
@@ -44,12 +45,16 @@ class Optimizer(Config):
 
     def state_bytes(self, parameters: Collection[Shape]) -> int:
         """What it keeps between steps for parameters of these shapes."""
-        return 4 * (self.kept * numbers(parameters) + self.scalars * len(parameters))
+        return 4 * sum(map(numbers, (self.slots(shape).values() for shape in parameters)))
+
+    def slots(self, shape: Shape) -> dict[str, Shape]:
+        """What it keeps between steps for a parameter, by torch's names."""
+        return dict.fromkeys(self.kept, shape) | dict.fromkeys(self.single, ())
 
     @property
-    def kept(self) -> int:
-        """Tensors as large as the parameter that it keeps for each, with these arguments."""
-        return self.slots
+    def kept(self) -> tuple[str, ...]:
+        """What it keeps that is as large as the parameter, with these arguments."""
+        return self.whole
 
     def step_bytes(self, parameters: Collection[Shape]) -> int:
         """The most that a step takes on top and gives back, if it is not fused: parameter after parameter."""

@@ -15,7 +15,21 @@ from ...language.plugged import Plugged
 from ...language.schema import Bool, Fraction, NonNegative, Positive, problem
 from ...system.plugins import Registry
 from .looped import Adadelta, Adafactor, Adagrad, Adamax, Asgd, NAdam, RAdam, RMSprop, Rprop
-from .optimizer import BETAS, DECAY, DECOUPLED, EPS, LR, Betas, Decaying, Made, Optimizer, Shape, numbers, whole
+from .optimizer import (
+    AVERAGES,
+    BETAS,
+    DECAY,
+    DECOUPLED,
+    EPS,
+    LR,
+    Betas,
+    Decaying,
+    Made,
+    Optimizer,
+    Shape,
+    numbers,
+    whole,
+)
 
 
 class Sgd(Decaying):
@@ -32,8 +46,8 @@ class Sgd(Decaying):
     aliases: ClassVar[dict[str, str]] = {**Decaying.aliases, "l2": "weight_decay"}
 
     @property
-    def kept(self) -> int:
-        return 1 if self.momentum else 0
+    def kept(self) -> tuple[str, ...]:
+        return ("momentum_buffer",) if self.momentum else ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Sgd:
@@ -56,11 +70,11 @@ class _Adam(Decaying):
     eps: Positive = Field(1e-8, description=EPS)
     amsgrad: Bool = Field(False, description="divide by the highest average of squares so far (1904.09237)")
 
-    scalars: ClassVar[int] = 1
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     @property
-    def kept(self) -> int:
-        return 3 if self.amsgrad else 2
+    def kept(self) -> tuple[str, ...]:
+        return (*AVERAGES, "max_exp_avg_sq") if self.amsgrad else AVERAGES
 
 
 class Adam(_Adam):
@@ -93,8 +107,8 @@ class Lamb(Decaying):
     torch: ClassVar[str] = "runtime.engine.lamb:Lamb"
     fused: ClassVar[bool] = False
     fixed: ClassVar[Mapping[str, Any]] = {}
-    slots: ClassVar[int] = 2
-    scalars: ClassVar[int] = 1
+    whole: ClassVar[tuple[str, ...]] = AVERAGES
+    single: ClassVar[tuple[str, ...]] = ("step",)
 
     def made(self, shape: Shape) -> Iterable[Made]:
         return ("update", whole(shape)), ("sizes", 8), ("sizes", 0), ("update", 0)
