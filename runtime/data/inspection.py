@@ -140,7 +140,7 @@ class _Cache:
     def read(self) -> dict[str, State]:
         """What is known; nothing where the file is damaged, or of something else."""
         try:
-            found = files.mapping(files.read(self.path, _MOST))
+            found = files.mapping(files.read_whole(self.path, _MOST, own=True))
             samples = found["samples"] if found["of"] == self.facts else {}
             return {name: state for name, state in samples.items() if _is_state(state)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

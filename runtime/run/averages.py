@@ -13,7 +13,7 @@ from specc.tasks.task import Task
 from ..engine.session import Step
 from .metrics import metric
 
-_COUNT = "count"  # no figure's name: those of losses have a dot
+COUNT = "count"  # no figure's name: those of losses have a dot
 
 
 @dataclass
@@ -36,13 +36,13 @@ class Averages:
 
     def tensors(self) -> dict[str, Tensor]:
         """All there is to know, by name."""
-        return {_COUNT: torch.tensor(self.count), **self.sums}
+        return {COUNT: torch.tensor(self.count), **self.sums}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Averages:
         """What `tensors` gave, on a device."""
-        sums = {name: tensor.to(device) for name, tensor in tensors.items() if name != _COUNT}
-        return cls(int(tensors[_COUNT]), sums)
+        sums = {name: tensor.to(device) for name, tensor in tensors.items() if name != COUNT}
+        return cls(int(tensors[COUNT]), sums)
 
 
 def training_figures(step: Step, task: Task, labels: Tensor) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -84,6 +85,7 @@ def check(folder: Path, needed: Iterable[str] = ()) -> None:
         raise Damaged(f"{NAME} does not list {missing[0]}")
     for name, entry in entries.items():
         with _opened(folder, name) as file:
+            _compare_sizes(name, os.fstat(file.fileno()).st_size, entry)
             hashed, size = blake2b(digest_size=32), 0
             while part := file.read(_PART):
                 hashed.update(part)
@@ -97,6 +99,7 @@ def read_file(folder: Path, name: str, place: str = "") -> bytes:
     if name not in entries:
         raise Damaged(f"{NAME} does not list {name}")
     with _opened(folder, place or name) as file:
+        _compare_sizes(name, os.fstat(file.fileno()).st_size, entries[name])  # before a gigabyte is read for nothing
         content = file.read()
     _compare(name, Entry.of(content), entries[name])
     return content
@@ -131,8 +134,12 @@ def _opened(folder: Path, name: str) -> BinaryIO:
         raise Damaged(f"{name}: {error.strerror}") from None
 
 
+def _compare_sizes(name: str, found: int, expected: Entry) -> None:
+    if found != expected.size:
+        raise Damaged(f"{name} has {found} bytes instead of {expected.size}")
+
+
 def _compare(name: str, found: Entry, expected: Entry) -> None:
-    if found.size != expected.size:
-        raise Damaged(f"{name} has {found.size} bytes instead of {expected.size}")
+    _compare_sizes(name, found.size, expected)
     if found != expected:
         raise Damaged(f"{name} is not as it was written: its checksum differs")

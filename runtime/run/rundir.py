@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import torch
 
 from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
+from specc.plan.sound import read
 from specc.system import files, plugins
 
 from ..data.opening import data_root
@@ -30,6 +32,8 @@ from .manifest import Damaged
 
 SPEC, RESOLVED, PLAN, ENVIRONMENT = "spec.yaml", "spec.resolved.yaml", "plan.json", "env.json"
 SUMMARY = "summary.json"
+MOST = 1 << 28  # bytes of a text in a run directory: hundreds of times what any run writes
+_VERSION = re.compile(r"[\w.+!-]{0,80}")  # what packages and their versions are called
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class RunDir:
     def written_metrics(self) -> bytes:
         """What metrics.csv holds."""
         with writing(self.metrics):
-            return files.read(self.metrics, follow=False) if os.path.lexists(self.metrics) else b""
+            return files.read_whole(self.metrics, MOST, follow=False) if os.path.lexists(self.metrics) else b""
 
     def restore_metrics(self, recorded: bytes) -> bool:
         """Leave in metrics.csv what a checkpoint recorded of it; whether that is what it began with.
@@ -119,7 +123,7 @@ class RunDir:
         if type(version) is int and version != FORMAT_VERSION:
             raise self._of_another_specc(version)
         try:
-            return Plan.from_json(text.decode())
+            return read(text.decode())
         except (ValueError, KeyError, TypeError) as error:
             if absent := self._absent():
                 raise RunError(f"the run in {self.path} needs {absent}, not installed here") from None
@@ -157,7 +161,7 @@ class RunDir:
     def summary(self) -> dict[str, Any]:
         """How the run ended; raises `Damaged` where that is not what was written, `OSError` where it is not there."""
         try:
-            return manifest.unsealed(files.mapping(files.read(self.path / SUMMARY, follow=False)))
+            return manifest.unsealed(files.mapping(files.read_whole(self.path / SUMMARY, MOST, follow=False)))
         except ValueError as error:
             raise Damaged(str(error)) from None
 
@@ -167,7 +171,7 @@ class RunDir:
 
     def _of_another_specc(self, version: int) -> RunError:
         own = self.known("env.json", "specc")
-        writer = f"specc {own}" if isinstance(own, str) else "another specc"
+        writer = f"specc {own}" if isinstance(own, str) and _VERSION.fullmatch(own) else "another specc"
         message = f"the run in {self.path} was started by {writer}: its plan has format {version}, not {FORMAT_VERSION}"
         anew = f"start it anew: specc run {shlex.quote(str(self.path / 'spec.resolved.yaml'))}"
         return RunError(message, (anew, f"or go on with {writer}, which this is not"))
@@ -176,12 +180,13 @@ class RunDir:
         """The packages that the run took something from and that are not installed."""
         used = self.known("env.json", "plugins")
         packages = used.items() if isinstance(used, dict) else ()
-        return " and ".join(f"`{name}` {version}" for name, version in packages if plugins.missing(name))
+        said = ((name, version) for name, version in packages if all(map(_VERSION.fullmatch, (name, str(version)))))
+        return " and ".join(f"`{name}` {version}" for name, version in said if plugins.missing(name))
 
     def read(self, name: str, help: tuple[str, ...] = ()) -> str:
         """A file's text; raises `RunError` where there is none."""
         try:
-            return files.read_text(self.path / name, follow=False)
+            return files.read_whole(self.path / name, MOST, follow=False).decode()
         except OSError as error:
             message = f"{self.path} is not a run directory: {error.strerror} ({error.filename})"
             raise RunError(message, help) from None
@@ -191,7 +196,7 @@ class RunDir:
     def known(self, name: str, key: str) -> Any:
         """What a JSON document says of a key; None where there is no such document."""
         try:
-            return files.mapping(files.read(self.path / name, follow=False))[key]
+            return files.mapping(files.read_whole(self.path / name, MOST, follow=False))[key]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

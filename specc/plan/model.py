@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from ..graph.graph import Graph
 from ..graph.layout import Layout
@@ -231,13 +231,23 @@ class Plan:
         version = document.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise ValueError(
-                f"plan has format version {version}, this specc reads {FORMAT_VERSION}: run its spec anew, or "
+                f"plan has format version {version!r:.40}, this specc reads {FORMAT_VERSION}: run its spec anew, or "
                 "go on with the specc that wrote it"
             )
         try:
             return _adapter().validate_json(json.dumps(document))
+        except ValidationError as error:
+            raise ValueError(_first(error)) from None
         except RecursionError as error:
             raise ValueError(f"no plan was written like this: {error!r}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong first, on a line of its own: a key of a file may be any text."""
+    found = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(f"{part!s:.60}" for part in found["loc"] if not str(part).startswith("function-"))
+    said = f"no plan was written like this: {where:.200}: {found['msg']:.200}"
+    return "".join(c if c.isprintable() else "\ufffd" for c in said)
 
 
 @cache

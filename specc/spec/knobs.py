@@ -88,14 +88,12 @@ class Knob:
         """Turned no further than the budget asks for; None where that is not enough, or where it cannot be turned."""
         if self.search is not None:
             return self.search(config, budget, peak)
-        turned, furthest = self.turned(config), self.furthest(config)
-        if turned is None or (most := peak(furthest)) is None or most > budget:
-            return None
-        while turned != furthest:
+        turned = self.turned(config)
+        while turned is not None:
             if (found := peak(turned)) is not None and found <= budget:
                 return turned, found
-            turned = self.turned(turned) or furthest
-        return furthest, most
+            turned = self.turned(turned)
+        return None
 
 
 def _images(config: Configuration) -> Config:

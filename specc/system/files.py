@@ -53,12 +53,17 @@ def read(path: AnyPath, most: int = -1, *, follow: bool = True) -> bytes:
         return file.read(most)
 
 
-def read_own(path: AnyPath, most: int) -> bytes:
-    """What a regular file holds that belongs to the user, or to the system; `OSError` for another's or a larger one."""
-    with open_regular(path) as file:
+def read_whole(path: AnyPath, most: int, *, follow: bool = True, own: bool = False) -> bytes:
+    """What a regular file holds; `OSError` for one of more bytes, or of another user where it has to be one's `own`.
+
+    What belongs to the system's administrator is as good as one's own.
+    """
+    with open_regular(path, follow=follow) as file:
         facts = os.fstat(file.fileno())
-        if facts.st_size > most or (hasattr(os, "geteuid") and facts.st_uid not in (os.geteuid(), 0)):
-            raise PermissionError(errno.EPERM, "Too large, or of another user", os.fspath(path))
+        if facts.st_size > most:
+            raise OSError(errno.EFBIG, f"It has {facts.st_size:,} bytes, where {most:,} are read at most", path)
+        if own and hasattr(os, "geteuid") and facts.st_uid not in (os.geteuid(), 0):
+            raise PermissionError(errno.EPERM, "It belongs to another user", path)
         return file.read(most)
 
 

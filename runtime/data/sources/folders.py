@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from runtime.data.archive import fetched, read_regular
 from runtime.data.config import DataConfig
@@ -30,6 +32,7 @@ _ARCHIVES = (
     "to unpack the archives: put ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar "
     "into data.root, then specc run SPEC data.download=true"
 )
+_WNID = re.compile(r"n[0-9]{8}")  # what ImageNet calls a class
 _SHOWN = 3  # of what would be a long list
 
 Labels = dict[str, list[str]]  # of the images, by their names in the folder
@@ -70,8 +73,19 @@ def _unpack(roots: list[Path]) -> None:
     from torchvision.datasets import ImageNet  # late: takes seconds
 
     root = next((root for root in roots if (root / "ILSVRC2012_devkit_t12.tar.gz").is_file()), roots[0])
+    _check_meta(root / "meta.bin")
     for split in ("train", "val"):
         ImageNet(str(root), split=split)
+
+
+def _check_meta(path: Path) -> None:
+    """Raise `ValueError` where torchvision's list of classes is somebody else's: it makes folders of the names."""
+    if not os.path.lexists(path):
+        return
+    content = io.BytesIO(read_regular(path, most=1 << 24))
+    names, labels = parsed(path, lambda: torch.load(content, weights_only=True))
+    if not all(isinstance(name, str) and _WNID.fullmatch(name) for name in (*names, *labels)):
+        raise ValueError(f"{path} has other names than those of ImageNet's classes: remove it, it is made anew")
 
 
 def label_folder(config: DataConfig, info: ResolvedData) -> Splits:
@@ -93,7 +107,7 @@ def label_folder(config: DataConfig, info: ResolvedData) -> Splits:
 
 def _read(path: Path) -> Labels:
     try:
-        text = parsed(path, lambda: read_regular(path, most=1 << 30).decode("utf-8-sig"))
+        text = parsed(path, lambda: read_regular(path, most=1 << 28).decode("utf-8-sig"))
         rows = parsed(path, lambda: list(csv.reader(io.StringIO(text, newline=""), strict=True)))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", help=[f"the layout is {_LISTED}"]) from error

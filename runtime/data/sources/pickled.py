@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import pickle
 from collections.abc import Callable, Iterable
@@ -81,10 +80,17 @@ class _Pickled:
         return np.frombuffer(raw, dtype=np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
+def _bytes(text: str, encoding: str) -> bytes:
+    """A text as the bytes that it stands for; other encodings would make anything of it, twice as long for example."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"its bytes are written as {encoding!r:.20}")
+    return text.encode("latin1")
+
+
 _ARRAYS: dict[tuple[str, str], Any] = {  # all that a pickled array is made of
     ("numpy", "ndarray"): _Pickled,
     ("numpy", "dtype"): _Pickled,
     ("numpy.core.multiarray", "_reconstruct"): _Pickled,
     ("numpy._core.multiarray", "_reconstruct"): _Pickled,
-    ("_codecs", "encode"): codecs.encode,  # how Python 3 writes bytes for Python 2
+    ("_codecs", "encode"): _bytes,  # how Python 3 writes bytes for Python 2
 }

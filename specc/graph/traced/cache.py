@@ -61,7 +61,7 @@ def load(key: Key) -> BackboneGraph | None:
     That it is what torchvision has is seen where torch is there anyway (`runtime.engine.traced`).
     """
     try:
-        kept = _FILE.validate_json(files.read_own(key.path, _MOST))
+        kept = _FILE.validate_json(files.read_whole(key.path, _MOST, own=True))
         whole = Graph(kept.graph.input, tuple(kept.graph.nodes))
         sound = next(faults(whole, key.image), None) is None and kept.graph.input == key.image
     except Exception:  # whatever is wrong with the file, the model can be traced again
