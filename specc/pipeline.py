@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from .compiler.checks.augmentation import check_augmentation
 from .compiler.checks.collisions import check_tensors
 from .compiler.checks.consequences import reliable
 from .compiler.checks.names import check_names
@@ -28,6 +29,7 @@ Pass = Callable[[Draft], Draft]
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics, check_slices,
+    check_augmentation,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
@@ -63,6 +65,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
         form_units: cut,
         check_statistics: cut,
         check_slices: cut,
+        check_augmentation: known,
     }
     return needs.get(step, True)
 

@@ -244,8 +244,12 @@ def reshaped(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> b
         ("optimizer", lambda found: found.update({k: t.half() for k, t in found.items()})),
         ("optimizer", lambda found: found.update({k: t.flatten()[:1] for k, t in found.items()})),
         ("optimizer", lambda found: found.update({"nobody/momentum_buffer": torch.zeros(1)})),
+        (
+            "optimizer",
+            lambda found: found.update({"a.bn.weight/exp_avg": found["a.bn.weight/momentum_buffer"].clone()}),
+        ),
     ],
-    ids=["dtype", "broadcast", "missing", "dtype of momentum", "broadcast momentum", "of nobody"],
+    ids=["dtype", "broadcast", "missing", "dtype of momentum", "broadcast momentum", "of nobody", "too much"],
 )
 def test_tensors_of_another_kind_are_refused_even_with_their_checksums(
     name: str, change: Callable[[Any], None], run: Path

@@ -87,7 +87,7 @@ def test_remedies_turn_it_no_further_than_needed_and_in_its_order(toy: Knob) -> 
 
 
 def test_it_is_turned_with_others_where_no_change_is_enough(toy: Knob) -> None:
-    draft = run_passes(loads(over(1)), PASSES)
+    draft = run_passes(loads(over(300_000)), PASSES)
     assert "`auxiliary.classifier.hidden: 16`" in draft.diagnostics[0].help[1]
     assert draft.diagnostics[0].help[1].endswith("the budget must be larger")
 

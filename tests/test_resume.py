@@ -19,6 +19,7 @@ from runtime.run.rundir import RunDir
 from runtime.run.saving import optimizer_tensors
 from runtime.run.trainer import Trainer
 from specc.plan import Plan
+from specc.spec.sections.optimizers import OPTIMIZERS
 
 from .checkpoints import flip, forge, newest
 from .documents import MAN, Document, compiled
@@ -108,6 +109,18 @@ def test_a_run_may_be_stopped_after_every_step(kind: str, tmp_path: Path) -> Non
             assert_same(tensors(after.session), tensors(whole.session))
             assert_same(optimizers(after), optimizers(whole))
             assert rows(folder) == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS.own) - {"sgd", "adamw"}))
+def test_every_optimizer_goes_on_where_it_was(name: str, tmp_path: Path) -> None:
+    plan = compiled(**TINY, **MAN, train={"epochs": 2, "optimizer": {"name": name}})
+    whole = trainer_of(plan, tmp_path / "whole")
+    whole.train()
+    stopped(trainer_of(plan, tmp_path / "parts"), 1, 0)
+    after = resumed(plan, tmp_path / "parts")
+    after.train()
+    assert_same(tensors(after.session), tensors(whole.session))
+    assert_same(optimizers(after), optimizers(whole))
 
 
 def test_a_run_may_be_stopped_many_times(tmp_path: Path) -> None:

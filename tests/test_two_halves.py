@@ -26,6 +26,10 @@ METHODS: dict[str, Document] = {
     "MAN and HPFF": {**MAN, **HPFF},
     "Forward-Forward": {"auxiliary": {"goodness": {"negatives": "images"}}},
 }
+AUGMENT = {
+    "MAN and HPFF": [{"random_resized_crop": {"scale": [0.5, 1.0]}}, "trivial_augment", {"mixup": 0.4}],
+    "Forward-Forward": "paper",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plan_of(method: str, root: Path, workers: int) -> Plan:
     data = {"dataset": "image_folder", "root": str(root), "image_size": 8, "classes": 3, "batch_size": 3}
-    options = {"augment": "paper", "workers": workers}
+    options = {"augment": AUGMENT[method], "workers": workers}
     return compiled(
         data=data | options, backbone={"layers": LAYERS}, split={"after": ["drop", "b"]}, **METHODS[method],
         train={"epochs": EPOCHS, "precision": "fp16", "schedule": {"name": "cosine"}},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from runtime.data.draws import Draws, Indices
+from specc.tasks.segmentation import IGNORED
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[Any]
@@ -27,6 +28,13 @@ class Arrays:
 
     def __getitem__(self, indices: Indices) -> Arrays:
         return Arrays(self.images[indices], self.labels[indices])
+
+
+class Augmenting(Protocol):
+    """What is done to the samples of an epoch."""
+
+    def of(self, batch: Arrays, indices: Indices, draws: Draws) -> Arrays:
+        """A batch, which are the samples `indices` (n,); what happens to an image happens to its mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,13 @@ class CropFlip:
         if self.flip:
             images = self._mirrored(images, indices, draws)
         return images
+
+    def of(self, batch: Arrays, indices: Indices, draws: Draws) -> Arrays:
+        """See `Augmenting.of`; what such a crop adds to a mask does not count."""
+        labels = batch.labels
+        if labels.ndim == 3:
+            labels = replace(self, fill=IGNORED)(labels[:, None], indices, draws)[:, 0]
+        return Arrays(self(batch.images, indices, draws), labels)
 
     def _mirrored(self, images: Pixels, indices: Indices, draws: Draws) -> Pixels:
         chosen = draws.below(2, indices, "flip") == 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.data.errors import DataError
+from specc.spec.sections.augment import Chosen
 from specc.tasks.registry import TASKS
 from specc.tasks.segmentation import IGNORED
 from specc.tasks.task import Task
@@ -18,21 +19,21 @@ AUGMENTATIONS = ("none", "paper")
 class DataConfig:
     """Which data to read, and how.
 
-    `augment` is `none` or `paper` (what the papers' code does for this data set). `image_size`, in pixels, resizes to
-    a square, or to (height, width): data sets held in memory once, when they are read (bilinear, antialiased), or batch
-    by batch where they would take gigabytes; image folders while decoding; paddings stay the paper's number of pixels.
-    `resplit` merges train and test and splits them anew at the same sizes, by a fixed permutation. `samples` is for
-    `synthetic`, `channels` and `classes` for `synthetic` and folders of the user's own. `task` says what of the data
-    set is learnt; `validation` is how many training images, or which part of them, are kept apart; `ignore_index` is
-    the value in mask files of pixels that count for nothing. `workers` processes decode the images of folders; data
-    sets held in memory need none. `skipped` are the names of files that are left out, as they were found to be damaged
-    when the run began, and `on_bad_image` asked for that.
+    `augment` is `none`, `paper` (what the papers' code does for this data set) or the spec's list. `image_size`, in
+    pixels, resizes to a square, or to (height, width): data sets held in memory once, when they are read (bilinear,
+    antialiased), or batch by batch where they would take gigabytes; image folders while decoding; paddings stay the
+    paper's number of pixels. `resplit` merges train and test and splits them anew at the same sizes, by a fixed
+    permutation. `samples` is for `synthetic`, `channels` and `classes` for `synthetic` and folders of the user's own.
+    `task` says what of the data set is learnt; `validation` is how many training images, or which part of them, are
+    kept apart; `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes decode
+    the images of folders; data sets held in memory need none. `skipped` are the names of files that are left out, as
+    they were found to be damaged when the run began, and `on_bad_image` asked for that.
     """
 
     dataset: str
     root: str = "data"
     batch_size: int = 64
-    augment: str = "none"
+    augment: str | Sequence[Chosen] = "none"
     image_size: int | Sequence[int] | None = None
     classes: int | None = None
     channels: int | None = None

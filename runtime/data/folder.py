@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from runtime.data.augmentation import Pipeline, pipeline_of
 from runtime.data.checks import differences
 from runtime.data.config import DataConfig
-from runtime.data.decoding import centre_crop, decode, random_crop, warm_up
+from runtime.data.decoding import centre_crop, decode, random_crop, warm_up, without_ends
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError, described, missing
 from runtime.data.scan import scan
@@ -28,12 +29,15 @@ from specc.tasks.datasets import INFO, ResolvedData
 from specc.tasks.folders import FolderError, Layout, classes_of, parts_in
 
 _Sample = tuple[Tensor, Any]
-Reader = Callable[[ResolvedData, str, Any, int, Draws | None], _Sample]
+Whole = Literal["whole"]  # an image as large as it is
+Reader = Callable[[ResolvedData, str, Any, int, Draws | Whole | None], _Sample]
 
 
-def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | None) -> _Sample:
+def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | Whole | None) -> _Sample:
     """The pixels of an image at the size that is asked for, and its label as it is."""
     image, size = decode(path, info.shape[0]), info.image_size
+    if draws == "whole":
+        return pixels(without_ends(image)), label
     return pixels(centre_crop(image, size) if draws is None else random_crop(image, size, draws, index)), label
 
 
@@ -56,6 +60,7 @@ class FolderSplit:
     peak: int = 255
     read: Reader = labelled
     root: Path = Path("/")  # the samples are below
+    pipeline: Pipeline | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -71,6 +76,14 @@ class FolderSplit:
         known = [truth for _, truth in self.samples]
         return known if all(isinstance(truth, int) for truth in known) else None
 
+    def sample(self, index: int, draws: Draws | None) -> _Sample:
+        """A sample, augmented where there are draws."""
+        path, known = self.samples[index]
+        if draws is None or self.pipeline is None:
+            return self.read(self.info, path, known, index, draws if self.augmented else None)
+        image, truth = self.read(self.info, path, known, index, "whole" if self.pipeline.whole else None)
+        return self.pipeline(image, truth, index, draws)
+
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
         with worker_failures(self.workers):
@@ -80,7 +93,7 @@ class FolderSplit:
                 yield batch
 
     def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
-        decoded = _Decoded(self, draws if self.augmented else None)
+        decoded = _Decoded(self, draws)
         order = [batch.tolist() for batch in batches]
         return loading(decoded, self.workers, batch_sampler=order, collate_fn=_collated)
 
@@ -128,7 +141,7 @@ class _Decoded(Dataset[_Sample | DataError]):
 
     def __getitem__(self, index: int) -> _Sample | DataError:
         try:
-            return self.split.read(self.split.info, *self.split.samples[index], index, self.draws)
+            return self.split.sample(index, self.draws)
         except DataError as error:
             return error
 
@@ -198,7 +211,13 @@ def folder_splits(
     train, test, validation = (len(part or ()) for part in (parts.train, parts.test, parts.validation))
     info = replace(info, train_size=train, test_size=test, validation_size=validation)
     split = partial(
-        FolderSplit, info, augmented=config.augment == "paper", workers=config.workers, read=read, root=config.folder
+        FolderSplit,
+        info,
+        augmented=config.augment == "paper",
+        workers=config.workers,
+        read=read,
+        root=config.folder,
+        pipeline=pipeline_of(config, info),
     )
     others = [split(part) if part is not None else None for part in (parts.test, parts.validation)]
     found = (*differences(info, train, test), *remarks, *_crowded(config.workers))

@@ -47,7 +47,8 @@ class Loader:
         draws = Draws(self.seed, epoch)
         batches = self._indices(draws)[start_step:]
         for images, labels in self._batches(batches, draws if self.train else None):
-            yield self._normalised(images), labels.to(self.device, non_blocking=True).to(self.target)
+            target = labels.dtype if labels.is_floating_point() else self.target  # the former are shares of classes
+            yield self._normalised(images), labels.to(self.device, non_blocking=True).to(target)
 
     def _batches(self, batches: list[Indices], draws: Draws | None) -> Iterator[Batch]:
         try:

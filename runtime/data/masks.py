@@ -15,7 +15,7 @@ from runtime.data.config import DataConfig
 from runtime.data.decoding import centre_crop, decode, decode_mask, size_of, without_ends
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError
-from runtime.data.folder import Parts, folder_splits, pixels
+from runtime.data.folder import Parts, Whole, folder_splits, pixels
 from runtime.data.scan import images_in
 from runtime.data.splits import Splits
 from specc.tasks.datasets import ResolvedData
@@ -59,7 +59,7 @@ class MaskReader:
     ignored: int
 
     def __call__(
-        self, info: ResolvedData, path: str, mask_path: str, index: int, draws: Draws | None
+        self, info: ResolvedData, path: str, mask_path: str, index: int, draws: Draws | Whole | None
     ) -> tuple[Tensor, Any]:
         """(channels, height, width) as `pixels` has them, and (height, width) classes or `IGNORED`."""
         image, mask = decode(path, info.shape[0]), self._mask(mask_path, info.classes)
@@ -67,7 +67,9 @@ class MaskReader:
             sizes = " and ".join("{1}×{0}".format(*size_of(each)) for each in (image, mask))
             help = ["a mask has a pixel for each of its image's"]
             raise DataError(f"{path} and {mask_path} are of different sizes: {sizes} pixels", help=help)
-        if draws is None:
+        if draws == "whole":
+            found: tuple[Any, Any] = without_ends(image), without_ends(mask)
+        elif draws is None:
             found = centre_crop(image, info.image_size, 1.0), centre_crop(mask, info.image_size, 1.0, mask=True)
         else:
             found = _scaled_crop(info, without_ends(image), without_ends(mask), draws.generator(index, "crop"))

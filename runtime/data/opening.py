@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from runtime.data.config import AUGMENTATIONS, DataConfig
 from runtime.data.errors import DataError, described
 from runtime.data.held_out import hold_out
+from runtime.data.mixing import mixed
 from runtime.data.splits import Splits
 from runtime.named import named
 from specc.plan import Plan
@@ -21,13 +23,15 @@ from specc.tasks.folders import listed
 def open_dataset(config: DataConfig) -> Splits:
     """Read a data set, or raise `DataError` saying where it was looked for and how to get it."""
     _known("data set", config.dataset, INFO)
-    _known("augmentation", config.augment, AUGMENTATIONS)
+    if isinstance(config.augment, str):
+        _known("augmentation", config.augment, AUGMENTATIONS)
     # By name and late: a data set costs the imports of its own libraries only when it is used.
     load: Callable[[DataConfig, ResolvedData], Splits]
     load = named(INFO[config.dataset].reader, f"the data set `{config.dataset}`")
     info = _resolved(config)
     try:
-        return hold_out(load(config, info), config)
+        found = load(config, info)
+        return hold_out(replace(found, train=mixed(found.train, config)), config)
     except OSError as error:  # of looking for the files: a name too long, a folder that may not be entered
         what = f"the data set `{config.dataset}` in {config.folder} cannot be read: {described(error)}"
         raise DataError(what, help=["data.root names a folder that can be entered and read"]) from error
@@ -56,6 +60,7 @@ def open_data(plan: Plan, root: Path | None = None) -> Splits:
         "seed": plan.config.train.seed,
         "task": plan.config.task,
         "skipped": plan.data.skipped,
+        "augment": data.augment,
     }
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}

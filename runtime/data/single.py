@@ -14,7 +14,7 @@ from runtime.data.arrays import Arrays, CropFlip
 from runtime.data.decoding import centre_crop, decode
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError, described
-from runtime.data.folder import FolderSplit, labelled, pixels
+from runtime.data.folder import FolderSplit, Whole, labelled, pixels
 from runtime.data.scan import images_in
 from runtime.data.splits import ArraySplit, Split
 from specc.tasks.datasets import INFO, ResolvedData
@@ -55,6 +55,8 @@ def one_image(info: ResolvedData, task: Task, path: str) -> Split:
     return ArraySplit(info, Arrays(image[None], np.array([_UNKNOWN])), CropFlip(), late=True)
 
 
-def _as_a_picture(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | None) -> tuple[Tensor, Any]:
+def _as_a_picture(
+    info: ResolvedData, path: str, label: Any, index: int, draws: Draws | Whole | None
+) -> tuple[Tensor, Any]:
     """An image as it is read beside a mask."""
     return pixels(centre_crop(decode(path, info.shape[0]), info.image_size, 1.0)), label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.data.arrays import Arrays, CropFlip, Labels, Pixels
+from runtime.data.arrays import Arrays, Augmenting, CropFlip
+from runtime.data.augmentation import augmentation_of
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from specc.tasks.datasets import ResolvedData
-from specc.tasks.segmentation import IGNORED
 
 Batch = tuple[Tensor, Tensor]
 
@@ -86,7 +86,7 @@ class ArraySplit:
 
     info: ResolvedData
     data: Stored
-    augmentation: CropFlip
+    augmentation: Augmenting
     peak: int = 255
     late: bool = False
 
@@ -103,15 +103,9 @@ class ArraySplit:
         """See `Split.batches`."""
         for indices in batches:
             batch = _resized(self.data[indices], self.info) if self.late else self.data[indices]
-            images, labels = self._augmented(batch, indices, draws) if draws else (batch.images, batch.labels)
-            yield torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(np.ascontiguousarray(labels))
-
-    def _augmented(self, batch: Arrays, indices: Indices, draws: Draws) -> tuple[Pixels, Labels]:
-        """What happens to an image happens to its mask; what such a crop adds to a mask does not count."""
-        images, labels = self.augmentation(batch.images, indices, draws), batch.labels
-        if labels.ndim == 3:
-            labels = replace(self.augmentation, fill=IGNORED)(labels[:, None], indices, draws)[:, 0]
-        return images, labels
+            batch = self.augmentation.of(batch, indices, draws) if draws else batch
+            images, labels = (torch.from_numpy(np.ascontiguousarray(part)) for part in (batch.images, batch.labels))
+            yield images, labels
 
 
 def in_memory(
@@ -121,7 +115,7 @@ def in_memory(
     train, test = (checked(config, info, half, data) for half, data in (("training", train), ("test", test)))
     if config.resplit:
         train, test = _resplit(train, test)
-    augmentation = paper if config.augment == "paper" else CropFlip()
+    augmentation = augmentation_of(config, info, paper, peak)
     late = (len(train) + len(test)) * prod(info.shape) > _KEPT
     halves = [half if late else _resized(half, info) for half in (train, test)]
     opened = [ArraySplit(info, half, augmentation, peak, late) for half in halves]

@@ -22,8 +22,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of (N, classes) logits against (N,) labels; smoothing gives its share to all classes alike."""
-    return F.cross_entropy(logits.to(_at_least_fp32(logits)), labels, label_smoothing=label_smoothing)
+    """Mean cross-entropy of (N, classes) logits against (N,) labels, or against (N, classes) shares of mixtures.
+
+    Smoothing gives its share to all classes alike.
+    """
+    x = logits.to(_at_least_fp32(logits))
+    if labels.is_floating_point():
+        return _of_shares(x, labels, label_smoothing)
+    return F.cross_entropy(x, labels, label_smoothing=label_smoothing)
 
 
 def bce_with_logits(logits: Tensor, labels: Tensor) -> Tensor:
@@ -80,7 +86,7 @@ def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
 
 def goodness(activity: Tensor, labels: Tensor) -> Tensor:
     """The right class's goodness against the soft maximum of all (2501.03176): cross-entropy of the goodness."""
-    return F.cross_entropy(goodness_of_classes(activity), labels)
+    return cross_entropy(goodness_of_classes(activity), labels)
 
 
 def goodness_of_classes(activity: Tensor) -> Tensor:
@@ -98,6 +104,15 @@ def goodness_pairs(activity: Tensor, labels: Tensor) -> Tensor:
     """
     right, wrong = activity.to(_at_least_fp32(activity)).square().mean(1).view(2, len(labels))
     return F.softplus(wrong - right).mean()
+
+
+def _of_shares(logits: Tensor, shares: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy against shares of the classes; a dot product makes no product of the full size."""
+    logarithms = F.log_softmax(logits, 1)
+    mean = torch.dot(logarithms.flatten(), shares.to(logits.dtype).flatten()) / len(logits)
+    if label_smoothing:
+        mean = (1 - label_smoothing) * mean + label_smoothing * logarithms.mean()
+    return -mean
 
 
 def _cosines(x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class TorchMachine:
     def target(self, head: HeadPlan, given: Tensor) -> Tensor:
         if head.target == "images":
             return torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images)
-        if head.target == "one_hot":
+        if head.target == "one_hot" and not given.is_floating_point():
             return F.one_hot(given, self.classes).to(self.mean_of_images.dtype)
         return given
 

@@ -117,7 +117,8 @@ class Session:
 
     def _placed(self, images: Tensor) -> Tensor:
         """The images where and how the model takes them; no copy where they are so already."""
-        return images.to(self.device, self.dtype, memory_format=self.model.memory_format)
+        dtype = self.dtype if images.is_floating_point() else images.dtype  # tokens stay what they are
+        return images.to(self.device, dtype, memory_format=self.model.memory_format)
 
     def resident(self) -> list[Tensor]:
         """Tensors that live through a step: parameters, buffers, optimizer state and averages."""

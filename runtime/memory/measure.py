@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 
 from specc.plan import Plan
-from specc.tasks.registry import TASKS
 
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
@@ -42,7 +41,7 @@ def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
     images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
     images = images.to(device, memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
-    target = TASKS[plan.config.task].target
+    target = plan.config.learns.target
     drawn = torch.randint(target.bound(plan.data), (batch, *target.shape(plan.data)), generator=generator)
     return images, drawn.to(device, getattr(torch, target.dtype))
 

@@ -13,7 +13,6 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from specc.plan import Instruction, Plan
-from specc.tasks.registry import TASKS
 
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
@@ -68,10 +67,12 @@ class Corrections(TorchDispatchMode):
 
 def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
     """A batch of the plan's shape; its values are never looked at."""
-    batch = plan.config.data.batch_size
-    images = torch.zeros(batch, *plan.data.shape).to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
-    target = TASKS[plan.config.task].target
-    return images, torch.zeros(batch, *target.shape(plan.data), dtype=getattr(torch, target.dtype))
+    task, batch = plan.config.learns, plan.config.data.batch_size
+    images, target = (
+        torch.zeros(batch, *values.shape(plan.data), dtype=getattr(torch, values.dtype))
+        for values in (task.input, task.target)
+    )
+    return images.to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format]), target
 
 
 def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:

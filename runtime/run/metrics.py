@@ -82,6 +82,11 @@ def _counted(found: Tensor) -> Tensor:
     return torch.stack([found.sum(), torch.ones_like(found).sum()])
 
 
+def most(classes: Tensor) -> Tensor:
+    """The class of every sample; of a mixture the one that it has most of."""
+    return classes.argmax(1) if classes.is_floating_point() else classes
+
+
 def share(counts: Tensor) -> Tensor:
     """The first of two counts as a part of the second."""
     return counts[0] / counts[1].clamp(min=1)
@@ -136,8 +141,8 @@ def right_pixels(outputs: Tensor, masks: Tensor) -> Tensor:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(lambda outputs, classes: _counted(outputs.argmax(1) == classes), share),
-    "label_accuracy": Metric(lambda outputs, labels: _counted((outputs > 0) == (labels > 0)), share),
+    "accuracy": Metric(lambda outputs, classes: _counted(outputs.argmax(1) == most(classes)), share),
+    "label_accuracy": Metric(lambda outputs, labels: _counted((outputs > 0) == (labels > 0.5)), share),
     "mean_average_precision": Metric(scores, mean_average_precision, summed=False),
     "mean_iou": Metric(confusion, mean_iou),
     "pixel_accuracy": Metric(right_pixels, share),

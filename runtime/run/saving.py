@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save as as_bytes
 from torch import Tensor
+from torch.optim import Optimizer
+
+from specc.spec.sections.optimizer import Optimizer as Config
 
 from ..engine.session import Session
 from ..engine.weight_average import WeightAverage
 from ..errors import RunError
+from ..named import named
 from . import checkpoint
 from .averages import COUNT
 from .checkpoint import Found, Position, State
@@ -120,12 +125,47 @@ def _load_average(average: WeightAverage, tensors: Mapping[str, Tensor], where: 
 
 
 def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:
-    parameters = dict(session.named_parameters())
-    owner = {id(p): o for o in session.optimizers.values() for group in o.param_groups for p in group["params"]}
+    """Give every optimizer its state, as `optimizer_tensors` named it."""
+    names, states = {id(parameter): name for name, parameter in session.named_parameters()}, _by_parameter(tensors)
+    kept = cache(partial(_kept, session.plan.config.train.optimizer))
+    for optimizer in session.optimizers.values():
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        held = {i: states.pop(name) for i, p in enumerate(parameters) if (name := names[id(p)]) in states}
+        for i, state in held.items():
+            _check_state(names[id(parameters[i])], state, kept(parameters[i].shape), where)
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": held})  # which knows on what device counters lie
+        for i in held:
+            _lay_out(optimizer.state[parameters[i]], parameters[i])
+    if states:
+        raise _of_another(where, f"there is no parameter `{next(iter(states))}` that an optimizer steps")
+
+
+def _by_parameter(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    states: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, slot = key.rpartition("/")
-        parameter = parameters[name]
-        if slot != "step":  # lies in memory as its parameter does, which fused steps rely on
-            _same_kind(key, tensor, parameter, where)
-            tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-        owner[id(parameter)].state[parameter][slot] = tensor.to(parameter.device)
+        states.setdefault(name, {})[slot] = tensor
+    return states
+
+
+def _kept(config: Config, shape: torch.Size) -> dict[str, Tensor]:
+    """What an optimizer keeps of a parameter, as a step of one that has nothing else tells."""
+    alone = torch.zeros(shape, requires_grad=True)
+    alone.grad = torch.zeros(shape)
+    optimizer: Optimizer = named(config.torch, f"the optimizer `{config.name}`")([alone], **config.arguments())
+    optimizer.step()
+    return {slot: value for slot, value in optimizer.state[alone].items() if isinstance(value, Tensor)}
+
+
+def _check_state(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor], where: Path) -> None:
+    if differing := sorted(set(own) ^ set(state)):
+        raise _of_another(where, f"`{name}` has {'too much' if differing[0] in state else 'no'} `{differing[0]}`")
+    for slot, value in state.items():
+        _same_kind(f"{name}/{slot}", value, own[slot], where)
+
+
+def _lay_out(state: dict[str, Tensor], parameter: Tensor) -> None:
+    """What has a parameter's shape lies in memory as the parameter does, which fused steps rely on."""
+    for slot, value in state.items():
+        if slot != "step" and value.shape == parameter.shape:
+            state[slot] = torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predicted_peak
 from ..language.schema import show_bytes
+from ..memory.prediction import resident_bytes
 from ..spec.knobs import Found, Knob, Peak, by_cost, turned
 from ..spec.models import SpecModel
 from ..spec.sections.split import Split
@@ -52,6 +53,10 @@ def highest_point(draft: Draft) -> str:
 
 def advice(draft: Draft, budget: int, found: Sequence[Remedy] | None = None) -> Iterator[str]:
     """What to do about a peak over the budget, in order of what it costs; `found` are remedies that are known."""
+    if found is None and (least := _of_the_backbone(draft)) > budget:
+        yield (f"the backbone's parameters, buffers and optimizer state alone are {show_bytes(least)}: the budget must "
+               "be larger, or the network smaller")  # fmt: skip
+        return
     if found is None and (ops := sum(len(network.graph.nodes) for network in draft.networks.values())) > MOST_TRIED:
         yield f"changes are not tried on {ops:,} ops, as that takes long: `specc fit` does, and says how far it is"
         return
@@ -61,6 +66,12 @@ def advice(draft: Draft, budget: int, found: Sequence[Remedy] | None = None) -> 
     else:
         yield _all_together(draft, budget)
     yield from _with_other_weights(draft, budget)
+
+
+def _of_the_backbone(draft: Draft) -> int:
+    """Bytes of its state, which live throughout a step however it is taken; a knob may change heads."""
+    config = reduce(lambda config, knob: knob.furthest(config), by_cost(), draft.spec.config)
+    return resident_bytes(config, (network for network in draft.networks.values() if not network.prefix))
 
 
 def remedies(draft: Draft, budget: int) -> Iterator[Remedy]:
@@ -76,15 +87,21 @@ def _remedy(draft: Draft, knob: Knob, config: SpecModel, budget: int) -> Remedy 
 
 
 def _all_together(draft: Draft, budget: int) -> str:
-    """No single change is enough: how far one comes that turns one knob after the other, what costs least first."""
+    """No single change is enough: how far one comes that turns one knob after the other, what costs least first.
+
+    What does not help those before it stays as it is: slices, for example, keep the gradients of all blocks.
+    """
     own, peak = draft.spec.config, partial(predicted_peak, draft)
-    config = own
+    config, lowest = own, draft.predicted.peak_bytes
     for knob in by_cost():
-        if found := knob.mildest(config, budget, peak):
-            return _together(own, *found)
-        config = knob.furthest(config)
-    lowest = None if config is own else peak(config)
-    if lowest is None:
+        furthest = knob.furthest(config)
+        found = None if furthest is config else peak(furthest)
+        if found is None or found >= lowest:
+            continue
+        if found <= budget:
+            return _together(own, *(knob.mildest(config, budget, peak) or (furthest, found)))
+        config, lowest = furthest, found
+    if config is own:
         return "no single change fits; try several, or a larger budget"
     return f"{_together(own, config, lowest)}, which is still too much: the budget must be larger"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..graph.ops import Order
-from ..memory.autograd import Value
+from ..memory.autograd import Gradient, Leaf, Value
 from ..memory.machine import ShapeMachine
 from ..memory.storage import GRADIENT, Allocator
 from ..plan import Head, Unit
@@ -65,7 +65,7 @@ class HeadCost:
     """What one head did: its highest point above what was there, its parameters' gradients, and the features'."""
 
     highest: int
-    grads: Mapping[str, int]
+    grads: Sequence[int]
     gradient: tuple[int, int, Order]  # bytes, bytes of a number, and how it lies in memory
     rest: int  # bytes that nobody lets go of
 
@@ -83,30 +83,29 @@ class CachingStep(TrainingStep[Value]):
 
     def run_head(self, i: Head, features: Value, part: float) -> tuple[Value, Value]:
         """One head's loss, and the gradient at the features."""
-        unit, group = self.units[i.unit], f"{i.unit}.{i.head}"
-        width, again = features.storage.width, group in self.shapes.grads  # gradients of an earlier slice
+        unit, leaves = self.units[i.unit], self.shapes.leaves(f"{i.unit}.{i.head}")
+        width, again = features.storage.width, any(_grads(leaves))  # gradients of an earlier slice
         key = self.places[i.unit], unit.level, i.head, features.order, width, features.rows, again
         if key not in self.known:
-            self.known[key], *result = self._measured(i, features, part)
+            self.known[key], *result = self._measured(i, features, part, leaves)
             return result[0], result[1]
         cost = self.known[key]
         self.memory.reach(self.memory.total + cost.highest)
-        grads = self.shapes.grads.setdefault(group, {})
-        for name, size in cost.grads.items():
-            grads.setdefault(name, self.memory.new(size, "gradients"))
+        for leaf, size in zip(leaves, cost.grads, strict=True):
+            leaf.gradient = leaf.gradient or Gradient(self.memory.new(size, "gradients"), "plain")
         size, width, order = cost.gradient
         loss = Value(self.memory.new(cost.rest, "losses"), 1, (), "plain")
         return loss, Value(self.memory.new(size, GRADIENT, width), features.rows, features.shape, order)
 
-    def _measured(self, i: Head, features: Value, part: float) -> tuple[HeadCost, Value, Value]:
-        before, group = self.memory.total, f"{i.unit}.{i.head}"
-        there = self._bytes(group)
+    def _measured(self, i: Head, features: Value, part: float, leaves: Sequence[Leaf]) -> tuple[HeadCost, Value, Value]:
+        before, there = self.memory.total, sum(_grads(leaves))
         loss, gradient = super().run_head(i, features, part)
-        grads = {name: storage.bytes for name, storage in self.shapes.grads.get(group, {}).items()}
-        storage = gradient.storage
-        rest = self.memory.total - before - storage.bytes - (self._bytes(group) - there)
+        storage, grads = gradient.storage, _grads(leaves)
+        rest = self.memory.total - before - storage.bytes - (sum(grads) - there)
         found = (storage.bytes, storage.width, gradient.order)
         return HeadCost(self.memory.reached() - before, grads, found, max(rest, 0)), loss, gradient
 
-    def _bytes(self, group: str) -> int:
-        return sum(storage.bytes for storage in self.shapes.grads.get(group, {}).values())
+
+def _grads(leaves: Sequence[Leaf]) -> list[int]:
+    """Bytes of their gradients."""
+    return [leaf.gradient.storage.bytes if leaf.gradient else 0 for leaf in leaves]

@@ -42,6 +42,12 @@ class Node:
         return sum(map(numel, self.parameters.values()))
 
     @cached_property
+    def factors(self) -> tuple[int, ...]:
+        """Which parameters a backward needs: no bias but layer norm's, which torch keeps all the same."""
+        norm = self.op.name == "layer_norm"
+        return tuple(i for i, name in enumerate(self.parameters) if norm or not name.endswith("bias"))
+
+    @cached_property
     def buffers(self) -> dict[str, Shape]:
         """State tensors by torch name."""
         return self.op.buffers(*self.in_shapes)

@@ -11,7 +11,7 @@ from typing import Any
 from specc.diagnostics import Diagnostic, Span
 from specc.language.compose import MAX_DEPTH, compose
 from specc.language.nodes import Locator, Node
-from specc.language.source import CLI, Path, Tree, expand, paths_below
+from specc.language.source import CLI, Path, Tree, expand, first_name, paths_below
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _HELP = "write `path.to.key=value`, like `train.epochs=2`"
@@ -73,14 +73,14 @@ class _Editor:
         """Put a value where the keys lead to; a mapping that is missing on the way is made."""
         container: Any = self.data
         path: Path = ()
-        for key in keys[:-1]:
+        for key in keys:
+            key = replace(key, text=str(first_name(path, key.text)))
             if problem := _no_place(container, key, path):
                 return problem
             path = (*path, key.name)
-            container = self.enter(container, key, path)
-        if problem := _no_place(container, keys[-1], path):
-            return problem
-        self.put(container, keys[-1], (*path, keys[-1].name), root, value_at)
+            if len(path) < len(keys):
+                container = self.enter(container, key, path)
+        self.put(container, key, path, root, value_at)
         return None
 
     def enter(self, container: Any, key: _Key, path: Path) -> Any:

@@ -42,7 +42,7 @@ class Plugged:
     Which one it is says the mapping's key `tag`; without a tag it is always the one of a `name`.
     """
 
-    registry: Registry[type[Config]]
+    registry: Registry[Any]
     tag: str = ""
     name: str = ""
 

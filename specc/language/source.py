@@ -106,6 +106,15 @@ def parse(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
     return Tree(name, text, data, values, keys), list(sort(diagnostics))
 
 
+# Keys that are read by a second name too, by the key of the mapping around them.
+SECOND_NAMES = {("auxiliary", "decoder"): "reconstruction"}
+
+
+def first_name(path: Path, name: str | int) -> str | int:
+    """What a key of the mapping at `path` is called in the models."""
+    return SECOND_NAMES.get((str(path[-1]), str(name)), name) if path else name
+
+
 def expand(root: nodes.Node, locator: Locator, path: Path = ()) -> tuple[Any, dict[Path, Span], dict[Path, Span]]:
     """The plain data of a node, with the spans of its values and keys; `path` is where it will stand."""
     expander = _Expander(locator)
@@ -140,11 +149,16 @@ class _Expander:
 
     def mapping(self, node: nodes.Mapping, path: Path) -> dict[str | int, Any]:
         data: dict[str | int, Any] = {}
-        for key, value in _pairs(node):
-            if key.name not in data:
-                child = (*path, key.name)
+        pairs = list(_pairs(node))
+        written = {key.name for key, _ in pairs}
+        for key, value in pairs:
+            name = first_name(path, key.name)
+            if name in written:  # under both of its names: then the second is not known
+                name = key.name
+            if name not in data:
+                child = (*path, name)
                 self.keys[child] = self.locator.span(key.start, key.end)
-                data[key.name] = self.visit(value, child)
+                data[name] = self.visit(value, child)
         return data
 
 

@@ -69,6 +69,7 @@ class Loss:
     torch: str = ""
     answers: str | None = None
     smoothed: Callable[[Sizes], Use] | None = None  # with label smoothing; None: it has no classes to smooth
+    shares: bool = False  # whether it is defined for the shares of classes that a mixture of images has
 
     def takes(self, sizes: Sizes, smoothing: float) -> Use:
         """The memory of one loss."""
@@ -134,12 +135,12 @@ def _similarity(s: Sizes) -> Use:
 PAIRS = "compares the samples of a slice with one another: fewer pairs than in the whole batch"
 MEANS = "is a mean over the pixels that count: slices weigh alike, however many of their pixels are ignored"
 _OWN = (
-    Loss("cross_entropy", "labels", _logarithms, answers="", smoothed=_smoothed),
+    Loss("cross_entropy", "labels", _logarithms, answers="", smoothed=_smoothed, shares=True),
     Loss("pixel_cross_entropy", "labels", _logarithms, "map", MEANS, answers="", smoothed=_smoothed),
-    Loss("bce_with_logits", "labels", _with_logits, "multi_label", answers=""),
+    Loss("bce_with_logits", "labels", _with_logits, "multi_label", answers="", shares=True),
     Loss("contrastive", "labels", _contrastive, over_slices=PAIRS),
-    Loss("similarity", "one_hot", _similarity, over_slices=PAIRS),
-    Loss("goodness", "labels", _squares, answers="runtime.engine.losses:goodness_of_classes"),
+    Loss("similarity", "one_hot", _similarity, over_slices=PAIRS, shares=True),
+    Loss("goodness", "labels", _squares, answers="runtime.engine.losses:goodness_of_classes", shares=True),
     Loss("goodness_pairs", "pairs", _squares),
     Loss("bce", "images", _elementwise, None),
     Loss("mse", "images", _elementwise, None),

@@ -6,36 +6,31 @@ A storage lives as long as a value, a gradient on its way or what a function kee
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..graph.ops import Order, Shape, numel
 from .storage import GRADIENT, Allocator, Storage
-
-Gradients = dict[str, Storage]  # of one optimizer group's parameters, by canonical name
 
 
 class Value:
     """So many rows of one shape."""
 
-    __slots__ = ("graph", "order", "rows", "shape", "storage")
+    __slots__ = ("edge", "graph", "numbers", "order", "rows", "shape", "storage")
 
-    def __init__(self, storage: Storage, rows: int, shape: Shape, order: Order, graph: Any = None) -> None:
-        self.storage, self.rows, self.shape, self.order = storage, rows, shape, order
-        self.graph: Function | Leaf | None = graph
+    def __init__(
+        self, storage: Storage, rows: int, shape: Shape, order: Order, graph: Function | Leaf | None = None
+    ) -> None:
+        self.storage, self.rows, self.shape, self.order, self.graph = storage, rows, shape, order, graph
+        self.numbers = rows * numel(shape)
+        self.edge = Edge(graph, self.numbers, storage.width, order)  # how a gradient gets here
 
-    @property
-    def numbers(self) -> int:
-        """How many, of all rows."""
-        return self.rows * numel(self.shape)
-
-    def like(self, storage: Storage, graph: Any = None) -> Value:
+    def like(self, storage: Storage, graph: Function | Leaf | None = None) -> Value:
         """As many of them elsewhere."""
         return Value(storage, self.rows, self.shape, self.order, graph)
 
-    def new(self, graph: Any = None) -> Value:
+    def new(self, graph: Function | None = None) -> Value:
         """As many of them in a storage of their own."""
         old = self.storage
         return self.like(old.allocator.new(old.bytes, old.category, old.width), graph)
@@ -59,30 +54,20 @@ class Gradient:
         """How many hold its storage, and those that ask."""
         return sys.getrefcount(self.storage)
 
-    @property
-    def alone(self) -> bool:
-        """Whether nobody else holds its storage."""
-        return self.references == ALONE
-
-    def replace(self, numbers: int, width: int) -> None:
-        """Make a new one of it."""
+    def fit(self, numbers: int, width: int, *, anyway: bool = False) -> None:
+        """Make a new one of it where it has not so many numbers of so many bytes."""
         old = self.storage
-        self.storage = old.allocator.new(numbers * width, old.category, width)
+        if anyway or old.bytes != numbers * width or old.width != width:
+            self.storage = old.allocator.new(numbers * width, old.category, width)
 
-    def fit(self, numbers: int, width: int) -> None:
-        """Sum it up where the operand was repeated."""
-        if self.numbers != numbers:
-            self.replace(numbers, width)
-
-    def cast(self, numbers: int, width: int) -> None:
+    def cast(self, edge: Edge) -> None:
         """Put it into the precision that its operand has."""
-        if self.storage.width != width:
-            self.replace(numbers, width)
+        if self.storage.width != edge.width:
+            self.fit(edge.numbers, edge.width)
 
     def add(self, other: Gradient, numbers: int, traced: bool) -> None:
         """Add to it, in place if nobody else holds it."""
-        if not self.alone or traced or self.numbers != numbers:
-            self.replace(numbers, self.storage.width)
+        self.fit(numbers, self.storage.width, anyway=traced or self.references != ALONE)
         del other.storage
 
 
@@ -90,13 +75,34 @@ ALONE = Gradient(Storage(Allocator(), 0, "", 4), "plain").references
 
 
 class Leaf:
-    """Where a graph begins and a gradient is collected."""
+    """Where a graph begins and a gradient is collected: a detached value, or a parameter."""
 
-    __slots__ = ("gradient", "value")
+    __slots__ = ("gradient", "numbers", "order", "shape", "trained")
 
-    def __init__(self, value: Value) -> None:
-        self.value = value
+    def __init__(self, value: Value, *, trained: bool = False) -> None:
+        self.numbers, self.trained = value.numbers, trained
+        self.shape = value.shape  # to tell orders apart; of parameters only kernels have one
+        if trained:
+            self.shape = value.shape[1:] if len(value.shape) == 4 else ()
+        self.order: Order = "plain" if value.order == "slice" else value.order
         self.gradient: Gradient | None = None
+
+    def collect(self, found: Gradient) -> None:
+        """Copied unless it is all of it, and lies in memory as this does; further ones are added in place."""
+        if self.gradient is None:
+            turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
+            found.fit(self.numbers, found.storage.width, anyway=turned)
+            self.gradient = Gradient(found.storage, self.order)
+        del found.storage
+
+
+class Edge(NamedTuple):
+    """An operand, for its gradient: where that goes, and as how many numbers of so many bytes."""
+
+    to: Function | Leaf | None
+    numbers: int
+    width: int
+    order: Order
 
 
 _NUMBERS = count()
@@ -105,51 +111,44 @@ _NUMBERS = count()
 class Function:
     """What made a value: which graphs its operands hang on, and what it keeps for its backward."""
 
-    __slots__ = ("edges", "keys", "number", "saved")
+    __slots__ = ("edges", "number", "saved")
 
-    def __init__(self, edges: Sequence[Function | Leaf | None], saved: Sequence[Any] = ()) -> None:
-        self.edges, self.saved = tuple(edges), list(saved)
+    def __init__(self, operands: Sequence[Value], saved: Sequence[object] = ()) -> None:
+        self.edges, self.saved = tuple(value.edge for value in operands), list(saved)
         self.number = next(_NUMBERS)
-        self.keys: tuple[str, ...] = ()  # of parameters, by canonical name
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Send on what came, and let go of what was kept."""
-        raise NotImplementedError
+        """Send on what came, and let go of what was kept: here to every operand the same, in its own precision."""
+        engine.release(self)
+        passed = [Gradient(incoming.storage, incoming.order) for _ in self.edges]
+        del incoming.storage
+        for i, gradient in enumerate(passed):
+            gradient.cast(self.edges[i])
+            engine.send(self, i, gradient)
 
 
-class Sharing(Function):
-    """Hands all operands the same gradient: the one that came, or a new one of so many `numbers`."""
-
-    __slots__ = ("numbers",)
-
-    def __init__(self, operands: Sequence[Value], numbers: int = 0) -> None:
-        super().__init__([value.graph for value in operands])
-        self.numbers = numbers
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Each gets it, or its part of it."""
-        if self.numbers:
-            incoming.replace(self.numbers, incoming.storage.width)
-        for edge in self.edges:
-            engine.send(edge, Gradient(incoming.storage, "plain" if self.numbers else incoming.order), incoming.numbers)
-
-
-class Product(Function):
-    """With a number that is trained, whose own gradient is a sum over as many numbers; the other factor stays."""
+class Mean(Function):
+    """Of several values, stacked before: the gradient is made for the stack."""
 
     __slots__ = ()
 
-    def __init__(self, factor: Value) -> None:
-        super().__init__([factor.graph], [factor.storage])
+    def back(self, engine: Engine, incoming: Gradient) -> None:
+        """Each gets its part of it."""
+        incoming.fit(sum(edge.numbers for edge in self.edges), incoming.storage.width, anyway=True)
+        incoming.order = "plain"
+        super().back(engine, incoming)
+
+
+class Product(Function):
+    """With a number that is trained, whose own gradient is a sum over as many numbers; the other factor is kept."""
+
+    __slots__ = ()
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """Both gradients are products."""
-        size, width = incoming.numbers, incoming.storage.width
-        gradient = Gradient(incoming.storage.allocator.new(size * width, GRADIENT, width), incoming.order)
-        gradient.storage.allocator.passing(size * width, GRADIENT)
-        del incoming.storage
-        engine.release(self)
-        engine.send(self.edges[0], gradient, size)
+        incoming.storage.allocator.passing(2 * incoming.storage.bytes, GRADIENT)
+        incoming.fit(incoming.numbers, incoming.storage.width, anyway=True)
+        super().back(engine, incoming)
 
 
 def dense(order: Order, shape: Shape) -> Order:
@@ -166,76 +165,56 @@ class Engine:
     def __init__(self, *, traced: bool, retain: bool = False, only_parameters: bool = False) -> None:
         self.traced, self.retain, self.only_parameters = traced, retain, only_parameters
         self.arrived: dict[Function | Leaf, Gradient] = {}
-        self.again: dict[int, dict[str, Function]] = {}  # what was computed again, by the id of its piece
-        self.meeting: dict[str, Gradient] = {}  # of parameters that several operations share
-        self.uses: Counter[str] = Counter()
+        self.again: dict[int, dict[str, Any]] = {}  # what was computed again, by the id of its piece
+        self.coming: dict[Leaf, int] = {}  # how many gradients are still to be collected there
         self.wanted: set[Function | Leaf | None] = set()  # what leads to a gradient that somebody wants
 
     def run(self, start: Value, gradient: Gradient) -> None:
-        """Send the gradient from a value to leaves and parameters."""
+        """Send the gradient from a value to its leaves: what was made last is the next to work."""
         functions = _reached(start)
         for function in functions:
-            if not self.only_parameters:
-                self.wanted.update(edge for edge in function.edges if isinstance(edge, Leaf))
-            if function.keys or not self.wanted.isdisjoint(function.edges):
-                self.wanted.add(function)
-                self.uses.update(function.keys)
+            for to, *_ in function.edges:
+                if isinstance(to, Leaf) and (to.trained or not self.only_parameters):
+                    self.coming[to] = self.coming.get(to, 0) + 1
+                    self.wanted.add(to)
+                if to in self.wanted:
+                    self.wanted.add(function)
         assert start.graph is not None
+        if isinstance(start.graph, Leaf):
+            start.graph.collect(gradient)
         self.arrived[start.graph] = gradient
         del gradient
         for function in reversed(functions):
             if function in self.arrived:
                 function.back(self, self.arrived.pop(function))
-        for leaf, found in self.arrived.items():
-            assert isinstance(leaf, Leaf)
-            _collect(leaf, found)
 
-    def send(self, edge: Function | Leaf | None, gradient: Gradient, numbers: int) -> None:
-        """Hand on a gradient; at a fan-out they are added."""
-        if edge is None:
+    def send(self, function: Function, operand: int, gradient: Gradient) -> None:
+        """Hand on a gradient to an operand that wants it; where several meet they are added."""
+        to, numbers, *_ = function.edges[operand]
+        if to is None or to not in self.wanted:
             return
-        if edge in self.arrived:
-            self.arrived[edge].add(gradient, numbers, self.traced)
+        if to in self.arrived:
+            self.arrived[to].add(gradient, numbers, self.traced)
         else:
-            self.arrived[edge] = gradient
+            self.arrived[to] = gradient
+        if isinstance(to, Leaf):
+            self.coming[to] -= 1
+            if not self.coming[to]:
+                to.collect(self.arrived.pop(to))
 
     def release(self, function: Function) -> None:
         """A function has done its work."""
         if not self.retain:
             function.saved.clear()
 
-    def accumulate(self, grads: Gradients, key: str, gradient: Gradient) -> None:
-        """Add to a parameter's gradient, once all that this backward sends there has met."""
-        if self.uses[key] > 1:
-            self.uses[key] -= 1
-            if key in self.meeting:
-                self.meeting[key].add(gradient, gradient.numbers, self.traced)
-            else:
-                self.meeting[key] = gradient
-            return
-        if key in self.meeting:
-            met = self.meeting.pop(key)
-            met.add(gradient, met.numbers, self.traced)
-            gradient = met
-        grads.setdefault(key, gradient.storage)
-
 
 def _reached(start: Value) -> list[Function]:
     """The functions that a value hangs on, in the order of their making."""
     found: set[Function] = set()
-    waiting: list[Function | Leaf | None] = [start.graph]
+    waiting = [start.graph]
     while waiting:
         function = waiting.pop()
         if isinstance(function, Function) and function not in found:
             found.add(function)
-            waiting += function.edges
+            waiting += [edge.to for edge in function.edges]
     return sorted(found, key=lambda function: function.number)
-
-
-def _collect(leaf: Leaf, found: Gradient) -> None:
-    """The gradient of a leaf: copied unless it is all of it, and lies in memory as the leaf does."""
-    order: Order = dense("plain" if leaf.value.order == "slice" else leaf.value.order, leaf.value.shape)
-    if found.numbers != leaf.value.numbers or dense(found.order, leaf.value.shape) != order:
-        found.replace(leaf.value.numbers, found.storage.width)
-    leaf.gradient = Gradient(found.storage, order)
-    del found.storage

@@ -6,27 +6,36 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ..graph.layout import Layout
-from ..graph.ops import numel
+from ..graph.ops import Shape, numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
 from ..spec.sections.train import Train
-from .autograd import Engine, Function, Gradient, Gradients, Leaf, Product, Sharing, Value
-from .forward import run
-from .operations import Costs, Tensors
+from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
+from .operations import Costs, Parameters, run
 from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
 
 
 class ShapeMachine:
-    """Runs a step on `networks`; `grads` are the parameters' gradients by optimizer group."""
+    """Runs a step on `networks`."""
 
     def __init__(self, memory: Allocator, costs: Costs, networks: Mapping[str, Network], classes: int,
                  views: int, train: Train | None = None) -> None:  # fmt: skip
         self.memory, self.costs, self.networks, self.train = memory, costs, networks, train
         self.classes, self.view_count = classes, views
-        self.grads: dict[str, Gradients] = {}
+        self.parameters: dict[str, Parameters] = {}  # of the networks that have run
+
+    def _made(self, rows: int, shape: Shape, category: str = "activations", *, width: int = 4,
+              graph: Function | None = None) -> Value:  # fmt: skip
+        storage = self.memory.new(rows * numel(shape) * width, category, width)
+        return Value(storage, rows, shape, "plain", graph)
+
+    def _in_place(self, *values: object) -> None:
+        """Nothing new."""
+
+    add = shrink = write = average = _in_place
 
     def rows(self, x: Value) -> int:
         return x.rows
@@ -38,22 +47,20 @@ class ShapeMachine:
     def views(self, images: Value, labels: Value, first: int) -> Value:
         if self.view_count == 1:
             return images
-        rows = images.rows * self.view_count
-        return Value(self.memory.new(4 * rows * numel(images.shape), "inputs"), rows, images.shape, "plain")
+        return self._made(images.rows * self.view_count, images.shape, "inputs")
 
     def target(self, head: HeadPlan, given: Value) -> Value:
         if head.target == "images":
             return given.like(self.memory.new(4 * given.numbers, "inputs"))
-        if head.target == "one_hot":
-            return Value(self.memory.new(4 * given.rows * self.classes, "inputs"), given.rows, (self.classes,), "plain")
+        if head.target == "one_hot" and not given.shape:  # mixtures have shares of the classes anyway
+            return self._made(given.rows, (self.classes,), "inputs")
         return given
 
     def detach(self, x: Value) -> Value:
         return x.like(x.storage)
 
     def leaf(self, x: Value) -> Value:
-        leaf = x.like(x.storage)
-        return leaf.like(leaf.storage, Leaf(leaf))
+        return x.like(x.storage, Leaf(x))
 
     def gradient(self, leaf: Value) -> Value:
         assert isinstance(leaf.graph, Leaf)
@@ -64,38 +71,51 @@ class ShapeMachine:
     def run(self, network: str, x: Value, images: Value | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Value:  # fmt: skip
         plan = self.networks[network]
-        return run(self._tensors(plan), plan, plan.graphs[variant], x, images, record=record)
+        parameters = self._parameters(plan)
+        return run(self.memory, self.costs, plan, plan.graphs[variant], parameters, x, images, record=record)
 
-    def _tensors(self, plan: Network) -> Tensors:
-        grads = None if plan.group is None else self.grads.setdefault(plan.group, {})
-        return Tensors(self.memory, self.costs, plan.prefix, grads)
+    def _parameters(self, plan: Network) -> Parameters:
+        """Those of a network; their bytes are counted with what lives throughout."""
+        if plan.name not in self.parameters:
+            nothing, trained = self.memory.new(0, "parameters"), plan.group is not None
+            self.parameters[plan.name] = {
+                node.name: [self._parameter(nothing, shape, trained=trained) for shape in node.parameters.values()]
+                for node in plan.graph.simple
+            }
+        return self.parameters[plan.name]
+
+    def _parameter(self, storage: Storage, shape: Shape, *, trained: bool) -> Value:
+        value = Value(storage, 1, shape, "swapped" if self.costs.swapped and len(shape) == 4 else "plain")
+        return value.like(storage, Leaf(value, trained=True)) if trained else value
+
+    def leaves(self, group: str) -> list[Leaf]:
+        """Of the parameters that an optimizer group trains."""
+        own = (self._parameters(network).values() for network in self.networks.values() if network.group == group)
+        return [value.graph for nodes in own for values in nodes for value in values if isinstance(value.graph, Leaf)]
 
     def averaged(self, link: LinkPlan, x: Value, images: Value | None) -> Value:
         assert link.bias is not None
-        plan = self.networks[link.bias]
-        sums = {name: self.memory.new(4 * numel(s), "parameters") for name, s in plan.graph.parameters.items()}
-        return run(self._tensors(plan), plan, plan.graph, x, images, record=True, sums=sums)
+        plan, memory = self.networks[link.bias], self.memory
+        sums = {
+            name: [p.like(memory.new(4 * p.numbers, "parameters"), Function([p])) for p in own]
+            for name, own in self._parameters(plan).items()
+        }
+        return run(memory, self.costs, plan, plan.graph, sums, x, images, record=True)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
-        products = [x.new(Product(x)) for x in (branch, average)]
+        products = [x.new(Product([x], [x.storage])) for x in (branch, average)]
         return self.plus(*products)
 
     def plus(self, a: Value, b: Value) -> Value:
-        return a.new(Sharing((a, b)) if a.graph or b.graph else None)
-
-    def add(self, total: Value, x: Value) -> None:
-        """In place, nothing new."""
+        return a.new(Function((a, b)) if a.graph or b.graph else None)
 
     def divide(self, x: Value, by: float) -> Value:
         return x.new()
 
-    def shrink(self, x: Value, by: float) -> None:
-        """In place, nothing new."""
-
     def mean(self, tensors: Sequence[Value]) -> Value:
         first, size = tensors[0], sum(x.storage.bytes for x in tensors)
         stacked = self.memory.new(size, width=first.storage.width)
-        mean = first.new(Sharing(tensors, size // stacked.width))
+        mean = first.new(Mean(tensors))
         del stacked
         return mean
 
@@ -107,7 +127,7 @@ class ShapeMachine:
         return self._scalar()
 
     def _scalar(self, graph: Function | None = None) -> Value:
-        return Value(self.memory.new(SCALAR, "losses"), 1, (), "plain", graph)
+        return self._made(1, (), "losses", graph=graph)
 
     def loss(self, head: HeadPlan, out: Value, target: Value) -> Value:
         rows = {"images": out.rows, "pairs": 2 * target.rows}.get(head.target, target.rows)
@@ -120,7 +140,7 @@ class ShapeMachine:
         return self._scalar(LossGradient(out, use, sizes, kept))
 
     def total(self, losses: Sequence[Value]) -> Value:
-        return self._scalar(Sharing(losses))
+        return self._scalar(Function(losses))
 
     def backward_loss(self, loss: Value, weight: float) -> None:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
@@ -139,42 +159,33 @@ class ShapeMachine:
         ]
 
     def copy(self, x: Value) -> Value:
-        width = x.storage.width
-        return Value(self.memory.new(x.numbers * width, width=width), x.rows, x.shape, "plain")
+        return self._made(x.rows, x.shape, width=x.storage.width)
 
     def place(self, x: Value, *, cleared: bool) -> Value:
         return x.like(self.memory.new(x.numbers * x.storage.width, GRADIENT, x.storage.width))
-
-    def write(self, part: Value, x: Value) -> None:
-        """In place, nothing new."""
 
     def step(self, group: str) -> None:
         if self.train is not None and not self.train.steps_in_place:
             graphs = [network.graph for network in self.networks.values() if network.group == group]
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
-        self.grads.pop(group, None)
-
-    def average(self, link: LinkPlan) -> None:
-        """In place, nothing new."""
+        for leaf in self.leaves(group):
+            leaf.gradient = None
 
     def first(self, x: Value, rows: int) -> Value:
         return Value(x.storage, rows, x.shape, x.order)
 
     def join(self, parts: Sequence[Value]) -> Value:
-        first, rows = parts[0].storage, sum(part.rows for part in parts)
-        return Value(self.memory.new(rows * numel(parts[0].shape) * first.width, width=first.width), rows,
-                     parts[0].shape, "plain")  # fmt: skip
+        return self._made(sum(part.rows for part in parts), parts[0].shape, width=parts[0].storage.width)
 
 
 class LossGradient(Function):
     """Through a loss to its output."""
 
-    __slots__ = ("rows", "sizes", "use", "width")
+    __slots__ = ("sizes", "use")
 
     def __init__(self, out: Value, use: Use, sizes: Sizes, kept: Sequence[Storage]) -> None:
-        super().__init__([out.graph], kept)
+        super().__init__([out], kept)
         self.use, self.sizes = use, sizes
-        self.rows, self.width = out.rows, out.storage.width
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """In fp32, then as wide as the output, then with zeros for the views that the loss does not look at."""
@@ -185,7 +196,7 @@ class LossGradient(Function):
             memory.passing(size, GRADIENT)
         gradient = Gradient(memory.new(self.sizes.full, GRADIENT), "plain")
         self.saved.clear()
-        gradient.cast(gradient.numbers, self.width)
-        if self.sizes.rows < self.rows:
-            gradient.replace(self.rows * self.sizes.numbers, self.width)
-        engine.send(self.edges[0], gradient, self.rows * self.sizes.numbers)
+        numbers, width = self.edges[0].numbers, self.edges[0].width
+        gradient.fit(gradient.numbers, width)
+        gradient.fit(numbers, width)
+        engine.send(self, 0, gradient)

@@ -1,15 +1,19 @@
-"""What one op of a recorded forward keeps, and what its backward makes, as torch handles its tensors."""
+"""A network's forward and the backward of its ops, as torch handles their tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..graph.graph import Node
-from ..graph.ops import Saved, numel
+from ..graph.graph import IMAGES, INPUT, Graph, Node
+from ..graph.ops import BYTES, Order, Saved
 from ..graph.ops.footprint import highest
-from .autograd import Engine, Function, Gradient, Gradients, Value, dense
+from ..plan import Network
+from .autograd import Engine, Function, Gradient, Value, dense
 from .storage import GRADIENT, Allocator, Storage
+
+Parameters = Mapping[str, Sequence[Value]]  # of each node
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,34 +24,226 @@ class Costs:
     traced: bool = False  # as counted on a CPU, under a dispatch mode: masks are floats
     swapped: bool = False  # images and the weights of convolutions have their channels last
 
-    def width(self, node: Node) -> int:
-        """Bytes of one number where the op computes in a precision of its own."""
-        return self.low if node.op.autocast == "low" else 4
+
+def run(memory: Allocator, costs: Costs, network: Network, graph: Graph, parameters: Parameters, x: Value,
+        images: Value | None, *, record: bool) -> Value:  # fmt: skip
+    """A network's output; of one with pieces only what enters each of them is kept."""
+    if not network.pieces or not record:
+        return Forward(memory, costs, graph, parameters, images, record=record).run(x)
+    for part in graph.pieces(network.pieces):
+        x = Forward(memory, costs, part, parameters, images, again=True).run(x)
+    return x
 
 
-@dataclass(frozen=True, slots=True)
-class Tensors:
-    """A network's tensors: whose gradients go where, if they are trained."""
+class Forward:
+    """One run of a graph.
 
-    memory: Allocator
-    costs: Costs
-    prefix: str
-    grads: Gradients | None
+    Of one that the backward computes `again` only the source is kept. That ends after the last node that is needed, or
+    before the result of that one is made where it keeps nothing of its own.
+    """
+
+    def __init__(self, memory: Allocator, costs: Costs, graph: Graph, parameters: Parameters, images: Value | None, *,
+                 record: bool = True, again: bool = False, until: str = "") -> None:  # fmt: skip
+        self.memory, self.costs, self.graph, self.parameters, self.images = memory, costs, graph, parameters, images
+        self.record, self.again, self.until = record, again, until
+        self.source: Value | None = None  # of what is computed again
+        self.last = ""  # where torch stops computing it: the last op that keeps something
+        self.made: dict[str, Operation] = {}  # while it is computed again
+
+    def run(self, x: Value) -> Value:
+        """The graph's result."""
+        if self.again:
+            self.source = x
+        uses = Counter(name for node in self.graph.simple for name in node.inputs)
+        uses.update((IMAGES, self.graph.result))
+        values = {INPUT: x} if self.images is None else {INPUT: x, IMAGES: self.images}
+        del x
+        for node in self.graph.simple:
+            self.memory.at(node.name)
+            values[node.name] = self._value(node, [values[name] for name in node.inputs])
+            if node.name == self.until:
+                break
+            for name in node.inputs:
+                uses[name] -= 1
+                if uses[name] == 0:
+                    del values[name]
+        return values[self.until or self.graph.result]
+
+    def computed_again(self) -> dict[str, Operation]:
+        """The operations up to the last one that keeps something, with what they keep."""
+        again = Forward(self.memory, self.costs, self.graph, self.parameters, self.images, until=self.last)
+        assert self.source is not None
+        again.run(self.source.like(self.source.storage, self.source.graph and Function(())))
+        return again.made
+
+    def _value(self, node: Node, inputs: Sequence[Value]) -> Value:
+        inputs, parameters = self._cast(node, inputs, self.parameters[node.name])
+        first = inputs[0].storage
+        gathers = node.op.gathers(dense(inputs[0].order, node.in_shapes[0]), node.in_shapes[0])
+        order = node.op.order(tuple(value.order for value in inputs), node.shape)
+        if any(value.order == "swapped" for value in parameters):
+            order = "swapped"
+        needed = self.record and any(value.graph for value in (*inputs, *parameters))
+        operation = Operation(node, inputs, parameters, self.costs)
+        stops = node.name == self.until and not finishes(node.saved)
+        gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
+        keeping = needed and not self.again
+        if stops or (gathered and not parameters):
+            out = gathered or first
+        else:
+            out = self._result(operation, inputs)
+            if gathered and "bias" in node.parameters:  # the product and then the sum
+                self.memory.passing(max(out.bytes - (0 if keeping else gathered.bytes), 0))
+        extra = None if stops else self._extra(operation, out, keeping=keeping)
+        operation.computed = out.width
+        if keeping:
+            read = [gathered if gathered and parameters else first, *(value.storage for value in inputs[1:])]
+            operation.saved = [*operation.keeps(read, parameters, out), extra]
+        elif needed and operation.saves:
+            operation.saved, self.last = [self], node.name
+        if self.until:
+            self.made[node.name] = operation
+        return Value(out, operation.rows, node.shape, order, operation if needed else None)
+
+    def _cast(self, node: Node, inputs: Sequence[Value], parameters: Sequence[Value]) -> tuple[
+        Sequence[Value], Sequence[Value]
+    ]:  # fmt: skip
+        """What the op computes with in mixed precision; what is cast last, the first input, is the first to go back."""
+        if self.costs.low == 4 or node.op.autocast == "same":
+            return inputs, parameters
+        width = self.costs.low if node.op.autocast == "low" else 4
+        if node.op.autocast == "widest" and not parameters:
+            width = _widest(inputs)
+        cast = [self._copy(value, width) for value in reversed((*inputs, *parameters))][::-1]
+        return cast[: len(inputs)], cast[len(inputs) :]
+
+    def _copy(self, value: Value, width: int) -> Value:
+        if value.storage.width == width:
+            return value
+        own = value.storage.category
+        category = "parameters in low precision" if own == "parameters" else own
+        return value.like(self.memory.new(value.numbers * width, category, width), value.graph and Function([value]))
+
+    def _result(self, operation: Operation, inputs: Sequence[Value]) -> Storage:
+        node = operation.node
+        if node.op.view or node.name in self.graph.overwriting:
+            return inputs[0].storage
+        if operation.footprint is not None:
+            width = operation.footprint.gives
+        elif "int64" in (node.dtype, node.op.reads):
+            width = BYTES[node.dtype]
+        elif node.op.autocast == "low":
+            width = self.costs.low
+        else:  # parameters that no cast touches are fp32, and make the sum or product so
+            width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else _widest(inputs)
+        return self.memory.new(node.size * operation.rows * width, width=width)
+
+    def _extra(self, operation: Operation, out: Storage, *, keeping: bool) -> Storage | None:
+        """What the op makes beside its result, whether that is kept or not."""
+        node, saved, rows, measured = operation.node, operation.node.saved, operation.rows, operation.footprint
+        if measured is not None:  # what was there at its worst, before
+            worst = highest(measured.forward if keeping else measured.alone, rows)
+            self.memory.passing(max(worst - (0 if node.op.view else out.bytes), 0))
+            return self.memory.new(measured.own.of(rows) if keeping else 0)
+        elements, others = saved.elements, saved.bytes
+        if self.costs.traced and saved.cpu_elements is not None:
+            elements, others = elements + saved.cpu_elements, 0
+        extra = rows * (elements * out.width + others) + 4 * (saved.floats + saved.again * bool(self.until))
+        return self.memory.new(extra) if extra else None
 
 
-class Piece:
-    """Part of a network whose values are computed again in the backward, from what enters it."""
+class Operation(Function):
+    """One op of a forward; its operands are the inputs, and then the parameters."""
 
-    __slots__ = ("compute", "last", "source")
+    __slots__ = ("computed", "footprint", "node", "rows")
 
-    def __init__(self, source: Value, compute: Callable[[Value, str], dict[str, Function]]) -> None:
-        self.source, self.compute = source, compute
-        self.last = ""  # where torch stops computing again: the last operation that keeps something
+    def __init__(self, node: Node, inputs: Sequence[Value], parameters: Sequence[Value], costs: Costs) -> None:
+        super().__init__((*inputs, *parameters))
+        self.node, self.rows = node, inputs[0].rows
+        self.computed = 0  # bytes of one number of the op's own arithmetic
+        widths = tuple(value.storage.width for value in inputs)
+        self.footprint = node.op.footprint(costs.low < 4, widths)  # of an op whose memory was measured
 
-    def again(self) -> dict[str, Function]:
-        """The operations, with what they keep."""
-        source = self.source.like(self.source.storage, self.source.graph and Function(()))
-        return self.compute(source, self.last)
+    @property
+    def saves(self) -> bool:
+        """Whether it keeps anything, weights included."""
+        return finishes(self.node.saved) or bool(self.node.saved.inputs)
+
+    def keeps(self, inputs: Sequence[Storage], parameters: Sequence[Value], out: Storage) -> list[object]:
+        """What it keeps of what it reads, and of its result."""
+        found, edges = self.footprint, self.edges
+        saved = self.node.saved if found is None else Saved(found.inputs, output=found.output)
+        kept: list[object] = [out] if saved.output else []
+        if not saved.if_trained or any(value.graph for value in parameters):
+            kept += [inputs[i] for i in saved.inputs if not saved.factors or edges[1 - i].to]
+        if parameters and self.saves and (not saved.if_trained or any(edge.to for edge in edges[: len(inputs)])):
+            kept += [parameters[i].storage for i in self.node.factors]
+        return kept
+
+    def back(self, engine: Engine, incoming: Gradient) -> None:
+        """Gradients made to fit the operands.
+
+        In between it lets go of what it held; what was computed again for it alone goes as soon as it was used.
+        """
+        memory, node, lies = incoming.storage.allocator, self.node, incoming.order
+        memory.at(node.name)
+        held, eager = self._taken_from(engine)
+        if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
+            incoming.fit(node.size * self.rows, incoming.storage.width, anyway=True)
+        if self.footprint is not None:
+            moments = self.footprint.backward if held or eager else self.footprint.again
+            memory.passing(max(highest(moments, self.rows), 0), GRADIENT)
+            held.clear()  # bit by bit, as was measured
+            eager.clear()
+        outgoing = {i: self._made(incoming, i) for i, edge in enumerate(self.edges) if edge.to in engine.wanted}
+        surplus = []
+        if node.op.answers_all and 0 not in outgoing:
+            surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
+        if node.saved.passing:
+            memory.passing(self.rows * node.saved.passing, GRADIENT)
+        eager.clear()
+        for i, gradient in reversed(outgoing.items()):
+            if i >= len(node.inputs) or not node.op.passes_gradient:
+                gradient.fit(self.edges[i].numbers, gradient.storage.width)
+            gradient.cast(self.edges[i])
+        del incoming.storage
+        surplus.clear()
+        held.clear()
+        for i, gradient in outgoing.items():
+            gradient.order = self._order(i, lies)
+            engine.send(self, i, gradient)
+
+    def _taken_from(self, engine: Engine) -> tuple[list[object], list[object]]:
+        """What is held until the gradients are made, and what only until it was used."""
+        held = [] if engine.retain else list(self.saved)
+        piece = self.saved[0] if self.saved and isinstance(self.saved[0], Forward) else None
+        engine.release(self)
+        if piece is None:
+            return held, []
+        if id(piece) not in engine.again:
+            engine.again[id(piece)] = piece.computed_again()
+        again = engine.again[id(piece)].pop(self.node.name, None)
+        return held, again.saved if again else []
+
+    def _made(self, incoming: Gradient, operand: int) -> Gradient:
+        """A gradient as the op computes it: the incoming one, or as large as the result or the operand."""
+        if self.node.op.passes_gradient:
+            return Gradient(incoming.storage, incoming.order)
+        _, numbers, width, _ = self.edges[operand]
+        if self.node.op.spreads:
+            numbers = self.node.size * self.rows
+        if operand >= len(self.node.inputs):
+            return Gradient(Storage(incoming.storage.allocator, numbers * width, "gradients", width), "plain")
+        if self.footprint is None:
+            width = self.computed
+        return Gradient(Storage(incoming.storage.allocator, numbers * width, GRADIENT, width), "plain")
+
+    def _order(self, operand: int, lies: Order) -> Order:
+        """How a gradient lies; a kernel's as the kernel or as the input does."""
+        own = self.edges[operand].order
+        if operand < len(self.node.inputs):
+            return self.node.op.gradient_order("plain" if own == "slice" else own, lies)
+        return "swapped" if "swapped" in (own, self.edges[0].order) else "plain"
 
 
 def finishes(saved: Saved) -> bool:
@@ -55,111 +251,6 @@ def finishes(saved: Saved) -> bool:
     return saved.output or any((saved.elements, saved.bytes, saved.floats))
 
 
-class Cast(Function):
-    """A copy of a value in another precision; torch casts back right after the op, before the op's parameters."""
-
-    __slots__ = ("width",)
-
-    def __init__(self, value: Value) -> None:
-        super().__init__([value.graph])
-        self.width = value.storage.width
-
-
-class Operation(Function):
-    """One op of a recorded forward."""
-
-    __slots__ = ("computed", "footprint", "node", "order", "orders", "rows", "saves", "tensors", "widths")
-
-    def __init__(self, node: Node, inputs: Sequence[Value], tensors: Tensors) -> None:
-        super().__init__([value.graph for value in inputs])
-        self.node, self.tensors = node, tensors
-        self.rows = inputs[0].rows
-        self.widths = tuple(value.storage.width for value in inputs)  # bytes of one number
-        self.orders = tuple(value.order for value in inputs)
-        self.computed = 0  # bytes of one number of the op's own arithmetic
-        trained = tensors.grads is not None
-        if trained:
-            self.keys = tuple(f"{tensors.prefix}{node.name}.{name}" for name in node.parameters)
-        self.footprint = node.op.footprint(tensors.costs.low < 4, self.widths)  # of an op whose memory was measured
-        factor = node.saved.if_trained and not trained and not any(self.edges)
-        self.saves = finishes(node.saved) or (bool(node.saved.inputs) and not factor)  # anything, weights included
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """Gradients made to fit the operands.
-
-        In between it lets go of what it held; what was computed again for it alone goes as soon as it was used.
-        """
-        memory, costs, node, rows = self.tensors.memory, self.tensors.costs, self.node, self.rows
-        memory.at(node.name)
-        held, eager = self._taken_from(engine)
-        width, lies = costs.width(node), incoming.order
-        if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
-            incoming.replace(node.size * rows, incoming.storage.width)
-        if self.footprint is not None:
-            moments = self.footprint.backward if held or eager else self.footprint.again
-            memory.passing(max(highest(moments, rows), 0), GRADIENT)
-            held.clear()  # bit by bit, as was measured
-            eager.clear()
-        wanted = [i for i, edge in enumerate(self.edges) if edge in engine.wanted]
-        sizes = [numel(shape) * rows for shape in node.in_shapes]
-        own = list(zip(self.keys, map(numel, node.parameters.values()), strict=False))
-        made = self.widths if self.footprint is not None else (self.computed,) * len(sizes)
-        outgoing = {i: self._gradient(incoming, sizes[i], GRADIENT, made[i]) for i in wanted}
-        fresh = [self._gradient(incoming, size, "gradients", width) for _, size in own]
-        surplus = []
-        if node.op.answers_all and not wanted:
-            surplus.append(memory.new(sizes[0] * self.computed, GRADIENT, self.computed))
-        if node.saved.passing:
-            memory.passing(rows * node.saved.passing, GRADIENT)
-        eager.clear()
-        if node.op.spreads:
-            _fit(fresh, own, width)
-        for i, gradient in outgoing.items():
-            if not node.op.passes_gradient:
-                gradient.fit(sizes[i], made[i])
-            gradient.cast(sizes[i], self.widths[i])
-        _fit(fresh, own, width)
-        del incoming.storage
-        surplus.clear()
-        held.clear()
-        for i, gradient in outgoing.items():
-            gradient.order = node.op.gradient_order("plain" if self.orders[i] == "slice" else self.orders[i], lies)
-            if isinstance(edge := self.edges[i], Cast):
-                gradient.cast(sizes[i], edge.width)
-        for i, gradient in outgoing.items():
-            edge = self.edges[i]
-            engine.send(edge.edges[0] if isinstance(edge, Cast) else edge, gradient, sizes[i])
-        outgoing.clear()
-        for (key, size), shape in zip(own, node.parameters.values(), strict=False):  # none where nothing is trained
-            gradient = fresh.pop(0)
-            gradient.cast(size, 4)
-            lay = dense(self.orders[0], shape[1:]) if len(shape) == 4 and not costs.swapped else "plain"
-            assert self.tensors.grads is not None
-            if lay == "swapped" and key not in self.tensors.grads:
-                gradient.replace(size, 4)  # it lay as the input does, and is to lie as the weights do
-            engine.accumulate(self.tensors.grads, key, gradient)
-
-    def _taken_from(self, engine: Engine) -> tuple[list[object], list[Storage]]:
-        """What is held until the gradients are made, and what only until it was used."""
-        held: list[object] = [] if engine.retain else list(self.saved)
-        piece = self.saved[0] if self.saved and isinstance(self.saved[0], Piece) else None
-        engine.release(self)
-        if piece is None:
-            return held, []
-        if id(piece) not in engine.again:
-            engine.again[id(piece)] = piece.again()
-        again = engine.again[id(piece)].pop(self.node.name, None)
-        return held, again.saved if again else []
-
-    def _gradient(self, incoming: Gradient, size: int, category: str, width: int) -> Gradient:
-        """An operand's gradient as the op computes it: the incoming one, or as large as the result or the operand."""
-        if self.node.op.passes_gradient:
-            return Gradient(incoming.storage, incoming.order)
-        numbers = self.node.size * self.rows if self.node.op.spreads else size
-        return Gradient(self.tensors.memory.new(numbers * width, category, width), "plain")
-
-
-def _fit(fresh: Sequence[Gradient], own: Sequence[tuple[str, int]], width: int) -> None:
-    """Sum up gradients of parameters that are as large as the result."""
-    for gradient, (_, size) in zip(fresh, own, strict=True):
-        gradient.fit(size, width)
+def _widest(inputs: Sequence[Value]) -> int:
+    """The most bytes that a number of them takes."""
+    return max(value.storage.width for value in inputs)

@@ -13,7 +13,6 @@ from ..spec.models import SpecModel
 from ..step.step import TrainingStep
 from ..system.devices import Device
 from ..tasks.datasets import ResolvedData
-from ..tasks.registry import TASKS
 from .autograd import Value
 from .machine import ShapeMachine
 from .operations import Costs
@@ -65,7 +64,7 @@ class Prediction:
         for network in self.plan.networks.values():
             for category, size in resident(config, network).items():
                 self.memory.take(size, category)
-        batch, image, task = config.data.batch_size, self.plan.data.shape, TASKS[config.task]
+        batch, image, task = config.data.batch_size, self.plan.data.shape, config.learns
         target = task.target.shape(self.plan.data)
         images, labels = (self.memory.new(batch * n.bytes(self.plan.data), "inputs") for n in (task.input, task.target))
         self.resident = self.memory.total
@@ -113,7 +112,7 @@ def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
 
 def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
     """The batch as the step is given it: fp32 images and what is to be learnt of them."""
-    return config.data.batch_size * TASKS[config.task].sample_bytes(data)
+    return config.data.batch_size * config.learns.sample_bytes(data)
 
 
 def _statistics_bytes(graph: Graph) -> int:

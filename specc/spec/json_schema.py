@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
+from specc.language.source import SECOND_NAMES
 from specc.spec.models import SpecModel
 
 Schema = dict[str, Any]
@@ -26,6 +27,11 @@ def json_schema() -> Schema:
     definitions[SPEC] = _draft7(raw)
     for model in definitions.values():
         _describe(model)
+    for (mapping, second), name in SECOND_NAMES.items():
+        model = definitions[mapping.title()]
+        model["properties"][second] = model["properties"][name]
+        gone = {"not": {}, "description": f"`{second}` is the same key"}
+        model["dependencies"] = {second: {"properties": {name: gone}}}
     definitions |= _parts(definitions, SPEC)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "specc"}
     part, whole = ({"$ref": f"#/definitions/{name}"} for name in (SPEC + PART, SPEC))

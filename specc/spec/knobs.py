@@ -88,12 +88,14 @@ class Knob:
         """Turned no further than the budget asks for; None where that is not enough, or where it cannot be turned."""
         if self.search is not None:
             return self.search(config, budget, peak)
-        turned = self.turned(config)
-        while turned is not None:
+        turned, furthest = self.turned(config), self.furthest(config)
+        if turned is None or (most := peak(furthest)) is None or most > budget:
+            return None
+        while turned != furthest:
             if (found := peak(turned)) is not None and found <= budget:
                 return turned, found
-            turned = self.turned(turned)
-        return None
+            turned = self.turned(turned) or furthest
+        return furthest, most
 
 
 def _images(config: Configuration) -> Config:

@@ -13,6 +13,7 @@ from ..language.schema import Config, Matching, Text, problem
 from ..language.source import Path
 from ..learning.heads import Classifier, Head
 from ..tasks.registry import TASKS
+from ..tasks.task import Task
 from .sections.auxiliary import Auxiliary, merge
 from .sections.data import Data
 from .sections.levels import EmaLink, Level, UnitOverride
@@ -63,6 +64,12 @@ class SpecModel(Config):
         """Files are merged before they are validated; whatever says `extends` after that is no file."""
         help = "write it into a file, and give that"
         raise problem("SPC029", "only a file can extend another one", label="not in a file", help=help)
+
+    @property
+    def learns(self) -> Task:
+        """The task as the step is given it."""
+        task: Task = TASKS[self.task]
+        return task.mixed() if self.data.mixings else task
 
     def changed(self, section: str, **values: Any) -> SpecModel:
         """The configuration with some keys of one section changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -58,6 +58,10 @@ class Task:
     input: Values = Values(("channels", "height", "width"))
     restores: Literal["images"] | None = "images"
     torch: str = ""
+
+    def mixed(self) -> Task:
+        """The same, learnt of mixtures of samples: of the share of every class in place of one class."""
+        return replace(self, target=Values(("classes",), below=2)) if self.kind == "class" else self
 
     def sample_bytes(self, data: ResolvedData) -> int:
         """What one sample of a batch takes: its input and its target."""

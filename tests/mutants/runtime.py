@@ -30,8 +30,10 @@ MUTANTS = [
            "test_single_rules.py::test_no_two_tensors_start_alike"),
     mutant("runtime/run/saving.py", "session.scaler.load_state_dict(found.state.scaler)", "pass", "the scaler starts anew",
            "test_resume.py::test_the_scaler_of_fp16_goes_on_where_it_was"),
-    mutant("runtime/run/saving.py", 'if slot != "step":', 'if slot == "step":', "a counter is laid out as its parameter is",
+    mutant("runtime/run/saving.py", '{"state": held}', '{"state": {}}', "an optimizer begins anew",
            "test_resume.py::test_the_counters_of_adamw_go_on_where_they_were"),
+    mutant("runtime/run/saving.py", 'if slot != "step" and value.shape == parameter.shape:', "if False:",
+           "momentum does not lie as its parameter does", "test_resume.py::test_a_run_may_be_stopped_after_every_step[pixel by pixel]"),
     mutant("runtime/run/trainer.py", 'bits(np.array([step]), "step")', 'bits(np.array([0]), "step")', "every step drops the same",
            "test_resume.py::test_every_step_draws_its_own_dropout"),
     mutant("runtime/run/metrics.py", "self.loss + loss_function(self.task.loss)(outputs, targets) * len(targets)",
@@ -79,6 +81,4 @@ MUTANTS = [
            "block by block is slice by slice", "test_micro_batches.py::test_an_order_can_be_forced"),
     mutant("specc/compiler/schedule.py", "return min(predicted, key", "return max(predicted, key", "the higher peak is chosen",
            "test_micro_batches.py::test_the_lower_peak_is_chosen"),
-    mutant("specc/memory/autograd.py", "        if self.uses[key] > 1:\n", "        if False:\n", "gradients of shared patches never meet",
-           "test_micro_batches.py::test_the_prediction_is_the_trace"),
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 from runtime.data.arrays import Arrays, CropFlip, Pixels
+from runtime.data.augmentation import augmentation_of
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.splits import ArraySplit, Splits, in_memory
@@ -31,9 +32,10 @@ def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
     maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
         halves = Made(maker, "train", info.train_size), Made(maker, "test", info.test_size)
-        return Splits(ArraySplit(info, halves[0], CropFlip()), ArraySplit(info, halves[1], CropFlip()), info)
-    train, test = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
-    return in_memory(config, info, train, test, paper=CropFlip())
+        train, test = (ArraySplit(info, half, augmentation_of(config, info, CropFlip())) for half in halves)
+        return Splits(train, test, info)
+    first, rest = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
+    return in_memory(config, info, first, rest, paper=CropFlip())
 
 
 def digits(config: DataConfig, info: ResolvedData) -> Splits:

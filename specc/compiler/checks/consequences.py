@@ -60,6 +60,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC620": ("train.micro_batches",),
     "SPC621": (*_HEADS, "train.micro_batches"),
     "SPC622": (*_IMAGES, "train.micro_batches"),
+    "SPC660": (*_IMAGES, "task", "data.augment.*"),
+    "SPC661": (*_HEADS, "task", "data.augment.*"),
+    "SPC662": ("data.augment.*",),
 }
 
 

@@ -36,9 +36,9 @@ class Auxiliary(Config):
     periodic: Periodic | None = Field(None, description="LLS: fixed periodic vectors instead of a trained classifier")
     goodness: Goodness | None = Field(None, description="Forward-Forward: activity for what is right against the rest")
     similarity: Similarity | None = Field(None, description="PredSim's similarity matching")
-    reconstruction: Decoder | None = Field(None, description="a decoder that restores the image")
+    reconstruction: Decoder | None = Field(None, description="a decoder that restores the image; `decoder` is read too")
 
-    aliases: ClassVar[dict[str, str]] = {"decoder": "reconstruction", "classification": "classifier"}
+    aliases: ClassVar[dict[str, str]] = {"classification": "classifier"}
 
     def heads(self) -> dict[str, Head]:
         """The heads that are present, by their key in the spec."""

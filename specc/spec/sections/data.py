@@ -10,6 +10,8 @@ from ...language.plugged import OneOf
 from ...language.schema import Bool, Config, Count, Fraction, PathText, Width, only_with, problem
 from ...tasks.datasets import INFO, kept_in
 from ...tasks.segmentation import IGNORED
+from ..augmentations import Augmentation, Mixing
+from .augment import Steps
 
 Dataset = Annotated[str, OneOf(INFO)]
 
@@ -35,8 +37,10 @@ class Data(Config):
         description="folder of the data set, relative to this file; reads the environment: `${SPECC_DATA:-data}`",
     )
     batch_size: Count = Field(64, description="images a step")
-    augment: Literal["none", "paper"] = Field(
-        "none", description="`paper`: what the papers' own code does for this data set"
+    augment: Literal["none", "paper"] | Steps = Field(
+        "none",
+        description="what is done to training images: `paper`, what the papers' own code does for this data set; or a "
+        "list like `[random_crop: {padding: 4}, horizontal_flip, mixup: 0.2]`",
     )
     image_size: Side | Sides | None = Field(
         None, description="pixels: one number for height and width, or `[height, width]`; by default the data set's own"
@@ -90,6 +94,16 @@ class Data(Config):
         "num_classes": "classes", "n_classes": "classes", "val": "validation", "val_split": "validation",
         "validation_split": "validation", "valid": "validation",
     }  # fmt: skip
+
+    @property
+    def augmentations(self) -> list[Augmentation]:
+        """What is done to training images, in this order; nothing where it is left to the data set."""
+        return [] if isinstance(self.augment, str) else [step.augmentation for step in self.augment]
+
+    @property
+    def mixings(self) -> list[Mixing]:
+        """Which of them mix the images of a batch."""
+        return [each for each in self.augmentations if isinstance(each, Mixing)]
 
     @model_validator(mode="after")
     def _of_a_size(self) -> Data:
