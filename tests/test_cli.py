@@ -142,7 +142,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 SUMMARY = {
     "format_version", "name", "status", "spec_sha256", "plan_fingerprint", "device", "epochs", "steps", "test",
     "cause", "validation", "units", "skipped_images", "memory", "step_seconds_median", "images_per_second",
-    "blake2b",
+    "best", "stopped_early", "blake2b",
 }  # fmt: skip
 MEMORY = {"budget_bytes", "predicted_peak_bytes", "measured_peak_bytes", "within_budget"}
 FILES = {

@@ -304,16 +304,31 @@ def test_a_damaged_run_is_an_error_that_says_so(command: str, run: Path, tmp_pat
     assert "is whole: 000000009: model.safetensors" in done.stderr
     model.write_bytes(whole)
     plan = (copy / "plan.json").read_text()
-    for text, said in (
-        (plan[:-9], "is damaged"),
-        (plan.replace('"validation": 6', '"validation": 5', 1), "another plan"),
-    ):
+    for text in (plan[:-9], plan.replace('"validation": 6', '"validation": 5', 1)):
         (copy / "plan.json").write_text(text)
         done = asked(command, copy)
         assert (done.returncode, done.stdout) == (3, "")
-        assert said in done.stderr
+        assert "plan.json" in done.stderr
     (copy / "plan.json").unlink()
-    assert "is not a run directory" in asked(command, copy).stderr
+    assert asked(command, copy).returncode == 3
+
+
+def test_the_checkpoint_of_another_run_is_no_answer(run: Path, tmp_path: Path) -> None:
+    other = trained(tmp_path, **TINY | {"data": HELD | {"validation": 5}}, train=TRAIN)
+    shutil.rmtree(other / "checkpoints")
+    shutil.copytree(run / "checkpoints", other / "checkpoints")
+    done = asked("evaluate", other)
+    assert done.returncode == 3
+    assert "belongs to another plan" in done.stderr
+
+
+def test_a_run_that_went_on_with_more_epochs_is_asked_of_earlier_ones_too(tmp_path: Path) -> None:
+    run = trained(tmp_path, **TINY, train={"epochs": 1})
+    assert specc("resume", run, "train.epochs=2", "--device", "cpu", cwd=tmp_path).returncode == 0
+    for steps, epoch in ((3, 1), (6, 2)):
+        found = documented("evaluate", run, "--checkpoint", str(steps))
+        assert found["position"] == f"the end of epoch {epoch}"
+        assert f"{found['metrics']['loss']}" == rows(run)[epoch - 1]["test_loss"]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])

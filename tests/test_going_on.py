@@ -149,7 +149,7 @@ def test_all_else_is_refused_with_both_values(word: str, says: str, run: Path) -
     assert result.stderr.count("error[SPC630]") == 1
     assert f"a run cannot go on with `{word.split('=')[0]}` changed: that would be another run" in result.stderr
     assert says in result.stderr
-    assert "what may be changed: train.epochs, train.checkpoint, data.workers" in result.stderr
+    assert "what may be changed: train.epochs, train.early_stopping, train.checkpoint, data.workers" in result.stderr
     assert stats(run) == before
 
 
@@ -163,18 +163,19 @@ def test_a_wrong_override_is_shown_where_it_stands(run: Path) -> None:
 
 @pytest.mark.parametrize("key", MAY_CHANGE)
 def test_what_may_change_is_what_the_fingerprint_does_not_know(key: tuple[str, ...]) -> None:
-    """But for the number of epochs, which says when it ends."""
+    """But for the number of epochs and what may end them, which say when it is over."""
     import specc as package
 
     values: dict[str, Any] = {
         "train.epochs": 9, "train.checkpoint": {"every": "3 steps"}, "data.workers": 2, "data.root": "/elsewhere",
-        "data.download": True, "budget": {"memory": "1 GiB"},
+        "data.download": True, "budget": {"memory": "1 GiB"}, "train.early_stopping": {"patience": 3},
     }  # fmt: skip
     word = f"{dotted(key)}={json.dumps(values[dotted(key)])}"
-    found = changed(json.dumps(document()), "spec.yaml", [word])
+    data = {"data": document()["data"] | {"validation": 6}}
+    found = changed(json.dumps(document(**data)), "spec.yaml", [word])
     assert found.keys == [key]
     same = package.compile(found.before).fingerprint == package.compile(found.after).fingerprint
-    assert same == (dotted(key) != "train.epochs")
+    assert same == (dotted(key) not in ("train.epochs", "train.early_stopping"))
 
 
 def test_another_folder_of_the_data_is_remembered(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,13 @@ class Cadence:
         if self.metric is None:
             return best
         value = figures[self.metric]
-        if not math.isfinite(value) or (best and best.metric == self.metric and not self._above(value, best.value)):
+        if not math.isfinite(value) or (
+            best and best.metric == self.metric and not above(best.metric, value, best.value)
+        ):
             return best
         return Best(self.metric, value, epoch, "")
 
-    def _above(self, value: float, other: float) -> bool:
-        return value < other if self.metric == "loss" else value > other
+
+def above(metric: str, value: float, other: float, by: float = 0.0) -> bool:
+    """Whether a figure is better than another one, by more than so much."""
+    return value < other - by if metric == "loss" else value > other + by

@@ -27,6 +27,9 @@ class Findings:
         return {f"{half}_{name}": value for name, value in (self.whole | self.units).items()}
 
 
+NOTHING = Findings()
+
+
 def evaluated(
     session: Session, batches: Iterable[Batch], *, units: bool, seen: Callable[[Tensor, Tensor], None] | None = None
 ) -> Findings:

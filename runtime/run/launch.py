@@ -166,6 +166,16 @@ def figures(test: Mapping[str, float]) -> str:
     return ", ".join(said)
 
 
+def _choices(summary: dict[str, Any]) -> Iterator[str]:
+    """What was chosen by the evaluations: when to stop, and which checkpoint is the best."""
+    if summary.get("stopped_early"):
+        yield summary["stopped_early"]
+    if best := summary.get("best"):
+        value = figures({best["metric"]: best["value"]})
+        tested = f"; test {figures(best['test'])}" if best["test"] else ""
+        yield f"best {value}, after epoch {best['epoch']} (checkpoint {best['checkpoint']}){tested}"
+
+
 def closing(summary: dict[str, Any], path: Path) -> list[str]:
     """What a person wants to know at the end."""
     memory = summary["memory"]
@@ -182,6 +192,7 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
     found = [f"{name} {figures(summary[name])}" for name in ("validation", "test") if summary.get(name)]
     return [
         f"{'; '.join(found)} after {_epochs(summary['epochs'])}",
+        *_choices(summary),
         f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
         f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
         *on_device,

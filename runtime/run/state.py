@@ -14,6 +14,7 @@ from .averages import Averages
 from .cadence import Cadence
 from .checkpoint import Best, Figures, Position
 from .clock import StepClock
+from .patience import Patience
 from .rundir import RunDir
 
 
@@ -37,10 +38,16 @@ class RunState:
         self.saved: Position | None = None
         self.best: Best | None = None
         self.cadence = Cadence(self.config.checkpoint, self.task.metrics[0])
+        self.patience, self.validated = Patience(self.config.early_stopping, self.task.metrics[0]), False
         self.earlier = Figures()
         self.fits = True  # in the device, under the budget
         self.cause: str | None = None  # of an end before its time
         self.clock = StepClock(device)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done that there are to be."""
+        return self.epoch >= self.config.epochs or self.patience.over
 
     @property
     def steps(self) -> int:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from typing import Any
 
 from ..memory.calibration import calibration_of
 from .checkpoint import Figures
-from .evaluation import Findings
+from .finishing import Results
 from .rundir import spec_hash
 from .state import RunState
 
-NOTHING = Findings()
+NOTHING = Results()
 WARMING = 3  # steps that are metered, which makes them slow
 
 
-def summary_of(run: RunState, status: str, test: Findings = NOTHING, validation: Findings = NOTHING) -> dict[str, Any]:
+def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str, Any]:
     """The document."""
     plan, budget, figures = run.plan, run.plan.config.budget, figures_of(run)
     peak, seconds = figures.peak_bytes, figures.step_seconds
@@ -29,9 +30,11 @@ def summary_of(run: RunState, status: str, test: Findings = NOTHING, validation:
         "device": str(run.device),
         "epochs": run.epoch,
         "steps": run.steps,
-        "test": test.whole,
-        "validation": validation.whole,
-        "units": {"test": test.units, "validation": validation.units},
+        "stopped_early": str(run.patience) if run.over and run.epoch < run.config.epochs else None,
+        "test": found.test.whole,
+        "validation": found.validation.whole,
+        "units": {"test": found.test.units, "validation": found.validation.units},
+        "best": asdict(found.best) | {"test": found.best_on_test.whole} if found.best else None,
         "skipped_images": len(plan.data.skipped),
         "memory": {
             "budget_bytes": budget.memory if budget else None,

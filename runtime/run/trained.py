@@ -46,7 +46,7 @@ def open_trained(folder: Path, checkpoint: str, device: str | None, gpu: int | N
     run = RunDir(folder)
     plan = run.plan()
     found = checkpoints.named(folder, checkpoint)
-    if found.position.plan_fingerprint != plan.fingerprint:
+    if found.position.plan_fingerprint not in (plan.fingerprint, *run.environment().get("plans", ())):
         raise RunError(f"the checkpoint {found.path} belongs to another plan than the one in {folder}")
     with explained():
         session = Session(plan, choose(device, gpu), initialise=False)

@@ -27,12 +27,13 @@ from . import checkpoint, endings, manifest, saving
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .evaluation import Findings, evaluated
+from .finishing import Results, results
 from .interruption import Interruption, Stopped
 from .learning_rate import Rates
 from .progress import Silence
 from .rundir import RunDir
 from .state import RunState
-from .summary import figures_of, summary_of
+from .summary import NOTHING, figures_of, summary_of
 
 METERED_STEPS = 3  # optimizer state exists from the second step on; the third confirms
 
@@ -64,6 +65,7 @@ class Trainer(RunState):
     def _open(self) -> None:
         root, moved = root_of_resumed(self.plan, self.run_dir.environment().get("data_root"))
         self.splits = open_data(self.plan, root)
+        self.validated = self.splits.validation is not None
         size, batch = len(self.splits.train), self.plan.config.data.batch_size
         self.batch = min(batch, size)
         self.notes += [moved] if moved else []
@@ -104,6 +106,7 @@ class Trainer(RunState):
             raise RunError(message, ("the data set must be the one that the run was started with",))
         self.saved, self.epoch, self.step, self.seconds = position, position.epoch, position.step, position.seconds
         self.best, self.averages = position.best, Averages.of(sums, self.device)
+        self.patience.restore(found.metrics(), self.splits.watches)
         self.warnings += found.warnings
         if not self.run_dir.restore_metrics(found.metrics()):
             self.warnings.append(f"metrics.csv was changed since: it is again what {found.path.name} recorded of it")
@@ -116,7 +119,7 @@ class Trainer(RunState):
         """Train to the end; returns the summary, which is also in summary.json."""
         with self.interruption, determinism(self.config.deterministic):
             try:
-                return self._summary("completed", **self._stoppable())
+                return self._summary("completed", self._stoppable())
             except (KeyboardInterrupt, Exception) as error:
                 ending = endings.ending_for(self, error)
                 if ending is None:
@@ -124,7 +127,7 @@ class Trainer(RunState):
                 self._summarize_failure(ending)
                 raise ending from None
 
-    def _stoppable(self) -> dict[str, Findings]:
+    def _stoppable(self) -> Results:
         try:
             return self._epochs()
         except (Stopped, DataError) as ending:  # between two steps: nothing of what was trained need be lost
@@ -142,27 +145,17 @@ class Trainer(RunState):
         except WriteError as error:
             ending.help = (*ending.help, str(error))
 
-    def _epochs(self) -> dict[str, Findings]:
-        """Train; says what every epoch is judged by at the end, and with a validation set the test, for once."""
+    def _epochs(self) -> Results:
+        """Train until all epochs are done, or further ones would be in vain."""
         found: Findings | None = None
         if self.saved is None:
             self._save()  # or what is killed before the first epoch ends has nothing to go on from
-        while self.epoch < self.config.epochs:
+        while not self.over:
             self._one_epoch()
             self._check_finite()
             found = self.evaluate(self.watched)
             self._close_epoch(found)
-        found = found or self.evaluate(self.watched)
-        if self.splits.validation is None:
-            return {"test": self._finite(found)}
-        test = {"test": self._finite(self.evaluate(self.test_data))} if self.test_data else {}
-        return test | {"validation": self._finite(found)}
-
-    def _finite(self, found: Findings) -> Findings:
-        """The figures of the end, which are numbers."""
-        if wrong := endings.not_finite(found.whole):
-            raise endings.diverged(self, f"the training ended, but of its test {wrong}")
-        return found
+        return results(self, found or self.evaluate(self.watched), self.test_data, self.evaluate)
 
     def _close_epoch(self, found: Findings) -> None:
         row = {"epoch": self.epoch + 1, "lr": self.rates.last(self.epoch), "seconds": round(self.seconds, 3)}
@@ -172,7 +165,8 @@ class Trainer(RunState):
         self.progress.epoch_ends(row)
         self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
         best, self.best = self.best, self.cadence.better(self.best, found.whole, self.epoch)
-        if self.best != best or self.epoch == self.config.epochs or self._is_due():
+        self.patience.add(found.whole)
+        if self.best != best or self.over or self._is_due():
             self._save()
 
     def _one_epoch(self) -> None:
@@ -276,8 +270,8 @@ class Trainer(RunState):
         self.best, self.cadence.saved_at = self.saved.best, time.monotonic()
         checkpoint.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 
-    def _summary(self, status: str, **found: Findings) -> dict[str, Any]:
-        summary = summary_of(self, status, **found)
+    def _summary(self, status: str, found: Results = NOTHING) -> dict[str, Any]:
+        summary = summary_of(self, status, found)
         self.run_dir.write_json("summary.json", manifest.sealed(summary))
         return summary
 

@@ -48,8 +48,8 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
     """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
 
     A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
-    epochs, and other keys that decide how it is trained and not what: train.checkpoint, data.workers, data.root,
-    data.download, budget.
+    epochs, and other keys that decide how it is trained and not what: train.early_stopping, train.checkpoint,
+    data.workers, data.root, data.download, budget.
     """
     one_device(gpu, device)
     from ..system.devices import kind_of_device

@@ -58,6 +58,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC611": ("train.epochs", "train.schedule"),
     "SPC612": ("train.epochs", "train.schedule"),
     "SPC620": ("train.micro_batches",),
+    "SPC650": ("data.dataset", "data.validation"),
     "SPC621": (*_HEADS, "train.micro_batches"),
     "SPC622": (*_IMAGES, "train.micro_batches"),
     "SPC660": (*_IMAGES, "task", "data.augment.*"),

@@ -13,7 +13,7 @@ from ..draft import Draft
 
 def check_names(draft: Draft) -> Draft:
     """Levels have names of their own, links name levels that exist, and a level speaks of each unit once."""
-    found = [*_levels(draft), *_links(draft), *_task(draft), *_metric(draft)]
+    found = [*_levels(draft), *_links(draft), *_task(draft)]
     for i, level in enumerate(draft.spec.config.levels):
         found += _units(draft, i, level)
     return draft.updated(*found)
@@ -23,16 +23,6 @@ def _task(draft: Draft) -> Iterator[Diagnostic]:
     """The loss of a package's task may not be there."""
     if fault := loss_fault(TASKS[draft.spec.config.task].loss):
         yield draft.spec.error("SPC112", str(fault), "task", label="cannot be used", help=(fault.help,))
-
-
-def _metric(draft: Draft) -> Iterator[Diagnostic]:
-    """The best checkpoint is that of a figure which an evaluation gives."""
-    spec, keep = draft.spec, draft.spec.config.train.checkpoint.keep_best
-    known = (*TASKS[spec.config.task].metrics, "loss")
-    if keep and keep.metric and keep.metric not in known:
-        message = f"the evaluation of the task `{spec.config.task}` has no figure `{keep.metric}`"
-        at = ("train", "checkpoint", "keep_best", "metric")
-        yield spec.error("SPC218", message, *at, label="unknown metric", help=did_you_mean(keep.metric, known))
 
 
 def _repeated(names: Iterable[object]) -> Iterator[tuple[int, int]]:

@@ -18,12 +18,13 @@ from ...learning.losses import LOSSES, loss_fault
 from ...spec.lookup import paths_that_read_environment
 from ...tasks.registry import TASKS
 from ..draft import Draft
+from .choices import chosen
 
 
 def check_options(draft: Draft) -> Draft:
-    """The schedule fits the epochs; no option is silently ignored; variables stand in paths only."""
+    """The schedule fits the epochs; nothing is silently ignored, or chosen by a test; variables stand in paths only."""
     idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft))
-    return draft.updated(*_schedule(draft), *idle, *_variables(draft))
+    return draft.updated(*_schedule(draft), *idle, *chosen(draft), *_variables(draft))
 
 
 def _schedule(draft: Draft) -> Iterator[Diagnostic]:

@@ -22,6 +22,7 @@ from ...system.plugins import Registry
 from .average import WeightAverage
 from .checkpoint import Checkpoints
 from .clip import Clip
+from .early_stopping import EarlyStopping
 from .optimizers import AnyOptimizer, Sgd
 from .schedule import Schedule
 
@@ -87,6 +88,9 @@ class Train(Config):
     )
     zero_weight_heads: Literal["remove", "keep"] = Field(
         "remove", description="heads whose weight is zero: not built at all, or run for their exact-zero gradients"
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="stop where the validation set has not become better for a while; needs `data.validation`"
     )
     evaluate_units: Bool = Field(
         True,

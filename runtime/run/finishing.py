@@ -1,0 +1,54 @@
+"""The end of a training: what its network is worth, and the best one that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..data import Loader
+from . import checkpoint, endings
+from .checkpoint import Best
+from .evaluation import NOTHING, Findings
+from .saving import load_model
+from .state import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What is said of a run when it ends: on the test set, on the validation set, and of its best checkpoint."""
+
+    test: Findings = NOTHING
+    validation: Findings = NOTHING
+    best: Best | None = None
+    best_on_test: Findings = NOTHING
+
+
+def results(run: RunState, judged: Findings, test_data: Loader | None, look: Callable[[Loader], Findings]) -> Results:
+    """`judged` are the figures of the last epoch. With a validation set the test set is looked at now, for once."""
+    _check(run, judged)
+    if not run.validated:
+        return Results(test=judged, best=run.best)
+    test = look(test_data) if test_data else NOTHING
+    _check(run, test)
+    if run.best is None or test_data is None:
+        return Results(test, judged, run.best)
+    return Results(test, judged, run.best, _of_best(run, run.best, test, lambda: look(test_data)))
+
+
+def _of_best(run: RunState, best: Best, test: Findings, look: Callable[[], Findings]) -> Findings:
+    """The test of the best checkpoint; afterwards the network is the last one again."""
+    last = checkpoint.newest(run.run_dir.path).path
+    if best.checkpoint == last.name:
+        return test
+    path = checkpoint.best(run.run_dir.path).path
+    try:
+        load_model(run.session, checkpoint.load_weights(path), path)
+        return look()
+    finally:
+        load_model(run.session, checkpoint.load_weights(last), last)
+
+
+def _check(run: RunState, found: Findings) -> None:
+    """Figures of the end are numbers."""
+    if wrong := endings.not_finite(found.whole):
+        raise endings.diverged(run, f"the training ended, but of its test {wrong}")
