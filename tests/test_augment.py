@@ -293,3 +293,22 @@ def test_masks_go_where_their_images_go(item: Any, tmp_path: Path) -> None:
     agreeing = (shown == masks)[counted].double().mean()
     assert agreeing > 0.9, "but for the edges, where an image is interpolated and a mask is not"
     assert bool((masks != torch.from_numpy(truth)).any())
+
+
+@pytest.mark.parametrize("name", [*SINGLE, "mixup", "cutmix"])
+def test_pictures_of_16_bits_are_changed_as_those_of_8(name: str, tmp_path: Path) -> None:
+    """They are numbers in 0..1 by then, and keep their levels."""
+    sides, shades = (16, 16), small.pixels(4, 16, 16)
+    places = [(half, kind, i) for half in ("train", "val") for i, kind in enumerate(("cat", "dog"))]
+    batches = []
+    for bits, pictures in ((8, shades), (16, shades.astype(np.uint16) * 257)):
+        files = {f"{half}/{kind}/{i}.png": small.png(pictures[i]) for half, kind, i in places}
+        root = small.put(tmp_path / str(bits), files)
+        data = {"dataset": "image_folder", "root": str(root), "image_size": sides, "batch_size": 2, "classes": 2}
+        item = {name: NEEDED.get(name)}
+        split = open_data(compiled(data=data | {"channels": 1, "augment": [{"vertical_flip": 1.0}, item]})).train
+        ((images, _),) = split.batches([np.arange(2)], Draws(0, 2))
+        batches.append(images)
+    assert (batches[0].dtype, batches[1].dtype) == (torch.uint8, torch.float32)
+    away = (batches[0] / 255 - batches[1]).abs()
+    assert float(away.mean()) < 0.02

@@ -42,18 +42,23 @@ def pipeline_of(config: DataConfig, info: ResolvedData, peak: int = _WHITE) -> P
     return found
 
 
+Transform = Callable[..., Any]
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     name: str
-    transform: Callable[..., Any]
+    transform: Transform
+    of_numbers: Transform  # the same for pixels in 0..1, of images that have more than 8 bits
     moves: bool
 
     def __call__(self, image: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The image, and the mask where pixels go elsewhere."""
+        transform = self.of_numbers if image.is_floating_point() else self.transform
         try:
             if self.moves and mask is not None:
-                return self.transform(image, mask)  # type: ignore[no-any-return]
-            return self.transform(image), mask
+                return transform(image, mask)  # type: ignore[no-any-return]
+            return transform(image), mask
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             what = f"`{self.name}` of `data.augment` cannot be done to images of {tuple(image.shape)}: "
             raise DataError(what + described(error), help=["other arguments, or larger images"]) from error
@@ -108,6 +113,13 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _made(name: str, augmentation: Augmentation, info: ResolvedData) -> _Step:
     """torchvision's transform under the arguments of the spec."""
+    make: Callable[..., Transform] = named(augmentation.torch, f"the augmentation `{name}`")
+    of_bytes, of_numbers = (make(**_arguments(augmentation, info, white)) for white in (_WHITE, 1.0))
+    return _Step(name, of_bytes, _in_bytes(of_bytes) if augmentation.eight_bits else of_numbers, augmentation.moves)
+
+
+def _arguments(augmentation: Augmentation, info: ResolvedData, white: float) -> dict[str, Any]:
+    """As torchvision knows them, for images with this white."""
     from torchvision import tv_tensors
     from torchvision.transforms import AutoAugmentPolicy, InterpolationMode
 
@@ -115,7 +127,24 @@ def _made(name: str, augmentation: Augmentation, info: ResolvedData) -> _Step:
     for key, kind in {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}.items():
         if key in arguments:
             arguments[key] = kind(arguments[key])
+    if white != _WHITE:
+        scaled = {key: arguments[key] for key in augmentation.levels if key in arguments}
+        arguments |= {key: _times(value, white / _WHITE) for key, value in scaled.items()}
     if augmentation.moves and "fill" in arguments:  # what comes into a mask from outside does not count
         arguments["fill"] = {tv_tensors.Image: arguments["fill"], tv_tensors.Mask: IGNORED}
-    make: Callable[..., Callable[..., Any]] = named(augmentation.torch, f"the augmentation `{name}`")
-    return _Step(name, make(**arguments), augmentation.moves)
+    return arguments
+
+
+def _times(level: Any, factor: float) -> Any:
+    return [each * factor for each in level] if isinstance(level, list) else level * factor
+
+
+def _in_bytes(transform: Transform) -> Transform:
+    """A transform of bytes for pixels in 0..1."""
+    from torchvision.transforms.v2 import functional
+
+    def changed(image: Tensor) -> Tensor:
+        found = transform(functional.to_dtype(image, torch.uint8, scale=True))
+        return functional.to_dtype(found, image.dtype, scale=True)
+
+    return changed

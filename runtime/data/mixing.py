@@ -89,9 +89,9 @@ def _shares(labels: Tensor, classes: int) -> Tensor:
 
 
 def _blended(images: Tensor, others: Tensor, shares: Tensor) -> Tensor:
-    """Both over one another (Zhang et al., 1710.09412), in bytes again."""
+    """Both over one another (Zhang et al., 1710.09412); of bytes in bytes again."""
     mixture = torch.lerp(others.to(torch.float32), images.to(torch.float32), shares.view(-1, 1, 1, 1))
-    return mixture.round().to(images.dtype)
+    return mixture if images.is_floating_point() else mixture.round().to(images.dtype)
 
 
 def _cut(image: Tensor, other: Tensor, share: float, generator: np.random.Generator) -> float:

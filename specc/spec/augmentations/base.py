@@ -45,6 +45,8 @@ class Augmentation(Config):
     moves: ClassVar[bool] = False  # pixels, so that masks go the same way
     maskable: ClassVar[bool] = True  # whether it is defined where every pixel has a class
     colours: ClassVar[bool] = False  # whether it is defined for 1 and 3 channels alone
+    eight_bits: ClassVar[bool] = False  # whether it is defined for pixels of 8 bits alone
+    levels: ClassVar[tuple[str, ...]] = ("fill", "value")  # arguments that are pixels, of which white is 255
 
     def arguments(self, data: ResolvedData) -> dict[str, Any]:
         """What the class is given, for the images of a data set."""

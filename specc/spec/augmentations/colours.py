@@ -106,6 +106,7 @@ class RandomSolarize(Sometimes):
     threshold: Byte = Field(description="from which number on")
 
     torch: ClassVar[str] = "torchvision.transforms.v2:RandomSolarize"
+    levels: ClassVar[tuple[str, ...]] = ("threshold",)
     bare: ClassVar[str] = "threshold"
 
 
@@ -143,6 +144,7 @@ class Jpeg(Coloured):
     quality: Quality | Annotated[list[Quality], TWO, RISING] = Field(description="1 to 100; or from, to")
 
     torch: ClassVar[str] = "torchvision.transforms.v2:JPEG"
+    eight_bits: ClassVar[bool] = True
     bare: ClassVar[str] = "quality"
 
 
