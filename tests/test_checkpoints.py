@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(name: str, damage: s
     DAMAGES[damage](run / "checkpoints" / "000000005" / name)
     found = checkpoint.newest(run)
     (warning,) = found.warnings
-    assert warning.startswith("checkpoint 000000005 is damaged: ")
+    assert warning.startswith("checkpoint 000000005 is of no use: ")
     assert warning.endswith("; 000000004 is used")
     assert name in warning
     assert found.position.steps == 4
@@ -205,7 +205,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(name: str, damage: s
 def test_the_run_goes_on_from_the_one_before_as_if_nothing_had_been(whole: Trainer, run: Path) -> None:
     flip(run / "checkpoints" / "000000005" / "averages.safetensors")
     (warning,) = assert_resumes_as(whole, run)
-    assert "000000005 is damaged: averages.safetensors" in warning
+    assert "000000005 is of no use: averages.safetensors" in warning
     assert names(run) == ["000000005", "000000005.damaged", "000000006"]
 
 
@@ -214,7 +214,7 @@ def test_files_of_two_checkpoints_do_not_go_together(run: Path) -> None:
     shutil.copy(older / "optimizer.safetensors", newer)
     (warning,) = checkpoint.newest(run).warnings
     assert warning == (
-        "checkpoint 000000005 is damaged: optimizer.safetensors is not as it was written: its checksum differs; "
+        "checkpoint 000000005 is of no use: optimizer.safetensors is not as it was written: its checksum differs; "
         "000000004 is used"
     )
 
@@ -267,7 +267,7 @@ def test_a_state_of_another_form_is_no_traceback(change: dict[str, Any], run: Pa
     last = newest(run)
     forge(last, "state.json", json.dumps(json.loads((last / "state.json").read_text()) | change))
     (warning,) = checkpoint.newest(run).warnings
-    assert warning.startswith(f"checkpoint {last.name} is damaged: state.json")
+    assert warning.startswith(f"checkpoint {last.name} is of no use: state.json")
 
 
 def test_a_link_in_place_of_a_file_is_refused_by_name(run: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,10 @@ def trainer_of(plan: Plan, folder: Path, progress: Silence | None = None) -> Tra
     return Trainer(plan, torch.device("cpu"), RunDir(folder), progress or Silence(), "text")
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    """The metrics, without the time that they took."""
+def rows(folder: Path) -> list[OrderedDict[str, str]]:
+    """The metrics, without the time that they took; in another order they are others."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [OrderedDict((k, v) for k, v in row.items() if k != "seconds") for row in csv.DictReader(file)]
 
 
 def stopped(trainer: Trainer, epoch: int, step: int) -> Trainer:

@@ -35,14 +35,15 @@ class Averages:
         return {name: float(total) / max(1, self.count) for name, total in self.sums.items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All there is to know, by name."""
-        return {COUNT: torch.tensor(self.count), **self.sums}
+        """All there is to know, by name; a file of tensors keeps no order, and metrics.csv has one."""
+        placed = {f"{place:06d} {name}": total for place, (name, total) in enumerate(self.sums.items())}
+        return {COUNT: torch.tensor(self.count), **placed}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Averages:
         """What `tensors` gave, on a device."""
-        sums = {name: tensor.to(device) for name, tensor in tensors.items() if name != COUNT}
-        return cls(int(tensors[COUNT]), sums)
+        names = sorted(name for name in tensors if name != COUNT)
+        return cls(int(tensors[COUNT]), {name.partition(" ")[2]: tensors[name].to(device) for name in names})
 
 
 def training_figures(step: Step, task: Task, labels: Tensor) -> dict[str, Tensor]:

@@ -110,7 +110,9 @@ class Found:
     @property
     def warnings(self) -> list[str]:
         """What a person has to know."""
-        return [f"checkpoint {name} is damaged: {why}; {self.path.name} is used" for name, why in self.skipped.items()]
+        return [
+            f"checkpoint {name} is of no use: {why}; {self.path.name} is used" for name, why in self.skipped.items()
+        ]
 
 
 def names(run_dir: Path) -> list[str]:
@@ -280,6 +282,8 @@ def set_aside(found: Found) -> None:
     for name in found.skipped:
         path = found.path.with_name(name)
         aside = path.with_name(name + _ASIDE)
+        if not os.path.lexists(path / manifest.NAME):
+            continue  # half a checkpoint, which the next one clears away
         with writing(path):
             if aside.exists():
                 shutil.rmtree(aside)
