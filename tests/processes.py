@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from .commands import Result, command, surroundings
 
 Deed = Callable[[], Any]
 UNSHARE = 0x10000000 | 0x20000  # users and mounts of its own
+END_WITH_PARENT, CAPABILITIES, OVERRIDE = 1, 0x20080522, 0b110  # to write and to read what modes forbid
+PATIENCE = 100  # seconds
 READ_ONLY, REMOUNT, ALL_BELOW, PRIVATE = 1, 32, 0x4000, 0x40000
 
 
@@ -50,15 +53,25 @@ class Child:
         return self.status is not None
 
     def wait(self) -> Result:
-        """How it ended, and what it wrote."""
-        if self.status is None:
-            self.status = os.waitpid(self.pid, 0)[1]
+        """How it ended, and what it wrote; one that does not end is a mistake, and ended."""
+        given_up = time.monotonic() + PATIENCE
+        while not self.ended():
+            if time.monotonic() > given_up:
+                self.kill(signal.SIGKILL)
+            time.sleep(0.005)
         said = []
         for file in (self.stdout, self.stderr):
             file.seek(0)
             said.append(file.read().decode())
             file.close()
         return Result(self.name, os.waitstatus_to_exitcode(self.status), *said)
+
+
+def wait_for(condition: Callable[[], object], child: Child) -> None:
+    """Wait until something is so, or the process is over."""
+    given_up = time.monotonic() + PATIENCE
+    while not condition() and not child.ended() and time.monotonic() < given_up:
+        time.sleep(0.005)
 
 
 def start(work: Deed, before: Deed = lambda: None, name: list[str] | None = None) -> Child:
@@ -84,6 +97,7 @@ def _temporary() -> int:
 
 def _as_a_program(work: Deed, before: Deed, out: int, err: int) -> int:
     """What the interpreter does around a program: streams of its own, an exit code, a traceback."""
+    ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
@@ -190,6 +204,15 @@ def mount_disk(folder: Path, size: str = "1m") -> None:
 def make_read_only(folder: Path) -> None:
     """The disk on a folder takes nothing more."""
     _system("mount", b"specc", os.fsencode(folder), None, REMOUNT | READ_ONLY, None)
+
+
+def without_privileges() -> None:
+    """Bound by the modes of folders, as everybody but root is."""
+    header, data = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    _system("capget", header, data)
+    for word in (0, 1):
+        data[word] &= ~OVERRIDE
+    _system("capset", header, data)
 
 
 def resize(folder: Path, size: str) -> None:

@@ -23,7 +23,8 @@ from runtime.run.trainer import Trainer
 from specc.plan import Instruction
 
 from .checkpoints import names
-from .test_resume import STEPS, Watcher, plan_of, resumed, rows, trainer_of
+from .documents import MAN, compiled
+from .test_resume import STEPS, TINY, Watcher, plan_of, resumed, rows, trainer_of
 from .test_runtime import assert_same, tensors
 
 
@@ -296,7 +297,18 @@ def test_what_cannot_be_written_is_named(name: str, tmp_path: Path) -> None:
     ending = ended(trainer)
     assert type(ending) is RunError
     assert str(ending).startswith(f"cannot write {tmp_path / name}")
-    assert ending.help[-1 if name != "summary.json" else 1].startswith("as soon as it can be written: specc resume ")
+    assert ending.help[-1].startswith("as soon as it can be written: specc resume ")
+
+
+def test_a_run_directory_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    plan = compiled(**TINY, **MAN, train={"epochs": 2, "checkpoint": {"every": "1 step"}})
+    trainer = trainer_of(plan, run)
+    ending = ended(after(trainer, 0, 1, lambda: run.rename(elsewhere) and None))
+    assert str(ending) == f"the run directory {run} is no longer there"
+    assert len(ending.help) == 2
+    assert not run.exists()
+    assert checkpoint.newest(elsewhere).position.steps == 0
 
 
 def test_an_interrupted_run_is_saved_where_its_summary_cannot_be(tmp_path: Path) -> None:

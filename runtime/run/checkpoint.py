@@ -248,7 +248,7 @@ def write(run_dir: Path, name: str, contents: Iterable[tuple[str, bytes]]) -> Pa
     folder = run_dir / FOLDER
     path = folder / name
     with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # and not the run directory: one that is gone was moved or removed
         remove_unfinished(run_dir)
         path.mkdir()
         try:

@@ -124,7 +124,7 @@ class Trainer(RunState):
                 ending = endings.ending_for(self, error)
                 if ending is None:
                     raise
-                self._summarize_failure(ending)
+                self._summarize_failure(ending, told=isinstance(error, WriteError))
                 raise ending from None
 
     def _stoppable(self) -> Results:
@@ -137,13 +137,13 @@ class Trainer(RunState):
                 raise
             raise endings.interrupted(self, "checkpoint saved") from None
 
-    def _summarize_failure(self, ending: RunError) -> None:
-        """The summary, as far as the disk takes it."""
+    def _summarize_failure(self, ending: RunError, *, told: bool) -> None:
+        """The summary, as far as the disk takes it, which is spoken of unless it is what the run ended of."""
         self.cause = str(ending)
         try:
             self._summary("interrupted" if isinstance(ending, Interrupted) else "failed")
         except WriteError as error:
-            ending.help = (*ending.help, str(error))
+            ending.help = ending.help if told else (*ending.help, str(error))
 
     def _epochs(self) -> Results:
         """Train until all epochs are done, or further ones would be in vain."""
