@@ -283,7 +283,7 @@ def one_block_is_ordinary_backprop(case: Case) -> None:
     plan = specc.compile(spec_of(alone | {"split": {"blocks": 1}}))
     session = Session(plan, dtype=torch.float64)
     loop, (images, labels) = Loop(session), batch_of(plan)
-    F.cross_entropy(loop(images), labels).backward()
+    F.cross_entropy(loop(images), labels, label_smoothing=plan.config.train.label_smoothing).backward()
     session.train_step(images.clone(), labels, update=False)
     got, expected = gradients(session), loop.gradients()
     assert got.keys() == expected.keys()

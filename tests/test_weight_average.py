@@ -15,6 +15,7 @@ from runtime.errors import RunError
 from runtime.memory.trace import trace, watch
 from runtime.run import checkpoint
 from runtime.run.evaluation import evaluated
+from runtime.run.rundir import RunDir
 from runtime.run.saving import load_model, optimizer_tensors
 from runtime.run.trained import open_trained
 from specc.memory.prediction import as_traced, resident
@@ -87,8 +88,9 @@ def test_a_run_stopped_anywhere_goes_on_with_its_average(tmp_path: Path) -> None
 
 
 def test_whoever_reads_a_checkpoint_predicts_with_the_average(tmp_path: Path) -> None:
-    trainer = trainer_of(plan_of(), tmp_path)
-    (tmp_path / "plan.json").write_text(trainer.plan.to_json())
+    plan = plan_of()
+    RunDir.create(plan, "text", "resolved", tmp_path)
+    trainer = trainer_of(plan, tmp_path)
     trainer.train()
     assert trainer.session.average
     found = open_trained(tmp_path, "last", "cpu", None).session.model.tensors()

@@ -66,7 +66,7 @@ class Session:
         optimizer, limit = self.optimizers[group], self.plan.config.train.clip
         if limit is not None:
             self.scaler.unscale_(optimizer)  # a limit is one of gradients, not of what fp16 makes of them
-            clip(limit, self.model.group(group))
+            clip(limit, [parameter for each in optimizer.param_groups for parameter in each["params"]])
         self.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
 

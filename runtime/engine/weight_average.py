@@ -18,21 +18,19 @@ class WeightAverage:
     """Of a model's trained parameters and of the running statistics beside them, from the first step on."""
 
     def __init__(self, config: Config, model: Model) -> None:
-        self.model, self.every, self.steps = model, config.every, 0
+        self.every, self.steps = config.every, 0
         self.tensors: dict[str, Tensor] = {}  # by canonical name; none before the first step
+        trained = model.trained().items()
+        self.followed = {name: tensor for name, tensor in trained if tensor.is_floating_point()}
         self._mix = get_ema_multi_avg_fn(config.decay)
-
-    def followed(self) -> dict[str, Tensor]:
-        """What is averaged, by canonical name."""
-        return {name: tensor.detach() for name, tensor in self.model.trained().items() if tensor.is_floating_point()}
 
     @torch.no_grad()
     def update(self) -> None:
         """A step was taken."""
         if not self.tensors:
-            self.tensors = {name: tensor.clone() for name, tensor in self.followed().items()}
+            self.tensors = {name: tensor.detach().clone() for name, tensor in self.followed.items()}
         elif self.steps % self.every == 0:
-            self._mix([*self.tensors.values()], [*self.followed().values()], self.steps)
+            self._mix([*self.tensors.values()], [*self.followed.values()], self.steps)
         self.steps += 1
 
     @contextmanager
@@ -45,6 +43,6 @@ class WeightAverage:
             self._swap()
 
     def _swap(self) -> None:
-        own = self.model.tensors()
         for name, tensor in self.tensors.items():
-            tensor.data, own[name].data = own[name].data, tensor.data
+            own = self.followed[name]
+            tensor.data, own.data = own.data, tensor.data

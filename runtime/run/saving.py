@@ -116,12 +116,12 @@ def _same_kind(name: str, found: Tensor, own: Tensor, where: Path) -> None:
 
 def _load_average(average: WeightAverage, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Before the first step there is none."""
-    own = average.followed() if tensors else {}
+    own = average.followed if tensors else {}
     if set(own) != set(tensors):
         raise KeyError(f"{checkpoint.WEIGHT_AVERAGE} has other tensors than the plan's")
     for name, tensor in own.items():  # in the order of the model's, with which they are brought up to date
         _same_kind(name, tensors[name], tensor, where)
-        average.tensors[name] = torch.empty_like(tensor).copy_(tensors[name])
+        average.tensors[name] = torch.empty_like(tensor, requires_grad=False).copy_(tensors[name])
 
 
 def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:

@@ -123,6 +123,8 @@ SCHEDULES: tuple[Document, ...] = (
     {"name": "cosine", "warmup_epochs": 1},
     {"name": "step", "milestones": [1, 2], "gamma": 0.5},
     {"name": "poly", "min_lr": 1e-4},
+    {"name": "cosine", "by": "steps", "warmup_steps": 2},
+    {"name": "one_cycle", "by": "steps", "pct_start": 0.4, "cycle_momentum": False},
 )
 
 
@@ -138,6 +140,9 @@ def _training() -> st.SearchStrategy[Document]:
             "recompute": st.booleans(),
             "seed": st.integers(0, 3),
             "zero_weight_heads": st.sampled_from(("remove", "keep")),
+            "clip": st.sampled_from(({"norm": 0.5}, {"value": 0.1})),
+            "label_smoothing": st.just(0.1),
+            "weight_average": st.just({"decay": 0.9}),
             "batch_norm_updates": st.sampled_from(({}, {"default": 2}, {"default": "per_unit"})),
         },
     )
