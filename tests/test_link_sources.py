@@ -19,8 +19,9 @@ from specc.fit.splits import Splits
 from specc.graph.graph import INPUT
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import LinkPlan, Plan
+from specc.plan.sound import read
 
-from .documents import Document, spec_of
+from .documents import Document, compiled, spec_of
 
 HEAD: list[Document] = [{"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 2}]
 
@@ -240,3 +241,9 @@ def test_the_verifier_sees_a_block_that_is_wired_otherwise_than_the_spec_says() 
     broken = replace(block, graph=replace(block.graph, nodes=nodes))
     found = verify(replace(plan, networks={**plan.networks, "block1": broken}))
     assert found == ["block1: `right.conv` should read two.conv, and reads left.conv"]
+
+
+def test_a_plan_whose_links_average_running_statistics_is_read_from_its_file() -> None:
+    plan = compiled(ema_links=[{"from": "next", "average_buffers": True}])
+    assert any(name.endswith("running_mean") for unit in plan.units for link in unit.links for name in link.sources)
+    assert read(plan.to_json()) == plan
