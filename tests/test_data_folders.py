@@ -125,6 +125,14 @@ def test_other_folders_of_ones_own_have_the_same_parts(dataset: str, tmp_path: P
     assert open_dataset(small.config(dataset, root)).test is not None
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.png", "a/../../outside.png"])
+def test_a_list_names_no_file_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    listed = f"0.png,cat\n{name},dog\n".encode()
+    small.put(tmp_path, small.label_folder() | {"outside.png": IMAGE, "train/labels.csv": listed})
+    with pytest.raises(DataError, match=rf"labels\.csv:2 lists `{name}`, which is not in this folder"):
+        open_dataset(small.config("label_folder", tmp_path))
+
+
 # --- classes that nobody has to count ---
 
 

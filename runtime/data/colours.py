@@ -17,6 +17,7 @@ _MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 _GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow weighs them
 _ORIENTATION, _BITS_PER_SAMPLE = 274, 258  # tags of EXIF and TIFF
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # where a PNG's header says its bits a channel, and which channels
+_MOST_BYTES, _ROOM = 16, 1 << 24  # of a PNG, for each pixel and for all that is no pixel
 _WITH_ALPHA = (2, 4)  # numbers of channels
 
 Image = Any  # one of Pillow's
@@ -82,7 +83,8 @@ def _sixteen_bits(image: Image, file: BinaryIO) -> Tensor | None:
 
     image.load()  # to the end: Pillow says what is wrong with a damaged file
     file.seek(0)
-    content = np.frombuffer(file.read(), dtype=np.uint8)
+    most = image.width * image.height * _MOST_BYTES + _ROOM  # packed, pixels are hardly more than they are unpacked
+    content = np.frombuffer(file.read(most), dtype=np.uint8)
     found: Tensor = decode_image(torch.from_numpy(content.copy()), ImageReadMode.UNCHANGED)
     return found
 

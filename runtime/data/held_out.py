@@ -77,7 +77,7 @@ def _with_test(splits: Splits) -> Splits:
     info = replace(splits.info, train_size=size - count, test_size=count)
     remark = (
         f"there is no test folder: {count:,} of {size:,} images are held out to test on, chosen by their names "
-        f"(`data.validation` holds out another part)"
+        "(`data.validation` says how many)"
     )
     return replace(splits, train=train, test=test, info=info, remarks=(*splits.remarks, remark))
 

@@ -36,18 +36,16 @@ def results(run: RunState, judged: Findings, test_data: Loader | None, look: Cal
 
 
 def _of_best(run: RunState, best: Best, test: Findings, look: Callable[[], Findings]) -> Findings:
-    """The test of the best checkpoint, as it was evaluated; afterwards the network is the last one again."""
-    if best.checkpoint == checkpoint.newest(run.run_dir.path).path.name:
+    """The test of the best checkpoint; afterwards the network is the last one again."""
+    last = checkpoint.newest(run.run_dir.path).path
+    if best.checkpoint == last.name:
         return test
-    path, session = checkpoint.best(run.run_dir.path).path, run.session
-    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in session.model.tensors().items()}
-    average, session.average = session.average, None  # the weights of a checkpoint are averages where there are any
+    path = checkpoint.best(run.run_dir.path).path
     try:
-        load_model(session, checkpoint.load_weights(path), path)
+        load_model(run.session, checkpoint.load_weights(path), path)
         return look()
     finally:
-        session.average = average
-        load_model(session, kept, path)
+        load_model(run.session, checkpoint.load_weights(last), last)
 
 
 def _check(run: RunState, found: Findings) -> None:

@@ -33,6 +33,7 @@ _ARCHIVES = (
     "into data.root, then specc run SPEC data.download=true"
 )
 _WNID = re.compile(r"n[0-9]{8}")  # what ImageNet calls a class
+_BESIDE = ("put the images beside labels.csv",)
 _SHOWN = 3  # of what would be a long list
 
 Labels = dict[str, list[str]]  # of the images, by their names in the folder
@@ -113,6 +114,8 @@ def _read(path: Path) -> Labels:
         raise DataError(f"{path} cannot be read: {error}", help=[f"the layout is {_LISTED}"]) from error
     found: Labels = {}
     for number, (name, *labels) in ((i, [cell.strip() for cell in row]) for i, row in enumerate(rows, 1) if row):
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise DataError(f"{path}:{number} lists `{name}`, which is not in this folder", help=_BESIDE)
         if name in found:
             raise DataError(f"{path}:{number} lists `{name}` again", help=["put all labels of an image into one line"])
         found[name] = [label for label in labels if label]
@@ -127,7 +130,7 @@ def _samples(folder: Path, listed: Labels, names: Sequence[str]) -> Iterator[tup
     absent = [name for name in listed if not (folder / name).is_file()]
     if absent:
         shown = ", ".join(absent[:_SHOWN]) + ", ..." * (len(absent) > _SHOWN)
-        raise DataError(f"{folder} has no {shown}, which labels.csv lists", help=["put the images beside labels.csv"])
+        raise DataError(f"{folder} has no {shown}, which labels.csv lists", help=_BESIDE)
     for name, labels in listed.items():
         hot = np.zeros(len(names), dtype=np.uint8)
         hot[[place[label] for label in labels]] = 1
