@@ -254,6 +254,25 @@ def test_workers_draw_what_the_run_itself_would(root: Path) -> None:
         assert torch.equal(b, d)
 
 
+@pytest.mark.parametrize("task", ["classification", "multi_label"])
+def test_workers_help_with_what_lies_in_memory(task: str) -> None:
+    parts: Document = {"task": task, "split": {"blocks": 1}}
+    alone, helped = (
+        images(open_data(compiled(data=SYNTHETIC | {"augment": list(FLIPS), "workers": workers}, **parts)).train)
+        for workers in (0, 2)
+    )
+    for (a, b), (c, d) in zip(alone, helped, strict=True):
+        assert torch.equal(a, c)
+        assert torch.equal(b, d)
+    assert open_data(compiled(data=SYNTHETIC | {"workers": 2})).train.workers == 0  # type: ignore[attr-defined]
+
+
+def test_workers_without_anything_to_do_are_spoken_of() -> None:
+    for augment, codes in (("paper", ["SPC108"]), (["horizontal_flip"], [])):
+        report = check_text(json.dumps(document(data=SYNTHETIC | {"workers": 2, "augment": augment})))
+        assert [found.code for found in report.diagnostics] == codes
+
+
 def test_images_are_first_brought_to_their_size_unless_a_crop_does(root: Path) -> None:
     ((plain, _),) = of_folder(root, "horizontal_flip").batches([np.arange(4)], None)
     ((flipped, _),) = of_folder(root, {"horizontal_flip": 1.0}).batches([np.arange(4)], Draws(0, 0))

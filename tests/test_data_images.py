@@ -154,7 +154,7 @@ def test_workers_are_born_with_all_that_decoding_needs(root: Path, monkeypatch: 
         order.append("a worker")
         raise OSError(11, "not in this test")
 
-    monkeypatch.setattr("runtime.data.folder.warm_up", lambda: order.append("the libraries"))
+    monkeypatch.setattr("runtime.data.workers.warm_up", lambda: order.append("the libraries"))
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", started)
     with pytest.raises(DataError):
         all_of(open_dataset(small.config("image_folder", root, workers=1)))

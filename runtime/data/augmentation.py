@@ -145,6 +145,7 @@ def _in_bytes(transform: Transform) -> Transform:
 
     def changed(image: Tensor) -> Tensor:
         found = transform(functional.to_dtype(image, torch.uint8, scale=True))
-        return functional.to_dtype(found, image.dtype, scale=True)
+        again: Tensor = functional.to_dtype(found, image.dtype, scale=True)
+        return again
 
     return changed

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,25 +11,24 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
 from runtime.data.augmentation import Pipeline, pipeline_of
 from runtime.data.checks import differences
 from runtime.data.config import DataConfig
-from runtime.data.decoding import centre_crop, decode, random_crop, warm_up, without_ends
+from runtime.data.decoding import centre_crop, decode, random_crop, without_ends
 from runtime.data.draws import Draws, Indices
-from runtime.data.errors import DataError, described, missing
+from runtime.data.errors import DataError, missing
 from runtime.data.scan import scan
 from runtime.data.splits import Batch, Splits
+from runtime.data.workers import Sample, batched, crowded
 from specc.tasks.datasets import INFO, ResolvedData
 from specc.tasks.folders import FolderError, Layout, classes_of, parts_in
 
-_Sample = tuple[Tensor, Any]
 Whole = Literal["whole"]  # an image as large as it is
-Reader = Callable[[ResolvedData, str, Any, int, Draws | Whole | None], _Sample]
+Reader = Callable[[ResolvedData, str, Any, int, Draws | Whole | None], Sample]
 
 
-def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | Whole | None) -> _Sample:
+def labelled(info: ResolvedData, path: str, label: Any, index: int, draws: Draws | Whole | None) -> Sample:
     """The pixels of an image at the size that is asked for, and its label as it is."""
     image, size = decode(path, info.shape[0]), info.image_size
     if draws == "whole":
@@ -76,7 +71,7 @@ class FolderSplit:
         known = [truth for _, truth in self.samples]
         return known if all(isinstance(truth, int) for truth in known) else None
 
-    def sample(self, index: int, draws: Draws | None) -> _Sample:
+    def sample(self, index: int, draws: Draws | None) -> Sample:
         """A sample, augmented where there are draws."""
         path, known = self.samples[index]
         if draws is None or self.pipeline is None:
@@ -86,79 +81,7 @@ class FolderSplit:
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
-        with worker_failures(self.workers):
-            for batch in self._loaded(batches, draws):
-                if isinstance(batch, DataError):
-                    raise batch
-                yield batch
-
-    def _loaded(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch | DataError]:
-        decoded = _Decoded(self, draws)
-        order = [batch.tolist() for batch in batches]
-        return loading(decoded, self.workers, batch_sampler=order, collate_fn=_collated)
-
-
-def loading(data: Dataset[Any], workers: int, **options: Any) -> Iterator[Any]:
-    """What a data set of torch gives, read by so many processes."""
-    if workers:
-        warm_up()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # `_crowded` says so, and once
-        own = torch.Generator()  # or it would take a draw from the global one every epoch
-        return iter(DataLoader(data, num_workers=workers, generator=own, worker_init_fn=_take_no_part, **options))
-
-
-@contextmanager
-def worker_failures(workers: int) -> Iterator[None]:
-    """What torch says where a process cannot be started, or was killed, as a `DataError`."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
-        raise DataError(f"the {workers} worker processes failed: {described(error)}", help=help) from error
-
-
-def _take_no_part(worker: int) -> None:
-    """Ignore Ctrl-C, which a terminal sends to them too; leave without a word on SIGTERM, which also ends an epoch.
-
-    The run decides when it stops, not the processes that decode images: one that dies of a signal is an error in the
-    middle of whatever the run does just then.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-
-
-class _Decoded(Dataset[_Sample | DataError]):
-    """The images of a split under the draws of one epoch.
-
-    What is wrong with a file is a result like another: an exception would come out of a worker process as the text of
-    its traceback.
-    """
-
-    def __init__(self, split: FolderSplit, draws: Draws | None) -> None:
-        self.split = split
-        self.draws = draws
-
-    def __getitem__(self, index: int) -> _Sample | DataError:
-        try:
-            return self.split.sample(index, self.draws)
-        except DataError as error:
-            return error
-
-
-def _collated(samples: list[_Sample | DataError]) -> Batch | DataError:
-    """The samples as a batch, or what is wrong with the first that is none."""
-    if error := next((sample for sample in samples if isinstance(sample, DataError)), None):
-        return error
-    images, labels = default_collate(_alike([sample for sample in samples if not isinstance(sample, DataError)]))
-    return images, labels
-
-
-def _alike(samples: list[_Sample]) -> list[_Sample]:
-    """Samples whose images can be put together, where some have more bits than others."""
-    if not any(image.is_floating_point() for image, _ in samples):
-        return samples
-    return [(image if image.is_floating_point() else image / 255, truth) for image, truth in samples]
+        return batched(partial(self.sample, draws=draws), batches, self.workers)
 
 
 Part = Sequence[tuple[str, Any]]  # samples
@@ -220,14 +143,8 @@ def folder_splits(
         pipeline=pipeline_of(config, info),
     )
     others = [split(part) if part is not None else None for part in (parts.test, parts.validation)]
-    found = (*differences(info, train, test), *remarks, *_crowded(config.workers))
+    found = (*differences(info, train, test), *remarks, *crowded(config.workers))
     return Splits(split(parts.train), others[0], info, found, others[1])
-
-
-def _crowded(workers: int) -> tuple[str, ...]:
-    """A remark on more worker processes than can run at a time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return (f"{workers} worker processes share {cores} cores (`data.workers`)",) if workers > cores else ()
 
 
 def part_folders(config: DataConfig, roots: Sequence[Path], layout: str) -> Layout:

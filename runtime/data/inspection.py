@@ -18,9 +18,10 @@ from torch.utils.data import Dataset
 
 from runtime.data.decoding import measure
 from runtime.data.errors import DataError
-from runtime.data.folder import FolderSplit, loading, worker_failures
+from runtime.data.folder import FolderSplit
 from runtime.data.held_out import Part
 from runtime.data.splits import Split, Splits
+from runtime.data.workers import loading, worker_failures
 from specc.system import files
 from specc.system.environment import cache_folder
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from runtime.data.arrays import Arrays, Augmenting, CropFlip
 from runtime.data.augmentation import augmentation_of
 from runtime.data.checks import checked, differences
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
+from runtime.data.workers import Batch as Batch
+from runtime.data.workers import Sample, batched, crowded
 from specc.tasks.datasets import ResolvedData
-
-Batch = tuple[Tensor, Tensor]
 
 _KEPT = 1 << 32  # bytes of resized images that are kept in memory: all of CIFAR-10 at 150 pixels
 
@@ -89,6 +89,7 @@ class ArraySplit:
     augmentation: Augmenting
     peak: int = 255
     late: bool = False
+    workers: int = 0  # processes that go through the pipeline of a spec, image by image
 
     def __len__(self) -> int:
         return len(self.data)
@@ -101,11 +102,23 @@ class ArraySplit:
 
     def batches(self, batches: Iterable[Indices], draws: Draws | None) -> Iterator[Batch]:
         """See `Split.batches`."""
+        if draws and self.workers:
+            yield from batched(partial(self._sample, draws=draws), batches, self.workers)
+            return
         for indices in batches:
-            batch = _resized(self.data[indices], self.info) if self.late else self.data[indices]
+            batch = self._unaugmented(indices)
             batch = self.augmentation.of(batch, indices, draws) if draws else batch
             images, labels = (torch.from_numpy(np.ascontiguousarray(part)) for part in (batch.images, batch.labels))
             yield images, labels
+
+    def _unaugmented(self, indices: Indices) -> Arrays:
+        return _resized(self.data[indices], self.info) if self.late else self.data[indices]
+
+    def _sample(self, index: int, draws: Draws) -> Sample:
+        place = np.array([index])
+        batch = self.augmentation.of(self._unaugmented(place), place, draws)
+        known = batch.labels[0]
+        return torch.from_numpy(batch.images[0]), known if batch.labels.ndim == 1 else torch.from_numpy(known)
 
 
 def in_memory(
@@ -118,8 +131,14 @@ def in_memory(
     augmentation = augmentation_of(config, info, paper, peak)
     late = (len(train) + len(test)) * prod(info.shape) > _KEPT
     halves = [half if late else _resized(half, info) for half in (train, test)]
-    opened = [ArraySplit(info, half, augmentation, peak, late) for half in halves]
-    return Splits(opened[0], opened[1], info, differences(info, len(train), len(test)))
+    workers = workers_for(config)
+    opened = [ArraySplit(info, half, augmentation, peak, late, workers) for half in halves]
+    return Splits(opened[0], opened[1], info, (*differences(info, len(train), len(test)), *crowded(workers)))
+
+
+def workers_for(config: DataConfig) -> int:
+    """How many processes a data set in memory is given: it needs none but for the list of a spec."""
+    return 0 if isinstance(config.augment, str) else config.workers
 
 
 def _resplit(train: Arrays, test: Arrays) -> tuple[Arrays, Arrays]:

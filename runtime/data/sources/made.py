@@ -15,7 +15,7 @@ from runtime.data.arrays import Arrays, CropFlip, Pixels
 from runtime.data.augmentation import augmentation_of
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from runtime.data.splits import ArraySplit, Splits, in_memory
+from runtime.data.splits import ArraySplit, Splits, in_memory, workers_for
 from specc.tasks.datasets import ResolvedData, Shape, TargetKind
 from specc.tasks.segmentation import IGNORED
 
@@ -32,7 +32,10 @@ def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
     maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
         halves = Made(maker, "train", info.train_size), Made(maker, "test", info.test_size)
-        train, test = (ArraySplit(info, half, augmentation_of(config, info, CropFlip())) for half in halves)
+        train, test = (
+            ArraySplit(info, half, augmentation_of(config, info, CropFlip()), workers=workers_for(config))
+            for half in halves
+        )
         return Splits(train, test, info)
     first, rest = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
     return in_memory(config, info, first, rest, paper=CropFlip())

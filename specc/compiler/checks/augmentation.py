@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...diagnostics import Diagnostic
 from ...learning.losses import LOSSES
 from ...spec.augmentations import Augmentation, Mixing
+from ...tasks.datasets import kept_in
 from ..draft import Draft
 
 AT = ("data", "augment")
@@ -17,9 +18,17 @@ def check_augmentation(draft: Draft) -> Draft:
     """Every augmentation is defined for the images, and a mixture for what is learnt of it."""
     augment = draft.spec.config.data.augment
     if isinstance(augment, str):
-        return draft
+        return draft.updated(*_idle_workers(draft))
     named = [(i, step.name, step.augmentation) for i, step in enumerate(augment)]
     return draft.updated(*_undefined(draft, named), *_unordered(draft, named), *_unmixable(draft, named))
+
+
+def _idle_workers(draft: Draft) -> Iterator[Diagnostic]:
+    """Processes that have nothing to do."""
+    data = draft.spec.config.data
+    if data.workers and data.dataset in kept_in("memory", "made"):
+        message = f"`workers` has no effect: `{data.dataset}` lies in memory, and `augment` is no list of augmentations"
+        yield draft.spec.warning("SPC108", message, "data", "workers", label="ignored", key=True)
 
 
 def _undefined(draft: Draft, named: list[Named]) -> Iterator[Diagnostic]:

@@ -74,7 +74,7 @@ class Data(Config):
         "like `0.1`; the test set is then looked at once, at the end",
     )
     workers: Workers = Field(
-        0, description="processes that decode images", json_schema_extra=only_with(dataset=kept_in("folder"))
+        0, description="processes that decode the images of folders, and that do what a list in `augment` says"
     )
     on_bad_image: Literal["error", "skip"] = Field(
         "error",
