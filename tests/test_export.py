@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from runtime import Session
 from runtime.engine.losses import loss_function
 from runtime.engine.predictor import Predictor
 from runtime.errors import RunError
+from runtime.export.facts import facts
 from runtime.export.formats import FORMATS
 from runtime.export.trained import Trained, unit_of
 from runtime.export.writing import compared, export
@@ -205,6 +207,18 @@ def test_the_names_of_the_classes_are_in_the_file(tmp_path: Path) -> None:
         assert json.loads(file.metadata()["class_names"]) == list(plan.data.class_names)
 
 
+def test_the_averaged_weights_are_exported_where_there_are_some(tmp_path: Path) -> None:
+    spec = document(backbone=SHORT, split={"blocks": 2}, train={"epochs": 1, "weight_average": {"decay": 0.5}})
+    (tmp_path / "spec.yaml").write_text(json.dumps(spec))
+    assert specc("run", "spec.yaml", "--device", "cpu", "--run-dir", "run", cwd=tmp_path).returncode == 0
+    assert specc("export", "run", "-o", "net.safetensors", cwd=tmp_path).returncode == 0
+    last = max((tmp_path / "run" / "checkpoints").iterdir())
+    average, model = (load_file(last / f"{name}.safetensors") for name in ("weight_average", "model"))
+    found = load_file(tmp_path / "net.safetensors")
+    assert all(torch.equal(found[name], average.get(name, model[name])) for name in found)
+    assert not torch.equal(found["stem.conv.weight"], model["stem.conv.weight"])
+
+
 def test_only_what_is_needed_for_a_network_is_in_its_file(tmp_path: Path) -> None:
     """Of a backbone no head and no average, of an early exit no later block."""
     plan = compiled(**MAN)
@@ -214,6 +228,14 @@ def test_only_what_is_needed_for_a_network_is_in_its_file(tmp_path: Path) -> Non
     assert {"stem.conv.weight", "head.fc.weight"} <= set(backbone)
     early = load_file(export(tmp_path, "safetensors", unit="0").path)
     assert {name.split(".")[0] for name in early} == {"stem", "stage1", "unit0"}
+
+
+def test_the_page_says_what_stands_in_every_file() -> None:
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    table = page.partition("| key |")[2].partition("```")[0]
+    said = {name for row in table.splitlines() for name in re.findall(r"`([a-z_]+)`", row.partition(" | ")[0])}
+    assert said == set(facts(compiled(data={"dataset": "digits", "batch_size": 6}), None, "the end of epoch 1"))
+    assert all(f"`{to}`" in page and all(f"`{end}`" in page for end in endings) for to, endings in FORMATS.items())
 
 
 # ------------------------------------------------------------------------------------------- torchvision

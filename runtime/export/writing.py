@@ -10,12 +10,14 @@ from torch import Tensor
 
 from ..engine.session import Session
 from ..errors import RunError
+from ..run.checkpoint import load_weights
 from ..run.durable import write_file, writing
 from ..run.rundir import RunDir
+from ..run.saving import load_model
+from ..run.trained import chosen, explained
 from .facts import facts
 from .formats import FORMATS, Format
 from .trained import Trained, in_full_precision, unit_of
-from .weights import load_weights
 
 TOLERANCE = 1e-4  # of the largest logit: sums in another order differ by less, a norm with another epsilon by more
 
@@ -33,15 +35,18 @@ class Exported:
 def export(folder: Path, to: str, target: Path | None = None, unit: str | None = None,
            checkpoint: str = "last") -> Exported:  # fmt: skip
     """Write the network of a run's checkpoint, by default into the run directory; `unit` says where it ends early."""
-    ending, chosen = _format(to, target)
+    ending, form = _format(to, target)
     run = RunDir(folder)
     plan = run.plan()
     leaves = unit_of(plan, unit) if unit is not None else None
-    session = Session(in_full_precision(plan), initialise=False)
-    at = load_weights(session, run, checkpoint)
-    trained = Trained(session, leaves, facts(plan, leaves, at))
-    content = chosen.write(trained)
-    difference = compared(chosen, trained, content)
+    found = chosen(run, plan, checkpoint)
+    at = str(found.position)
+    with explained():
+        session = Session(in_full_precision(plan), initialise=False)
+        load_model(session, load_weights(found.path), found.path)
+        trained = Trained(session, leaves, facts(plan, leaves, at))
+        content = form.write(trained)
+        difference = compared(form, trained, content)
     path = target or folder / f"{trained.name}-{to}{ending}"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,13 +45,19 @@ def open_trained(folder: Path, checkpoint: str, device: str | None, gpu: int | N
     """The network of a checkpoint: `last`, `best`, or after a number of steps."""
     run = RunDir(folder)
     plan = run.plan()
-    found = checkpoints.named(folder, checkpoint)
-    if found.position.plan_fingerprint not in (plan.fingerprint, *run.environment().get("plans", ())):
-        raise RunError(f"the checkpoint {found.path} belongs to another plan than the one in {folder}")
+    found = chosen(run, plan, checkpoint)
     with explained():
         session = Session(plan, choose(device, gpu), initialise=False)
         load_model(session, checkpoints.load_weights(found.path), found.path)
     return Trained(run, plan, session, found.path.name, str(found.position))
+
+
+def chosen(run: RunDir, plan: Plan, checkpoint: str) -> checkpoints.Found:
+    """A checkpoint of this plan, or of one that the run had before."""
+    found = checkpoints.named(run.path, checkpoint)
+    if found.position.plan_fingerprint not in (plan.fingerprint, *run.environment().get("plans", ())):
+        raise RunError(f"the checkpoint {found.path} belongs to another plan than the one in {run.path}")
+    return found
 
 
 @contextmanager
