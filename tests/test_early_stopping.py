@@ -129,8 +129,11 @@ def test_whoever_wants_more_gives_more_patience(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- the best one
 
 
-def test_the_best_one_is_tested_too_and_the_last_one_stays(tmp_path: Path) -> None:
-    plan = compiled(**HELD, train={"checkpoint": {"keep_best": {"metric": "loss"}}, "epochs": 4})
+@pytest.mark.parametrize("average", [None, {"decay": 0.5}])
+def test_the_best_one_is_tested_too_and_the_last_one_stays(average: Document | None, tmp_path: Path) -> None:
+    """Under the averaged weights that it had, where there are any."""
+    train = {"checkpoint": {"keep_best": {"metric": "loss"}}, "epochs": 4, "weight_average": average}
+    plan = compiled(**HELD, train=train)
     trainer, losses = trainer_of(plan, tmp_path), iter((3.0, 1.0, 2.0, 4.0))
     really = trainer.evaluate
     trainer.evaluate = lambda data: (  # type: ignore[method-assign]
@@ -146,9 +149,7 @@ def test_the_best_one_is_tested_too_and_the_last_one_stays(tmp_path: Path) -> No
     loss = float(torch.nn.functional.cross_entropy(session.predict(images), labels))
     assert best["test"]["loss"] == pytest.approx(loss)
     assert best["test"] != summary["test"]
-    last = checkpoints.newest(tmp_path).path
-    load_model(session, checkpoints.load_weights(last), last)
-    assert_same(tensors(session), tensors(trainer.session))
+    assert_same(tensors(resumed(plan, tmp_path).session), tensors(trainer.session))
 
 
 def test_a_best_one_that_is_the_last_is_tested_once(tmp_path: Path) -> None:

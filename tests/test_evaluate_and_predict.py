@@ -30,7 +30,7 @@ from .documents import HPFF, document
 from .test_resume import TINY, rows
 
 HELD = TINY["data"] | {"validation": 6, "samples": 26}
-TRAIN = {"epochs": 3, "checkpoint": {"keep_last": 1, "keep_best": {"metric": "loss"}}}
+TRAIN = {"epochs": 3, "weight_average": {"decay": 0.5}, "checkpoint": {"keep_last": 1, "keep_best": {"metric": "loss"}}}
 
 
 def trained(folder: Path, **parts: Any) -> Path:

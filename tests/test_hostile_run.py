@@ -125,6 +125,31 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+NOT_YET = (
+    "run.lock", "summary.json", "metrics.csv", ".plan.json.next", ".metrics.csv.tmp", "checkpoints/000000004",
+    "checkpoints/000000004/state.json", "backbone-safetensors.safetensors",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_to_be_written_is_not_written_through_a_link(there: bool, run: Path, tmp_path: Path) -> None:
+    unfinished(run)
+    whole, victim = tmp_path / "whole", tmp_path / "victim"
+    run.rename(whole)
+    for name in NOT_YET:
+        shutil.copytree(whole, run)
+        remove(victim)
+        if there:
+            victim.write_text(f"{SECRET}\n")
+        remove(run / name)
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).symlink_to(victim)
+        for words in COMMANDS[:2]:
+            answers(specc(*words, cwd=tmp_path))
+            assert content_of(victim) == (f"{SECRET}\n".encode() if there else None), f"{words[0]} writes to {name}"
+        shutil.rmtree(run)
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_no_file_is_written_under_another_name_that_it_has(finished: bool, run: Path, tmp_path: Path) -> None:
     """A hard link is a regular file: it is replaced, and not written to."""

@@ -16,7 +16,7 @@ WRITERS = [({"specc": "0.0.9"}, "specc 0.0.9"), ({}, "another specc"), (None, "a
 
 @pytest.mark.parametrize(("env", "writer"), WRITERS)
 @pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
-@pytest.mark.parametrize("command", ["resume", "export"])
+@pytest.mark.parametrize("command", ["resume", "export", "evaluate"])
 def test_it_is_refused_with_what_to_do(command: str, version: int, env: object, writer: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"format_version": version, "blocks": "in other words"}))
     if env is not None:

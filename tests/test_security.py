@@ -219,6 +219,19 @@ def refused(folder: Path, name: str, content: bytes) -> None:
     assert name in done.stderr
 
 
+def test_what_is_to_be_told_of_an_image_may_be_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "bin", "gs")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "spec.yaml").write_text(json.dumps(document(split={"blocks": 1}, train={"epochs": 1})))
+    assert specc("run", "spec.yaml", "--device", "cpu", "--run-dir", "run", cwd=tmp_path).returncode == 0
+    files = put(tmp_path / "images", CALLING | {f"a{ESCAPE}.png": EPS, "large.png": large_png(100_000, 100_000)})
+    os.mkfifo(files / "pipe.png")
+    for words in ([files], [*files.iterdir()], ["/dev/zero"], ["nowhere\n  = help: rm"], ["run/plan.json"]):
+        done = specc("predict", "run", *words, cwd=tmp_path)
+        assert done.returncode == 3, words
+        assert "\n  = help: rm" not in done.stderr
+
+
 def encoded_png() -> bytes:
     from PIL import Image
 
@@ -332,12 +345,12 @@ def test_a_repository_starts_no_program(tmp_path: Path, monkeypatch: pytest.Monk
     assert state["dirty"] in (True, None)
 
 
-@pytest.mark.parametrize("name", ["torch", "numpy", "click", "runtime", "ruamel", "pydantic", "sitecustomize"])
-def test_a_folder_of_somebody_elses_hides_no_module(name: str, tmp_path: Path) -> None:
+def test_a_folder_of_somebody_elses_hides_no_module(tmp_path: Path) -> None:
     """Neither from the command, whose path does not begin there, nor from `python -m specc`."""
-    (tmp_path / f"{name}.py").write_text("import os\nopen(os.environ['MARKER'], 'w')\n")
+    for name in ("torch", "numpy", "click", "runtime", "ruamel", "pydantic", "networkx", "rich", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("import os\nopen(os.environ['MARKER'], 'w')\n")
     (tmp_path / "spec.yaml").write_text(json.dumps(document()))
-    done = apart("-m", "specc", "validate", "spec.yaml", cwd=tmp_path)
+    done = apart("-m", "specc", "plan", "spec.yaml", "--trace", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -347,7 +360,7 @@ def apart(*words: str, cwd: Path, **variables: str) -> Result:
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("value", ["os:system", "evil", "evil.module:run", "/tmp/evil.py", "none "])
+@pytest.mark.parametrize("value", ["evil:run", "evil"])
 def test_the_environment_names_no_plug_in(value: str, tmp_path: Path) -> None:
     """`SPECC_PLUGINS` switches those off that are installed, and on none."""
     (tmp_path / "evil.py").write_text("import os\nopen(os.environ['MARKER'], 'w')\n")

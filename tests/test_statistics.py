@@ -53,6 +53,7 @@ CASES = [
     text(op=GROUP, batch=4),
     text(op="relu", batch=5).replace(*CUT) + HEAD,
     text(op="relu", batch=5).replace(*CUT) + HEAD + "train: {evaluate_units: false}\n",
+    text(op=GROUP, batch=10) + "train: {micro_batches: 2}\n",
     text(op=GROUP, batch=6).replace("samples: 24", "samples: 24, validation: 7"),
 ]
 
@@ -69,7 +70,8 @@ def refused_by_torch(spec: str) -> bool:
     plan = Plan(lenient.config, draft.info, draft.networks, draft.blocks, draft.units, draft.instructions, draft.memory)
     session, (channels, *size) = Session(plan), draft.info.shape
     batch, train = plan.config.data.batch_size, draft.info.train_size
-    count, last = min(batch, train), min(n % batch or batch for n in (draft.info.test_size, draft.info.validation_size))
+    together, sizes = plan.config.together, (draft.info.test_size, draft.info.validation_size)
+    count, last = min(batch, train), min(size % together or together for size in sizes)
     try:
         session.train_step(torch.rand(count, channels, *size), torch.zeros(count, dtype=torch.int64))
         told = [(torch.rand(last, channels, *size), torch.zeros(last, dtype=torch.int64))]

@@ -229,6 +229,14 @@ def test_a_run_tells_the_units_in_every_row_and_at_the_end(tmp_path: Path) -> No
     assert last["unit1.independent.accuracy"] == summary["test"]["accuracy"], "the last one is the network"
 
 
+def test_a_run_in_slices_is_evaluated_in_slices(tmp_path: Path) -> None:
+    """A whole batch may take more memory than any step did."""
+    data = TINY["data"] | {"samples": 40, "batch_size": 9}
+    trainer = trainer_of(compiled(**TINY | {"data": data}, train={"micro_batches": 2}), tmp_path)
+    assert [len(labels) for _, labels in trainer.watched.epoch(0)] == [5, 5]
+    assert trainer.train()["status"] == "completed"
+
+
 def test_units_are_looked_at_only_where_somebody_wants_it(tmp_path: Path) -> None:
     plan = compiled(**TINY, train={"evaluate_units": False})
     assert plan.fingerprint == compiled(**TINY).fingerprint, "it decides no number of the training"

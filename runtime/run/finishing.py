@@ -36,16 +36,18 @@ def results(run: RunState, judged: Findings, test_data: Loader | None, look: Cal
 
 
 def _of_best(run: RunState, best: Best, test: Findings, look: Callable[[], Findings]) -> Findings:
-    """The test of the best checkpoint; afterwards the network is the last one again."""
-    last = checkpoint.newest(run.run_dir.path).path
-    if best.checkpoint == last.name:
+    """The test of the best checkpoint, as it was evaluated; afterwards the network is the last one again."""
+    if best.checkpoint == checkpoint.newest(run.run_dir.path).path.name:
         return test
-    path = checkpoint.best(run.run_dir.path).path
+    path, session = checkpoint.best(run.run_dir.path).path, run.session
+    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in session.model.tensors().items()}
+    average, session.average = session.average, None  # the weights of a checkpoint are averages where there are any
     try:
-        load_model(run.session, checkpoint.load_weights(path), path)
+        load_model(session, checkpoint.load_weights(path), path)
         return look()
     finally:
-        load_model(run.session, checkpoint.load_weights(last), last)
+        session.average = average
+        load_model(session, kept, path)
 
 
 def _check(run: RunState, found: Findings) -> None:

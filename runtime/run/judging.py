@@ -107,7 +107,7 @@ def _part(splits: Splits, on: str | None) -> tuple[str, Split]:
 
 def _loader(who: Trained, split: Split, task: Task) -> Loader:
     return Loader(
-        split, who.plan.config.data.batch_size, seed=0, train=False, device=who.session.device,
+        split, who.plan.config.together, seed=0, train=False, device=who.session.device,
         memory_format=who.session.model.memory_format, target=getattr(torch, task.target.dtype),
     )  # fmt: skip
 

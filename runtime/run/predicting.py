@@ -38,7 +38,7 @@ def predict(who: Trained, given: Iterable[Path], top: int) -> Iterator[dict[str,
             f"what the task `{task.name}` learns cannot be told of images in files", ("see `specc evaluate`",)
         )
     paths = iter(image_paths(given))
-    while batch := list(islice(paths, who.plan.config.data.batch_size)):
+    while batch := list(islice(paths, who.plan.config.together)):
         read = [path if isinstance(path, DataError) else _read(who, path) for path in batch]
         images = [image for image in read if isinstance(image, Tensor)]
         told = iter(_told(who, torch.cat(images), top)) if images else iter(())

@@ -56,8 +56,8 @@ class Trainer(RunState):
             target=getattr(torch, self.task.target.dtype),
         )  # fmt: skip
         self.train_data = loader(self.splits.train, batch, train=True)
-        self.watched = loader(self.splits.watched, batch, train=False)
-        self.test_data = loader(self.splits.test, batch, train=False) if self.splits.test else None
+        self.watched = loader(self.splits.watched, plan.config.together, train=False)
+        self.test_data = loader(self.splits.test, plan.config.together, train=False) if self.splits.test else None
         self.rates = Rates(self.config, len(self.train_data))
         self.notes += self.rates.notes
         self.interruption = Interruption()

@@ -10,6 +10,7 @@ import click
 from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load
+from .trained import checkpoint_option
 
 
 @main.command()
@@ -72,9 +73,7 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
 )  # fmt: skip
 @click.option("-o", "--output", type=FILE, help="The file; by default in RUN_DIR, called by what is in it.")
 @click.option("--unit", metavar="K|NAME", help="End with the classifier of a unit: its name, or its last block.")
-@click.option(
-    "--checkpoint", metavar="last|best|N", default="last", show_default=True, help="Which one; N is a number of steps."
-)
+@checkpoint_option
 def export(run_dir: Path, to: str, output: Path | None, unit: str | None, checkpoint: str) -> None:
     """Write the network of a run for use elsewhere: its backbone, or an early exit after one of its units.
 

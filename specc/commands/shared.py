@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -154,7 +155,19 @@ def fail(code: int, message: str, *help: str) -> NoReturn:
 
 def told(message: str, *help: str) -> None:
     """Say what is wrong."""
-    echo("\n".join([f"error: {message}", *(f"  = help: {line}" for line in help)]), err=True)
+    echo("\n".join([_apart(f"error: {message}"), *(_apart(f"  = help: {line}") for line in help)]), err=True)
+
+
+def _apart(text: str) -> str:
+    """The text so that none of its further lines looks like one of specc's own: names of files may have several.
+
+    >>> print(_apart("error: no such thing\\n  looked for it here\\n  = help: rm -rf ~"))
+    error: no such thing
+      looked for it here
+      |   = help: rm -rf ~
+    """
+    first, *others = text.split("\n")
+    return "\n".join([first, *(line if re.match(r"  \w", line) else f"  | {line}" for line in others)])
 
 
 def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) -> None:

@@ -98,6 +98,11 @@ class SpecModel(Config):
         return 3 if any(a.goodness and a.goodness.negatives == "images" for a in self._auxiliaries()) else 1
 
     @property
+    def together(self) -> int:
+        """Images that are evaluated together: a slice of a step's batch, as memory may be there for no more."""
+        return -(-self.data.batch_size // self.train.micro_batches)
+
+    @property
     def rows(self) -> int:
         """Images that go through the network together."""
         return self.data.batch_size * self.views

@@ -94,6 +94,12 @@ def test_it_trains_and_is_measured_as_predicted(said: dict[str, Said]) -> None:
     assert summary["memory"]["predicted_peak_bytes"] == summary["memory"]["measured_peak_bytes"]
 
 
+def test_a_unit_answers_with_a_metric_of_the_package(said: dict[str, Said]) -> None:
+    units = json.loads(said["summary"].output)["units"]["test"]
+    assert [name.rpartition(".")[0] for name in units] == ["unit0.independent", "unit1.independent"]
+    assert len({name.rpartition(".")[2] for name in units}) == 1
+
+
 def test_a_run_names_the_package_that_is_missing_when_it_goes_on(said: dict[str, Said]) -> None:
     result = CliRunner().invoke(main, ["resume", said["folder"].output, "--device", "cpu"])
     assert result.exit_code == 3

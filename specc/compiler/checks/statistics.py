@@ -42,7 +42,8 @@ def _fewest(draft: Draft) -> tuple[int, int]:
     """Images of the smallest batch of the training, which leaves out an incomplete last one, and of the evaluation."""
     config, data = draft.spec.config, draft.info
     batch = config.data.batch_size
-    last = min(size % batch or batch for size in (data.test_size, data.validation_size))
+    together = config.together
+    last = min(size % together or together for size in (data.test_size, data.validation_size))
     return min(batch, data.train_size or batch) // draft.slices * config.views, last
 
 

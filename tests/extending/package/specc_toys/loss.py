@@ -8,4 +8,4 @@ def memory(sizes: LossSizes) -> LossMemory:
     return LossMemory(keeps_output=False, kept=(sizes.full,), backward=((2 * sizes.full + 4 * sizes.rows, 1),))
 
 
-SMOOTHED = Loss("smoothed", "labels", memory, torch="specc_toys.loss_torch:smoothed")
+SMOOTHED = Loss("smoothed", "labels", memory, torch="specc_toys.loss_torch:smoothed", answers="")
