@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,15 @@ def test_what_torchvision_cannot_do_is_said_before_the_first_step() -> None:
         DataError, match=r"`elastic_transform` of `data.augment` cannot be done to images of \(3, 16, 16\)"
     ):
         opened("elastic_transform")  # its smoothing is wider than the images
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "augmentation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("section", re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+def test_the_lists_of_the_page_are_right(section: str) -> None:
+    report = check_text(f"specc: 1\nname: page\nbackbone: {{family: resnet_cifar, depth: 8}}\n{section}")
+    assert report.diagnostics == ()
 
 
 # -- what is done -------------------------------------------------------------------------------------------------
