@@ -58,11 +58,14 @@ def silent(**weights: float) -> dict[str, Any]:
     {"levels": [{"name": "a", "skip": [1]}, {"name": "b", "window": 2, "units": [{"unit": 2, "weight": 0}]}]},
     {"levels": [{"name": "a", "units": [{"unit": 1, "auxiliary": {"reconstruction": None}}]}]},
     {"auxiliary": {"classifier": {"weight": [1, 0, 1]}}, "levels": LEVELS[:1]},
+    {"train": {"clip": {"norm": 1.0}, "weight_average": {}, "label_smoothing": 0.1}},
+    {"train": {"optimizer": {"name": "nadam", "weight_decay": 0.1, "weight_decay_exclude": ["norms"]}}},
 ], ids=[
     "independent", "two levels", "links", "recompute", "three blocks", "no decoder at the first", "none at the last",
     "heads without weight are kept", "two levels, no decoder at the last", "two levels, no loss at the last",
     "windows of two, no loss at the first", "links, no loss at the first", "weights that change their sign",
     "heads less and less deep", "a unit skipped, one without weight", "a unit without decoder", "a list of weights",
+    "steps that take memory", "an optimizer that takes some",
 ])  # fmt: skip
 def test_no_split_is_better_than_the_best(changes: dict[str, Any]) -> None:
     """Against every combination of the legal cuts, each compiled as a whole."""

@@ -22,7 +22,7 @@ def look(document):
     text = json.dumps(document)
     seen.update(name for name in NAMES if f'"{name}"' in text)
 
-@settings(SETTINGS, max_examples=30)
+@settings(SETTINGS, max_examples=60)
 @given(specs())
 def draw(document):
     text = json.dumps(document)
