@@ -167,6 +167,14 @@ def test_a_later_state_after_as_many_steps_is_another_checkpoint(tmp_path: Path)
 # ---------------------------------------------------------------------------------------------- the beginning
 
 
+def test_half_a_checkpoint_gives_its_name_to_the_whole_one(run: Path) -> None:
+    (run / "checkpoints" / "000000006").mkdir()
+    trainer = resumed(plan_saved(every="1 step"), run)
+    assert "000000006 is of no use: it has no manifest.json, so it was never finished" in trainer.warnings[0]
+    trainer.train()
+    assert names(run) == ["000000005", "000000006"]
+
+
 def test_what_is_killed_before_its_first_step_goes_on_from_the_beginning(whole: Trainer, tmp_path: Path) -> None:
     trainer = trainer_of(plan_saved(), tmp_path)
     trainer._one_epoch = sys.exit  # type: ignore[method-assign]

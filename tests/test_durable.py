@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import WriteError
-from runtime.run import checkpoint
+from runtime.run import checkpoint, storing
 from runtime.run.durable import write_file
 
 from .checkpoints import names
@@ -42,7 +42,7 @@ def dies(work: Callable[[], None], count: int) -> bool:
 
 
 def fill(run: Path, steps: int, text: str) -> Path:
-    return checkpoint.write(run, checkpoint.name_for(run, steps), contents(steps, text))
+    return storing.write(run, storing.name_for(run, steps), contents(steps, text))
 
 
 def contents(steps: int, text: str) -> Iterator[tuple[str, bytes]]:
@@ -58,7 +58,7 @@ def told(run: Path) -> set[str]:
 
 def save_and_prune(run: Path) -> None:
     fill(run, 2, "new")
-    checkpoint.prune(run, 1)
+    storing.prune(run, 1)
 
 
 def test_a_checkpoint_is_there_or_the_one_before(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_what_a_crash_left_is_cleared_up_by_the_next(tmp_path: Path) -> None:
     fill(tmp_path, 1, "old")
     while dies(partial(save_and_prune, tmp_path), count):
         fill(tmp_path, 3, "newest")
-        checkpoint.prune(tmp_path, 1)
+        storing.prune(tmp_path, 1)
         assert names(tmp_path) == ["000000003"]
         assert told(tmp_path) == {"newest"}
         shutil.rmtree(tmp_path / checkpoint.FOLDER)
@@ -155,7 +155,7 @@ def test_what_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_path: P
 
     fill(tmp_path, 1, "old")
     with pytest.raises(WriteError, match=r"cannot write .*000000002: No space left on device"):
-        checkpoint.write(tmp_path, "000000002", full("new"))
+        storing.write(tmp_path, "000000002", full("new"))
     assert names(tmp_path) == ["000000001"]
     assert told(tmp_path) == {"old"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 from collections import OrderedDict
 from collections.abc import Callable
@@ -207,12 +208,20 @@ def test_what_another_device_measured_is_not_carried_over(tmp_path: Path) -> Non
 def test_a_run_without_a_checkpoint_begins_anew(tmp_path: Path) -> None:
     plan = plan_of("SGD")
     trainer_of(plan, tmp_path / "whole").train()
-    (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "metrics.csv").write_text("epoch,l\r\n1,0.")
     trainer = resumed(plan, tmp_path / "killed")
     assert trainer.notes == ["no checkpoint was saved yet: the run begins anew"]
     trainer.train()
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+
+
+def test_a_run_that_lost_its_checkpoints_keeps_its_table(tmp_path: Path) -> None:
+    plan = plan_of("SGD")
+    trainer_of(plan, tmp_path).train()
+    before = (tmp_path / "metrics.csv").read_bytes()
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(RunError, match=r"has lost its checkpoints: metrics.csv is all it has"):
+        resumed(plan, tmp_path)
+    assert (tmp_path / "metrics.csv").read_bytes() == before
 
 
 # ---------------------------------------------------------------------------------------------- metrics.csv

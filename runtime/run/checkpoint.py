@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +22,7 @@ from specc.system import files
 
 from ..errors import RunError
 from . import manifest
-from .durable import writing
-from .manifest import Damaged, Entry
+from .manifest import Damaged
 
 FOLDER = "checkpoints"
 FORMAT_VERSION = 1
@@ -34,7 +31,6 @@ STATE, METRICS = "state.json", "metrics.csv"
 WEIGHT_AVERAGE = "weight_average.safetensors"  # where the plan asks for one
 FILES = (MODEL, OPTIMIZER, AVERAGES, METRICS, STATE)
 _NAME = re.compile(r"([0-9]{9,18})(?:\.([1-9][0-9]?))?")  # a second state after as many steps: its evaluation is done
-_ASIDE = ".damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,28 +114,35 @@ class Found:
 def names(run_dir: Path) -> list[str]:
     """The checkpoints by name, the newest first; finished ones, and what a crash left of others."""
     try:
-        return _names(run_dir)
+        return listed(run_dir)
     except OSError as error:
         raise RunError(f"the checkpoints in {run_dir / FOLDER} cannot be read: {error.strerror}") from None
 
 
-def _names(run_dir: Path) -> list[str]:
+def listed(run_dir: Path) -> list[str]:
+    """The same; `OSError` where the folder cannot be read."""
     try:
         found = files.names_in(run_dir / FOLDER)
     except FileNotFoundError:
         return []
-    return sorted(filter(_NAME.fullmatch, found), key=_order, reverse=True)
+    return sorted(filter(_NAME.fullmatch, found), key=order, reverse=True)
 
 
-def _order(name: str) -> tuple[int, int]:
+def order(name: str) -> tuple[int, int]:
+    """The steps in all, and which of several states after as many."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2] or 0)) if match else (-1, 0)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a checkpoint was written to its end, whatever has become of it since."""
+    return os.path.lexists(path / manifest.NAME)
 
 
 def exists(run_dir: Path) -> bool:
     """Whether a checkpoint was saved."""
     with suppress(OSError):
-        return any(os.path.lexists(run_dir / FOLDER / name / manifest.NAME) for name in _names(run_dir))
+        return any(is_finished(run_dir / FOLDER / name) for name in listed(run_dir))
     return False
 
 
@@ -177,14 +180,14 @@ def named(run_dir: Path, name: str) -> Found:
     """The checkpoint that a person asks for: `last`, `best`, or after a number of steps."""
     if name in ("last", "best"):
         return newest(run_dir) if name == "last" else best(run_dir)
-    found = next((known for known in names(run_dir) if name.isdecimal() and _order(known)[0] == int(name[:18])), None)
+    found = next((known for known in names(run_dir) if name.isdecimal() and order(known)[0] == int(name[:18])), None)
     path = run_dir / FOLDER / (found or name)
     try:
         if found:
             return Found(path, read_state(path))
     except Damaged as error:
         raise RunError(f"the checkpoint {path} is damaged: {error}") from None
-    known = ", ".join(["last", "best", *(str(_order(known)[0]) for known in names(run_dir))])
+    known = ", ".join(["last", "best", *(str(order(known)[0]) for known in names(run_dir))])
     raise RunError(f"the run in {run_dir} has no checkpoint `{name}`", (f"there are: {known}",))
 
 
@@ -228,73 +231,6 @@ def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
         raise Damaged(f"{name}: {error}") from None
 
 
-# ---------------------------------------------------------------------------------------------- writing
-
-
 def state_json(state: State) -> bytes:
     """The file."""
     return _STATE.dump_json(state, indent=2)
-
-
-def name_for(run_dir: Path, steps: int) -> str:
-    """What the next checkpoint is called; one more after as many steps is of a later state."""
-    with writing(run_dir / FOLDER):
-        taken = [name for name in _names(run_dir) if _order(name)[0] == steps]
-    return f"{steps:09d}" + (f".{_order(taken[0])[1] + 1}" if taken else "")
-
-
-def write(run_dir: Path, name: str, contents: Iterable[tuple[str, bytes]]) -> Path:
-    """Put a new checkpoint beside the others; it counts from the moment at which its manifest is there."""
-    folder = run_dir / FOLDER
-    path = folder / name
-    with writing(path):
-        folder.mkdir(exist_ok=True)  # and not the run directory: one that is gone was moved or removed
-        remove_unfinished(run_dir)
-        path.mkdir()
-        try:
-            _fill(path, contents)
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)  # a full disk is in need of room
-            raise
-        files.sync(folder)
-    return path
-
-
-def _fill(path: Path, contents: Iterable[tuple[str, bytes]]) -> None:
-    entries = {}
-    for name, content in contents:
-        files.create(path / name, content)
-        files.sync(path / name)
-        entries[name] = Entry.of(content)
-    files.sync(path)
-    manifest.write(path, entries)
-
-
-def remove_unfinished(run_dir: Path) -> None:
-    """Remove what a crash left of a checkpoint."""
-    for name in _names(run_dir):
-        if not os.path.lexists(run_dir / FOLDER / name / manifest.NAME):
-            shutil.rmtree(run_dir / FOLDER / name)
-
-
-def set_aside(found: Found) -> None:
-    """Move the damaged ones out of the way, for who wants to look at them; of two of one name the later stays."""
-    for name in found.skipped:
-        path = found.path.with_name(name)
-        aside = path.with_name(name + _ASIDE)
-        if not os.path.lexists(path / manifest.NAME):
-            continue  # half a checkpoint, which the next one clears away
-        with writing(path):
-            if aside.exists():
-                shutil.rmtree(aside)
-            os.replace(path, aside)
-
-
-def prune(run_dir: Path, keep_last: int, kept: str | None = None) -> None:
-    """Remove all but the last ones, and the one that is kept for another reason."""
-    for name in names(run_dir)[keep_last:]:
-        path = run_dir / FOLDER / name
-        if name != kept:
-            with writing(path):
-                (path / manifest.NAME).unlink(missing_ok=True)  # the first: what is half removed was never finished
-                shutil.rmtree(path)

@@ -18,7 +18,7 @@ from ..engine.session import Session
 from ..engine.weight_average import WeightAverage
 from ..errors import RunError
 from ..named import named
-from . import checkpoint
+from . import checkpoint, storing
 from .averages import COUNT
 from .checkpoint import Found, Position, State
 from .manifest import Damaged
@@ -31,10 +31,10 @@ def save(
 
     A best one without a name is the one that is written; says where the run stands, with that name.
     """
-    name = checkpoint.name_for(run_dir, position.steps)
+    name = storing.name_for(run_dir, position.steps)
     if position.best and not position.best.checkpoint:
         position = replace(position, best=replace(position.best, checkpoint=name))
-    checkpoint.write(run_dir, name, _contents(session, position, sums or {}, metrics))
+    storing.write(run_dir, name, _contents(session, position, sums or {}, metrics))
     return position
 
 

@@ -23,7 +23,7 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint, endings, manifest, saving
+from . import checkpoint, endings, manifest, saving, storing
 from .averages import Averages, training_figures
 from .budget import PeakWatch, over_budget
 from .evaluation import Findings, evaluated
@@ -94,9 +94,11 @@ class Trainer(RunState):
         """Continue where the run directory's newest whole checkpoint stands; at the beginning where there is none."""
         if checkpoint.names(self.run_dir.path) and checkpoint.exists(self.run_dir.path):
             self._restore(checkpoint.newest(self.run_dir.path))
+        elif self.run_dir.written_metrics():  # the first checkpoint is older than any row
+            help = ("restore them from a backup, or start the run anew, with another `--run-dir`",)
+            raise RunError(f"the run in {self.run_dir.path} has lost its checkpoints: metrics.csv is all it has", help)
         else:
             self.notes.append("no checkpoint was saved yet: the run begins anew")
-            self.run_dir.restore_metrics(b"")
 
     def _restore(self, found: checkpoint.Found) -> None:
         position, sums = saving.load(self.session, found, self.run_dir.environment().get("plans", ()))
@@ -110,7 +112,7 @@ class Trainer(RunState):
         self.warnings += found.warnings
         if not self.run_dir.restore_metrics(found.metrics()):
             self.warnings.append(f"metrics.csv was changed since: it is again what {found.path.name} recorded of it")
-        checkpoint.set_aside(found)
+        self.notes += [f"what is left of it is kept in {path}" for path in storing.set_aside(found)]
         if position.figures.device == str(self.device):
             self.earlier = position.figures
             self.meter.peak_bytes, self.meter.requested_bytes = self.earlier.peak_bytes, self.earlier.requested_bytes
@@ -268,7 +270,7 @@ class Trainer(RunState):
         folder, keep = self.run_dir.path, self.config.checkpoint
         self.saved = saving.save(self.session, at, folder, self.averages.tensors(), self.run_dir.written_metrics())
         self.best, self.cadence.saved_at = self.saved.best, time.monotonic()
-        checkpoint.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
+        storing.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 
     def _summary(self, status: str, found: Results = NOTHING) -> dict[str, Any]:
         summary = summary_of(self, status, found)
