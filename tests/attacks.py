@@ -84,11 +84,15 @@ class Killer:
         if not any(os.fsdecode(path).startswith(self.folder) for path in paths):
             return
         if not self.left:
-            if self.torn and self.writing:
-                os.truncate(self.writing, os.stat(self.writing).st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._strike()
         self.left -= 1
         self.writing = os.fsdecode(paths[0]) if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR) else None
+
+    def _strike(self) -> None:
+        self.left = -1  # what comes now is not the run's
+        if self.torn and self.writing:
+            os.truncate(self.writing, os.stat(self.writing).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Executioner:

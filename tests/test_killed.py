@@ -76,7 +76,7 @@ def assert_goes_on(whole: Whole, run: Path) -> None:
         result = specc("run", whole.spec, "--device", "cpu", "--run-dir", run, cwd=run.parent)
     assert result.returncode == 0, result.stderr
     assert Outcome.of(run) == whole.outcome
-    left = {path.name for path in run.rglob("*") if path.name.endswith((".tmp", ".lock", ".damaged", ".new"))}
+    left = {path.name for path in run.rglob("*") if path.name.endswith((".tmp", ".next", ".damaged"))}
     assert not left, "nothing is left lying about"
 
 

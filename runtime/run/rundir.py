@@ -112,7 +112,8 @@ class RunDir:
 
     def plan(self) -> Plan:
         """The plan that is trained; raises `RunError` where there is none, or not the one that was written."""
-        self.read(PLAN, ("a run directory is what `specc run` prints at its end",))
+        if not self.has_record:  # with one, it may still have to be put into its place
+            self.read(PLAN, ("a run directory is what `specc run` prints at its end",))
         version = self.known(PLAN, "format_version")
         try:
             text = record.read(self.path, PLAN)

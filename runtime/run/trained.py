@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from specc.diagnostics.notices import notice
 from specc.plan import Plan
 
 from ..engine.device import choose, first_line, ran_out
@@ -53,8 +54,10 @@ def open_trained(folder: Path, checkpoint: str, device: str | None, gpu: int | N
 
 
 def chosen(run: RunDir, plan: Plan, checkpoint: str) -> checkpoints.Found:
-    """A checkpoint of this plan, or of one that the run had before."""
+    """A checkpoint of this plan, or of one that the run had before; others passed over for it are spoken of."""
     found = checkpoints.named(run.path, checkpoint)
+    for warning in found.warnings:
+        notice(f"warning: {warning}")
     if found.position.plan_fingerprint not in (plan.fingerprint, *run.environment().get("plans", ())):
         raise RunError(f"the checkpoint {found.path} belongs to another plan than the one in {run.path}")
     return found
