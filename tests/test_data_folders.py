@@ -146,7 +146,9 @@ def test_a_spec_need_not_say_how_many_classes_there_are(tmp_path: Path) -> None:
 
 
 def test_without_its_folder_a_spec_has_to_say_its_classes(tmp_path: Path) -> None:
-    code, message, help = only(check_text(text(tmp_path / "photos")))
+    (found,) = check_text(text(tmp_path / "photos")).diagnostics
+    assert [label.text for label in found.secondary] == ["the folder"]
+    code, message, help = found.code, found.message, found.help
     assert code == "SPC601"
     assert f"the folder in which they would be counted is not there, {tmp_path / 'photos'}" in message
     assert "add `classes:` under `data`" in help

@@ -109,8 +109,10 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
         return spec.error(code, str(error), *option, label="does not fit the data set", secondary=dataset)
     label = f"`{error.option}` is missing" if error.kind == "missing" else "does not fit"
     where = ("data", "dataset") if dataset else ("data",)
-    help = (f"add `{error.option}:` under `data`", *(elsewhere(spec) if error.option == "classes" else ()))
-    return spec.error(code, str(error), *where, label=label, help=help)
+    of_folder = error.option == "classes" and INFO[spec.config.data.dataset].foldered
+    help = (f"add `{error.option}:` under `data`", *(elsewhere(spec) if of_folder else ()))
+    folder = spec.beside("the folder", *ROOT) if of_folder else ()
+    return spec.error(code, str(error), *where, label=label, help=help, secondary=folder)
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
