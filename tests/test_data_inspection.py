@@ -95,6 +95,29 @@ def test_a_resumed_run_leaves_out_what_it_left_out_before(root: Path) -> None:
     assert summary(root)["skipped_images"] == 2
 
 
+@pytest.mark.parametrize("change", ["added", "removed", "renamed"])
+def test_a_run_is_not_resumed_on_other_images(root: Path, change: str) -> None:
+    assert run(root).returncode == 0
+    (root.parent / "run" / "summary.json").unlink()
+    if change == "added":
+        (root / "cat/new.png").write_bytes((root / "cat/1.png").read_bytes())
+    else:
+        (root / "cat/1.png").rename(root / ("dog/renamed.png" if change == "renamed" else "../gone.png"))
+    result = specc("resume", "run", "--device", "cpu", cwd=root.parent)
+    assert result.returncode == 3
+    assert "are not those that the run began with" in result.stderr
+    assert specc("evaluate", "run", "--device", "cpu", cwd=root.parent).returncode == 0
+
+
+def test_a_run_is_resumed_where_its_images_were_moved_to(root: Path) -> None:
+    damage(root)
+    assert run(root, on_bad_image="skip").returncode == 0
+    (root.parent / "run" / "summary.json").unlink()
+    root.rename(root.parent / "moved")
+    result = specc("resume", "run", "data.root=moved", "--device", "cpu", cwd=root.parent)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_run_of_whole_images_has_nothing_to_list(root: Path) -> None:
     assert run(root, on_bad_image="skip").returncode == 0
     assert not (root.parent / "run" / "skipped.csv").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,7 +64,8 @@ class FolderSplit:
     @property
     def names(self) -> list[str]:
         """Of each sample the path of its file in the data set's folder, the same wherever that lies."""
-        return [Path(path).relative_to(self.root).as_posix() for path, _ in self.samples]
+        root = os.path.join(self.root, "")
+        return [path.removeprefix(root).replace(os.sep, "/") for path, _ in self.samples]
 
     @property
     def classes(self) -> list[int] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from runtime.data.splits import Split, Splits
 from runtime.data.workers import loading, worker_failures
 from specc.system import files
 from specc.system.environment import cache_folder
+from specc.tasks.datasets import ResolvedData
 
 _MOST = 1 << 28  # bytes of a file of the cache: of some million images
 _AT_ONCE = 16  # images between two words on how far it has come
@@ -76,6 +77,21 @@ def folders_of(splits: Splits) -> list[FolderSplit]:
     parts: Iterable[Split | None] = (splits.train, splits.validation, splits.test)
     whole = [part.whole if isinstance(part, Part) else part for part in parts]
     return list({id(split): split for split in whole if isinstance(split, FolderSplit)}.values())
+
+
+def hash_of_names(splits: Splits, without: Collection[str] = ()) -> str:
+    """A hash of the files' names in the order of the samples; empty of a data set that lies in no folder."""
+    names = [name for split in folders_of(splits) for name in split.names if name not in without]
+    return blake2b("\n".join(names).encode(errors="surrogateescape"), digest_size=16).hexdigest() if names else ""
+
+
+def check_same(info: ResolvedData, splits: Splits) -> None:
+    """Raise `DataError` where other files are there than those that a run began with: its order would be another."""
+    if info.files not in ("", hash_of_names(splits)):
+        raise DataError(
+            f"the images of `{info.name}` are not those that the run began with: some came, went or were renamed",
+            help=["put them back as they were, or start a new run"],
+        )
 
 
 def _state(split: FolderSplit, index: int) -> State | None:

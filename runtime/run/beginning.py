@@ -15,7 +15,7 @@ from specc.spec.roots import ROOT, data_root, elsewhere
 from specc.tasks.datasets import INFO
 
 from ..data import DataConfig, DataError
-from ..data.inspection import Seen, Told, inspect
+from ..data.inspection import Seen, Told, hash_of_names, inspect
 from ..data.opening import open_data
 from ..errors import FoundInSpec
 from .data_report import report
@@ -57,7 +57,9 @@ def begin(plan: Plan, spec: Spec, told: Told = lambda done, all: None) -> Beginn
     if any(each.is_error for each in found):
         raise FoundInSpec(found, spec.sources)
     skipped = tuple(each for each in seen if each.error)
-    facts = replace(plan.data, class_names=splits.info.class_names, skipped=tuple(each.name for each in skipped))
+    names = tuple(each.name for each in skipped)
+    files = hash_of_names(splits, set(names))
+    facts = replace(plan.data, class_names=splits.info.class_names, skipped=names, files=files)
     plan, there = replace(plan, data=facts), root if root.is_dir() else None  # some data sets come with a package
     return Beginning(plan, _resolved(plan, there), there, found, skipped)
 

@@ -16,6 +16,7 @@ from specc.plan import Plan
 
 from ..data import DataError, Loader
 from ..data.draws import Draws
+from ..data.inspection import check_same
 from ..data.opening import open_data, root_of_resumed
 from ..data.splits import Batch
 from ..engine.determinism import cost, determinism
@@ -92,6 +93,7 @@ class Trainer(RunState):
 
     def resume(self) -> None:
         """Continue where the run directory's newest whole checkpoint stands; at the beginning where there is none."""
+        check_same(self.plan.data, self.splits)
         if checkpoint.names(self.run_dir.path) and checkpoint.exists(self.run_dir.path):
             self._restore(checkpoint.newest(self.run_dir.path))
         elif self.run_dir.written_metrics():  # the first checkpoint is older than any row

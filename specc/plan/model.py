@@ -209,7 +209,8 @@ class Plan:
         """
         document = json.loads(self.to_json())
         document.pop("memory")
-        document["data"].pop("class_names")
+        for key in ("class_names", "files"):
+            document["data"].pop(key)
         config = document["config"]
         for key in ("name", "description", "requires", "budget"):
             config.pop(key)

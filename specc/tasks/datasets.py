@@ -53,6 +53,7 @@ class ResolvedData:
     class_names: tuple[str, ...] = ()
     validation_size: int = 0  # images that would train otherwise
     skipped: tuple[str, ...] = ()  # names of images that could not be read when the run began: it goes on without them
+    files: str = ""  # a hash of the names of all others
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""
