@@ -150,6 +150,21 @@ def test_what_is_to_be_written_is_not_written_through_a_link(there: bool, run: P
         shutil.rmtree(run)
 
 
+NEW = (
+    "env.json", "spec.yaml", "plan.json", "spec.resolved.yaml", "manifest.json", ".plan.json.next", "run.lock",
+    "checkpoints", "summary.json", "metrics.csv",
+)  # fmt: skip
+
+
+def test_a_new_run_in_a_folder_of_links_writes_through_none(made: Path, tmp_path: Path) -> None:
+    for name in NEW:
+        folder, victim = tmp_path / name / "run", tmp_path / name / "victim"
+        folder.mkdir(parents=True)
+        (folder / name).symlink_to(victim)
+        answers(specc("run", made / "spec.resolved.yaml", "--device", "cpu", "--run-dir", folder, cwd=tmp_path))
+        assert not victim.exists(), name
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_no_file_is_written_under_another_name_that_it_has(finished: bool, run: Path, tmp_path: Path) -> None:
     """A hard link is a regular file: it is replaced, and not written to."""
