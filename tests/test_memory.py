@@ -72,6 +72,26 @@ def test_the_prediction_is_the_trace(name: str) -> None:
     assert plan.memory.peak_bytes <= predicted.peak_bytes  # on a device fan-ins are added up in place
 
 
+TOKENS = [
+    {"name": "conv", "op": "conv", "out": 16, "k": 4, "stride": 4}, {"name": "tokens", "op": "to_tokens"},
+    {"name": "norm1", "op": "layer_norm"}, {"name": "mix1", "op": "linear", "out": 16},
+    {"name": "norm2", "op": "layer_norm"}, {"name": "mix2", "op": "linear", "out": 16},
+    {"name": "map", "op": "to_map"}, {"name": "pool", "op": "global_avg_pool"},
+    {"name": "fc", "op": "linear", "out": 10},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_sums_of_averages_and_casts_are_exact_in_every_instruction(precision: str) -> None:
+    """A layer norm keeps its bias too, which is a sum here; of several casts the first input's goes back first."""
+    link = {"from": "norm2", "layers": 2, "bias": "parameter"}
+    plan = plan_of(
+        backbone={"layers": TOKENS}, split={"after": ["mix1"]}, auxiliary={"pooled_linear": {}},
+        train={"precision": precision}, ema_links=[link],
+    )  # fmt: skip
+    assert [moment.bytes for moment in as_traced(plan).timeline] == list(trace(plan).timeline)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_trace_is_what_real_tensors_take(name: str) -> None:
     """Byte for byte, in every instruction; real batch norms keep fp32 statistics of bf16 values, fake ones do not."""

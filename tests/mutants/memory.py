@@ -38,7 +38,7 @@ MUTANTS = [
     mutant("specc/memory/autograd.py", "            if not self.coming[to]:\n", "            if True:\n",
            "gradients of shared patches never meet", "test_micro_batches.py::test_the_prediction_is_the_trace"),
     mutant("specc/graph/node.py", "if norm or not name", "if not name", "the bias of a layer norm is not kept",
-           "test_memory_generated.py"),
+           "test_memory.py::test_sums_of_averages_and_casts_are_exact_in_every_instruction"),
     mutant("specc/memory/operations.py", "[self._copy(value, width) for value in reversed((*inputs, *parameters))][::-1]",
            "[self._copy(value, width) for value in (*inputs, *parameters)]", "casts go back in the other order",
            "test_memory_generated.py"),
