@@ -24,6 +24,7 @@ from specc.spec.sections.early_stopping import EarlyStopping
 from .commands import specc
 from .documents import Document, compiled, document
 from .test_resume import STEPS, TINY, assert_same, resumed, rows, stopped, tensors, trainer_of
+from .test_run_folder import images, on_images, trainer_in
 
 HELD: Document = TINY | {"data": TINY["data"] | {"samples": 28, "validation": 8}}
 PATIENT: Document = {"epochs": 9, "early_stopping": {"patience": 2}}
@@ -225,14 +226,16 @@ def test_a_metric_that_there_is_not_is_pointed_at() -> None:
 def test_folders_without_images_for_validation_are_seen_when_the_run_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from .test_run_folder import images, trainer_in
-
     images(tmp_path / "pictures")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"has no images for validation, which `train.early_stopping` needs") as caught:
         trainer_in(tmp_path / "run", train={"early_stopping": {}})
     assert "data.validation: 0.1" in caught.value.help[0]
-    images(tmp_path / "pictures")
+    (tmp_path / "tiny.yaml").write_text(json.dumps(on_images(train={"early_stopping": {}}) | {"specc": 1, "name": "x"}))
+    done = specc("run", "tiny.yaml", "--device", "cpu", "--run-dir", "no", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "error[SPC650]: the data set in " in done.stderr
+    assert not (tmp_path / "no").exists()
     (tmp_path / "pictures" / "val").rename(tmp_path / "pictures" / "test")
     images(tmp_path / "pictures")
     trainer = trainer_in(tmp_path / "again", train={"early_stopping": {}})

@@ -229,6 +229,8 @@ def test_folders_are_told_by_the_names_of_their_classes(tmp_path: Path) -> None:
     right = [Path(each["image"]).parent.name == each["classes"][0]["class"] for each in told]
     assert sum(right) / 16 == found["metrics"]["accuracy"] > 0.8, "cropped and normalised as in the evaluation"
     (tmp_path / "pics").rename(tmp_path / "away")
+    gone = specc("evaluate", run, "--device", "cpu", cwd=tmp_path)
+    assert (gone.returncode, "the data set `image_folder` is not there" in gone.stderr) == (3, True)
     assert (
         documented("predict", run, tmp_path / "away" / "val", "--top", "1")["images"][3]["classes"]
         == told[3]["classes"]
