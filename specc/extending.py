@@ -42,6 +42,7 @@ from .plan.instructions import (
     Uses,
 )
 from .plan.instructions import Head as HeadStep
+from .spec.augmentations import Augmentation
 from .spec.knobs import Knob
 from .spec.models import SpecModel
 from .spec.sections.optimizers import Optimizer
@@ -50,10 +51,10 @@ from .tasks.datasets import DatasetInfo, ResolvedData
 from .tasks.task import Task, Values
 
 __all__ = [
-    "Addition", "AddsTo", "After", "BackboneGraph", "Backward", "Bool", "Branch", "BranchBackward", "Builder",
-    "Config", "Context", "Count", "DatasetInfo", "EmaUpdate", "Extension", "Factor", "Family", "Forward", "Fraction",
-    "Graph", "Head", "HeadStep", "Instruction", "Knob", "LayerBuilder", "Loss", "LossMemory", "LossSizes", "Makes",
-    "NonNegative", "Op", "Optimizer", "Positive", "Probability", "Reads", "ResolvedData", "Saved", "Shape",
-    "ShapeError", "SpecModel", "Step", "Steps", "Task", "Text", "Trains", "Uses", "Values", "Width", "builder",
-    "classifier_head", "numel", "ops", "problem",
+    "Addition", "AddsTo", "After", "Augmentation", "BackboneGraph", "Backward", "Bool", "Branch", "BranchBackward",
+    "Builder", "Config", "Context", "Count", "DatasetInfo", "EmaUpdate", "Extension", "Factor", "Family", "Forward",
+    "Fraction", "Graph", "Head", "HeadStep", "Instruction", "Knob", "LayerBuilder", "Loss", "LossMemory",
+    "LossSizes", "Makes", "NonNegative", "Op", "Optimizer", "Positive", "Probability", "Reads", "ResolvedData",
+    "Saved", "Shape", "ShapeError", "SpecModel", "Step", "Steps", "Task", "Text", "Trains", "Uses", "Values",
+    "Width", "builder", "classifier_head", "numel", "ops", "problem",
 ]  # fmt: skip

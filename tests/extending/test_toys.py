@@ -29,11 +29,18 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
             "train.optimizer.name=sign_momentun",
             "auxiliary.bottlenek={}",
             "task=two_guess",
-            "data.dataset=strips",
+            "data={dataset: strips, batch_size: 8, augment: [swaped]}",
             "train.instructions=[{kind: sofen}]",
             "split={fit: {allow: [chanels]}}",
         ],
-        "wrong": ["validate", SPEC, "backbone.rugs=3", "train.optimizer.lr=-1", "auxiliary.bottleneck.channel=2"],
+        "wrong": [
+            "validate",
+            SPEC,
+            "backbone.rugs=3",
+            "train.optimizer.lr=-1",
+            "auxiliary.bottleneck.channel=2",
+            "data.augment=[swapped: {p: 2}]",
+        ],
         "layers": ["validate", SPEC, "backbone={layers: [{name: a, op: softplus, bet: 3}, {name: b, op: sofplus}]}"],
         "schema": ["schema"],
         "plan": ["plan", SPEC, "--verify", "--trace", "--device", "cpu", "--format", "json"],
@@ -52,7 +59,7 @@ def test_a_spec_names_what_a_package_adds(said: dict[str, Said]) -> None:
     assert (said["validate"].code, said["validate"].output) == (0, f"{SPEC}: ok\n")
 
 
-NAMES = ("ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "channels", "soften")
+NAMES = ("ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "swapped", "channels", "soften")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,6 +72,7 @@ def test_keys_and_values_of_a_package_are_explained_as_those_of_specc(said: dict
     assert "valid: family, rungs, width" in said["wrong"].output
     assert "`train.optimizer.lr` must be greater than 0" in said["wrong"].output
     assert "valid: weight, patches, label_smoothing, channels" in said["wrong"].output
+    assert "`data.augment[0].swapped.p` must be at most 1" in said["wrong"].output
     assert "did you mean `beta`?" in said["layers"].output
     assert "did you mean `softplus`?" in said["layers"].output
 
