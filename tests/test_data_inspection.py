@@ -262,6 +262,20 @@ def test_a_cache_of_another_folder_is_not_believed(root: Path, cache: Path) -> N
     assert looked_at(opened(root)) == 12
 
 
+def test_a_cache_of_another_user_is_not_believed(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspect(opened(root))
+    (path,) = cache.iterdir()
+    real = os.fstat
+
+    def of_somebody(file: int) -> os.stat_result:
+        found = real(file)
+        mine = found.st_ino != path.stat().st_ino
+        return found if mine else os.stat_result((*found[:4], 12345, *found[5:]))
+
+    monkeypatch.setattr(os, "fstat", of_somebody)
+    assert looked_at(opened(root)) == 12
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root.parent / "file").touch()
     monkeypatch.setenv("SPECC_CACHE", str(root.parent / "file"))

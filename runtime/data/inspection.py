@@ -155,7 +155,7 @@ class _Cache:
         return cls(cache_folder() / "images" / f"{digest}.json", facts)
 
     def read(self) -> dict[str, State]:
-        """What is known; nothing where the file is damaged, or of something else."""
+        """What is known; nothing where the file is damaged, of something else, or somebody else's."""
         try:
             found = files.mapping(files.read_whole(self.path, _MOST, own=True))
             samples = found["samples"] if found["of"] == self.facts else {}
