@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import resource
 import signal
@@ -309,6 +311,30 @@ def test_a_run_directory_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     assert len(ending.help) == 2
     assert not run.exists()
     assert checkpoint.newest(elsewhere).position.steps == 0
+
+
+def test_a_checkpoint_for_which_there_is_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library that writes tensors would end the process, without a word."""
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+
+    def none_left(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    ending = ended(after(trainer, 1, 2, lambda: monkeypatch.setattr(saving, "mmap", none_left)))
+    assert re.fullmatch(r"out of memory: \d+ bytes for a file of tensors: Cannot allocate memory", str(ending))
+    resume = f"as soon as there is more memory: specc resume {tmp_path}"
+    assert ending.help == ("the last checkpoint stands, of the end of epoch 1", resume)
+    assert resumed(plan_of("SGD"), tmp_path).step == 0
+
+
+@pytest.mark.parametrize("said", ["could not create a primitive", "std::bad_alloc", ""])
+def test_libraries_without_memory_say_so_in_words_of_their_own(said: str, tmp_path: Path) -> None:
+    trainer = trainer_of(plan_of("SGD"), tmp_path)
+
+    def fail() -> None:
+        raise RuntimeError(said) if said else MemoryError
+
+    assert str(ended(after(trainer, 1, 2, fail))) == f"out of memory: {said or 'the host has none left'}"
 
 
 def test_an_interrupted_run_is_saved_where_its_summary_cannot_be(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def _opened(path: str, read: Reading) -> Any:
         raise DataError(f"{path} is no longer there", help=help) from error
     except PermissionError as error:
         raise DataError(f"{path} may not be read: {error.strerror}", help=["make the file readable"]) from error
+    except MemoryError:  # of the machine's, and not the file's fault
+        raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
         raise DataError(f"{path} cannot be decoded: {_cause(error)}", help=["replace or remove the file"]) from error
 

@@ -14,6 +14,7 @@ FULL = (  # the allocators and CUDA itself; cuBLAS and cuDNN say in words of the
     "DefaultCPUAllocator",
     "bad_alloc",
     "annot allocate memory",
+    "could not create a primitive",  # oneDNN, which does not say why
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "unable to find an engine to execute this computation",

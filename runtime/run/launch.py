@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
 from ..engine.traced import check_traced
-from ..errors import Interrupted, RunError
+from ..errors import Interrupted, RunError, WriteError
 from ..memory.calibration import calibration_of
 from . import record
 from .beginning import Beginning, begin
@@ -31,9 +32,10 @@ from .changes import Checked, asked
 from .data_report import LISTING
 from .lock import locked
 from .manifest import NAME as MANIFEST
-from .manifest import Damaged
-from .progress import counting, progress_on
+from .manifest import Damaged, sealed
+from .progress import Silence, counting, progress_on
 from .rundir import PLAN, SUMMARY, RunDir
+from .summary import not_begun
 from .trainer import Trainer
 
 
@@ -121,11 +123,9 @@ def _train(
     console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
-        trainer = Trainer(plan, device, target, progress, resolved)
+        trainer = _prepared(plan, target, device, resolved, progress, resumed=resumed)
         trainer.warnings += warnings
         trainer.notes += notes
-        if resumed:
-            trainer.resume()
         for line in opening(trainer, resumed=resumed):
             console.print(printable(line), soft_wrap=True)
         summary = trainer.train()
@@ -137,6 +137,28 @@ def _train(
     for line in closing(summary, target.path):
         print(printable(line))
     trainer.check_budget()  # a run may be over before there was a step to check it after
+
+
+def _prepared(
+    plan: Plan, target: RunDir, device: Any, resolved: str, progress: Silence, *, resumed: bool
+) -> Trainer:  # fmt: skip
+    """A run that may begin; where it may not, a summary says why, unless there was one of a run that did."""
+    try:
+        trainer = Trainer(plan, device, target, progress, resolved)
+        if resumed:
+            trainer.resume()
+        return trainer
+    except (RunError, MemoryError) as error:
+        ending = error if isinstance(error, RunError) else _no_memory(target)
+        if not resumed:
+            with suppress(WriteError):
+                target.write_json(SUMMARY, sealed(not_begun(plan.name, str(ending))))
+        raise ending from None
+
+
+def _no_memory(target: RunDir) -> RunError:
+    help = ("nothing was trained", f"as soon as there is more: specc resume {shlex.quote(str(target.path))}")
+    return RunError("out of memory before the first step", help)
 
 
 def opening(trainer: Trainer, *, resumed: bool) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from mmap import mmap
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as as_bytes
+from safetensors.torch import save as serialised
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -22,6 +23,8 @@ from . import checkpoint, storing
 from .averages import COUNT
 from .checkpoint import Found, Position, State
 from .manifest import Damaged
+
+_SPARE = 1 << 20  # bytes for what else it takes
 
 
 def save(
@@ -42,13 +45,23 @@ def _contents(
     session: Session, position: Position, sums: Mapping[str, Tensor], metrics: bytes
 ) -> Iterator[tuple[str, bytes]]:
     """The files, one after the other: no two of them are in memory together."""
-    yield checkpoint.MODEL, as_bytes(_on_cpu(session.model.tensors()))
-    yield checkpoint.OPTIMIZER, as_bytes(_on_cpu(optimizer_tensors(session)))
+    yield checkpoint.MODEL, _as_bytes(_on_cpu(session.model.tensors()))
+    yield checkpoint.OPTIMIZER, _as_bytes(_on_cpu(optimizer_tensors(session)))
     if session.average:
-        yield checkpoint.WEIGHT_AVERAGE, as_bytes(_on_cpu(session.average.tensors))
-    yield checkpoint.AVERAGES, as_bytes(_on_cpu(sums))
+        yield checkpoint.WEIGHT_AVERAGE, _as_bytes(_on_cpu(session.average.tensors))
+    yield checkpoint.AVERAGES, _as_bytes(_on_cpu(sums))
     yield checkpoint.METRICS, metrics
     yield checkpoint.STATE, checkpoint.state_json(State(position, session.scaler.state_dict()))
+
+
+def _as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """A file of tensors. Where there is no room for it that is an error here; the library would end the process."""
+    size = 2 * sum(tensor.nbytes for tensor in tensors.values())
+    try:
+        mmap(-1, size + _SPARE).close()  # asked for, and not touched
+    except OSError as error:
+        raise MemoryError(f"{size} bytes for a file of tensors: {error.strerror}") from None
+    return serialised(dict(tensors))
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

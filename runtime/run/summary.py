@@ -48,6 +48,11 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
     }
 
 
+def not_begun(name: str, cause: str) -> dict[str, Any]:
+    """The document of a run that ended before there was anything to sum up."""
+    return {"format_version": 1, "name": name, "status": "failed", "cause": cause}
+
+
 def figures_of(run: RunState) -> Figures:
     """What was measured, by this process and by those before it that had the same device."""
     run.clock.collect()

@@ -20,7 +20,8 @@ from .trained import checkpoint_option
 def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None) -> None:
     """Compile a spec, train it, and hold the measured memory against the budget.
 
-    Ctrl-C and SIGTERM save a checkpoint, with which `specc resume` goes on.
+    Ctrl-C, SIGTERM and SIGUSR1 finish the step and save a checkpoint, with which `specc resume` goes on; a second one
+    stops at once.
     """
     one_device(gpu, device)
     from ..system.devices import kind_of_device
