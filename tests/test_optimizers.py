@@ -214,22 +214,46 @@ def test_whatever_range_a_field_allows_torch_allows(name: str) -> None:
             torch_class(name)([torch.nn.Parameter(torch.zeros(2))], **config.arguments())
 
 
-def test_which_parameters_do_not_decay() -> None:
+KINDS = {
+    "norms": {"block.ln_1.weight", "block.ln_1.bias", "block.ln_2.weight", "block.ln_2.bias", "rms.rms.weight"},
+    "biases": {
+        "patches.patch_embed.bias", "block.self_attention.in_proj_bias", "block.self_attention.out_proj.bias",
+        "block.mlp.0.bias", "block.mlp.3.bias", "head.fc.bias",
+    },
+    "embeddings": {"token.class_token.weight", "position.pos_embedding.weight"},
+    "scales": {"scaled.layer_scale.weight", "slopes.prelu.weight"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kinds", [["norms"], ["biases"], ["embeddings"], ["scales"], ["norms", "biases"], [*KINDS]], ids=str
+)
+def test_which_parameters_do_not_decay(kinds: list[str]) -> None:
     layers: list[Document] = [
         {"name": "patches", "op": "patch_embed", "out": 6, "k": 4},
         {"name": "token", "op": "class_token"},
         {"name": "position", "op": "position_embedding"},
         {"name": "block", "op": "transformer_block", "heads": 2, "mlp": 8},
         {"name": "scaled", "op": "layer_scale"},
+        {"name": "slopes", "op": "prelu"},
+        {"name": "rms", "op": "rms_norm"},
         {"name": "first", "op": "select_token"},
         {"name": "head", "op": "linear", "out": 4},
     ]
-    train: Document = {"optimizer": {"name": "adamw", "weight_decay_exclude": ["norms", "embeddings", "scales"]}}
-    plan = compiled(backbone={"layers": layers}, split={"blocks": 1}, train=train)
-    session = Session(plan)
+    train: Document = {"optimizer": {"name": "adamw", "weight_decay": 0.3, "weight_decay_exclude": kinds}}
+    session = Session(compiled(backbone={"layers": layers}, split={"blocks": 1}, train=train))
     names = {id(p): name for name, p in session.named_parameters()}
     (optimizer,) = session.optimizers.values()
-    decaying, excluded = ({names[id(p)] for p in group["params"]} for group in optimizer.param_groups)
-    assert all(any(part in name for part in ("ln", "norm", "class", "pos", "scale")) for name in excluded), excluded
-    assert any(name.endswith("bias") for name in decaying)
-    assert not any("norm" in name or "scale" in name for name in decaying)
+    decay = {names[id(p)]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    excluded = set().union(*(KINDS[kind] for kind in kinds))
+    assert decay == {name: 0.0 if name in excluded else 0.3 for name in names.values()}
+
+
+def test_the_one_number_of_a_scaled_link_is_a_scale() -> None:
+    links = [{"from": "next", "bias": "scaled"}]
+    train: Document = {"optimizer": {"name": "sgd", "weight_decay_exclude": ["scales"]}}
+    session = Session(compiled(ema_links=links, train=train))
+    names = {id(p): name for name, p in session.named_parameters()}
+    groups = [group for each in session.optimizers.values() for group in each.param_groups]
+    excluded = {names[id(p)] for group in groups if group["weight_decay"] == 0 for p in group["params"]}
+    assert excluded == set(session.model.scales)
