@@ -167,6 +167,10 @@ def test_a_later_state_after_as_many_steps_is_another_checkpoint(tmp_path: Path)
 # ---------------------------------------------------------------------------------------------- the beginning
 
 
+def test_a_checkpoint_within_an_epoch_knows_the_time_that_it_took_so_far(halted: Path) -> None:
+    assert checkpoint.read_state(halted / "checkpoints" / "000000004").position.seconds > 0
+
+
 def test_half_a_checkpoint_gives_its_name_to_the_whole_one(run: Path) -> None:
     (run / "checkpoints" / "000000006").mkdir()
     trainer = resumed(plan_saved(every="1 step"), run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -67,18 +66,42 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> Non
         assert left.endswith("left its lock behind and is gone")
 
 
+FORKS = HOLDS.replace('print("held"', 'import os; os.fork() or os.close(1) or sys.exit(sys.stdin.read()); print("held"')
+
+
 def test_a_worker_that_outlives_its_run_does_not_hold_the_lock(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    stop = context.Event()
-    with locked(tmp_path):
-        worker = context.Process(target=stop.wait)
-        worker.start()
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORKS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "held\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     try:
         with locked(tmp_path) as left:
-            assert left is None
+            assert left is not None
     finally:
-        stop.set()
-        worker.join()
+        process.stdin.close()  # which its child is waiting for
+        process.stdout.close()
+
+
+def test_a_lock_that_is_given_back_while_it_is_taken_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone then, and whoever came later would make another one."""
+    own, first = lock._flock, True
+
+    def slow(descriptor: int) -> bool | None:
+        nonlocal first
+        if first:
+            (tmp_path / NAME).unlink()
+        first = False
+        return own(descriptor)
+
+    monkeypatch.setattr(lock, "_flock", slow)
+    with locked(tmp_path):
+        assert json.loads((tmp_path / NAME).read_text())["pid"] == os.getpid()
 
 
 # ---------------------------------------------------------------------------------------------- without locks
