@@ -322,6 +322,9 @@ def test_masks_go_where_their_images_go(item: Any, tmp_path: Path) -> None:
     agreeing = (shown == masks)[counted].double().mean()
     assert agreeing > 0.9, "but for the edges, where an image is interpolated and a mask is not"
     assert bool((masks != torch.from_numpy(truth)).any())
+    from_outside = next(iter(item)) if isinstance(item, dict) else item
+    inside = from_outside in ("horizontal_flip", "vertical_flip", "random_resized_crop")
+    assert bool(counted.all()) == inside, "what comes in from outside is of no class"
 
 
 @pytest.mark.parametrize("name", [*SINGLE, "mixup", "cutmix"])
