@@ -151,7 +151,7 @@ class _Cache:
             "channels": str(split.info.shape[0]), "classes": str(split.info.classes),
             "reader": getattr(split.read, "__qualname__", repr(split.read)),
         }  # fmt: skip
-        digest = blake2b(json.dumps(facts).encode(), digest_size=12).hexdigest()
+        digest = blake2b(json.dumps(facts, allow_nan=False).encode(), digest_size=12).hexdigest()
         return cls(cache_folder() / "images" / f"{digest}.json", facts)
 
     def read(self) -> dict[str, State]:
@@ -168,7 +168,9 @@ class _Cache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with files.replacing(self.path) as temporary:
-                temporary.write_text(json.dumps({"of": self.facts, "samples": samples}), encoding="utf-8")
+                temporary.write_text(
+                    json.dumps({"of": self.facts, "samples": samples}, allow_nan=False), encoding="utf-8"
+                )
         except OSError:
             return
 

@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[str | None]:
     try:
         with writing(path):
             os.truncate(descriptor, 0)
-            os.write(descriptor, json.dumps(asdict(Owner.self())).encode() + b"\n")
+            os.write(descriptor, json.dumps(asdict(Owner.self()), allow_nan=False).encode() + b"\n")
         yield f"{before} left its lock behind and is gone" if before else None
     finally:
         with suppress(OSError):

@@ -46,7 +46,9 @@ def digest(content: bytes) -> str:
 def render(entries: Mapping[str, Entry]) -> bytes:
     """The file, to the byte: the same entries make the same file."""
     listed = {name: asdict(entry) for name, entry in sorted(entries.items())}
-    return (json.dumps(sealed({"format_version": FORMAT_VERSION, "files": listed}), indent=1) + "\n").encode()
+    return (
+        json.dumps(sealed({"format_version": FORMAT_VERSION, "files": listed}), indent=1, allow_nan=False) + "\n"
+    ).encode()
 
 
 def write(folder: Path, entries: Mapping[str, Entry]) -> None:
@@ -122,7 +124,7 @@ def unsealed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True).encode()
+    return json.dumps(document, sort_keys=True, allow_nan=False).encode()
 
 
 def _opened(folder: Path, name: str) -> BinaryIO:

@@ -124,7 +124,11 @@ def _of_images(images: Path, file: Path) -> tuple[str, str]:
         fail(2, f"no spec can hold the path {root!r}", "give the folder a name in UTF-8 without control characters")
     classes = f"{len(names)} classes: {listed(names)}"
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem).lstrip("_.-") or "images"
-    said = {"NAME": json.dumps(name), "ROOT": json.dumps(root, ensure_ascii=False), "CLASSES": classes}
+    said = {
+        "NAME": json.dumps(name, allow_nan=False),
+        "ROOT": json.dumps(root, ensure_ascii=False, allow_nan=False),
+        "CLASSES": classes,
+    }
     return re.sub("|".join(said), lambda match: said[match[0]], _template("images")), f", for {classes}"
 
 
