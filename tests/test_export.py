@@ -44,6 +44,7 @@ LAYERS: Document = {
                {"name": "c", "op": "linear", "out": 10}]
 }  # fmt: skip
 SHORT: Document = {"family": "resnet_cifar", "depth": 8, "widths": [4, 4, 6, 8]}
+BOTH: Document = {"ema_links": [*MAN["ema_links"], *SCALED["ema_links"]]}
 MIDDLE = "unit1.independent"
 
 
@@ -59,7 +60,9 @@ def noise(plan: Plan, count: int = 2) -> Tensor:
 # ------------------------------------------------------------------------------------------- what is computed
 
 
-@pytest.mark.parametrize("links", [{}, MAN, SCALED, PARAMETER], ids=["none", "branch", "scaled", "parameter"])
+@pytest.mark.parametrize(
+    "links", [{}, MAN, SCALED, PARAMETER, BOTH], ids=["none", "branch", "scaled", "parameter", "both"]
+)
 @torch.no_grad()
 def test_an_early_exit_gives_the_logits_of_which_training_takes_the_loss(links: Document) -> None:
     """The unit's own instructions, run by the training machine in evaluation mode, say the same loss."""

@@ -9,13 +9,13 @@ import pickle
 import shutil
 import struct
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load, save
 
+from runtime.run.manifest import Entry, render
 from specc.plan import Plan
 from tests.commands import Result, specc
 from tests.documents import document
@@ -248,14 +248,10 @@ def test_no_checkpoint_is_more_than_tensors(what: str, name: str, run: Path, tmp
 
 
 def sealed(run: Path) -> None:
-    """Write all manifests anew."""
+    """Write all manifests anew, as a stranger would who knows how."""
     for path in run.rglob("manifest.json"):
-        known = json.loads(path.read_text())
-        for name in known["files"]:
-            if (path.parent / name).exists():
-                content = (path.parent / name).read_bytes()
-                known["files"][name] = {"size": len(content), "blake2b": blake2b(content, digest_size=32).hexdigest()}
-        path.write_text(json.dumps(known, indent=1) + "\n")
+        names = [name for name in json.loads(path.read_text())["files"] if (path.parent / name).exists()]
+        path.write_bytes(render({name: Entry.of((path.parent / name).read_bytes()) for name in names}))
 
 
 # ------------------------------------------------------------------------------------------- texts
@@ -304,6 +300,17 @@ def test_a_file_of_any_size_is_not_read_to_its_end(name: str, run: Path, tmp_pat
             file.truncate(1 << 40)  # a tebibyte of nothing
     for words in COMMANDS:
         answers(specc(*words, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("missing", [["block9"], ["unit0.independent.classifier", "block0"]])
+def test_the_plan_of_a_stranger_holds_together(missing: list[str], run: Path, tmp_path: Path) -> None:
+    unfinished(run)
+    plan = json.loads((run / "plan.json").read_text())
+    plan["units"][0]["heads"][0]["networks"] = missing
+    (run / "plan.json").write_text(json.dumps(plan))
+    sealed(run)
+    for words in COMMANDS:
+        assert "no plan was written like this" in answers(specc(*words, cwd=tmp_path), (3,)).stderr
 
 
 def test_the_plan_of_a_stranger_is_a_plan_of_the_language(run: Path, tmp_path: Path) -> None:
