@@ -183,6 +183,18 @@ def test_a_run_directory_that_vanishes(tmp_path: Path) -> None:
     checkpoint.newest(elsewhere)
 
 
+def test_a_run_directory_that_somebody_else_is_using(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    path = spec(tmp_path, epochs=ENDLESS)
+    child = begun(path, run)
+    cause, *_ = said(done("resume", run, "--device", "cpu"))
+    assert f"the run in {run} is in use by process {child.pid} on " in cause
+    cause, *_ = said(done("run", path, "--device", "cpu", "--run-dir", run))
+    assert cause == f"{run} already holds a run"
+    child.kill(signal.SIGTERM)
+    assert "checkpoint saved" in said(child.wait(), 130)[0], "it did not notice"
+
+
 # ---------------------------------------------------------------------------------------------- memory
 
 

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from specc.system import files
 
@@ -50,6 +51,8 @@ COMMANDS = {
     "resume": ["resume", "cut", "--device", "cpu"],
     "resume, finished": ["resume", "whole"],
     "export": ["export", "whole"],
+    "evaluate": ["evaluate", "whole", "--device", "cpu"],
+    "predict": ["predict", "whole", "IMAGE", "--device", "cpu", "--format", "json"],
 }
 IN_MEMORY = {"validate", "validate, as JSON", "validate, wrong", "plan, as JSON", "graph", "schema", "explain", "init"}
 
@@ -61,6 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "spec.yaml").write_text(json.dumps(document(**TINY, train={"epochs": 2})))
     assert specc("run", "spec.yaml", "--device", "cpu", "--run-dir", "whole", cwd=folder).returncode == 0
     shutil.copytree(folder / "whole", folder / "cut")
+    Image.new("L", (8, 8)).save(folder / "image.png")
     (folder / "cut" / "summary.json").unlink()
     return folder
 
@@ -113,7 +117,8 @@ def ended(name: str, fault: str, home: Path, folder: Path) -> Result:
             os.chdir(folder)
             spoil()
 
-    return done(*(home / "spec.yaml" if word == "SPEC" else word for word in COMMANDS[name]), before=before)
+    places = {"SPEC": home / "spec.yaml", "IMAGE": home / "image.png"}
+    return done(*(places.get(word, word) for word in COMMANDS[name]), before=before)
 
 
 @pytest.mark.parametrize(("name", "fault"), map(marked, PAIRS))

@@ -19,7 +19,7 @@ from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
 from specc.spec.load import Spec
-from specc.system.streams import messages
+from specc.system.streams import messages, results
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
@@ -94,7 +94,7 @@ def resume(
     change = asked(target, overrides, checked)
     if finished := _finished(target, change.plan):
         print(printable(f"the run in {folder} is complete: nothing is left to do"), file=messages())
-        print("\n".join(map(printable, finished)))
+        print("\n".join(map(printable, finished)), file=results())
         return
     chosen = choose(device, gpu)
     with locked(folder) as left:
@@ -135,7 +135,7 @@ def _train(
     finally:
         progress.close()
     for line in closing(summary, target.path):
-        print(printable(line))
+        print(printable(line), file=results())
     trainer.check_budget()  # a run may be over before there was a step to check it after
 
 

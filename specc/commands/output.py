@@ -58,7 +58,7 @@ def write(text: str, *, err: bool = False) -> None:
 
     What a command has to say beside its results is not worth ending it for where nobody takes it.
     """
-    click.echo(text, file=streams.messages() if err else sys.stdout)
+    click.echo(text, file=streams.messages() if err else streams.results())
 
 
 def clean(text: str) -> str:

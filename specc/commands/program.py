@@ -46,7 +46,7 @@ class Program(click.Group):
         """Run the command."""
         with _in_words(), _ended_by_signals(), _printable_errors(), notice.heard(lambda text: echo(text, err=True)):
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            streams.results().flush()
             return result
 
 
@@ -88,6 +88,8 @@ def _in_words() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         code, said = INTERRUPTED, ["error: interrupted"]
+    except streams.NotTaken as error:
+        code, said = FAILED, _not_taken(error)
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
         found = _cause(error)
         if found is None:
@@ -95,22 +97,26 @@ def _in_words() -> Iterator[None]:
         code, said = FAILED, found
     else:
         return
-    echo("\n".join(said), err=True)
+    if said:
+        echo("\n".join(said), err=True)
     sys.exit(code)
 
 
 def _cause(error: Exception) -> list[str] | None:
-    """What to say; nothing is left to be said to a reader that has gone."""
+    """What to say."""
     if _no_memory(error):
         return ["error: out of memory", "  = help: free some, or raise the limit that this process has (`ulimit -v`)"]
     if not isinstance(error, OSError):
         return None
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if reason := streams.stuck(stream):
-            streams.mute(stream)
-            return [] if reason.errno == errno.EPIPE else [f"error: cannot write to {name}: {reason.strerror}"]
+    if reason := streams.stuck(sys.stdout):  # click writes its help itself
+        streams.mute(sys.stdout)
+        return _not_taken(streams.NotTaken(reason))
     return [f"error: {_without_folder() or described(error)}"]
+
+
+def _not_taken(error: streams.NotTaken) -> list[str]:
+    """Nothing is left to be said to a reader that has gone."""
+    return [] if error.reason.errno == errno.EPIPE else [f"error: {error}"]
 
 
 def _no_memory(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import SpecError
 from ..system.plugins import PluginError
-from ..system.streams import messages
+from ..system.streams import messages, results
 from .output import echo, write
 
 if TYPE_CHECKING:
@@ -184,10 +184,6 @@ def console(*, stderr: bool) -> Console:
     """A rich console; away from a terminal tables are as wide as they need to be."""
     from rich.console import Console
 
-    class Telling(Console):
-        def on_broken_pipe(self) -> None:
-            raise  # and not end with the exit code of a wrong spec
-
-    stream = messages() if stderr else None
-    made = Telling(stderr=stderr, file=stream, highlight=False)
-    return made if made.is_terminal else Telling(stderr=stderr, file=stream, highlight=False, width=200)
+    stream = messages() if stderr else results()
+    made = Console(stderr=stderr, file=stream, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, file=stream, highlight=False, width=200)

@@ -39,8 +39,16 @@ def mute(stream: TextIO) -> None:
         _to_nowhere(stream.fileno())
 
 
-class Patient:
-    """A stream for what is said beside the results: nothing ends where nobody takes it any more."""
+class NotTaken(Exception):
+    """What was written to a stream is not taken; `reason` says why."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(f"cannot write to stdout: {reason.strerror}")
+        self.reason = reason
+
+
+class Stream:
+    """A standard stream, and what becomes of what it does not take."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -49,22 +57,40 @@ class Patient:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write what is still taken."""
+        """Write."""
         try:
             return self._stream.write(text)
-        except OSError:
-            mute(self._stream)
+        except OSError as error:
+            self.refused(error)
             return len(text)
 
     def flush(self) -> None:
-        """Pass it on."""
-        if stuck(self._stream):
-            mute(self._stream)
+        """Pass on what was written."""
+        if reason := stuck(self._stream):
+            self.refused(reason)
+
+    def refused(self, reason: OSError) -> None:
+        """Give it up."""
+        mute(self._stream)
+
+
+class Results(Stream):
+    """For what a command is there to write: where that is not taken, it has failed."""
+
+    def refused(self, reason: OSError) -> None:
+        """Say so, for once."""
+        mute(self._stream)
+        raise NotTaken(reason) from None
 
 
 def messages() -> Any:
-    """Standard error, as `Patient` as it should be."""
-    return Patient(sys.stderr)
+    """Standard error, for what is said beside the results: nothing ends where nobody takes it any more."""
+    return Stream(sys.stderr)
+
+
+def results() -> Any:
+    """Standard output."""
+    return Results(sys.stdout)
 
 
 def _to_nowhere(number: int) -> None:
