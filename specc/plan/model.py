@@ -24,7 +24,7 @@ from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
 from .instructions import AnyInstruction
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
