@@ -110,7 +110,9 @@ def test_labels_of_several_classes_are_mixed_too() -> None:
 # -- losses -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, partial(cross_entropy, label_smoothing=0.2), goodness], ids=str)
+@pytest.mark.parametrize(
+    "loss", [cross_entropy, partial(cross_entropy, label_smoothing=0.2), goodness], ids=["plain", "smoothed", "goodness"]
+)
 def test_a_loss_of_shares_is_the_mean_of_the_losses_of_the_classes(loss: Any) -> None:
     torch.manual_seed(0)
     outputs, (one, other) = torch.randn(6, 4, dtype=torch.float64), torch.randint(4, (2, 6))
