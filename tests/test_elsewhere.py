@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def python(*words: str, cwd: Path, path: Path) -> subprocess.CompletedProcess[str]:
+def python(*words: str, cwd: Path, path: Path | str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True,
                           timeout=120, check=False)  # fmt: skip
@@ -36,17 +36,30 @@ def test_documentation_is_written_in_a_checkout_only(words: list[str], installed
     assert not (installed / "docs").exists()
 
 
-@pytest.mark.parametrize("name", ["runtime.py", "runtime/__init__.py", "runtime/data.csv"])
-def test_a_file_that_hides_the_runtime_is_named(name: str, tmp_path: Path, installed: Path) -> None:
+@pytest.mark.parametrize("name", ["runtime.py", "runtime/__init__.py"])
+def test_a_file_that_hides_the_runtime_is_named(name: str, tmp_path: Path) -> None:
     mine = tmp_path / "mine" / name
     mine.parent.mkdir(parents=True)
     mine.write_text("")
-    if name.endswith("csv"):  # a folder without code hides nothing, but where there is nothing else
-        result = python("-m", "specc", "doctor", cwd=tmp_path / "mine", path=installed)
-        assert "hides" in result.stderr or "missing" in result.stderr
-    else:
-        result = python("-m", "specc", "doctor", cwd=tmp_path / "mine", path=ROOT)
-        assert str(mine) in result.stderr
-        assert "rename it" in result.stderr
+    result = python("-m", "specc", "doctor", cwd=tmp_path, path=f"{tmp_path / 'mine'}{os.pathsep}{ROOT}")
+    assert str(mine) in result.stderr
+    assert "rename it" in result.stderr
+    assert result.returncode == 3
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["runtime.py", "runtime/__init__.py"])
+def test_nothing_of_the_folder_that_one_is_in_hides_the_runtime(name: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("raise SystemExit(9)")
+    assert python("-m", "specc", "doctor", cwd=tmp_path / "mine", path=ROOT).returncode == 0
+
+
+def test_a_runtime_that_is_missing_is_said_so(tmp_path: Path, installed: Path) -> None:
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "data.csv").write_text("")  # a folder without code hides nothing
+    result = python("-m", "specc", "doctor", cwd=tmp_path, path=installed)
+    assert "hides" in result.stderr or "missing" in result.stderr
     assert result.returncode == 3
     assert "Traceback" not in result.stderr

@@ -313,7 +313,7 @@ def test_a_run_on_a_gpu_reports_what_the_allocator_says(tmp_path: Path, monkeypa
     trainer.device = GPU
     trainer.meter.peak_bytes, trainer.meter.requested_bytes = 120, 100
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
-    memory = trainer._summary("completed", {})["memory"]
+    memory = trainer._summary("completed")["memory"]
     assert {key: memory[key] for key in ("requested_peak_bytes", "allocated_peak_bytes", "margin_bytes")} == {
         "requested_peak_bytes": 100, "allocated_peak_bytes": 120, "margin_bytes": None
     }  # fmt: skip
@@ -358,7 +358,8 @@ def test_the_state_of_an_optimizer_returns_to_its_device(precision: str, tmp_pat
     plan = compiled(train={"optimizer": {"name": "adamw"}, "precision": precision})
     trainer = trainer_of(tmp_path / "run", plan)
     trainer.train()
-    save(trainer.session, trainer_position(plan), tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    save(trainer.session, trainer_position(plan), tmp_path / "kept", trainer.averages.tensors())
     again = trainer_of(tmp_path / "again", plan)
     load(again.session, newest(tmp_path / "kept"))
     for group, optimizer in again.session.optimizers.items():

@@ -111,7 +111,9 @@ def test_labels_of_several_classes_are_mixed_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "loss", [cross_entropy, partial(cross_entropy, label_smoothing=0.2), goodness], ids=["plain", "smoothed", "goodness"]
+    "loss",
+    [cross_entropy, partial(cross_entropy, label_smoothing=0.2), goodness],
+    ids=["plain", "smoothed", "goodness"],
 )
 def test_a_loss_of_shares_is_the_mean_of_the_losses_of_the_classes(loss: Any) -> None:
     torch.manual_seed(0)

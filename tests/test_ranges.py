@@ -196,7 +196,7 @@ DEEP = {"family": "resnet_cifar", "depth": 2000, "widths": [4, 4, 6, 8]}
 
 
 def test_changes_are_not_tried_on_a_network_that_would_take_long() -> None:
-    report = check_text(json.dumps(document(backbone=DEEP, split={"blocks": 1}, budget={"memory": "1 MiB"})))
+    report = check_text(json.dumps(document(backbone=DEEP, split={"blocks": 1}, budget={"memory": "6 MiB"})))
     assert [d.code for d in report.diagnostics] == ["SPC501"]
     assert "changes are not tried on 7,002 ops" in " ".join(report.diagnostics[0].help)
 

@@ -5,6 +5,7 @@ A plan of the compiler always does. One from a file may say anything, and whoeve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..graph.ops import Shape
@@ -53,6 +54,8 @@ def _data(plan: Plan) -> Iterator[str]:
     data, asked = plan.data, plan.config.data
     if data.name != asked.dataset or min(*data.shape, data.classes) < 1:
         yield f"there is no data set `{data.name}` with images of {data.shape}"
+    if not re.fullmatch("[0-9a-f]*", data.files):
+        yield "the hash of the images' names is none"
     if {len(data.mean), len(data.std)} != {data.shape[0]}:
         yield "the images have other channels than their statistics"
     if plan.blocks and plan.blocks[-1].output != TASKS[plan.config.task].output.shape(data):
