@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from runtime.data.workers import loading
 from runtime.engine.session import Session
 from runtime.run import checkpoint
 
@@ -254,6 +255,13 @@ def test_a_worker_process_that_is_killed(pictures: Path, tmp_path: Path) -> None
     assert any(line.startswith("the last checkpoint stands, of ") for line in help)
     assert any(f"specc resume {run}" in line for line in help)
     assert_summarised(run, "failed", cause)
+
+
+def test_a_dead_worker_is_noticed_where_its_images_are_waited_for_and_nowhere_else() -> None:
+    """Or the error could come in the middle of a checkpoint."""
+    before = signal.getsignal(signal.SIGCHLD)
+    assert len(list(loading(list(range(3)), 1))) == 3  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGCHLD) == before
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,25 @@ def loading(data: Dataset[Any], workers: int, **options: Any) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # `crowded` says so, and once
         own = torch.Generator()  # or it would take a draw from the global one every epoch
-        return iter(DataLoader(data, num_workers=workers, generator=own, worker_init_fn=_take_no_part, **options))
+        with _no_sudden_errors():
+            return iter(DataLoader(data, num_workers=workers, generator=own, worker_init_fn=_take_no_part, **options))
+
+
+@contextmanager
+def _no_sudden_errors() -> Iterator[None]:
+    """Leave SIGCHLD as it was.
+
+    Torch would raise an error for a dead worker in the middle of whatever the run does just then, be it the writing of
+    a checkpoint. It also notices one when it waits for a batch, a few seconds later, and that is soon enough.
+    """
+    if threading.current_thread() is not threading.main_thread():  # torch does nothing about it there
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 @contextmanager

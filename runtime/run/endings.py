@@ -24,7 +24,6 @@ from .state import RunState
 
 NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU
 ONE_VALUE = "Expected more than 1 value per channel"
-WORKER = "DataLoader worker"  # torch notices a dead one wherever the run is just then
 MORE_MEMORY = "as soon as there is more memory"
 
 
@@ -56,9 +55,6 @@ def _from_words(run: RunState, error: BaseException) -> RunError | None:
         return diverged_at(run, f"{_loss_at(run)} is not finite", run.step + 1)
     if ONE_VALUE in str(error):
         return one_value(run)
-    if WORKER in str(error):
-        message = f"a worker process that reads images has died: {described(error)}"
-        return RunError(message, what_next(run, "fewer `data.workers` take less memory"))
     if isinstance(error, OSError):
         return RunError(described(error), what_next(run, "then"))
     return None
