@@ -71,7 +71,9 @@ def _opened(path: str, read: Reading) -> Any:
     except MemoryError:  # of the machine's, and not the file's fault
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
-        raise DataError(f"{path} cannot be decoded: {_cause(error)}", help=["replace or remove the file"]) from error
+        raise DataError(
+            f"{path} cannot be decoded: {_cause(error)}", help=["put a whole image in its place"]
+        ) from error
 
 
 def _cause(error: Exception) -> str:
