@@ -121,7 +121,7 @@ def test_a_resumed_run_may_be_killed_as_well(whole: Whole, tmp_path: Path) -> No
 def test_a_run_may_be_killed_by_somebody_else(whole: Whole, tmp_path: Path) -> None:
     """Who does not know where it is, in the middle of a call of the system for example: 25 times in a row."""
     run, draw, killed = tmp_path / "run", random.Random(0), 0
-    path = spec(tmp_path, epochs=60)
+    path = spec(tmp_path, epochs=120)
     words: tuple[str | Path, ...] = ("run", path, "--device", "cpu", "--run-dir", run)
     while killed < 25:
         child = started(*words)
@@ -129,10 +129,11 @@ def test_a_run_may_be_killed_by_somebody_else(whole: Whole, tmp_path: Path) -> N
         while not child.ended() and _metrics(run) == before:  # it has got somewhere
             time.sleep(0.01)
         time.sleep(draw.random() / 5)
-        if child.ended():
+        if not child.ended():
+            child.kill(9)
+        if child.wait().returncode != KILLED:
             break
-        child.kill(9)
-        killed += child.wait().returncode == KILLED
+        killed += 1
         words = ("resume", run, "--device", "cpu")
     assert killed == 25, "the run was long enough"
     assert specc("resume", run, "--device", "cpu", cwd=tmp_path).returncode == 0
