@@ -57,6 +57,17 @@ def refused(written: Any, path: tuple[Any, ...], value: Any) -> bool:
     return False
 
 
+def test_a_step_reads_nothing_that_is_not_there(written: Any) -> None:
+    """Nobody brings it, or it is freed before."""
+    instructions = written["instructions"]
+    for i, instruction in enumerate(instructions):
+        if instruction["kind"] in ("forward", "branch"):
+            assert refused(written, ("instructions",), instructions[:i] + instructions[i + 1 :]), instruction
+    free = next(i for i, instruction in enumerate(instructions) if instruction["kind"] == "free")
+    early = [*instructions[: free - 1], instructions[free], instructions[free - 1], *instructions[free + 1 :]]
+    assert refused(written, ("instructions",), early)
+
+
 @pytest.mark.parametrize("key", ["networks", "sources"])
 def test_no_key_of_a_plan_may_be_more_than_a_name(key: str, written: Any) -> None:
     path = next(path for path in walk(written) if path and path[-1] == key and at(written, path))
