@@ -16,7 +16,9 @@ from specc.compiler.verify import verify
 from specc.fit.remedies import remedies
 from specc.fit.search import search
 from specc.fit.splits import Splits
+from specc.memory.autograd import Gradient
 from specc.memory.prediction import as_traced, first_difference
+from specc.memory.storage import Allocator
 from specc.pipeline import CHECKS, run_passes
 from specc.plan import Plan
 from specc.plan.flops import step_flops
@@ -79,6 +81,21 @@ TOKENS = [
     {"name": "map", "op": "to_map"}, {"name": "pool", "op": "global_avg_pool"},
     {"name": "fc", "op": "linear", "out": 10},
 ]  # fmt: skip
+
+
+def test_a_gradient_is_added_to_in_place_where_nobody_else_holds_it() -> None:
+    """As torch does outside of a dispatch mode, under which it never does."""
+    memory = Allocator()
+    total, *more = (Gradient(memory.new(8), "plain") for _ in range(4))
+    first = id(total.storage)
+    total.add(more.pop(), 2, traced=False)
+    assert id(total.storage) == first
+    held = total.storage
+    total.add(more.pop(), 2, traced=False)
+    assert total.storage is not held
+    held = total.storage
+    total.add(more.pop(), 2, traced=True)
+    assert total.storage is not held
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

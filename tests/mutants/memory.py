@@ -30,7 +30,7 @@ MUTANTS = [
     mutant("specc/memory/autograd.py", "anyway=traced or self.references != ALONE)", "anyway=self.references != ALONE)", "gradients meet in place on a CPU",
            "test_single_rules.py::test_gradients_that_meet_take_more_on_a_cpu"),
     mutant("specc/memory/autograd.py", "anyway=traced or self.references != ALONE)", "anyway=traced)", "a gradient that two hold is added to in place",
-           "test_memory_generated.py"),
+           "test_memory.py::test_a_gradient_is_added_to_in_place_where_nobody_else_holds_it"),
     mutant("specc/memory/operations.py", "elements, others = elements + saved.cpu_elements, 0",
            "elements, others = elements + saved.cpu_elements, others", "a mask is there twice", JOIN),
     mutant("specc/memory/autograd.py", "        if not self.retain:\n            function.saved.clear()\n", "        pass\n",
