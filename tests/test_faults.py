@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from runtime.data.workers import loading
+from runtime.data import DataError
+from runtime.data.workers import loading, worker_failures
 from runtime.engine.session import Session
 from runtime.run import checkpoint
 
@@ -251,7 +252,7 @@ def test_a_worker_process_that_is_killed(pictures: Path, tmp_path: Path) -> None
         wait_for(lambda: True, child)
     cause, *help = said(child.wait())
     assert "worker process" in cause
-    assert re.search(r"DataLoader worker \(pid(\(s\))? \d+\) (is killed by signal: Killed|exited unexpectedly)", cause)
+    assert re.search(r"DataLoader worker \(pid\(s\) \d+(, \d+)?\) exited unexpectedly|one has died", cause), cause
     assert any(line.startswith("the last checkpoint stands, of ") for line in help)
     assert any(f"specc resume {run}" in line for line in help)
     assert_summarised(run, "failed", cause)
@@ -262,6 +263,14 @@ def test_a_dead_worker_is_noticed_where_its_images_are_waited_for_and_nowhere_el
     before = signal.getsignal(signal.SIGCHLD)
     assert len(list(loading(list(range(3)), 1))) == 3  # type: ignore[arg-type]
     assert signal.getsignal(signal.SIGCHLD) == before
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()], ids=["reset", "end"]
+)
+def test_a_worker_that_dies_while_it_hands_over_a_batch_is_named(error: Exception) -> None:
+    with pytest.raises(DataError, match="the 2 worker processes failed: one has died"), worker_failures(2):
+        raise error
 
 
 @pytest.mark.parametrize("workers", [0, 2])

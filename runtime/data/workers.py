@@ -65,9 +65,11 @@ def worker_failures(workers: int) -> Iterator[None]:
     """What torch says where a process cannot be started, or was killed, as a `DataError`."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, EOFError) as error:
         help = ["fewer `data.workers` take less memory; 0 decodes without other processes"]
-        raise DataError(f"the {workers} worker processes failed: {described(error)}", help=help) from error
+        cut_off = isinstance(error, (ConnectionError, EOFError, FileNotFoundError))  # in the middle of a batch
+        cause = "one has died" if cut_off else described(error)
+        raise DataError(f"the {workers} worker processes failed: {cause}", help=help) from error
 
 
 def _take_no_part(worker: int) -> None:
