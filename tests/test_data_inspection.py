@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,21 @@ def test_a_run_is_resumed_where_its_images_were_moved_to(root: Path) -> None:
     root.rename(root.parent / "moved")
     result = specc("resume", "run", "data.root=moved", "--device", "cpu", cwd=root.parent)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("validation", [None, 0.2])
+def test_images_that_are_mixed_are_looked_at_and_known_too(validation: float | None, root: Path) -> None:
+    options: dict[str, Any] = {"augment": [{"mixup": 0.2}]} | ({"validation": validation} if validation else {})
+    assert run(root, **options).returncode == 0
+    assert json.loads((root.parent / "run" / "plan.json").read_text())["data"]["files"]
+    (root.parent / "run" / "summary.json").unlink()
+    (root / "cat/1.png").rename(root / "cat/renamed.png")
+    result = specc("resume", "run", "--device", "cpu", cwd=root.parent)
+    assert "are not those that the run began with" in result.stderr
+    (root / "cat/renamed.png").rename(root / "cat/1.png")
+    damage(root)
+    shutil.rmtree(root.parent / "run")
+    assert "error[SPC640]: 2 of 12 images cannot be read" in run(root, **options).stderr
 
 
 def test_a_run_of_whole_images_has_nothing_to_list(root: Path) -> None:

@@ -18,28 +18,17 @@ from numpy.typing import NDArray
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError
-from runtime.data.splits import Batch, Split, Splits
-from specc.tasks.datasets import OptionError, ResolvedData
+from runtime.data.splits import Batch, Over, Split, Splits, beneath
+from specc.tasks.datasets import OptionError
 
 _TESTED = 0.1  # of the images, where nothing says what to test on
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Over):
     """Some of the samples of a split. Each keeps the place there that its random draws derive from."""
 
-    whole: Split
     indices: Indices
-
-    @property
-    def info(self) -> ResolvedData:
-        """See `Split.info`."""
-        return self.whole.info
-
-    @property
-    def peak(self) -> int:
-        """See `Split.peak`."""
-        return self.whole.peak
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -84,7 +73,7 @@ def _with_test(splits: Splits) -> Splits:
 
 def _apart(split: Split, count: int) -> tuple[Part, Part]:
     """The samples that are left, and `count` that are held out."""
-    chosen = choose(_keys(split), count, _classes(split))
+    chosen = choose(_keys(beneath(split)), count, _classes(beneath(split)))
     kept = np.ones(len(split), dtype=np.bool_)
     kept[chosen] = False
     return Part(split, np.flatnonzero(kept)), Part(split, np.sort(chosen))

@@ -19,8 +19,7 @@ from torch.utils.data import Dataset
 from runtime.data.decoding import measure
 from runtime.data.errors import DataError
 from runtime.data.folder import FolderSplit
-from runtime.data.held_out import Part
-from runtime.data.splits import Split, Splits
+from runtime.data.splits import Split, Splits, beneath
 from runtime.data.workers import loading, worker_failures
 from specc.system import files
 from specc.system.environment import cache_folder
@@ -73,9 +72,9 @@ def _seen(name: str, truth: Any, size: object, whole: dict[str, State]) -> Seen:
 
 
 def folders_of(splits: Splits) -> list[FolderSplit]:
-    """The splits of files, before anything was held out."""
+    """The splits of files, before anything was held out or mixed."""
     parts: Iterable[Split | None] = (splits.train, splits.validation, splits.test)
-    whole = [part.whole if isinstance(part, Part) else part for part in parts]
+    whole = [beneath(part) for part in parts if part is not None]
     return list({id(split): split for split in whole if isinstance(split, FolderSplit)}.values())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
@@ -13,9 +13,8 @@ from torch import Tensor
 
 from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
-from runtime.data.splits import Batch, Split
+from runtime.data.splits import Batch, Over, Split
 from specc.spec.augmentations import Mixing
-from specc.tasks.datasets import ResolvedData
 
 
 def mixed(split: Split, config: DataConfig) -> Split:
@@ -27,35 +26,14 @@ def mixed(split: Split, config: DataConfig) -> Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed:
+class Mixed(Over):
     """A split whose images are mixed where they are augmented: each with the one before it in its batch.
 
     Each has a share of its own, and of several ways to mix one of its own, drawn from (seed, epoch, sample index). What
     is to be learnt is the share of every class, or of every label.
     """
 
-    whole: Split
     mixings: tuple[tuple[str, float], ...]  # their names, and the parameters of the beta distributions of shares
-
-    @property
-    def info(self) -> ResolvedData:
-        """See `Split.info`."""
-        return self.whole.info
-
-    @property
-    def peak(self) -> int:
-        """See `Split.peak`."""
-        return self.whole.peak
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """See `Split`."""
-        return getattr(self.whole, "names", None)
-
-    @property
-    def classes(self) -> Sequence[int] | None:
-        """See `Split`."""
-        return getattr(self.whole, "classes", None)
 
     def __len__(self) -> int:
         return len(self.whole)

@@ -50,6 +50,30 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """A split that gives the samples of another one, or some of them, in a way of its own."""
+
+    whole: Split
+
+    @property
+    def info(self) -> ResolvedData:
+        """See `Split.info`."""
+        return self.whole.info
+
+    @property
+    def peak(self) -> int:
+        """See `Split.peak`."""
+        return self.whole.peak
+
+
+def beneath(split: Split) -> Split:
+    """The split that the samples come from, whatever is over it."""
+    while isinstance(split, Over):
+        split = split.whole
+    return split
+
+
+@dataclass(frozen=True, slots=True)
 class Splits:
     """A data set, opened; `remarks` are for the user: what of it is not as it should be, and used all the same."""
 
