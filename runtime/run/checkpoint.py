@@ -64,6 +64,7 @@ class Position:
     figures: Figures = Figures()
     steps: int = 0  # in all
     best: Best | None = None
+    wall_seconds: float | None = None  # of all that led here; of a checkpoint of before it was counted nobody knows
 
     def __str__(self) -> str:
         if self.step:

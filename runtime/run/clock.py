@@ -11,6 +11,19 @@ import torch
 T = TypeVar("T")
 
 
+class WallClock:
+    """How long a run has taken in all, by this process and, of those before it, what led to their last checkpoint."""
+
+    def __init__(self) -> None:
+        self.before: float | None = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float | None:
+        """So far; None where nobody knows what was before."""
+        return None if self.before is None else self.before + time.monotonic() - self._began
+
+
 class StepClock:
     """Times steps without making them wait: a GPU is given marks to set, and read when the epoch is over."""
 

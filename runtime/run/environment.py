@@ -35,13 +35,26 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         **{name: _version(name) for name in _LIBRARIES},
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,  # asking loads all of it
-        "processor": processor(),
-        "gpu": describe(device) if device and device.type == "cuda" else None,
-        "threads": torch.get_num_threads(),
+        **hardware(device),
         "git": git_state(Path.cwd()),
         "plugins": dict(plugins.used),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def hardware(device: torch.device | None = None) -> dict[str, Any]:
+    """What the times depend on."""
+    return {
+        "processor": processor(),
+        "gpu": describe(device) if device and device.type == "cuda" else None,
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(library: str) -> str | None:

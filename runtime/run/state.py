@@ -13,7 +13,7 @@ from ..memory.meter import Meter
 from .averages import Averages
 from .cadence import Cadence
 from .checkpoint import Best, Figures, Position
-from .clock import StepClock
+from .clock import StepClock, WallClock
 from .patience import Patience
 from .rundir import RunDir
 
@@ -42,7 +42,7 @@ class RunState:
         self.earlier = Figures()
         self.fits = True  # in the device, under the budget
         self.cause: str | None = None  # of an end before its time
-        self.clock = StepClock(device)
+        self.clock, self.wall = StepClock(device), WallClock()
 
     @property
     def over(self) -> bool:

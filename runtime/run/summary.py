@@ -6,8 +6,16 @@ import statistics
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
+from specc.plan.flops import step_flops
+from specc.plan.parameters import parameter_counts
+from specc.runs.metrics import history, rows
+
+from ..errors import WriteError
 from ..memory.calibration import calibration_of
 from .checkpoint import Figures
+from .environment import hardware
 from .finishing import Results
 from .rundir import spec_hash
 from .state import RunState
@@ -28,8 +36,16 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
         "spec_sha256": spec_hash(run.spec_text),
         "plan_fingerprint": plan.fingerprint,
         "device": str(run.device),
+        "hardware": hardware(run.device) | {"torch": torch.__version__},
+        "task": plan.config.task,
+        "seed": run.config.seed,
+        "batch_size": plan.config.data.batch_size,
+        "parameters": parameter_counts(plan),
+        "flops_per_image": step_flops(plan),
         "epochs": run.epoch,
+        "epochs_planned": run.config.epochs,
         "steps": run.steps,
+        "wall_seconds": run.wall.seconds,
         "stopped_early": str(run.patience) if run.over and run.epoch < run.config.epochs else None,
         "test": found.test.whole,
         "validation": found.validation.whole,
@@ -45,7 +61,16 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
         },
         "step_seconds_median": seconds,
         "images_per_second": run.batch / seconds if seconds else 0.0,
+        "history": history_of(run),
     }
+
+
+def history_of(run: RunState) -> list[dict[str, Any]]:
+    """Every epoch that is done, as metrics.csv has it; nothing where that is not as it was written."""
+    try:
+        return history(rows(run.run_dir.written_metrics().decode()))
+    except (ValueError, WriteError):  # it is put right by who resumes the run
+        return []
 
 
 def not_begun(name: str, cause: str) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class Trainer(RunState):
             raise RunError(message, ("the data set must be the one that the run was started with",))
         self.saved, self.epoch, self.step, self.seconds = position, position.epoch, position.step, position.seconds
         self.best, self.averages = position.best, Averages.of(sums, self.device)
+        self.wall.before = position.wall_seconds
         self.patience.restore(found.metrics(), self.splits.watches)
         self.warnings += found.warnings
         if not self.run_dir.restore_metrics(found.metrics()):
@@ -265,8 +266,9 @@ class Trainer(RunState):
 
     def _save(self) -> None:
         at = checkpoint.Position(
-            self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self), self.steps, self.best
-        )
+            self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self), self.steps, self.best,
+            self.wall.seconds,
+        )  # fmt: skip
         if self.saved and (at.epoch, at.step) == (self.saved.epoch, self.saved.step):
             return  # it is there, and who resumes a run and stops it at once need not write it again
         folder, keep = self.run_dir.path, self.config.checkpoint

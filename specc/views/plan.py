@@ -26,6 +26,7 @@ from ..plan import (
     Plan,
     Unit,
 )
+from ..plan.parameters import parameter_counts
 from . import table
 from .margin import margin_documents
 
@@ -136,9 +137,8 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield f"predicted peak {show_bytes(plan.memory.peak_bytes)} on {on}{against}, at `{where}`"
     parts = sorted(plan.memory.categories.items(), key=lambda item: -item[1])
     yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
-    parameters = sum(n.graph.parameter_count for n in plan.networks.values() if not n.prefix)
-    auxiliary = sum(n.graph.parameter_count for n in plan.networks.values() if n.prefix)
-    yield f"backbone {parameters:,} parameters, auxiliary networks {auxiliary:,}; {_batch(plan)}"
+    count = parameter_counts(plan)
+    yield f"backbone {count['backbone']:,} parameters, auxiliary networks {count['auxiliary']:,}; {_batch(plan)}"
 
 
 def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:

@@ -1,0 +1,13 @@
+"""How many parameters a plan has, and of what."""
+
+from __future__ import annotations
+
+from .model import Plan
+
+
+def parameter_counts(plan: Plan) -> dict[str, int]:
+    """Those of the backbone, and those of all that trains beside it, averaged copies included."""
+    counted = {"backbone": 0, "auxiliary": 0}
+    for network in plan.networks.values():
+        counted["auxiliary" if network.prefix else "backbone"] += network.graph.parameter_count
+    return counted
