@@ -17,7 +17,7 @@ LAZY = {
     "specc.graph.traced": {"torch", "torchvision"},
 }  # what the modules of a room may import inside a function
 LATE = {
-    "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn",
+    "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn", "matplotlib",
     "specc.fit.search",  # numpy
 }  # fmt: skip  # slow to load, and not always needed
 ENTRANCES = ("specc.commands",)  # beside specc itself: here a call loads no more of it than it needs
