@@ -67,6 +67,7 @@ def test_the_time_is_that_of_all_processes(tmp_path: Path) -> None:
     assert second.wall.before > 1000
     said = second.train()
     assert 1000 < second.wall.before < said["wall_seconds"] < 2000
+    assert resumed(plan, folder).train()["wall_seconds"] == said["wall_seconds"], "what is over takes no more time"
     assert [epoch["epoch"] for epoch in said["history"]] == [1, 2], "with that of the process before"
 
 

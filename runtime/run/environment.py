@@ -46,10 +46,18 @@ def hardware(device: torch.device | None = None) -> dict[str, Any]:
     """What the times depend on."""
     return {
         "processor": processor(),
-        "gpu": describe(device) if device and device.type == "cuda" else None,
+        "gpu": _gpu(device),
         "cores": cores(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _gpu(device: torch.device | None) -> str | None:
+    """Its name; one that has died has none to tell, and a run that ends of that has a summary all the same."""
+    try:
+        return describe(device) if device and device.type == "cuda" else None
+    except RuntimeError:
+        return None
 
 
 def cores() -> int:

@@ -45,7 +45,7 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
         "epochs": run.epoch,
         "epochs_planned": run.config.epochs,
         "steps": run.steps,
-        "wall_seconds": run.wall.seconds,
+        "wall_seconds": run.saved.wall_seconds if run.saved else None,
         "stopped_early": str(run.patience) if run.over and run.epoch < run.config.epochs else None,
         "test": found.test.whole,
         "validation": found.validation.whole,
