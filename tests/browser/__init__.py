@@ -1,0 +1,1 @@
+"""The pages that specc writes, opened in a browser and looked at as people would."""

@@ -1,0 +1,21 @@
+"""The browser of the tests, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from .chromium import NAMES, chromium, found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = found()
+    if path is None:
+        pytest.skip(
+            f"pages are not opened: no browser on the PATH ({', '.join(NAMES)}); Debian's package is `chromium`"
+        )
+    with chromium(path) as started:
+        yield started
