@@ -44,6 +44,7 @@ class Executor:
     def __init__(self, plan: Plan, machine: TorchMachine) -> None:
         self.plan, self.machine = plan, machine
         self.observer: Callable[[Instruction], None] | None = None  # told of every instruction before it runs
+        self.done: Callable[[], None] | None = None  # told when all of a step's have run
         self.running: Instruction | None = None
         self.watchful = False
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
@@ -70,6 +71,8 @@ class Executor:
                         self.check_losses()
                 self.step.run(instruction)
             self.running = None  # after an error it stays
+            if self.done is not None:
+                self.done()
             return self.step.end()
         finally:
             self.step.values = {}

@@ -75,10 +75,12 @@ class Meter:
         return result
 
     def reading(self) -> int:
-        """The peak of the step that is being measured, so far."""
+        """The highest point since this was asked last, of the step that is being measured."""
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return self._live.peak
+            return self._of_the_allocator()
+        found, self._live.peak = self._live.peak, self._live.alive
+        self.peak_bytes = max(self.peak_bytes, found)
+        return found
 
     def _on_cuda(self, step: Callable[[], Any]) -> Any:
         # The allocator counts in the order of the host's calls, so nothing has to be waited for before. To wait after
@@ -86,8 +88,15 @@ class Meter:
         torch.cuda.reset_peak_memory_stats(self.device)
         result = step()
         torch.cuda.synchronize(self.device)
+        self._of_the_allocator()
+        return result
+
+    def _of_the_allocator(self) -> int:
+        """Its peaks, which begin anew here."""
         found = torch.cuda.memory_stats(self.device)
-        self.peak_bytes = max(self.peak_bytes, found.get("allocated_bytes.all.peak", 0))
+        torch.cuda.reset_peak_memory_stats(self.device)
+        allocated: int = found.get("allocated_bytes.all.peak", 0)
+        self.peak_bytes = max(self.peak_bytes, allocated)
         self.requested_bytes = max(self.requested_bytes, found.get("requested_bytes.all.peak", 0))
         self.reserved_bytes = max(self.reserved_bytes, found.get("reserved_bytes.all.peak", 0))
-        return result
+        return allocated

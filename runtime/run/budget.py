@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from specc.language.schema import show_bytes
 from specc.plan import Instruction, Plan
 
-from ..engine.executor import Executor
 from ..errors import BudgetExceeded
-
-
-@dataclass
-class PeakWatch:
-    """The instruction at which the highest peak of the metered steps was reached."""
-
-    peak: int = 0
-    instruction: Instruction | None = None
-
-    @contextmanager
-    def watching(self, executor: Executor, reading: Callable[[], int]) -> Iterator[None]:
-        """Read the peak of the step so far between instructions; whoever watches already is told as well."""
-        before, running = executor.observer, None
-
-        def begin(instruction: Instruction) -> None:
-            nonlocal running
-            self._look(running, reading)
-            running = instruction
-            if before is not None:
-                before(instruction)
-
-        executor.observer = begin
-        try:
-            yield
-            self._look(running, reading)
-        finally:
-            if executor.observer is begin:
-                executor.observer = before
-
-    def _look(self, done: Instruction | None, reading: Callable[[], int]) -> None:
-        if done is not None and (peak := reading()) > self.peak:
-            self.peak, self.instruction = peak, done
 
 
 def over_budget(plan: Plan, measured: int, where: Instruction | None, folder: Path, saved: str) -> BudgetExceeded:

@@ -13,6 +13,7 @@ from specc.tasks.registry import TASKS
 from ..data import Batch
 from ..engine.session import Session
 from .metrics import Evaluation
+from .told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Findings:
 
     whole: dict[str, float] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
+    told: Told | None = field(default=None, compare=False)  # of every class, by the network
 
     def columns(self, half: str) -> dict[str, float]:
         """All of them, as metrics.csv calls them."""
@@ -41,16 +43,18 @@ def evaluated(
     task = TASKS[plan.config.task]
     names = columns(plan) if units else {}
     own = {name: Evaluation(task, task.metrics[:1], judged=False) for name in names.values()}
-    whole = Evaluation(task)
+    whole, told = Evaluation(task), Told(task.kind)
     for images, labels in batches:
         for answer in session.answers(images, labels, units=units):
             found = own[names[answer.unit.name, answer.head.name]] if answer.unit and answer.head else whole
             found.add(answer.output.float(), answer.target)
-            if seen and found is whole:
-                seen(answer.output.float(), answer.target)
+            if found is whole:
+                told.add(answer.output.float(), answer.target)
+                if seen:
+                    seen(answer.output.float(), answer.target)
             del answer  # or it would be there beside the next one
     figures = {f"{name}.{key}": value for name, each in own.items() for key, value in each.figures().items()}
-    return Findings(whole.figures(), figures)
+    return Findings(whole.figures(), figures, told)
 
 
 def columns(plan: Plan) -> dict[tuple[str, str], str]:

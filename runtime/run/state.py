@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from specc.plan import Plan
@@ -14,8 +16,10 @@ from .averages import Averages
 from .cadence import Cadence
 from .checkpoint import Best, Figures, Position
 from .clock import StepClock, WallClock
+from .evaluation import NOTHING
 from .patience import Patience
 from .rundir import RunDir
+from .watching import InstructionClock, PeakWatch
 
 
 class RunState:
@@ -43,6 +47,8 @@ class RunState:
         self.fits = True  # in the device, under the budget
         self.cause: str | None = None  # of an end before its time
         self.clock, self.wall = StepClock(device), WallClock()
+        self.peak, self.instructions = PeakWatch(), InstructionClock(device)
+        self.judged, self.measured = NOTHING, dict[str, Any]()  # by the last epoch's evaluation; by processes before
 
     @property
     def over(self) -> bool:

@@ -24,9 +24,9 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint, endings, manifest, saving, storing
+from . import checkpoint, endings, manifest, measured, saving, storing
 from .averages import Averages, training_figures
-from .budget import PeakWatch, over_budget
+from .budget import over_budget
 from .evaluation import Findings, evaluated
 from .finishing import Results, results
 from .interruption import Interruption, Stopped
@@ -50,7 +50,7 @@ class Trainer(RunState):
         self._limit_device()
         self._open()
         self.session = self._session()
-        self.meter, self.peak = Meter(device, self.session.resident), PeakWatch()
+        self.meter = Meter(device, self.session.resident)
         batch, seed = plan.config.data.batch_size, self.config.seed
         loader = partial(
             Loader, seed=seed, device=device, memory_format=self.session.model.memory_format,
@@ -94,6 +94,7 @@ class Trainer(RunState):
     def resume(self) -> None:
         """Continue where the run directory's newest whole checkpoint stands; at the beginning where there is none."""
         check_same(self.plan.data, self.splits)
+        self.measured = measured.earlier(self.run_dir)
         if checkpoint.names(self.run_dir.path) and checkpoint.exists(self.run_dir.path):
             self._restore(checkpoint.newest(self.run_dir.path))
         elif self.run_dir.written_metrics():  # the first checkpoint is older than any row
@@ -164,6 +165,7 @@ class Trainer(RunState):
 
     def _close_epoch(self, found: Findings) -> None:
         row = {"epoch": self.epoch + 1, "lr": self.rates.last(self.epoch), "seconds": round(self.seconds, 3)}
+        self.judged = found
         row |= found.columns(self.splits.watches)
         row |= {f"train_{k}": v for k, v in self.averages.means().items()}
         self.run_dir.add_metrics(row)
@@ -233,7 +235,8 @@ class Trainer(RunState):
 
     def _step(self, images: Tensor, labels: Tensor) -> Step:
         if self.taken >= METERED_STEPS:
-            return self.session.train_step(images, labels)
+            with self.instructions.timing(self.session.executor):
+                return self.session.train_step(images, labels)
         with self.peak.watching(self.session.executor, self.meter.reading):
             result: Step = self.meter.measure(lambda: self.session.train_step(images, labels), (images, labels))
         if self.taken == METERED_STEPS - 1:
@@ -277,6 +280,7 @@ class Trainer(RunState):
         storing.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 
     def _summary(self, status: str, found: Results = NOTHING) -> dict[str, Any]:
+        measured.keep(self, found)
         summary = summary_of(self, status, found)
         self.run_dir.write_json("summary.json", manifest.sealed(summary))
         return summary
