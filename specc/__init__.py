@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import about
 from .diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .spec.load import Spec
     from .system.devices import Device
 
-__version__ = "0.1.0"
+__version__ = about.VERSION
 __all__ = ["Diagnostic", "Plan", "Spec", "SpecError", "__version__", "compile", "load"]
 
 _LAZY = {"Plan": "specc.plan", "Spec": "specc.spec.load"}

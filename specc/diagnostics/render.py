@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 from rich.cells import cell_len
 
 from specc.diagnostics import Diagnostic, Severity, Span
+from specc.diagnostics.sarif import sarif
 
 FORMAT_VERSION = 1
 _TAB = 4
@@ -31,7 +31,8 @@ def render(
         return _Human(sources, color).report(diagnostics)
     if line := _LINES.get(format):
         return "\n".join(map(line, diagnostics))
-    return json.dumps(_DOCUMENTS[format](diagnostics), indent=2, allow_nan=False)
+    document = to_json(diagnostics) if format == "json" else sarif(diagnostics, sources)
+    return json.dumps(document, indent=2, allow_nan=False)
 
 
 # -- for people --------------------------------------------------------------------------------------------------
@@ -213,40 +214,5 @@ def _escape_property(text: str) -> str:
     return _escape(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
-    rules = sorted({diagnostic.code for diagnostic in diagnostics})
-    driver = {"name": "specc", "rules": [{"id": code} for code in rules]}
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_sarif_result(diagnostic, rules.index(diagnostic.code)) for diagnostic in diagnostics],
-    }
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return {"$schema": schema, "version": "2.1.0", "runs": [run]}
-
-
-def _sarif_result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    text = "\n".join(filter(None, [diagnostic.message, diagnostic.label, *diagnostic.help]))
-    return {
-        "ruleId": diagnostic.code,
-        "ruleIndex": rule,
-        "level": diagnostic.severity.value,
-        "message": {"text": text},
-        "locations": [_sarif_location(diagnostic.span)] if diagnostic.span else [],
-        "relatedLocations": [
-            {"id": number, "message": {"text": label.text}, **_sarif_location(label.span)}
-            for number, label in enumerate(diagnostic.secondary)
-        ],
-    }
-
-
-def _sarif_location(span: Span) -> dict[str, Any]:
-    start, end = {"startLine": span.line, "startColumn": span.column}, {"endLine": span.end_line}
-    region = start | end | {"endColumn": span.end_column}
-    uri = ("file://" if span.file.startswith("/") else "") + quote(span.file, errors="replace")
-    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
-
-
 _LINES: dict[str, Callable[[Diagnostic], str]] = {"concise": _concise, "github": _github}
-_DOCUMENTS: dict[str, Callable[[Sequence[Diagnostic]], dict[str, Any]]] = {"json": to_json, "sarif": _sarif}
-FORMATS = ("human", *_LINES, *_DOCUMENTS)
+FORMATS = ("human", *_LINES, "json", "sarif")

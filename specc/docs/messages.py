@@ -81,6 +81,8 @@ def codes() -> str:
     lines: list[str] = []
     for digit, phase in PHASES.items():
         lines += [f"### {phase}", "", "| code | title |", "|---|---|"]
-        lines += [f"| {code} | {title} |" for code, title in titles().items() if code[3] == digit]
+        lines += [
+            f'| <a id="{code.lower()}"></a>{code} | {title} |' for code, title in titles().items() if code[3] == digit
+        ]
         lines.append("")
     return "\n".join(lines)
