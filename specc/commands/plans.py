@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
-from ..system.files import write_text
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, progress_shown, show
+from .writing import force_option, may_write, written
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
@@ -55,9 +55,25 @@ class Allow(click.ParamType):  # type: ignore[type-arg]
 @predicted_on
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
+@click.option(
+    "--snapshot",
+    type=FILE,
+    help="Write the predicted allocations for PyTorch's memory visualiser: pytorch.org/memory_viz.",
+)
+@force_option
 @human_or_json
-def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, verified: bool, form: str) -> None:
+def plan(
+    spec: Path,
+    overrides: tuple[str, ...],
+    device: Device,
+    traced: bool,
+    verified: bool,
+    snapshot: Path | None,
+    force: bool,
+    form: str,
+) -> None:
     """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
+    may_write("--snapshot", snapshot, spec, force)
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)
@@ -77,6 +93,10 @@ def plan(spec: Path, overrides: tuple[str, ...], device: Device, traced: bool, v
             *view.trace_lines(compiled, peaks),
         )
         echo("\n".join(lines))
+    if snapshot is not None:
+        from ..views.snapshot import snapshot_pickle
+
+        written(snapshot, snapshot_pickle(compiled))
     if verified:
         _verify(compiled)
 
@@ -124,7 +144,7 @@ def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
     "--write", "target", type=FILE,
     help="Write the chosen spec to this file: what is changed, over the spec that it extends.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Let --write replace a file that is there.")
+@force_option
 @human_or_json
 def fit(
     spec: Path,
@@ -137,8 +157,7 @@ def fit(
     form: str,
 ) -> None:
     """Find the fewest blocks whose predicted peak fits a budget, and where to cut."""
-    if target is not None:
-        _may_write(spec, target, force)
+    may_write("--write", target, spec, force, ", which the new one extends")
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         with progress_shown():
@@ -149,7 +168,9 @@ def fit(
 
         fail(1, shortfall(result), *_ways_out(result, allow))
     if target is not None:
-        _write(spec, target, _budgeted(result, result.chosen))
+        from ..spec.dump import derive
+
+        written(target, derive(_budgeted(result, result.chosen), spec, target))
 
 
 def _ways_out(result: Result, allow: list[str]) -> Iterator[str]:
@@ -161,26 +182,6 @@ def _ways_out(result: Result, allow: list[str]) -> Iterator[str]:
     else:
         yield f"allow more with --allow {','.join(allowed())}"
         yield "or raise --budget"
-
-
-def _may_write(spec: Path, target: Path, force: bool) -> None:
-    """A spec is not written over the one that it is made from, nor over any other file unasked."""
-    if not target.exists():
-        return
-    if spec.exists() and target.samefile(spec):
-        raise click.UsageError(f"--write {target} is the spec itself, which the new one extends: give another file")
-    if not force:
-        raise click.UsageError(f"{target} exists: give another file, or --force to replace it")
-
-
-def _write(spec: Path, target: Path, chosen: SpecModel) -> None:
-    from ..spec.dump import derive
-
-    try:
-        write_text(target, derive(chosen, spec, target))
-    except OSError as error:
-        fail(3, f"cannot write {target}: {error.strerror}")
-    echo(f"wrote {target}", err=True)
 
 
 def _search(loaded: Spec, budget: int | None, names: list[str]) -> Result:

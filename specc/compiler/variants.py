@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..plan import Plan
 from ..plan.flops import step_flops
+from ..spec.dump import dump
+from ..spec.load import loads
 from ..spec.models import SpecModel
+from ..spec.sections.levels import Level
+from ..spec.sections.split import Split
 from .checks.slices import check_slices
 from .draft import Draft
 from .partition import partition
@@ -44,3 +49,27 @@ def predicted_peak(draft: Draft, config: SpecModel) -> int | None:
     """The peak of another configuration."""
     found = predict(draft, config)
     return None if found is None else found.peak
+
+
+def end_to_end(plan: Plan) -> Plan | None:
+    """The plan of end-to-end training: the same backbone, images, batch and optimizer, and nothing of local learning.
+
+    Made of what the plan says alone, so also of one that a run left behind. None where it is that
+    already, or where this cannot be.
+    """
+    if len(plan.blocks) == 1:
+        return None
+    config = whole(plan.config)
+    spec = loads(dump(config)).on(plan.memory.device)
+    backbone = config.backbone.expand(plan.data.shape, plan.data.classes)
+    draft = recompiled(Draft(spec, (), plan.data, backbone), config)
+    return None if draft is None else draft.plan
+
+
+def whole(config: SpecModel) -> SpecModel:
+    """The configuration with one block, without auxiliary networks, levels, links and what packages add to a step."""
+    fields = SpecModel.model_fields
+    plain = {name: fields[name].get_default() for name in ("auxiliary", "ema_links")}
+    levels, split = [Level(name="independent")], Split(blocks=1)
+    config = config.model_copy(update={**plain, "levels": levels, "split": split, "budget": None})
+    return config.changed("train", instructions=[])

@@ -229,14 +229,14 @@ class Operation(Function):
         """A gradient as the op computes it: the incoming one, or as large as the result or the operand."""
         if self.node.op.passes_gradient:
             return Gradient(incoming.storage, incoming.order)
-        _, numbers, width, _ = self.edges[operand]
+        memory, (_, numbers, width, _) = incoming.storage.allocator, self.edges[operand]
         if self.node.op.spreads:
             numbers = self.node.size * self.rows
         if operand >= len(self.node.inputs):
-            return Gradient(Storage(incoming.storage.allocator, numbers * width, "gradients", width), "plain")
+            return Gradient(memory.new(numbers * width, "gradients", width), "plain")
         if self.footprint is None:
             width = self.computed
-        return Gradient(Storage(incoming.storage.allocator, numbers * width, GRADIENT, width), "plain")
+        return Gradient(memory.new(numbers * width, GRADIENT, width), "plain")
 
     def _order(self, operand: int, lies: Order) -> Order:
         """How a gradient lies; a kernel's as the kernel or as the input does."""

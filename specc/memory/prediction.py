@@ -63,7 +63,7 @@ class Prediction:
         config = self.plan.config
         for network in self.plan.networks.values():
             for category, size in resident(config, network).items():
-                self.memory.take(size, category)
+                self.memory.resident(size, category, network.name)
         batch, image, task = config.data.batch_size, self.plan.data.shape, config.learns
         target = task.target.shape(self.plan.data)
         images, labels = (self.memory.new(batch * n.bytes(self.plan.data), "inputs") for n in (task.input, task.target))

@@ -49,6 +49,10 @@ class Allocator:
         self.alive[category] -= size
         self.total -= size
 
+    def resident(self, size: int, category: str, network: str) -> None:
+        """So many bytes that are there throughout; this allocator does not ask whose they are."""
+        self.take(size, category)
+
     def new(self, size: int, category: str = "activations", width: int = 4) -> Storage:
         """A storage, which the caller holds; its numbers take `width` bytes each."""
         return Storage(self, size, category, width)

@@ -188,8 +188,15 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str,
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
         },
+        "timeline": timeline_documents(plan),
         "instructions": [str(instruction) for instruction in plan.instructions],
     }
+
+
+def timeline_documents(plan: Plan) -> list[dict[str, Any]]:
+    """The most that is alive during each instruction, in order."""
+    moments = zip(plan.instructions, plan.memory.timeline, strict=True)
+    return [{"instruction": str(i), "bytes": m.bytes, "categories": dict(m.categories)} for i, m in moments]
 
 
 def _unit_document(plan: Plan, unit: Unit) -> dict[str, Any]:
