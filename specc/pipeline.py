@@ -18,6 +18,7 @@ from .compiler.partition import partition
 from .compiler.schedule import schedule
 from .compiler.units import form_units
 from .diagnostics import Diagnostic, SpecError
+from .diagnostics.notices import doing
 from .fit.open_split import decide_split
 from .fit.remedies import check_budget
 from .language.source import Path
@@ -42,7 +43,13 @@ def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, unreliable: frozen
     was found before, or because of paths that were `unreliable` from the start, is left out. All other passes need a
     spec without errors.
     """
-    draft, tree = Draft(spec, spec.warnings), spec.written or spec.tree
+    draft = Draft(spec, spec.warnings)
+    with doing(f"compiling {spec.config.name}"):
+        return _passed(draft, passes, unreliable)
+
+
+def _passed(draft: Draft, passes: tuple[Pass, ...], unreliable: frozenset[Path]) -> Draft:
+    tree = draft.spec.written or draft.spec.tree
     for step in passes:
         if draft.failed and (step not in CHECKS or not step_possible(step, draft)):
             break

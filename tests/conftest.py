@@ -31,6 +31,14 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_line_because_of_the_clock() -> Iterator[None]:
+    """What a command says only where it takes long would depend on how busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("specc.commands.waiting.LONG", 1e6)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One cache for all workers, and never that of the person who runs the tests."""
     own = tmp_path_factory.getbasetemp()

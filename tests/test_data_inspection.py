@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from runtime.data import DataError, Splits, open_dataset
 from runtime.data.inspection import inspect
-from runtime.run.progress import counting
+from specc.diagnostics.notices import watched
 
 from . import small_data as small
 from .commands import Result, specc
 from .documents import document
+from .watching import Diary
 
 
 @pytest.fixture(autouse=True)
@@ -213,10 +213,10 @@ def test_ordinary_sizes_are_no_surprise(root: Path) -> None:
 
 def looked_at(splits: Splits) -> int:
     """How many images are read."""
-    told: list[tuple[int, int]] = []
-    inspect(splits, lambda done, all: told.append((done, all)))
-    assert all(done <= count for done, count in told)
-    return told[-1][1] if told else 0
+    with watched(diary := Diary()):
+        inspect(splits)
+    assert [done for done, _ in diary.counts] == [*range(len(diary.counts))]
+    return diary.counts[-1][1] if diary.counts else 0
 
 
 def test_an_image_is_read_again_only_when_it_has_changed(root: Path) -> None:
@@ -304,19 +304,6 @@ def test_the_cache_is_a_regular_file_or_none(root: Path, cache: Path) -> None:
     path.unlink()
     os.mkfifo(path)
     assert inspect(opened(root)) == first
-
-
-# --- how far it has come ---
-
-
-def test_on_a_terminal_a_bar_says_how_far_it_has_come(root: Path, tmp_path: Path) -> None:
-    for terminal in (True, False):
-        with (tmp_path / "out").open("w") as out:
-            console = Console(file=out, force_terminal=terminal, width=80)
-            with counting(console, "looking at images") as told:
-                inspect(opened(root, channels=1 if terminal else 3), told)
-        said = (tmp_path / "out").read_text()
-        assert ("12/12" in said and "looking at images" in said) == terminal
 
 
 def test_an_image_that_is_damaged_after_the_look_still_ends_the_run(root: Path) -> None:

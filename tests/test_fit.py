@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -15,11 +14,10 @@ from click.testing import CliRunner, Result
 import specc
 from specc.checking import check_text
 from specc.cli import main
-from specc.commands.shared import progress_shown
 from specc.compiler.draft import Draft
 from specc.compiler.variants import predicted_peak
 from specc.diagnostics import Diagnostic
-from specc.diagnostics.notices import progress
+from specc.diagnostics.notices import watched
 from specc.fit.block_costs import START, BlockCosts
 from specc.fit.search import LOSSES, WORTH, decide, search
 from specc.fit.search import Result as Found
@@ -30,6 +28,7 @@ from specc.spec.dump import derive, dump, plain
 from specc.spec.load import Spec, loads, read_spec
 from specc.spec.sections.auxiliary import Auxiliary
 from specc.spec.sections.split import Fit
+from tests.watching import Diary
 
 Document = dict[str, Any]
 
@@ -456,24 +455,8 @@ def test_what_fits_does_so_as_a_whole_plan() -> None:
 
 
 def test_who_waits_is_told_what_for() -> None:
-    said: list[str] = []
-    with progress.heard(said.append):
+    with watched(diary := Diary()):
         search(run_passes(spec_of(), CHECKS), ENOUGH)
     search(run_passes(spec_of(), CHECKS), ENOUGH)
-    assert any("blocks measured" in line for line in said)
-    assert any("looking for the best split into 3 blocks" in line for line in said)
-
-
-def test_the_line_comes_when_a_command_takes_long_and_goes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    for patience, shown in (100.0, False), (-1.0, True):
-        with progress_shown(patience):
-            progress("looking")
-            progress("looking on")
-        written = capsys.readouterr()
-        assert ("looking on" in written.err) == shown
-        assert written.err.endswith("\x1b[2K") == shown  # the line is cleared
-        assert written.out == ""
+    assert any("blocks measured" in line for line in diary.told)
+    assert any("looking for the best split into 3 blocks" in line for line in diary.told)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -21,14 +21,13 @@ from runtime.data.errors import DataError
 from runtime.data.folder import FolderSplit
 from runtime.data.splits import Split, Splits, beneath
 from runtime.data.workers import loading, worker_failures
+from specc.diagnostics.notices import counted, doing
 from specc.system import files
 from specc.system.environment import cache_folder
 from specc.tasks.datasets import ResolvedData
 
 _MOST = 1 << 28  # bytes of a file of the cache: of some million images
-_AT_ONCE = 16  # images between two words on how far it has come
 
-Told = Callable[[int, int], None]  # so many of so many are done
 State = list[int]  # size and time of a sample's files
 Place = tuple[FolderSplit, int]
 
@@ -44,7 +43,7 @@ class Seen:
     error: str = ""
 
 
-def inspect(splits: Splits, told: Told = lambda done, all: None) -> list[Seen]:
+def inspect(splits: Splits) -> list[Seen]:
     """Every sample that lies in a folder; nothing of data sets that do not."""
     places = {name: (split, i) for split in folders_of(splits) for i, name in enumerate(split.names)}
     if not places:
@@ -52,11 +51,9 @@ def inspect(splits: Splits, told: Told = lambda done, all: None) -> list[Seen]:
     cache = _Cache.of(next(iter(places.values()))[0])
     known, states = cache.read(), {name: _state(*place) for name, place in places.items()}
     fresh = [name for name, state in states.items() if not state or known.get(name, [])[:-2] != state]
-    sizes: dict[str, tuple[int, int] | DataError] = {}
-    for name, size in zip(fresh, _looked([places[name] for name in fresh]), strict=True):
-        sizes[name] = size
-        if len(sizes) % _AT_ONCE == 0 or len(sizes) == len(fresh):
-            told(len(sizes), len(fresh))
+    with doing("looking at the images") as so_far:
+        looks = counted(_looked([places[name] for name in fresh]), so_far, len(fresh))
+        sizes = dict(zip(fresh, looks, strict=True))
     whole = {name: [*known[name]] for name in states if name not in sizes}
     whole |= {name: [*(states[name] or []), *size] for name, size in sizes.items() if not isinstance(size, DataError)}
     if whole != known:

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from specc.diagnostics.notices import doing
+
 from ..engine.session import Session
 from ..errors import RunError
 from ..run.checkpoint import load_weights
@@ -42,11 +44,14 @@ def export(folder: Path, to: str, target: Path | None = None, unit: str | None =
     found = chosen(run, plan, checkpoint)
     at = str(found.position)
     with explained():
-        session = Session(in_full_precision(plan), initialise=False)
-        load_model(session, load_weights(found.path), found.path)
-        trained = Trained(session, leaves, facts(plan, leaves, at))
-        content = form.write(trained)
-        difference = compared(form, trained, content)
+        with doing("building the network"):
+            session = Session(in_full_precision(plan), initialise=False)
+            load_model(session, load_weights(found.path), found.path)
+            trained = Trained(session, leaves, facts(plan, leaves, at))
+        with doing(f"writing {to}"):
+            content = form.write(trained)
+        with doing("comparing what is written with the run"):
+            difference = compared(form, trained, content)
     path = target or folder / f"{trained.name}-{to}{ending}"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

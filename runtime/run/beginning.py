@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from specc.diagnostics import Diagnostic
+from specc.diagnostics.notices import doing
 from specc.plan import Plan
 from specc.spec.dump import dump
 from specc.spec.load import Spec
@@ -15,7 +16,7 @@ from specc.spec.roots import ROOT, data_root, elsewhere
 from specc.tasks.datasets import INFO
 
 from ..data import DataConfig, DataError
-from ..data.inspection import Seen, Told, hash_of_names, inspect
+from ..data.inspection import Seen, hash_of_names, inspect
 from ..data.opening import open_data
 from ..errors import FoundInSpec
 from .data_report import report
@@ -42,12 +43,13 @@ class Beginning:
         return out.getvalue()
 
 
-def begin(plan: Plan, spec: Spec, told: Told = lambda done, all: None) -> Beginning:
+def begin(plan: Plan, spec: Spec) -> Beginning:
     """Open the data and look at all images of one's own; `DataError` where no run could be had with them."""
     root = DataConfig(plan.config.data.dataset, data_root(spec)).folder
     try:
-        splits = open_data(plan, root)
-        seen = inspect(splits, told) if _of_ones_own(plan) else []
+        with doing("opening the data"):
+            splits = open_data(plan, root)
+        seen = inspect(splits) if _of_ones_own(plan) else []
     except DataError as error:
         if error.code:
             wrong = spec.error(error.code, str(error), *ROOT, label="in this folder", help=error.help)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from specc.diagnostics.notices import counted, doing
 from specc.plan import Plan
 from specc.tasks.registry import TASKS
 from specc.tasks.task import Task
@@ -80,8 +81,9 @@ def judge(who: Trained, on: str | None, table: Path | None) -> dict[str, Any]:
     def seen(outputs: Tensor, targets: Tensor) -> None:
         tally.add(finite(outputs, who), targets)
 
-    with explained():
-        found = evaluated(who.session, _loader(who, split, task).epoch(0), units=True, seen=seen)
+    data = _loader(who, split, task)
+    with explained(), doing("evaluating") as so_far:
+        found = evaluated(who.session, counted(data.epoch(0), so_far, len(data)), units=True, seen=seen)
     if table is not None and (matrix := tally.matrix) is not None:
         write_file(table, _csv(plan, matrix))
     return {

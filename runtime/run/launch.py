@@ -33,7 +33,7 @@ from .data_report import LISTING
 from .lock import locked
 from .manifest import NAME as MANIFEST
 from .manifest import Damaged, sealed
-from .progress import Silence, counting, progress_on
+from .progress import Silence, progress_on
 from .rundir import PLAN, SUMMARY, RunDir
 from .summary import not_begun
 from .trainer import Trainer
@@ -57,8 +57,7 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
 
 def _begin(plan: Plan, spec: Spec) -> Beginning:
     """Look at the data, and show what is odd about them."""
-    with counting(_console(), "looking at images") as told:
-        found = begin(plan, spec, told)
+    found = begin(plan, spec)
     if found.warnings:
         color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         print(render(sort(found.warnings), spec.sources, "human", color=color).rstrip("\n"), file=messages())

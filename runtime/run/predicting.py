@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from specc.diagnostics.notices import counted, doing
 from specc.tasks.registry import TASKS
 
 from ..data import DataError, Loader
@@ -39,9 +40,11 @@ def predict(who: Trained, given: Iterable[Path], top: int) -> Iterator[dict[str,
         )
     paths = iter(image_paths(given))
     while batch := list(islice(paths, who.plan.config.together)):
-        read = [path if isinstance(path, DataError) else _read(who, path) for path in batch]
-        images = [image for image in read if isinstance(image, Tensor)]
-        told = iter(_told(who, torch.cat(images), top)) if images else iter(())
+        with doing("looking at the images") as so_far:  # and at the end of it, as what is found is written out
+            some = counted(batch, so_far, len(batch))
+            read = [path if isinstance(path, DataError) else _read(who, path) for path in some]
+            images = [image for image in read if isinstance(image, Tensor)]
+            told = iter([*_told(who, torch.cat(images), top)] if images else ())
         for path, found in zip(batch, read, strict=True):
             name = {} if isinstance(path, DataError) else {"image": path}
             if isinstance(found, DataError):

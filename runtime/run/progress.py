@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -60,18 +58,6 @@ class Bar(Lines):
     def close(self) -> None:
         """Give the terminal back."""
         self.progress.stop()
-
-
-@contextmanager
-def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """On a terminal a bar that is told how many of how many are done; nothing elsewhere."""
-    if not console.is_terminal:
-        yield lambda done, all: None
-        return
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, all: progress.update(task, completed=done, total=all)
 
 
 def progress_on(console: Console, epochs: int) -> Lines:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from specc.diagnostics.notices import notice
+from specc.diagnostics.notices import doing, notice
 from specc.plan import Plan
 
 from ..engine.device import choose, first_line, ran_out
@@ -47,7 +47,7 @@ def open_trained(folder: Path, checkpoint: str, device: str | None, gpu: int | N
     run = RunDir(folder)
     plan = run.plan()
     found = chosen(run, plan, checkpoint)
-    with explained():
+    with explained(), doing("building the network"):
         session = Session(plan, choose(device, gpu), initialise=False)
         load_model(session, checkpoints.load_weights(found.path), found.path)
     return Trained(run, plan, session, found.path.name, str(found.position))

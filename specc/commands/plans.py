@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
+from ..diagnostics.notices import counted, doing
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
-from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, progress_shown, show
+from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, loading_torch, show
 from .writing import force_option, may_write, written
 
 if TYPE_CHECKING:
@@ -104,15 +105,18 @@ def plan(
 def _trace(compiled: Plan) -> tuple[int, ...]:
     """Traced bytes of every instruction."""
     with failures_shown():
-        from runtime.memory.trace import trace
+        with loading_torch():
+            from runtime.memory.trace import trace
 
-        return trace(compiled).timeline
+        with doing("tracing the real modules"):
+            return trace(compiled).timeline
 
 
 def _verify(compiled: Plan) -> None:
     from ..compiler.verify import verify
 
-    broken = verify(compiled)
+    with doing("checking every invariant of the plan"):
+        broken = verify(compiled)
     if broken:
         fail(3, "the plan breaks an invariant, which is a bug in specc", *broken)
     echo("every invariant of the plan holds", err=True)
@@ -160,8 +164,7 @@ def fit(
     may_write("--write", target, spec, force, ", which the new one extends")
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
-        with progress_shown():
-            result = _search(loaded, budget, allow)
+        result = _search(loaded, budget, allow)
     _show_fit(result, device, form)
     if result.chosen is None:
         from ..fit.search import shortfall
@@ -249,14 +252,16 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     measured: list[Any] = [None] * len(plans)
     if steps:
         with failures_shown():
-            from runtime.engine import device as devices
-            from runtime.memory.measure import measure
+            with loading_torch():
+                from runtime.engine import device as devices
+                from runtime.memory.measure import measure
 
             from ..memory.prediction import predicted_for
 
             chosen = devices.choose(device, None)
             plans = [predicted_for(plan, kind_of_device(str(chosen)) or kind) for plan in plans]
-            measured = [measure(plan, chosen, steps) for plan in plans]
+            with doing("measuring steps") as so_far:
+                measured = [measure(plan, chosen, steps) for plan in counted(plans, so_far, len(plans))]
     from ..views.budget import compare_document, compare_table
 
     if form == "json":

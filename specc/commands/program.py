@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from ..diagnostics.notices import notice
 from ..system import streams
 from .output import PLAIN, clean, echo, make_writable
+from .waiting import waits_shown
 
 ENDING = ("SIGTERM", "SIGUSR1")  # what asks a process to end, beside Ctrl-C: who manages a cluster sends them
 # How libraries say that there is no memory left, where they do not raise `MemoryError`.
@@ -44,7 +44,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with _in_words(), _ended_by_signals(), _printable_errors(), notice.heard(lambda text: echo(text, err=True)):
+        with _in_words(), _ended_by_signals(), _printable_errors(), waits_shown():
             result = super().invoke(ctx)
             streams.results().flush()
             return result

@@ -9,7 +9,7 @@ import click
 
 from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument
 from .output import echo, echo_json
-from .shared import compile_shown, errors_shown, fail, failures_shown, load
+from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch
 from .trained import checkpoint_option
 
 
@@ -30,8 +30,9 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
         loaded = load(spec, list(overrides), kind_of_device(device, gpu) or "cuda")
         compiled = compile_shown(loaded)
     with failures_shown():
-        from runtime.engine.device import choose
-        from runtime.run import launch
+        with loading_torch():
+            from runtime.engine.device import choose
+            from runtime.run import launch
 
         kind = kind_of_device(str(choose(device, gpu)))
     if kind is not None and kind != loaded.device:  # torch knows better what is here
@@ -57,7 +58,8 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
     from ..system.devices import kind_of_device
 
     with errors_shown(), failures_shown():
-        from runtime.run import launch
+        with loading_torch():
+            from runtime.run import launch
 
         from ..memory.prediction import predicted_for
 
@@ -82,7 +84,8 @@ def export(run_dir: Path, to: str, output: Path | None, unit: str | None, checkp
     of the classes, and how images have to be normalised.
     """
     with failures_shown():
-        from runtime.export.writing import export as write
+        with loading_torch():
+            from runtime.export.writing import export as write
 
         done = write(run_dir, to, output, unit, checkpoint)
     echo(
@@ -105,7 +108,7 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
         return
     if gpu is not None or device is not None:
         raise click.UsageError("--gpu and --device go with --calibrate")
-    with failures_shown():
+    with failures_shown(), loading_torch():
         from runtime.run import doctor as examine
 
         facts = examine.facts()
@@ -118,8 +121,9 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
 def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
     """Measure, show and remember. A CPU is calibrated only where it is named."""
     with failures_shown():
-        from runtime.engine.device import choose
-        from runtime.memory import calibration
+        with loading_torch():
+            from runtime.engine.device import choose
+            from runtime.memory import calibration
 
         chosen = choose(device, gpu)
         if chosen.type == "cpu" and device is None:

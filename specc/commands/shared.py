@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import SpecError
+from ..diagnostics.notices import doing
 from ..system.plugins import PluginError
 from ..system.streams import messages, results
 from .output import echo, write
@@ -29,23 +29,31 @@ if TYPE_CHECKING:
 
 def load(path: Path, overrides: list[str], device: Device) -> Spec:
     """Load a spec for a device; a file that cannot be read ends the command with exit code 2."""
-    from ..checking import load as load_spec
-
     try:
-        return load_spec(path, overrides).on(device)
+        with doing(f"reading {path.name}"):
+            from ..checking import load as load_spec
+
+            return load_spec(path, overrides).on(device)
     except OSError as error:
         fail(2, cannot_read(path, error))
 
 
 def compile_shown(spec: Spec) -> Plan:
     """Compile and print the warnings."""
-    from ..pipeline import compile_spec
+    with doing(f"compiling {spec.config.name}"):
+        from ..pipeline import compile_spec
 
-    with progress_shown():
         compiled, warnings = compile_spec(spec)
     if warnings:
         show(warnings, spec.sources, "human")
     return compiled
+
+
+@contextmanager
+def loading_torch() -> Iterator[None]:
+    """Around the first import of what needs torch: no other thread gets a turn while its libraries are opened."""
+    with doing("loading PyTorch", at_once="torch" not in sys.modules):
+        yield
 
 
 @contextmanager
@@ -101,31 +109,6 @@ def what_fits(error: BudgetExceeded) -> Iterator[str]:
     change = next((remedy.override for remedy in found if remedy.override), None)
     if change is not None and error.folder is not None:
         yield f"for example: specc run {shlex.join([str(error.folder / 'spec.resolved.yaml'), change])}"
-
-
-@contextmanager
-def progress_shown(patience: float = 0.5) -> Iterator[None]:
-    """On a terminal, one line that says how far a search has come, gone when it is over.
-
-    Most commands are done before there is one.
-    """
-    if not sys.stderr.isatty():
-        yield
-        return
-    from ..diagnostics.notices import progress
-
-    line, begun = console(stderr=True).status(""), monotonic()
-
-    def tell(text: str) -> None:
-        line.update(text)
-        if monotonic() - begun > patience:
-            line.start()  # once: where it is there already, that does nothing
-
-    try:
-        with progress.heard(tell):
-            yield
-    finally:
-        line.stop()
 
 
 def check_runtime() -> None:

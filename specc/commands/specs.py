@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import Diagnostic
+from ..diagnostics.notices import doing
 from ..system.files import exists, write_text
 from .options import FILE, FOLDER, main, predicted_on
 from .output import echo, echo_json
@@ -39,7 +40,8 @@ def validate(specs: tuple[str, ...], device: Device, form: str) -> None:
     unread: list[str] = []
     for file in files:
         try:
-            report = check(file, overrides, device)
+            with doing(f"checking {file}"):
+                report = check(file, overrides, device)
         except OSError as error:
             unread.append(cannot_read(file, error))
             continue

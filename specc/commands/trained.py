@@ -11,7 +11,7 @@ import click
 
 from .options import FILE, FOLDER, Command, device_options, human_or_json, main, one_device
 from .output import echo, echo_json
-from .shared import failures_shown, told
+from .shared import failures_shown, loading_torch, told
 
 
 def checkpoint_option(command: Command) -> Command:
@@ -44,8 +44,9 @@ def evaluate(
     """Say how good a run's network is: as a whole, unit by unit and class by class."""
     one_device(gpu, device)
     with failures_shown():
-        from runtime.run.judging import judge
-        from runtime.run.trained import open_trained
+        with loading_torch():
+            from runtime.run.judging import judge
+            from runtime.run.trained import open_trained
 
         document = judge(open_trained(run_dir, checkpoint, device, gpu), on, confusion)
     if form == "json":
@@ -75,8 +76,9 @@ def predict(
     """
     one_device(gpu, device)
     with failures_shown():
-        from runtime.run.predicting import predict as told_of
-        from runtime.run.trained import open_trained
+        with loading_torch():
+            from runtime.run.predicting import predict as told_of
+            from runtime.run.trained import open_trained
 
         who = open_trained(run_dir, checkpoint, device, gpu)
         found = _shown(told_of(who, images, top), form)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predict
-from ..diagnostics.notices import progress
+from ..diagnostics.notices import doing, progress
 from ..language.schema import show_bytes
 from ..spec.knobs import by_cost
 from ..spec.models import SpecModel
@@ -80,16 +80,22 @@ class Result:
 def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
     found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
-    for setting in _settings(draft.spec.config, allow):
-        if "split" in allow:
-            found = _with_best(found, Trial(draft, setting, within, budget))
-        else:
-            found = replace(found, options=(*found.options, *_own(draft, setting, budget)))
+    with doing("looking for splits"):
+        for setting in _settings(draft.spec.config, allow):
+            if "split" in allow:
+                found = _with_best(found, Trial(draft, setting, within, budget))
+            else:
+                found = replace(found, options=(*found.options, *_own(draft, setting, budget)))
     return replace(found, options=tuple(_marked(found.options)))
 
 
 def decide(draft: Draft, budget: int, fit: Fit) -> Result:
     """The same for a spec that leaves its split to the budget: more knobs are tried only where fewer do not fit."""
+    with doing("looking for splits"):
+        return _decided(draft, budget, fit)
+
+
+def _decided(draft: Draft, budget: int, fit: Fit) -> Result:
     found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
     tried: list[Trial] = []
     for _, settings in groupby(_settings(draft.spec.config, fit.allow), lambda setting: setting.turns):

@@ -83,6 +83,11 @@ class Results(Stream):
         raise NotTaken(reason) from None
 
 
+def animated(stream: TextIO) -> bool:
+    """Whether lines may be written anew there: on a terminal that knows how, whatever asks for colours elsewhere."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
 def messages() -> Any:
     """Standard error, for what is said beside the results: nothing ends where nobody takes it any more."""
     return Stream(sys.stderr)

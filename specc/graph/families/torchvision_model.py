@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ...diagnostics.notices import notice
+from ...diagnostics.notices import doing
 from ...language.schema import Text
 from ..graph import BackboneGraph
 from ..node import Node, rewire
@@ -46,9 +46,9 @@ class TorchvisionModel(Family):
         key = cache.key(self.torchvision, input, classes)
         graph = cache.load(key)
         if graph is None:
-            notice(f"tracing torchvision's `{self.torchvision[:40]}`, which takes a while and is done once")
-            graph = torchvision.backbone(self.torchvision, input, classes)
-            cache.save(key, graph)
+            with doing(f"tracing torchvision's `{self.torchvision[:40]}`, which is done once"):
+                graph = torchvision.backbone(self.torchvision, input, classes)
+                cache.save(key, graph)
         return graph
 
     def computes(self, input: Shape, classes: int) -> BackboneGraph:
