@@ -75,6 +75,7 @@ class Recording(Allocator):
         """So many bytes that nobody lets go of."""
         self.op = network
         self.took(size, category)
+        self.op = ""
         super().resident(size, category, network)
 
     def passing(self, size: int, category: str = "activations") -> None:
