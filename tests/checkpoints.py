@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.run import checkpoint, manifest
-from runtime.run.manifest import Entry
+from runtime.run import checkpoint
+from specc.runs import manifest
+from specc.runs.manifest import Entry
 
 
 def newest(run: Path) -> Path:

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save
 from runtime.errors import RunError
 from runtime.run import checkpoint
 from runtime.run.evaluation import Findings
-from runtime.run.manifest import NAME as MANIFEST
 from runtime.run.trainer import Trainer
 from specc.checking import check_text
 from specc.diagnostics import Diagnostic
 from specc.plan import Plan
+from specc.runs.manifest import NAME as MANIFEST
 from specc.spec.load import parse_spec
 
 from .checkpoints import flip, forge, names, newest

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from runtime.errors import Interrupted, RunError
-from runtime.run import checkpoint, launch, manifest
-from runtime.run.checkpoint import AVERAGES, METRICS, MODEL, OPTIMIZER, STATE
-from runtime.run.rundir import ENVIRONMENT, PLAN, RESOLVED, SPEC, SUMMARY, RunDir
+from runtime.run import checkpoint, launch
+from runtime.run.checkpoint import AVERAGES, MODEL, OPTIMIZER, STATE
+from runtime.run.rundir import RunDir
 from runtime.run.trainer import Trainer
+from specc.runs import manifest
+from specc.runs.names import ENVIRONMENT, METRICS, PLAN, RESOLVED, SPEC, SUMMARY
 
 from .attacks import Outcome, damaged, spec
 from .commands import Result, specc

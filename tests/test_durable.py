@@ -15,6 +15,8 @@ import pytest
 from runtime.errors import WriteError
 from runtime.run import checkpoint, storing
 from runtime.run.durable import write_file
+from specc.runs.checkpoints import exists
+from specc.runs.names import CHECKPOINTS, METRICS
 
 from .checkpoints import names
 
@@ -46,14 +48,14 @@ def fill(run: Path, steps: int, text: str) -> Path:
 
 
 def contents(steps: int, text: str) -> Iterator[tuple[str, bytes]]:
-    for name in (checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.AVERAGES, checkpoint.METRICS):
+    for name in (checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.AVERAGES, METRICS):
         yield name, text.encode()
     yield checkpoint.STATE, checkpoint.state_json(checkpoint.State(checkpoint.Position(0, steps, "", steps=steps)))
 
 
 def told(run: Path) -> set[str]:
     """What the files of the newest one hold."""
-    return {(checkpoint.newest(run).path / name).read_text() for name in (checkpoint.MODEL, checkpoint.METRICS)}
+    return {(checkpoint.newest(run).path / name).read_text() for name in (checkpoint.MODEL, METRICS)}
 
 
 def save_and_prune(run: Path) -> None:
@@ -67,7 +69,7 @@ def test_a_checkpoint_is_there_or_the_one_before(tmp_path: Path) -> None:
     while dies(partial(save_and_prune, tmp_path), count):
         (now,) = told(tmp_path)
         seen.add(now)
-        shutil.rmtree(tmp_path / checkpoint.FOLDER)
+        shutil.rmtree(tmp_path / CHECKPOINTS)
         fill(tmp_path, 1, "old")
         count += 1
     assert seen == {"old", "new"}
@@ -84,7 +86,7 @@ def test_what_a_crash_left_is_cleared_up_by_the_next(tmp_path: Path) -> None:
         storing.prune(tmp_path, 1)
         assert names(tmp_path) == ["000000003"]
         assert told(tmp_path) == {"newest"}
-        shutil.rmtree(tmp_path / checkpoint.FOLDER)
+        shutil.rmtree(tmp_path / CHECKPOINTS)
         fill(tmp_path, 1, "old")
         count += 1
 
@@ -95,7 +97,7 @@ def test_a_first_checkpoint_is_whole_or_not_there(tmp_path: Path) -> None:
         run.mkdir()
         if not dies(partial(fill, run, 0, "new"), count):
             break
-        assert not checkpoint.exists(run) or told(run) == {"new"}
+        assert not exists(run) or told(run) == {"new"}
     assert count > 10
     assert told(run) == {"new"}
 

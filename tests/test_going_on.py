@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from runtime.run import manifest, record
+from runtime.run import record
 from runtime.run.changes import Change
 from runtime.run.rundir import RunDir
 from specc.cli import main
+from specc.runs import manifest
 from specc.spec.resuming import MAY_CHANGE, changed, dotted
 from tests.documents import document
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load, save
 
-from runtime.run.manifest import Entry, render
 from specc.plan import Plan
+from specc.runs.manifest import Entry, render
 from tests.commands import Result, specc
 from tests.documents import document
 from tests.test_security import ESCAPE, Payload

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from runtime.errors import Interrupted
-from runtime.run import manifest
 from runtime.run.judging import judge
 from runtime.run.rundir import RunDir
 from runtime.run.told import Told
 from runtime.run.trained import open_trained
 from runtime.run.watching import TIMED, InstructionClock
 from specc.plan import Plan
+from specc.runs import manifest
 from specc.tasks.segmentation import IGNORED
 
 from .documents import MAN, Document, compiled

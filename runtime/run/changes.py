@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from specc.diagnostics import SpecError
 from specc.plan import Plan
+from specc.runs.checkpoints import exists
+from specc.runs.names import ENVIRONMENT, PLAN, RESOLVED
 from specc.spec.dump import dump
 from specc.spec.load import Spec
 from specc.spec.resuming import Changed, cannot_change, changed
@@ -16,7 +18,7 @@ from specc.spec.sections.train import Train
 from ..data import DataConfig
 from . import checkpoint, record
 from .learning_rate import learning_rate
-from .rundir import ENVIRONMENT, PLAN, RESOLVED, RunDir, as_json
+from .rundir import RunDir, as_json
 
 EPOCHS, ROOT = ("train", "epochs"), ("data", "root")
 Checked = Callable[[Spec], object]  # raises `SpecError` where the spec is wrong
@@ -70,7 +72,7 @@ def _changed_plan(plan: Plan, found: Changed) -> Plan:
 def _of_epochs(run: RunDir, plan: Plan, found: Changed) -> Iterator[str]:
     """What another number of epochs means; raises `SpecError` where more are done already."""
     train, new = plan.config.train, found.after.config.train.epochs
-    position = checkpoint.newest(run.path).position if checkpoint.exists(run.path) else checkpoint.Position(0, 0, "")
+    position = checkpoint.newest(run.path).position if exists(run.path) else checkpoint.Position(0, 0, "")
     if new < (begun := position.epoch + (position.step > 0)):
         label = f"the run is at {position}"
         raise SpecError([cannot_change(found.after, EPOCHS, f"{begun} epochs are begun", label)], found.after.sources)

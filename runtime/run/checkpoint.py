@@ -7,9 +7,6 @@ is one rename. Folders are added and, later, removed; none is ever replaced.
 
 from __future__ import annotations
 
-import os
-import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,19 +15,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from specc.runs import manifest
+from specc.runs.checkpoints import NAME, listed, order
+from specc.runs.manifest import Damaged
+from specc.runs.names import CHECKPOINTS as FOLDER
+from specc.runs.names import METRICS
 from specc.system import files
 
 from ..errors import RunError
-from . import manifest
-from .manifest import Damaged
 
-FOLDER = "checkpoints"
 FORMAT_VERSION = 1
 MODEL, OPTIMIZER, AVERAGES = (f"{name}.safetensors" for name in ("model", "optimizer", "averages"))
-STATE, METRICS = "state.json", "metrics.csv"
+STATE = "state.json"
 WEIGHT_AVERAGE = "weight_average.safetensors"  # where the plan asks for one
 FILES = (MODEL, OPTIMIZER, AVERAGES, METRICS, STATE)
-_NAME = re.compile(r"([0-9]{9,18})(?:\.([1-9][0-9]?))?")  # a second state after as many steps: its evaluation is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +118,6 @@ def names(run_dir: Path) -> list[str]:
         raise RunError(f"the checkpoints in {run_dir / FOLDER} cannot be read: {error.strerror}") from None
 
 
-def listed(run_dir: Path) -> list[str]:
-    """The same; `OSError` where the folder cannot be read."""
-    try:
-        found = files.names_in(run_dir / FOLDER)
-    except FileNotFoundError:
-        return []
-    return sorted(filter(_NAME.fullmatch, found), key=order, reverse=True)
-
-
-def order(name: str) -> tuple[int, int]:
-    """The steps in all, and which of several states after as many."""
-    match = _NAME.fullmatch(name)
-    return (int(match[1]), int(match[2] or 0)) if match else (-1, 0)
-
-
-def is_finished(path: Path) -> bool:
-    """Whether a checkpoint was written to its end, whatever has become of it since."""
-    return os.path.lexists(path / manifest.NAME)
-
-
-def exists(run_dir: Path) -> bool:
-    """Whether a checkpoint was saved."""
-    with suppress(OSError):
-        return any(is_finished(run_dir / FOLDER / name) for name in listed(run_dir))
-    return False
-
-
 def newest(run_dir: Path) -> Found:
     """The newest whole checkpoint; raises `RunError` where there is none."""
     skipped: dict[str, str] = {}
@@ -202,7 +173,7 @@ def read_state(path: Path) -> State:
         raise Damaged(f"{STATE}: {error.errors()[0]['msg']}") from None
     if state.format_version != FORMAT_VERSION:
         raise Damaged(f"{STATE} has format version {state.format_version}, this specc reads {FORMAT_VERSION}")
-    if state.position.best and not _NAME.fullmatch(state.position.best.checkpoint):
+    if state.position.best and not NAME.fullmatch(state.position.best.checkpoint):
         raise Damaged(f"{STATE} names a best checkpoint that is none")
     return state
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from specc.plan import Instruction
 from specc.plan.instructions import Head
+from specc.runs.checkpoints import exists
 
 from ..data import DataError
 from ..data.errors import described
@@ -19,7 +20,6 @@ from ..engine.device import obtainable, ran_out
 from ..engine.executor import NotFinite
 from ..errors import Interrupted, RunError, WriteError
 from .budget import did_not_fit
-from .checkpoint import exists
 from .state import RunState
 
 NOT_FINITE = ("between 0 and 1", "device-side assert")  # what torch's bce makes of NaN, on a processor and on a GPU

@@ -18,6 +18,9 @@ from specc.diagnostics.render import printable, render
 from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
+from specc.runs.manifest import NAME as MANIFEST
+from specc.runs.manifest import Damaged, sealed
+from specc.runs.names import PLAN, SUMMARY
 from specc.spec.load import Spec
 from specc.system.streams import messages, results
 from specc.views.margin import margin_line, uncalibrated
@@ -31,10 +34,8 @@ from .beginning import Beginning, begin
 from .changes import Checked, asked
 from .data_report import LISTING
 from .lock import locked
-from .manifest import NAME as MANIFEST
-from .manifest import Damaged, sealed
 from .progress import Silence, progress_on
-from .rundir import PLAN, SUMMARY, RunDir
+from .rundir import RunDir
 from .summary import not_begun
 from .trainer import Trainer
 

@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import shlex
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 
+from specc.runs.names import LOCK as NAME
+from specc.runs.owner import Owner, owner_in
 from specc.system import files
 
 from ..errors import RunError
@@ -23,39 +23,8 @@ try:
 except ImportError:  # not on this system, where the file itself has to do
     fcntl = None  # type: ignore[assignment]
 
-NAME = "run.lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of file systems that have none
 _held: set[int] = set()
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who holds a lock."""
-
-    pid: int
-    host: str
-    since: str
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
-
-    @classmethod
-    def self(cls) -> Owner:
-        """This process."""
-        return cls(os.getpid(), socket.gethostname(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))
-
-    @property
-    def may_live(self) -> bool:
-        """Whether it may still be there: of another machine's nobody knows."""
-        if self.host != socket.gethostname():
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:  # somebody else's
-            pass
-        return True
 
 
 @contextmanager
@@ -86,7 +55,7 @@ def _taken(path: Path) -> tuple[int, Owner | None]:
     while True:
         descriptor = files.own_descriptor(path)
         try:
-            ours, before = _flock(descriptor), _owner(path)
+            ours, before = _flock(descriptor), owner_in(path)
             if ours is False or (ours is None and before and before.may_live):
                 raise _in_use(path, before)
             with suppress(FileNotFoundError):
@@ -111,14 +80,6 @@ def _flock(descriptor: int) -> bool | None:
             return None
         raise
     return True
-
-
-def _owner(path: Path) -> Owner | None:
-    """Who the file names; it may be of nobody, and hold anything."""
-    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
-        said = files.mapping(files.read(path, 1000, follow=False))
-        return Owner(int(said["pid"]), str(said["host"]), str(said["since"]))
-    return None
 
 
 def _in_use(path: Path, owner: Owner | None) -> RunError:

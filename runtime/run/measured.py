@@ -10,13 +10,14 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from specc.runs import manifest
+from specc.runs.manifest import Damaged
+from specc.runs.names import MOST
 from specc.system import files
 
-from . import manifest
 from .evaluation import Findings
 from .finishing import Results
-from .manifest import Damaged
-from .rundir import MOST, RunDir
+from .rundir import RunDir
 
 if TYPE_CHECKING:
     from .state import RunState

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from specc.runs import manifest
+from specc.runs.begun import beside
+from specc.runs.manifest import Damaged, Entry
 from specc.system import files
 
-from . import manifest
-from .durable import writing
-from .manifest import Damaged, Entry
+from .durable import write_file, writing
 
 _LEFT = re.compile(r"\.[a-z.]+\.(next|[0-9]+\.tmp)")
 
@@ -26,34 +27,16 @@ def write(folder: Path, contents: Mapping[str, bytes]) -> None:
     with suppress(Damaged):
         settle(folder)
     for name, content in contents.items():
-        beside = _beside(folder, name)
+        new = beside(folder, name)
         with writing(folder / name):
             files.check_replaceable(folder / name)
-            beside.unlink(missing_ok=True)
-            files.create(beside, content)
-            files.sync(beside)
+            new.unlink(missing_ok=True)
+            files.create(new, content)
+            files.sync(new)
     known = manifest.read(folder) if os.path.lexists(folder / manifest.NAME) else {}
-    manifest.write(folder, known | {name: Entry.of(content) for name, content in contents.items()})
+    entries = known | {name: Entry.of(content) for name, content in contents.items()}
+    write_file(folder / manifest.NAME, manifest.render(entries))
     settle(folder)
-
-
-def read(folder: Path, name: str) -> bytes:
-    """What a file of the record holds; raises `Damaged` where it is not what was written."""
-    try:
-        return manifest.read_file(folder, name)
-    except Damaged:
-        with suppress(Damaged):
-            return manifest.read_file(folder, name, _beside(folder, name).name)
-        raise
-
-
-def fault(folder: Path, name: str) -> str:
-    """What is wrong with a file of the record, or nothing."""
-    try:
-        read(folder, name)
-    except Damaged as error:
-        return str(error)
-    return ""
 
 
 def settle(folder: Path) -> None:
@@ -62,12 +45,8 @@ def settle(folder: Path) -> None:
     with writing(folder):
         for name in entries:
             with suppress(Damaged):
-                manifest.read_file(folder, name, _beside(folder, name).name)
-                os.replace(_beside(folder, name), folder / name)
+                manifest.read_file(folder, name, beside(folder, name).name)
+                os.replace(beside(folder, name), folder / name)
         for name in filter(_LEFT.fullmatch, files.names_in(folder)):
             (folder / name).unlink()
         files.sync(folder)
-
-
-def _beside(folder: Path, name: str) -> Path:
-    return folder / f".{name}.next"

@@ -21,18 +21,17 @@ import torch
 from specc.plan import Plan
 from specc.plan.model import FORMAT_VERSION
 from specc.plan.sound import read
+from specc.runs import begun, manifest
+from specc.runs.manifest import Damaged
+from specc.runs.names import ENVIRONMENT, METRICS, MOST, PLAN, RESOLVED, SPEC, SUMMARY
 from specc.system import files, plugins
 
 from ..data.opening import data_root
 from ..errors import RunError, WriteError
-from . import manifest, record
+from . import record
 from .durable import write_file, writing
 from .environment import environment
-from .manifest import Damaged
 
-SPEC, RESOLVED, PLAN, ENVIRONMENT = "spec.yaml", "spec.resolved.yaml", "plan.json", "env.json"
-SUMMARY = "summary.json"
-MOST = 1 << 28  # bytes of a text in a run directory: hundreds of times what any run writes
 _VERSION = re.compile(r"[\w.+!-]{0,80}")  # what packages and their versions are called
 
 
@@ -116,7 +115,7 @@ class RunDir:
             self.read(PLAN, ("a run directory is what `specc run` prints at its end",))
         version = self.known(PLAN, "format_version")
         try:
-            text = record.read(self.path, PLAN)
+            text = begun.read(self.path, PLAN)
         except Damaged as error:
             if type(version) is int and version != FORMAT_VERSION and not self.has_record:
                 raise self._of_another_specc(version) from None
@@ -137,7 +136,7 @@ class RunDir:
 
     def damages(self) -> list[str]:
         """What of the things that a run can do without is not as it was written."""
-        faults = [record.fault(self.path, name) for name in (SPEC, ENVIRONMENT)]
+        faults = [begun.fault(self.path, name) for name in (SPEC, ENVIRONMENT)]
         found = [f"{why}; what it says is not used" for why in faults if why]
         with suppress(OSError):
             try:
@@ -149,14 +148,14 @@ class RunDir:
     def resolved(self) -> str:
         """The spec with every default written out."""
         try:
-            return record.read(self.path, RESOLVED).decode()
+            return begun.read(self.path, RESOLVED).decode()
         except (Damaged, ValueError) as error:
             raise self._damaged("resolved spec", error) from None
 
     def environment(self) -> dict[str, Any]:
         """What env.json says; nothing where it is not as it was written."""
         with suppress(Damaged, ValueError):
-            return files.mapping(record.read(self.path, ENVIRONMENT))
+            return files.mapping(begun.read(self.path, ENVIRONMENT))
         return {}
 
     def summary(self) -> dict[str, Any]:
@@ -204,7 +203,7 @@ class RunDir:
     @property
     def metrics(self) -> Path:
         """The table of the epochs."""
-        return self.path / "metrics.csv"
+        return self.path / METRICS
 
 
 def _fresh(path: Path) -> Path:

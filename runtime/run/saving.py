@@ -13,6 +13,8 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 from torch.optim import Optimizer
 
+from specc.runs.manifest import Damaged
+from specc.runs.names import METRICS
 from specc.spec.sections.optimizer import Optimizer as Config
 
 from ..engine.session import Session
@@ -22,7 +24,6 @@ from ..named import named
 from . import checkpoint, storing
 from .averages import COUNT
 from .checkpoint import Found, Position, State
-from .manifest import Damaged
 
 _SPARE = 1 << 20  # bytes for what else it takes
 
@@ -50,7 +51,7 @@ def _contents(
     if session.average:
         yield checkpoint.WEIGHT_AVERAGE, _as_bytes(_on_cpu(session.average.tensors))
     yield checkpoint.AVERAGES, _as_bytes(_on_cpu(sums))
-    yield checkpoint.METRICS, metrics
+    yield METRICS, metrics
     yield checkpoint.STATE, checkpoint.state_json(State(position, session.scaler.state_dict()))
 
 

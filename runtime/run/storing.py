@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from specc.runs import manifest
+from specc.runs.checkpoints import is_finished, listed, order
+from specc.runs.manifest import Entry
+from specc.runs.names import CHECKPOINTS as FOLDER
 from specc.system import files
 
-from . import manifest
-from .checkpoint import FOLDER, Found, is_finished, listed, names, order
-from .durable import writing
-from .manifest import Entry
+from .checkpoint import Found, names
+from .durable import write_file, writing
 
 _ASIDE = ".damaged"
 
@@ -49,7 +51,7 @@ def _fill(path: Path, contents: Iterable[tuple[str, bytes]]) -> None:
         files.sync(path / name)
         entries[name] = Entry.of(content)
     files.sync(path)
-    manifest.write(path, entries)
+    write_file(path / manifest.NAME, manifest.render(entries))
 
 
 def remove_unfinished(run_dir: Path) -> None:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from specc.plan import Plan
+from specc.runs import checkpoints, manifest
+from specc.runs.names import SUMMARY
 
 from ..data import DataError, Loader
 from ..data.draws import Draws
@@ -24,7 +26,7 @@ from ..engine.device import ran_out
 from ..engine.session import Session, Step
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.meter import Meter
-from . import checkpoint, endings, manifest, measured, saving, storing
+from . import checkpoint, endings, measured, saving, storing
 from .averages import Averages, training_figures
 from .budget import over_budget
 from .evaluation import Findings, evaluated
@@ -95,7 +97,7 @@ class Trainer(RunState):
         """Continue where the run directory's newest whole checkpoint stands; at the beginning where there is none."""
         check_same(self.plan.data, self.splits)
         self.measured = measured.earlier(self.run_dir)
-        if checkpoint.names(self.run_dir.path) and checkpoint.exists(self.run_dir.path):
+        if checkpoint.names(self.run_dir.path) and checkpoints.exists(self.run_dir.path):
             self._restore(checkpoint.newest(self.run_dir.path))
         elif self.run_dir.written_metrics():  # the first checkpoint is older than any row
             help = ("restore them from a backup, or start the run anew, with another `--run-dir`",)
@@ -282,7 +284,7 @@ class Trainer(RunState):
     def _summary(self, status: str, found: Results = NOTHING) -> dict[str, Any]:
         measured.keep(self, found)
         summary = summary_of(self, status, found)
-        self.run_dir.write_json("summary.json", manifest.sealed(summary))
+        self.run_dir.write_json(SUMMARY, manifest.sealed(summary))
         return summary
 
 

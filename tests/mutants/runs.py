@@ -19,7 +19,7 @@ MUTANTS = [
            "STL-10 lies on its side", "test_data_formats.py::test_stl10_out_of_its_binaries"),
     mutant("runtime/run/storing.py", "if name != kept:", "if True:", "the best checkpoint is removed",
            "test_checkpoints.py::test_the_best_one_stays_however_old_it_is"),
-    mutant("runtime/run/manifest.py", "    if found != expected:", "    if False:", "checksums are not compared",
+    mutant("specc/runs/manifest.py", "    if found != expected:", "    if False:", "checksums are not compared",
            "test_checkpoints.py::test_a_damaged_checkpoint_is_passed_over_with_a_warning"),
     mutant("runtime/run/saving.py", "if (found.shape, found.dtype) != (own.shape, own.dtype):", "if False:",
            "tensors of another kind are taken", "test_checkpoints.py::test_tensors_of_another_kind_are_refused_even_with_their_checksums"),

@@ -10,9 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from specc.system import files
-
-from .durable import write_file
+from ..system import files
 
 NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -49,11 +47,6 @@ def render(entries: Mapping[str, Entry]) -> bytes:
     return (
         json.dumps(sealed({"format_version": FORMAT_VERSION, "files": listed}), indent=1, allow_nan=False) + "\n"
     ).encode()
-
-
-def write(folder: Path, entries: Mapping[str, Entry]) -> None:
-    """Declare a folder whole."""
-    write_file(folder / NAME, render(entries))
 
 
 def read(folder: Path) -> dict[str, Entry]:
