@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: help setup demo test full golden lint types docs fuzz mutants bench zoo clean
+.PHONY: help setup demo test full golden lint types docs site fuzz mutants bench zoo clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ full: $(READY)  ## what `make test` runs only a part of: large traces, every com
 golden: $(READY)  ## compare with the authors' code; DIR=... for other traces
 	$(BIN)/pytest tests/golden -m "" $(if $(DIR),--golden-dir $(DIR))
 
-docs: $(READY)  ## write the generated pages of docs/ anew
-	$(BIN)/python -m specc.docs
+docs: $(READY)  ## write the generated pages of docs/ anew, and what the others show of commands; PAGES=... for some
+	$(BIN)/python -m specc.docs --examples $(PAGES)
+
+site: $(READY)  ## the documentation as a site, in site/: `python -m http.server -d site` shows it
+	$(BIN)/zensical build --strict
 
 lint: $(READY)  ## format and fix what can be fixed
 	$(BIN)/ruff format .
@@ -69,4 +72,4 @@ zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two co
 	$(BIN)/python benchmarks/zoo.py
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from specc.docs.command_line import command_line
 from specc.docs.messages import formats, gallery
+from specc.docs.python import python_page
 from specc.docs.reference import knob_table, reference
 from specc.spec.json_schema import json_schema
 
@@ -26,6 +28,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "memory.md": memory,
     "errors.md": lambda: gallery(ROOT / "specs" / "quickstart.yaml"),
     "diagnostics.md": formats,
+    "cli.md": command_line,
+    "python.md": lambda: python_page(ROOT),
 }
 
 
