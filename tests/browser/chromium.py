@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -44,12 +44,12 @@ def found() -> str | None:
 
 
 @contextmanager
-def chromium(path: str) -> Iterator[Browser]:
-    """A browser with a profile of its own, which goes with it."""
+def chromium(path: str) -> Iterator[Page]:
+    """The one page of a browser, whose profile goes with it: another page would be another process."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
         try:
-            yield browser
+            yield browser.new_page(reduced_motion="reduce")
         finally:
             browser.close()
 
@@ -62,33 +62,48 @@ class Visit:
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def listen(self) -> None:
-        """Write down whatever goes wrong from here on."""
-        self.page.on(
-            "console", lambda it: it.type in ("warning", "error") and self.said.append(f"{it.type}: {it.text}")
-        )
-        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        self.page.on("request", self._asks)
-        self.page.on("requestfailed", lambda it: self.asked.append(f"failed: {it.url} ({it.failure})"))
-        self.page.on("response", lambda it: it.status >= 400 and self.asked.append(f"{it.status}: {it.url}"))
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Write down whatever goes wrong meanwhile."""
+        heard = {"console": self._says, "pageerror": self._fails, "request": self._asks,
+                 "requestfailed": self._lacks, "response": self._gets}  # fmt: skip
+        for event, listener in heard.items():
+            self.page.on(event, listener)
+        try:
+            yield
+        finally:
+            for event, listener in heard.items():
+                self.page.remove_listener(event, listener)
+
+    def _says(self, message: ConsoleMessage) -> None:
+        if message.type in ("warning", "error"):
+            self.said.append(f"{message.type}: {message.text}")
+
+    def _fails(self, error: Error) -> None:
+        self.said.append(f"error: {error}")
 
     def _asks(self, request: Request) -> None:
         address = urlsplit(request.url)
         if address.scheme in ("http", "https", "ws", "wss") and address.hostname != "localhost":
             self.asked.append(f"from outside: {request.url}")
 
+    def _lacks(self, request: Request) -> None:
+        self.asked.append(f"failed: {request.url} ({request.failure})")
+
+    def _gets(self, response: Response) -> None:
+        if response.status >= 400:
+            self.asked.append(f"{response.status}: {response.url}")
+
 
 @contextmanager
-def visit(browser: Browser, address: str, setting: Setting) -> Iterator[Visit]:
-    """Open a page as somebody with this screen would, and wait until it is drawn."""
-    viewport = {"width": setting.width, "height": HEIGHT.get(setting.width, 900)}
-    context = browser.new_context(viewport=viewport, color_scheme=setting.scheme, reduced_motion="reduce")
-    try:
-        here = Visit(context.new_page())
-        here.listen()
-        here.page.goto(address)
-        here.page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame)).then(() => {})")
-        here.page.evaluate(f"{LOOKS}\nglobalThis.look = look;")
+def visit(page: Page, address: str, setting: Setting) -> Iterator[Visit]:
+    """Open an address as somebody with this screen would, and wait until it is drawn."""
+    page.goto("about:blank")
+    page.set_viewport_size({"width": setting.width, "height": HEIGHT.get(setting.width, 900)})
+    page.emulate_media(color_scheme=setting.scheme)
+    here = Visit(page)
+    with here.listening():
+        page.goto(address)
+        page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame)).then(() => {})")
+        page.evaluate(f"{LOOKS}\nglobalThis.look = look;")
         yield here
-    finally:
-        context.close()
