@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from .chromium import NAMES, chromium, found
+from .pages import Shelf
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,9 @@ def browser() -> Iterator[Page]:
         )
     with chromium(path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    with Shelf(tmp_path_factory.mktemp("pages")) as pages:
+        yield pages

@@ -38,10 +38,13 @@ text { font: 12px sans-serif; fill: CanvasText; }
 <figure>
 <svg viewBox="0 0 320 100" role="img" aria-label="three bars">
 <g><rect x="0" y="0" width="320" height="100" fill="#123"/></g>
-<rect x="10" y="20" width="30" height="60" fill="#fff"/><text x="12" y="40" style="fill:#333">one</text>
+<g><title>one</title><rect x="10" y="20" width="30" height="60" fill="#fff"/></g>
+<text x="12" y="40" style="fill:#333">one</text>
 <text x="60" y="40" style="fill:#fff">two</text><text x="100" y="40" style="fill:#fff">three</text>
-<path d="M10 90 L300 90" stroke="#fff" fill="none"/>
+<path d="M10 90 L300 90" stroke="#fff" fill="none"><title>a line through two</title></path>
 </svg>
+<table><thead><tr><th>what</th><th>how many</th></tr></thead>
+<tbody><tr><td>one</td><td>1</td></tr><tr><td>two</td><td>2</td></tr><tr><td>three</td><td>3</td></tr></tbody></table>
 </figure>
 </main>
 </body>
@@ -66,6 +69,7 @@ MISTAKES = {
     "a page without language": (' lang="en"', "", "accessible", "html-has-lang"),
     "a page without title": ("<title>A page</title>", "", "accessible", "document-title"),
     "a nameless field": ("name <input>", "<input>", "accessible", "label"),
+    "a pale word": ("#767676", "#7a7a7a", "contrast", "has a contrast of 4.29"),
     "a pale text on a bar": ("fill:#333", "fill:#aaa", "contrast", '"one" has a contrast of 2.3'),
     "a dark text on a dark ground": (
         '"fill:#fff">two', '"fill:#345">two', "contrast", '"two" has a contrast of ',
@@ -76,6 +80,10 @@ MISTAKES = {
     "a text in the page's colour only": ('fill="#123"', 'fill="none"', "contrast", '"two" has a contrast of 1.00'),
     "a drawing without a name": (' aria-label="three bars"', "", "figures", "has no name"),
     "a drawing that nobody says is one": (' role="img"', "", "figures", "neither"),
+    "a bar without height": ('width="30" height="60"', 'width="0" height="0"', "figures", "is not to be seen"),
+    "a bar beside its drawing": ('rect x="10"', 'rect x="300"', "figures", '"one" sticks out of its drawing'),
+    "a line that ends too early": ("L300 90", "", "figures", "shows 2 of the 3 rows"),
+    "a figure without a drawing": ("<figure>", "<figure></figure><figure>", "figures", "shows nothing"),
     "small letters": ('y="40" style="fill:#333"', 'y="40" style="fill:#333;font-size:8px"', "figures", "pixels high"),
     "a text beside its drawing": ('x="60"', 'x="306"', "figures", "sticks out of its drawing"),
     "a text over another": ('x="100"', 'x="70"', "figures", "is written over"),

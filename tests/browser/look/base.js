@@ -25,5 +25,5 @@ look.ancestors = function* (element) {
 // A drawing of its own, not one within another: what people see as one picture.
 look.drawings = () => look.all("svg").filter((svg) => !svg.parentElement.closest("svg"));
 
-// Read out by nobody: decoration, such as the icon beside a word.
-look.decoration = (element) => Boolean(element.closest("[aria-hidden=true]"));
+// Said by nobody: hidden from readers, or the icon of a control, which has a name of its own.
+look.decoration = (element) => Boolean(element.closest("[aria-hidden=true], a, button, label, summary"));

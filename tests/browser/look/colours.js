@@ -1,4 +1,4 @@
-// The contrast of text in drawings, which axe-core does not look at: every text against what was painted below it.
+// The contrast of all text. In drawings, which axe-core does not look at, against what was painted below it.
 look.pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
 look.known = new Map();
 
@@ -71,9 +71,8 @@ look.shapes = (svg) =>
     .filter((each) => !each.closest("defs, clipPath, mask, marker, symbol, pattern"))
     .filter((each) => getComputedStyle(each).fill !== "none");
 
-look.needed = (text) => {
-  const style = getComputedStyle(text);
-  const size = parseFloat(style.fontSize) * look.scale(text);
+look.needed = (style, scale) => {
+  const size = parseFloat(style.fontSize) * scale;
   return size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
 };
 
@@ -84,7 +83,22 @@ look.scale = (element) => {
 
 look.texts = (svg) => look.all("text", svg).filter((text) => text.textContent.trim());
 
-look.contrast = () => {
+look.contrast = () => [...look.contrastOfWords(), ...look.contrastOfDrawings()];
+
+look.contrastOfWords = () => {
+  const found = [];
+  for (const element of look.all("body *")) {
+    if (!look.ownText(element) || element.closest("svg, :disabled, [aria-disabled=true]")) continue;
+    const [style, under] = [getComputedStyle(element), look.behind(element)];
+    const [r, g, b, a] = look.rgba(style.color);
+    const ratio = look.ratio(look.over([r, g, b, a * look.opacity(element)], under), under);
+    const needed = look.needed(style, 1);
+    if (ratio < needed) found.push(`${look.name(element)} has a contrast of ${ratio.toFixed(2)}, needs ${needed}`);
+  }
+  return found;
+};
+
+look.contrastOfDrawings = () => {
   const found = [];
   for (const svg of look.drawings()) {
     const shapes = look.shapes(svg);
@@ -93,8 +107,8 @@ look.contrast = () => {
       const before = (shape) => shape.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING;
       const below = shapes.filter((shape) => before(shape));
       const worst = Math.min(...look.points(text).map((point) => look.contrastAt(text, point, below, ground)));
-      if (!(worst >= look.needed(text)))
-        found.push(`${look.name(text)} has a contrast of ${worst.toFixed(2)}, needs ${look.needed(text)}`);
+      const needed = look.needed(getComputedStyle(text), look.scale(text));
+      if (!(worst >= needed)) found.push(`${look.name(text)} has a contrast of ${worst.toFixed(2)}, needs ${needed}`);
     }
   }
   return found;

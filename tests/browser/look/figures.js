@@ -7,8 +7,7 @@ look.figures = () => {
     if (look.decoration(svg)) continue;
     found.push(...look.told(svg), ...look.drawn(svg), ...look.legible(svg), ...look.apart(svg));
   }
-  for (const figure of look.all("figure"))
-    if (!look.all("svg, img, table, pre", figure).length) found.push(`${look.name(figure)} shows nothing`);
+  for (const figure of look.all("figure")) found.push(...look.complete(figure));
   return found;
 };
 
@@ -30,9 +29,40 @@ look.painted = (shape) => {
   return fill !== "none" || (stroke !== "none" && parseFloat(strokeWidth) > 0);
 };
 
+// What stands for data says so when it is pointed at.
+look.marks = (svg) => [...svg.querySelectorAll(":scope * > title")].map((title) => title.parentElement);
+look.outlines = (mark) => [mark, ...mark.querySelectorAll("*")].filter((each) => each.matches(look.SHAPES));
+
+look.SHAPES = "path, rect, circle, ellipse, polygon, polyline, line, use, text";
+
 look.drawn = (svg) => {
-  const marks = look.all("path, rect, circle, ellipse, polygon, polyline, line, use", svg).filter(look.painted);
-  return marks.length ? [] : [`${look.name(svg)} is empty`];
+  const shapes = look.all(look.SHAPES, svg).filter((shape) => shape.localName !== "text" && look.painted(shape));
+  if (!shapes.length) return [`${look.name(svg)} is empty`];
+  const found = [];
+  for (const mark of look.marks(svg)) {
+    const shown = look.outlines(mark).filter(look.seen);
+    if (!shown.length) found.push(`${look.name(mark)} is not to be seen`);
+    if (shown.some((shape) => !look.inside(look.box(shape), look.box(svg), 2)))
+      found.push(`${look.name(mark)} sticks out of its drawing`);
+  }
+  return found;
+};
+
+// How many data a mark stands for: a line for as many as it has corners, whatever else for one.
+look.data = (mark) => Math.max(1, ...look.outlines(mark).filter((shape) => !shape.closest("defs")).map(look.corners));
+
+look.corners = (shape) =>
+  getComputedStyle(shape).fill === "none" ? (shape.getAttribute("d")?.match(/[ML]/gi)?.length ?? 1) : 1;
+
+// The table of a figure, folded or not, has no more rows than its drawings show.
+look.complete = (figure) => {
+  const svgs = look.all("svg", figure).filter((svg) => !look.decoration(svg));
+  if (!svgs.length && !look.all("img, table, pre, video", figure).length) return [`${look.name(figure)} shows nothing`];
+  const rows = figure.querySelectorAll("tbody tr").length;
+  const shown = svgs.map((svg) => look.marks(svg).reduce((sum, mark) => sum + look.data(mark), 0));
+  return shown
+    .filter((count) => count < rows)
+    .map((count) => `${look.name(figure)} shows ${count} of the ${rows} rows of its table`);
 };
 
 look.legible = (svg) => {
@@ -46,7 +76,7 @@ look.legible = (svg) => {
 };
 
 // The corners of what a text covers, without the room above and below its letters.
-look.corners = (text) => {
+look.covered = (text) => {
   const { x, y, width, height } = text.getBBox();
   const room = 0.2 * height;
   const onto = text.getScreenCTM();
@@ -66,7 +96,7 @@ look.separated = (one, other) =>
   );
 
 look.apart = (svg) => {
-  const texts = look.texts(svg).map((text) => ({ text, corners: look.corners(text), box: look.box(text) }));
+  const texts = look.texts(svg).map((text) => ({ text, corners: look.covered(text), box: look.box(text) }));
   const found = [];
   for (const [i, one] of texts.entries())
     for (const other of texts.slice(i + 1)) {

@@ -18,21 +18,18 @@ look.controls = () => {
   look.before = new Map(controls.map((control) => [control, look.appearance(control)]));
   look.left = new Map(controls.map((control) => [look.group(control), look.name(control)]));
   look.visited = new Set();
-  return controls.length;
+  look.lost = [];
+  document.addEventListener("focusin", (event) => look.arrive(event.target));
+  return look.left.size;
 };
 
-// What has the focus now: null when the round is over, else the complaints about it.
-look.focused = () => {
-  const here = document.activeElement;
-  if (!here || here === document.body || here === document.documentElement || look.visited.has(here)) return null;
+look.arrive = (here) => {
+  if (look.visited.has(here)) return;
   look.visited.add(here);
   look.left.delete(look.group(here));
-  const found = [];
-  if (look.before.get(here) === look.appearance(here)) found.push(`${look.name(here)} does not show that it has the focus`);
-  const { left, right, top, bottom } = look.box(here);
-  if (right <= 0 || bottom <= 0 || left >= innerWidth || top >= innerHeight)
-    found.push(`${look.name(here)} is not on the screen when it has the focus`);
-  return found;
+  if (look.before.get(here) === look.appearance(here)) look.lost.push(`${look.name(here)} does not show that it has the focus`);
+  const { left, right } = look.box(here); // the browser scrolls up and down by itself
+  if (right <= 0 || left >= innerWidth) look.lost.push(`${look.name(here)} is not on the screen when it has the focus`);
 };
 
-look.unreached = () => [...look.left.values()].map((name) => `${name} is not reached by the tabulator`);
+look.walked = () => [...look.lost, ...[...look.left.values()].map((name) => `${name} is not reached by the tabulator`)];
