@@ -22,7 +22,8 @@ from runtime.run.evaluation import evaluated
 from runtime.run.rundir import RunDir
 from runtime.run.saving import load_model
 from runtime.run.trained import explained
-from specc.views.trained import evaluation_lines
+from specc.views import Table
+from specc.views.trained import evaluation_parts
 
 from . import small_data as small
 from .commands import Result, specc
@@ -123,8 +124,8 @@ def test_people_read_a_table(run: Path) -> None:
     assert first == "checkpoint 000000009 of tiny (the end of epoch 3), on the test set"
     accuracy = json.loads((run / "summary.json").read_text())["test"]["accuracy"]
     assert second.startswith(f"accuracy {accuracy:.2%}, loss ")
-    assert f"unit1.independent  {accuracy:>8.2%}" in done.stdout
-    assert "class  samples  accuracy  precision" in done.stdout
+    assert f"unit1.independent\t{accuracy:.2%}" in done.stdout
+    assert "class\tsamples\taccuracy\tprecision" in done.stdout
 
 
 def test_of_many_classes_people_are_shown_the_worst() -> None:
@@ -138,9 +139,10 @@ def test_of_many_classes_people_are_shown_the_worst() -> None:
         "metrics": {},
         "units": {},
     }
-    lines = [*evaluation_lines(whole | {"classes": classes})]
-    assert [line.split()[0] for line in lines if line.startswith("c")][2:4] == ["c0", "c1"]
-    assert lines[-1] == "the worst 40 of 100 classes; all of them: --format json"
+    *_, table, last = evaluation_parts(whole | {"classes": classes})
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows][:2] == ["c0", "c1"]
+    assert last == "the worst 40 of 100 classes; all of them: --format json"
 
 
 def test_several_labels_have_an_average_precision_each(tmp_path: Path) -> None:

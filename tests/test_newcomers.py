@@ -83,8 +83,8 @@ def linked(*layers: Document, after: list[str], source: str = "next") -> Plan:
 def copied(plan: Plan) -> str:
     """What the table says of the first unit's link."""
     table = plan_table(plan)
-    (column,) = [column for column in table.columns if column.header == "links"]
-    return str(next(iter(column.cells)))
+    names = [column.name for column in table.columns]
+    return table.rows[0][names.index("links")]
 
 
 def conv(name: str) -> Document:

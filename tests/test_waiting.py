@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,7 +138,7 @@ def test_a_line_comes_after_some_tenths_of_a_second_and_goes() -> None:
 
 
 def test_a_line_is_never_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setenv("COLUMNS", "20")
     clock, screen = Clock(), Terminal()
     watcher = Waiting(screen, moving=True, clock=clock)
     with watched(watcher), doing("something with a long name\x1b[31m"):

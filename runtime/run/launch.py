@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 
 from specc.diagnostics import sort
-from specc.diagnostics.render import printable, render
+from specc.diagnostics.render import render
+from specc.diagnostics.words import printable
 from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
@@ -22,7 +23,9 @@ from specc.runs.manifest import NAME as MANIFEST
 from specc.runs.manifest import Damaged, sealed
 from specc.runs.names import PLAN, SUMMARY
 from specc.spec.load import Spec
+from specc.system.consoles import StreamConsole
 from specc.system.streams import messages, results
+from specc.system.terminal import colours
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
@@ -60,14 +63,12 @@ def _begin(plan: Plan, spec: Spec) -> Beginning:
     """Look at the data, and show what is odd about them."""
     found = begin(plan, spec)
     if found.warnings:
-        color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        print(render(sort(found.warnings), spec.sources, "human", color=color).rstrip("\n"), file=messages())
+        print(render(sort(found.warnings), spec.sources, "human", colours(sys.stderr)).rstrip("\n"), file=messages())
     return found
 
 
 def _console() -> Console:
-    """Not rich's own language: the name of a folder is no markup."""
-    return Console(stderr=True, file=messages(), highlight=False, markup=False, emoji=False)
+    return StreamConsole(messages())
 
 
 def _require_vacant(folder: Path) -> None:

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import sys
-import unicodedata
 from typing import Any
 
 import click
 
-from ..diagnostics.render import printable
-from ..system import streams
-
-PLAIN = "specc.plain"  # the name of the error handler
-_ASCII = str.maketrans({
-    "×": "x", "·": "*", "−": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "√": "sqrt ",
-    "█": "#", "━": "-", "─": "-", "│": "|", "╸": "-", "╺": "-",
-})  # fmt: skip
-
-
-def plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The error handler of output streams: what an encoding has no character for is written in ASCII.
-
-    >>> "3×32×32 é 層".encode("ascii", "specc.plain")
-    b'3x32x32 e ?'
-    """
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end].translate(_ASCII)
-    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return folded or "?" * (error.end - error.start), error.end
-
-
-codecs.register_error(PLAIN, plain)
+from ..diagnostics.words import PLAIN, hanging, printable, written
+from ..system import streams, terminal
 
 
 def make_writable() -> None:
@@ -43,9 +19,24 @@ def make_writable() -> None:
             stream.reconfigure(errors=PLAIN)
 
 
-def echo(text: str, *, err: bool = False) -> None:
-    """Write lines without anything that drives a terminal; for text with colours of our own there is `write`."""
-    write(clean(text), err=err)
+def echo(text: str, *, err: bool = False, wrap: bool = False) -> None:
+    """Write lines without anything that drives a terminal; for text with colours of our own there is `write`.
+
+    With `wrap` they end between words where a terminal is too narrow: sentences, not what somebody may want to copy.
+    """
+    stream = sys.stderr if err else sys.stdout
+    columns = terminal.width(stream) if wrap else None
+    write(clean(text) if columns is None else broken(clean(text), columns, terminal.encoding(stream)), err=err)
+
+
+def broken(text: str, columns: int, encoding: str) -> str:
+    """Lines in so many columns; what goes on is indented, by four more where a line says what it is.
+
+    >>> print(broken("  = help: allow more with --allow split", 26, "ascii"))
+      = help: allow more with
+              --allow split
+    """
+    return "\n".join(part for line in written(text, encoding).split("\n") for part in hanging(line, columns))
 
 
 def echo_json(document: Any) -> None:
@@ -58,7 +49,7 @@ def write(text: str, *, err: bool = False) -> None:
 
     What a command has to say beside its results is not worth ending it for where nobody takes it.
     """
-    click.echo(text, file=streams.messages() if err else streams.results())
+    click.echo(text, file=streams.messages() if err else streams.results(), color=True)
 
 
 def clean(text: str) -> str:

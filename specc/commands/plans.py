@@ -12,7 +12,7 @@ from ..diagnostics import SpecError
 from ..diagnostics.notices import counted, doing
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
-from .shared import compile_shown, console, errors_shown, fail, failures_shown, load, loading_torch, show
+from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say, show
 from .writing import force_option, may_write, written
 
 if TYPE_CHECKING:
@@ -86,14 +86,13 @@ def plan(
     if form == "json":
         echo_json(view.plan_document(compiled, peaks))
     else:
-        console(stderr=False).print(view.plan_table(compiled))
-        lines = (
+        say(
+            view.plan_table(compiled),
             *decision_lines(loaded.config, compiled),
             *view.memory_lines(compiled),
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
         )
-        echo("\n".join(lines))
     if snapshot is not None:
         from ..views.snapshot import snapshot_pickle
 
@@ -136,7 +135,7 @@ def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
             raise SpecError(draft.diagnostics, loaded.sources)
     from ..views.plan import graph_table
 
-    console(stderr=False).print(graph_table(draft.graph, draft.blocks))
+    say(graph_table(draft.graph, draft.blocks))
 
 
 @main.command()
@@ -221,10 +220,7 @@ def _show_fit(result: Result, device: Device, form: str) -> None:
     if form == "json":
         echo_json(fit_document(result, device))
         return
-    if result.options:
-        console(stderr=False).print(fit_table(result, device))
-    for line in fit_lines(result):
-        echo(line)
+    say(*([fit_table(result, device)] if result.options else []), *fit_lines(result))
 
 
 def _unlimited(loaded: Spec) -> Spec:
@@ -267,4 +263,4 @@ def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: 
     if form == "json":
         echo_json(compare_document(plans, measured))
     else:
-        console(stderr=False).print(compare_table(plans, measured))
+        say(compare_table(plans, measured))

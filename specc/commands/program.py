@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
+from ..diagnostics.words import written
 from ..system import streams
-from .output import PLAIN, clean, echo, make_writable
+from .output import clean, echo, make_writable
 from .waiting import waits_shown
 
 ENDING = ("SIGTERM", "SIGUSR1")  # what asks a process to end, beside Ctrl-C: who manages a cluster sends them
@@ -61,8 +62,7 @@ def _printable_errors() -> Iterator[None]:
 
 
 def _for_stderr(error: click.ClickException) -> str:
-    encoding = sys.stderr.encoding or "ascii"
-    return clean(error.format_message()).encode(encoding, PLAIN).decode(encoding)
+    return written(clean(error.format_message()), sys.stderr.encoding or "ascii")
 
 
 @contextmanager

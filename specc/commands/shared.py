@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -15,6 +14,7 @@ from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
 from ..system.plugins import PluginError
 from ..system.streams import messages, results
+from ..system.terminal import colours
 from .output import echo, write
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from ..spec.load import Spec
     from ..system.devices import Device
+    from ..views import Table
 
 
 def load(path: Path, overrides: list[str], device: Device) -> Spec:
@@ -138,7 +139,7 @@ def fail(code: int, message: str, *help: str) -> NoReturn:
 
 def told(message: str, *help: str) -> None:
     """Say what is wrong."""
-    echo("\n".join([_apart(f"error: {message}"), *(_apart(f"  = help: {line}") for line in help)]), err=True)
+    echo("\n".join([_apart(f"error: {message}"), *(_apart(f"  = help: {line}") for line in help)]), err=True, wrap=True)
 
 
 def _apart(text: str) -> str:
@@ -159,14 +160,21 @@ def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) 
     from ..diagnostics.render import render
 
     stream = sys.stdout if to_stdout else sys.stderr
-    text = render(sort(diagnostics), sources, form, color=stream.isatty() and not os.environ.get("NO_COLOR"))
+    text = render(sort(diagnostics), sources, form, color=colours(stream))
     write(text.rstrip("\n"), err=not to_stdout)
 
 
-def console(*, stderr: bool) -> Console:
-    """A rich console; away from a terminal tables are as wide as they need to be."""
-    from rich.console import Console
+def say(*parts: str | Table) -> None:
+    """Print results for people: tables as they fit, and lines that end between words where the terminal does."""
+    for part in parts:
+        if isinstance(part, str):
+            echo(part, wrap=True)
+        else:
+            console(stderr=False).print(part)
 
-    stream = messages() if stderr else results()
-    made = Console(stderr=stderr, file=stream, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, file=stream, highlight=False, width=200)
+
+def console(*, stderr: bool) -> Console:
+    """A rich console; away from a terminal tables are rows without decoration."""
+    from ..system.consoles import StreamConsole
+
+    return StreamConsole(messages() if stderr else results())

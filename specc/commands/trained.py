@@ -11,7 +11,7 @@ import click
 
 from .options import FILE, FOLDER, Command, device_options, human_or_json, main, one_device
 from .output import echo, echo_json
-from .shared import failures_shown, loading_torch, told
+from .shared import failures_shown, loading_torch, say, told
 
 
 def checkpoint_option(command: Command) -> Command:
@@ -52,9 +52,9 @@ def evaluate(
     if form == "json":
         echo_json(document)
         return
-    from ..views.trained import evaluation_lines
+    from ..views.trained import evaluation_parts
 
-    echo("\n".join(evaluation_lines(document)))
+    say(*evaluation_parts(document))
     if confusion is not None:
         echo(f"wrote {confusion}", err=True)
 

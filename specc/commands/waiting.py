@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from time import monotonic
 from typing import Any
 
 from ..diagnostics.notices import Watcher, notice, watched
-from ..diagnostics.render import printable
+from ..diagnostics.words import head, printable
 from ..system.streams import animated, messages
+from ..system.terminal import NARROWEST
+from ..system.terminal import width as columns
 from ..system.ticking import Ticker
 from .output import echo
 
@@ -88,9 +89,9 @@ class Waiting(Watcher):
     def _draw(self) -> None:
         pictures = DOTS if _takes(self.stream, DOTS) else STROKES
         self._frame = (self._frame + 1) % len(pictures)
-        width = shutil.get_terminal_size().columns
+        width = columns(self.stream) or NARROWEST
         text = printable(f"{pictures[self._frame]} {self.deeds[-1]}")
-        self._write(CLEAR + text[: width - 1])  # the last column would begin a new line
+        self._write(CLEAR + head(text, width - 1))  # the last column would begin a new line
         self._shown = True
 
     def hide(self) -> None:

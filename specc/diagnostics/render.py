@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from rich.cells import cell_len
 
 from specc.diagnostics import Diagnostic, Severity, Span
 from specc.diagnostics.sarif import sarif
+from specc.diagnostics.words import printable
 
 FORMAT_VERSION = 1
 _TAB = 4
@@ -149,13 +149,6 @@ def display_width(text: str) -> int:
     [3, 5, 3, 1, 1]
     """
     return cell_len(_show(text))
-
-
-def printable(text: str) -> str:
-    """The text with control, format and surrogate characters replaced: a spec must not drive the terminal."""
-    if text.isprintable():
-        return text
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
 
 
 def split_lines(text: str) -> list[str]:

@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
+from .terminal import is_dumb, is_terminal
+
 _NAMES = ("stdin", "stdout", "stderr")  # by their numbers
 
 
@@ -85,7 +87,7 @@ class Results(Stream):
 
 def animated(stream: TextIO) -> bool:
     """Whether lines may be written anew there: on a terminal that knows how, whatever asks for colours elsewhere."""
-    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return is_terminal(stream) and not is_dumb()
 
 
 def messages() -> Any:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
 from ..spec.knobs import turned
-from . import table
+from . import Column, Table, table
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
@@ -20,24 +18,26 @@ if TYPE_CHECKING:
 
 
 def fit_table(result: Result, device: Device) -> Table:
-    """One row a number of blocks and combination of knobs; * marks the Pareto front of peak and FLOPs."""
+    """One row a number of blocks and combination of knobs, with a mark on the Pareto front of peak and FLOPs."""
     on = "a CPU" if device == "cpu" else "CUDA"
-    best = "* no other has both less memory and fewer FLOPs"
-    title = f"best splits for a budget of {show_bytes(result.budget)} on {on} ({best})"
     rows = (_fit_row(option, option is result.chosen) for option in result.options)
-    return table(title, ("knobs", "cuts after"), ("blocks", "peak", "FLOPs", "fits", ""), rows)
+    left = (Column("knobs", wraps=True, stacks=1), Column("cuts after", shortens="items"))
+    right = (Column("blocks", right=True, heads=True), "peak", "FLOPs", "fits", Column("best"))
+    return table(f"best splits for a budget of {show_bytes(result.budget)} on {on}", left, right, rows)
 
 
 def _fit_row(option: Option, chosen: bool) -> tuple[str, ...]:
     row, knobs = option.row, option.setting.knobs
     return (
-        ", ".join(knobs) or "–", _short(row.after), str(row.blocks), show_bytes(row.predicted_peak_bytes),
-        f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", "*" * option.pareto + " <" * chosen,
+        ", ".join(knobs) or "–", ", ".join(row.after) or "–", str(row.blocks), show_bytes(row.predicted_peak_bytes),
+        f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", "*" * option.pareto + " taken" * chosen,
     )  # fmt: skip
 
 
 def fit_lines(result: Result) -> Iterator[str]:
     """What to know of the table, and the option to take."""
+    if result.options:
+        yield "* no other has both less memory and fewer FLOPs"
     if result.considered < result.legal:
         yield f"looked at {result.considered} of {result.legal} legal cuts, evenly spread: others may be better"
     if not result.complete:
@@ -47,10 +47,6 @@ def fit_lines(result: Result) -> Iterator[str]:
     if result.chosen is not None:
         yield split_line(result.chosen.row.after)
         yield from result.chosen.setting.knobs
-
-
-def _short(after: Sequence[str]) -> str:
-    return ", ".join(after) if len(after) <= 6 else f"{', '.join(after[:3])}, … {after[-1]}"
 
 
 def split_line(after: Sequence[str]) -> str:

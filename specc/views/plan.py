@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from ..graph.graph import BackboneGraph, Layer, Node
 from ..graph.ops import show
 from ..language.schema import show_bytes
@@ -27,7 +25,7 @@ from ..plan import (
     Unit,
 )
 from ..plan.parameters import parameter_counts
-from . import table
+from . import Column, Table, table
 from .margin import margin_documents
 
 FORMAT_VERSION = 1
@@ -36,7 +34,15 @@ FORMAT_VERSION = 1
 def plan_table(plan: Plan) -> Table:
     """One row a unit."""
     title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
-    left, right = ("unit", "blocks", "layers", "features", "heads", "links"), ("parameters", "MFLOPs", "peak")
+    left = (
+        Column("unit", brief=lambda name: name.removeprefix("unit"), shortens="middle", least=12),
+        "blocks",
+        Column("layers", shortens="middle", least=17),
+        "features",
+        Column("heads", wraps=True, shortens="middle", stacks=2),
+        Column("links", wraps=True, shortens="middle", stacks=1),
+    )
+    right = (Column("parameters", right=True, brief_name="params"), "MFLOPs", "peak")
     return table(title, left, right, (_row(plan, unit) for unit in plan.units))
 
 
@@ -158,7 +164,10 @@ def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:
     """One row a layer."""
     owner = {layer: block.index for block in blocks for layer in block.layers}
     rows = (_layer_row(layer, owner[layer.name], layer.name in graph.cuts) for layer in graph.layers)
-    return table(None, ("block", "layer", "ops", "output"), ("parameters", "MFLOPs", "cut after"), rows)
+    left = ("block", Column("layer", shortens="middle", least=16, heads=True), Column("ops", wraps=True, stacks=1),
+            Column("output", stacks=2))  # fmt: skip
+    right = (Column("parameters", right=True, brief_name="params"), "MFLOPs", Column("cut after", brief_name="cut"))
+    return table(None, left, right, rows, whole="a wider terminal, or a pipe")
 
 
 def _layer_row(layer: Layer, block: int, legal: bool) -> Iterator[str]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from . import Table, table
+
 Document = Mapping[str, Any]
 _SHOWN = 40  # classes that a person is shown; of more, the worst
 
 
-def evaluation_lines(document: Document) -> Iterator[str]:
+def evaluation_parts(document: Document) -> Iterator[str | Table]:
     """The figures of the whole, of every unit, and a table of the classes."""
     what = {"test": "the test set", "validation": "the validation set", "train": "the training set"}[document["on"]]
     yield f"checkpoint {document['checkpoint']} of {document['name']} ({document['position']}), on {what}"
     yield f"{', '.join(_figures(document['metrics']))}, of {document['samples']:,} samples"
     if len(document["units"]) > 1:
         yield ""
-        yield from _table([{"unit": name.rpartition(".")[0], name.rpartition(".")[2]: value}
-                           for name, value in document["units"].items()])  # fmt: skip
+        yield _table([{"unit": name.rpartition(".")[0], name.rpartition(".")[2]: value}
+                      for name, value in document["units"].items()])  # fmt: skip
     if rows := document["classes"]:
         yield ""
-        yield from _table(_shown(rows))
+        yield _table(_shown(rows))
         if len(rows) > _SHOWN:
             yield f"the worst {_SHOWN} of {len(rows)} classes; all of them: --format json"
 
@@ -38,15 +40,10 @@ def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: 1.0 if row[last] is None else row[last])[:_SHOWN]
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Columns as wide as what is in them; names to the left, numbers to the right."""
-    heads = list(rows[0])
-    cells = [[head.replace("_", " ") for head in heads], *([_cell(row[head]) for head in heads] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
-    for row in cells:
-        first, *others = (f"{cell:<{width}}" if not i else f"{cell:>{width}}"
-                          for i, (cell, width) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
-        yield "  ".join([first, *others]).rstrip()
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """Names to the left, numbers to the right."""
+    first, *others = (head.replace("_", " ") for head in rows[0])
+    return table(None, (first,), others, ([_cell(row[head]) for head in rows[0]] for row in rows))
 
 
 def _cell(value: object) -> str:
