@@ -61,10 +61,31 @@ class RunRecord:
     remarks: tuple[str, ...] = ()
     changed: float = 0.0  # when it last said something, in seconds since 1970
 
+    config: Document = field(default_factory=dict)  # the plan's, by the word of its file alone
+
     @property
     def name(self) -> str:
         """The spec's name; that of the folder it lies in where nothing says it."""
-        return self.plan.name if self.plan else self.said.name or self.path.absolute().parent.name
+        said = self.config.get("name")
+        return said if isinstance(said, str) else self.said.name or self.path.absolute().parent.name
+
+    @property
+    def epochs_planned(self) -> int | None:
+        """How many there are to be."""
+        train = self.config.get("train")
+        said = train.get("epochs") if isinstance(train, dict) else None
+        return said if isinstance(said, int) else self.said.epochs_planned
+
+    @property
+    def epochs_done(self) -> int:
+        """How many there are rows of."""
+        return len(self.metrics) or self.said.epochs
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of the plans that it had, the present one last."""
+        said = self.env.get("plans")
+        return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
 
     @property
     def resume_command(self) -> str | None:
@@ -77,6 +98,7 @@ def read_run(path: Path, *, with_plan: bool = True) -> RunRecord:
     reader = _Reader(path)
     resolved, spec, text = reader.text(RESOLVED), reader.text(SPEC), reader.text(PLAN)
     plan = reader.part(PLAN, partial(_plan, text), None) if text and with_plan else None
+    config = {} if plan is None and with_plan else reader.part(PLAN, partial(_config, text), NO_SUMMARY[0])
     env = reader.part(ENVIRONMENT, reader.environment, NO_SUMMARY[0])
     summary, said = reader.part(SUMMARY, reader.summary, NO_SUMMARY)
     rows = reader.part(METRICS, reader.rows, NO_ROWS)
@@ -84,12 +106,17 @@ def read_run(path: Path, *, with_plan: bool = True) -> RunRecord:
     status = Status.RUNNING if held else _ended(path, said, env) if whole else Status.DAMAGED
     return RunRecord(
         path, status, summary, said, plan, rows, env, spec, resolved, owner_in(path / LOCK) if held else None,
-        tuple(reader.remarks), _changed(path),
+        tuple(reader.remarks), _changed(path), config,
     )  # fmt: skip
 
 
 def _plan(text: str) -> Plan | None:
     return read_plan(text)
+
+
+def _config(text: str) -> Document:
+    found = files.mapping(text or "{}").get("config")
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass
