@@ -64,14 +64,14 @@ def test_every_run_is_listed_with_what_has_become_of_it(made: Path) -> None:
 
 def test_people_see_the_same_and_what_to_type(made: Path) -> None:
     result = listed(made)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
     row = next(line for line in result.stdout.splitlines() if "completed" in line)
     peak = documents(made)["runs/tiny/completed"]["measured_peak_bytes"]
     assert all(word in row for word in ("tiny/completed", "test accuracy ", "%", "2/2", show_bytes(peak)))
-    assert "runs/tiny/failed: failed: the disk is full" in result.stdout
-    assert "runs/tiny/damaged: plan.json is not as it was written: its checksum differs" in result.stdout
-    assert "runs/tiny/odd name: env.json is not as it was written: its checksum differs" in result.stdout
-    commands = [line.strip() for line in result.stdout.splitlines() if line.startswith("  specc resume")]
+    assert "runs/tiny/failed: failed: the disk is full" in result.stderr
+    assert "runs/tiny/damaged: plan.json is not as it was written: its checksum differs" in result.stderr
+    assert "runs/tiny/odd name: env.json is not as it was written: its checksum differs" in result.stderr
+    commands = [line.strip() for line in result.stderr.splitlines() if line.startswith("  specc resume")]
     assert [shlex.split(line)[2] for line in commands] == [
         f"runs/tiny/{name}" for name in ("failed", "interrupted", "killed", "odd name")
     ]
@@ -89,8 +89,8 @@ def test_who_trains_is_named(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "runs" / "tiny" / "interrupted", tmp_path / "runs" / "tiny" / "now")
     with locked(tmp_path / "runs" / "tiny" / "now"):
         result = listed(tmp_path)
-        assert "runs/tiny/now: trained by process " in result.stdout
-        assert "may go on" not in result.stdout
+        assert "runs/tiny/now: trained by process " in result.stderr
+        assert "may go on" not in result.stderr
         assert documents(tmp_path)["runs/tiny/now"]["status"] == "running"
 
 

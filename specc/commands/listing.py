@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ def runs_command(pattern: str, root: Path, form: str) -> None:
 
     from ..diagnostics.notices import counted, doing
     from ..runs import find_runs, read_run
-    from ..views.runs import runs_document, runs_lines, runs_sheet
+    from ..views.runs import runs_document, runs_lines, runs_table
 
     with doing("reading runs") as so_far:
         found = find_runs(root, pattern)
@@ -33,8 +34,8 @@ def runs_command(pattern: str, root: Path, form: str) -> None:
     now = time()
     document = runs_document(records, now)
     if form != "human" or records:
-        echo_table(form, runs_sheet(records, root, now), document, document["runs"])
+        echo_table(form, runs_table(records, root, now), document, document["runs"])
     for line in runs_lines(records):
-        echo(line, err=form != "human")
+        echo(line, err=form != "human" or not sys.stdout.isatty())  # where a program may read the table
     if not records:
         echo(f"no runs {'of that name ' if pattern != '*' else ''}in {root}", err=True)

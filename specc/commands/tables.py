@@ -11,7 +11,7 @@ from .output import echo, echo_json
 from .shared import console
 
 if TYPE_CHECKING:
-    from ..views.sheets import Sheet
+    from ..views import Table
 
 FORMATS = ("human", "json", "csv", "markdown", "latex")
 table_format = click.option(
@@ -20,13 +20,13 @@ table_format = click.option(
 )  # fmt: skip
 
 
-def echo_table(form: str, sheet: Sheet, document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def echo_table(form: str, table: Table, document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write it: `document` is all of it for machines, `rows` the part that is a table."""
     from ..views.sheets import TEXTS
 
     if form == "json":
         echo_json(document)
     elif form == "human":
-        console(stderr=False).print(sheet.on_terminal())
+        console(stderr=False).print(table)
     else:
-        echo(TEXTS[form](sheet, rows))
+        echo(TEXTS[form](table, rows))

@@ -11,16 +11,22 @@ from typing import Any
 from ..language.schema import show_bytes
 from ..runs import RunRecord
 from ..runs.scores import Score, score
+from . import Column, Table, table
 from .durations import show_age
-from .sheets import Sheet
 
 FORMAT_VERSION = 1
 
 
-def runs_sheet(records: Sequence[RunRecord], root: Path, now: float) -> Sheet:
+def runs_table(records: Sequence[RunRecord], root: Path, now: float) -> Table:
     """One row a run."""
-    rows = [_row(record, root, now) for record in records]
-    return Sheet(("run", "status"), ("score", "epochs", "peak", "age"), rows)
+    left = (Column("run", shortens="middle", least=12, heads=True), "status")
+    right = (Column("score", right=True, brief=_brief), "epochs", "peak", "age")
+    return table(None, left, right, [_row(record, root, now) for record in records])
+
+
+def _brief(score: str) -> str:
+    """The figure alone."""
+    return score.rpartition(" ")[2]
 
 
 def _row(record: RunRecord, root: Path, now: float) -> list[str]:

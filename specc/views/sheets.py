@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
-
-from . import table
+from . import Table
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "_": r"\_",
@@ -22,42 +19,25 @@ _MARKDOWN = str.maketrans({"|": r"\|", "\\": r"\\", "`": r"\`", "*": r"\*", "_":
                            "[": r"\[", "\n": " ", "\r": " "})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """Columns of text, then columns of figures, all as people read them."""
-
-    left: Sequence[str]
-    right: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    title: str | None = None
-
-    @property
-    def heads(self) -> list[str]:
-        """What stands above the columns."""
-        return [*self.left, *self.right]
-
-    def on_terminal(self) -> Table:
-        """As all tables of the command line are."""
-        return table(self.title, self.left, self.right, self.rows)
-
-
-def as_markdown(sheet: Sheet) -> str:
+def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown.
 
-    >>> print(as_markdown(Sheet(["spec"], ["error"], [["a|b", "1.2"]])))
+    >>> from . import table
+    >>> print(as_markdown(table(None, ["spec"], ["error"], [["a|b", "1.2"]])))
     | spec | error |
     | :-- | --: |
     | a\\|b | 1.2 |
     """
-    rule = [*(":--" for _ in sheet.left), *("--:" for _ in sheet.right)]
-    rows = [_escaped(sheet.heads, _MARKDOWN), rule, *(_escaped(row, _MARKDOWN) for row in sheet.rows)]
+    rule = ["--:" if column.right else ":--" for column in table.columns]
+    rows = [_escaped(_heads(table), _MARKDOWN), rule, *(_escaped(row, _MARKDOWN) for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def as_latex(sheet: Sheet) -> str:
+def as_latex(table: Table) -> str:
     """A `tabular` with the rules of booktabs, for any engine and without further packages.
 
-    >>> print(as_latex(Sheet(["spec"], ["error, %"], [["a_b", "1.2 ± 0.1"]])))
+    >>> from . import table
+    >>> print(as_latex(table(None, ["spec"], ["error, %"], [["a_b", "1.2 ± 0.1"]])))
     % needs \\usepackage{booktabs}
     \\begin{tabular}{lr}
       \\toprule
@@ -67,18 +47,22 @@ def as_latex(sheet: Sheet) -> str:
       \\bottomrule
     \\end{tabular}
     """
-    return "\n".join(_latex(sheet))
+    return "\n".join(_latex(table))
 
 
-def _latex(sheet: Sheet) -> Iterator[str]:
+def _latex(table: Table) -> Iterator[str]:
     yield r"% needs \usepackage{booktabs}"
-    yield rf"\begin{{tabular}}{{{'l' * len(sheet.left)}{'r' * len(sheet.right)}}}"
+    yield rf"\begin{{tabular}}{{{''.join('r' if column.right else 'l' for column in table.columns)}}}"
     yield r"  \toprule"
-    yield _latex_row(sheet.heads)
+    yield _latex_row(_heads(table))
     yield r"  \midrule"
-    yield from map(_latex_row, sheet.rows)
+    yield from map(_latex_row, table.rows)
     yield r"  \bottomrule"
     yield r"\end{tabular}"
+
+
+def _heads(table: Table) -> list[str]:
+    return [column.name for column in table.columns]
 
 
 def _latex_row(cells: Iterable[str]) -> str:
@@ -86,8 +70,8 @@ def _latex_row(cells: Iterable[str]) -> str:
     return "  " + ("{}" if row.startswith("[") else "") + row + r" \\"  # a bracket would be taken for a length of \\
 
 
-def _escaped(cells: Iterable[str], table: Mapping[int, str]) -> list[str]:
-    return [cell.translate(table) for cell in cells]
+def _escaped(cells: Iterable[str], characters: Mapping[int, str]) -> list[str]:
+    return [cell.translate(characters) for cell in cells]
 
 
 def as_csv(documents: Sequence[Mapping[str, Any]]) -> str:
@@ -114,8 +98,8 @@ def _cell(value: Any) -> Any:
     return value
 
 
-TEXTS: Mapping[str, Callable[[Sheet, Sequence[Mapping[str, Any]]], str]] = {
-    "csv": lambda sheet, documents: as_csv(documents),
-    "markdown": lambda sheet, documents: as_markdown(sheet),
-    "latex": lambda sheet, documents: as_latex(sheet),
+TEXTS: Mapping[str, Callable[[Table, Sequence[Mapping[str, Any]]], str]] = {
+    "csv": lambda table, documents: as_csv(documents),
+    "markdown": lambda table, documents: as_markdown(table),
+    "latex": lambda table, documents: as_latex(table),
 }
