@@ -13,6 +13,7 @@ from ..diagnostics.notices import counted, doing
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say, show
+from .timelines import HERE, Drawing, show_timeline
 from .writing import force_option, may_write, written
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Allow(click.ParamType):  # type: ignore[type-arg]
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
 @click.option(
+    "--timeline", type=Drawing(), is_flag=False, flag_value="-", metavar="[FILE.svg]",
+    help="Also draw the step's memory, beside end-to-end training's; without a file here. Give it after the spec.",
+)  # fmt: skip
+@click.option(
     "--snapshot",
     type=FILE,
     help="Write the predicted allocations for PyTorch's memory visualiser: pytorch.org/memory_viz.",
@@ -69,11 +74,16 @@ def plan(
     device: Device,
     traced: bool,
     verified: bool,
+    timeline: Path | None,
     snapshot: Path | None,
     force: bool,
     form: str,
 ) -> None:
     """Compile a spec and show its units, what they cost, and the predicted peak against the budget."""
+    drawn = None if timeline == HERE else timeline
+    if timeline == HERE and form == "json":
+        raise click.UsageError("--format json carries `timeline` anyway: give --timeline a FILE.svg, or leave it out")
+    may_write("--timeline", drawn, spec, force)
     may_write("--snapshot", snapshot, spec, force)
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
@@ -93,6 +103,8 @@ def plan(
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
         )
+    if timeline is not None:
+        show_timeline(compiled, drawn)
     if snapshot is not None:
         from ..views.snapshot import snapshot_pickle
 

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 PLAIN = "specc.plain"  # the name of the error handler
 _ASCII = str.maketrans({
     "×": "x", "·": "*", "•": "*", "−": "-", "–": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "±": "+-",
-    "√": "sqrt ", "█": "#", "━": "-", "─": "-", "│": "|", "╸": "-", "╺": "-",
+    "√": "sqrt ", "█": "#", "▇": "|", "▆": "|", "▅": "|", "▄": ":", "▃": ":", "▂": ".", "▁": ".",
+    "━": "-", "─": "-", "│": "|", "╸": "-", "╺": "-",
 })  # fmt: skip
 _MARK = re.compile(r" *(= )?(error|help|warning|note): ")
 # What stands between backticks is one word, whatever is in it, and so is a figure with its unit.

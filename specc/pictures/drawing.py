@@ -33,6 +33,7 @@ P = ParamSpec("P")
 TIP = "tip-"  # begins the ids of what says more when it is pointed at
 _MEASURED = re.compile(r"'DejaVu Sans'[^;]*")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+_LONG = re.compile(r"(\.\d\d)\d+")  # hundredths of a point are enough, and half the bytes
 _HERE = re.compile(r"url\(#([^)]*)\)")
 
 
@@ -162,6 +163,7 @@ def _root(document: minidom.Document, picture: Picture, prefix: str) -> Any:
             element.parentNode.removeChild(element)
         if tip := picture.tips.get(element.getAttribute("id")):
             element.insertBefore(_named(document, "title", tip), element.firstChild)
+            element.setAttribute("pointer-events", "all")  # also where nothing is filled
     for element in _elements(root):
         _prefix(element, prefix)
     title, summary = _named(document, "title", picture.title), _named(document, "desc", picture.summary)
@@ -183,7 +185,9 @@ def _named(document: minidom.Document, tag: str, text: str) -> Any:
 def _prefix(element: Any, prefix: str) -> None:
     """Let the ids of an element, and what it refers to, begin with `prefix`."""
     for name, value in list(element.attributes.items()):
-        if name == "id":
+        if name in ("d", "x", "y", "transform"):
+            element.setAttribute(name, _LONG.sub(r"\1", value).replace("\n", ""))
+        elif name == "id":
             element.setAttribute(name, prefix + value)
         elif name == "xlink:href" and value.startswith("#"):
             element.setAttribute(name, f"#{prefix}{value[1:]}")

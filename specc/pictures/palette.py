@@ -54,9 +54,9 @@ CATEGORIES: Mapping[str, Colour] = MappingProxyType({  # of memory, from what li
     "buffers": Colour("buffers", "#5f7d86", "#7fa0aa"),
     "inputs": Colour("inputs", "#1f8a70", "#6fdcbb"),
     "losses": Colour("losses", "#8a7420", "#c4ab45"),
+    "gradients": Colour("gradients", "#8f1247", "#d9548a"),
     "activations": Colour("activations", "#2b73c2", "#4c93e0"),
     "gradients of activations": Colour("activation-gradients", "#d46a00", "#f0923a"),
-    "gradients": Colour("gradients", "#8f1247", "#d9548a"),
 })  # fmt: skip
 OTHERS = Colour("others", "#8c8577", "#a8a193")  # a category that a package added
 

@@ -111,10 +111,11 @@ def forward_flops(plan: Plan, unit: Unit) -> int:
 def unit_peak(plan: Plan, unit: Unit) -> int:
     """The most bytes alive during any instruction that works for the unit."""
     moments = zip(plan.instructions, plan.memory.timeline, strict=True)
-    return max((m.bytes for i, m in moments if _serves(i, unit)), default=0)
+    return max((m.bytes for i, m in moments if serves(i, unit)), default=0)
 
 
-def _serves(instruction: Instruction, unit: Unit) -> bool:
+def serves(instruction: Instruction, unit: Unit) -> bool:
+    """Whether an instruction works for a unit."""
     match instruction:
         case Backward():
             return instruction.start == unit.start and instruction.block <= unit.end
