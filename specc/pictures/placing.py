@@ -20,7 +20,7 @@ def byte_ticks(most: float, count: int = 5) -> list[tuple[int, str]]:
     power = max(n for n in range(len(names)) if n == 0 or KIB**n <= most)
     unit = KIB**power
     steps = (round(unit * digit * scale) for scale in (0.01, 0.1, 1, 10, 100, 1000) for digit in (1, 2, 5))
-    step = next(step for step in steps if most // step < count)
+    step = next(step for step in steps if step and most // step < count)
     return [(i * step, f"{i * step / unit:.4g} {names[power]}" if i else "0") for i in range(int(most // step) + 1)]
 
 
