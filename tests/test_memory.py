@@ -109,6 +109,16 @@ def test_sums_of_averages_and_casts_are_exact_in_every_instruction(precision: st
     assert [moment.bytes for moment in as_traced(plan).timeline] == list(trace(plan).timeline)
 
 
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_gradients_of_patches_are_exact_however_the_map_lies(memory_format: str) -> None:
+    """What is pooled of a patch with its channels last has a gradient that lies so; the patch's own has its lines."""
+    plan = plan_of(
+        auxiliary={"pointwise": {"patches": {"weights": "separate", "fuse": "losses"}}},
+        train={"memory_format": memory_format},
+    )
+    assert [moment.bytes for moment in as_traced(plan).timeline] == list(trace(plan).timeline)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_trace_is_what_real_tensors_take(name: str) -> None:
     """Byte for byte, in every instruction; real batch norms keep fp32 statistics of bf16 values, fake ones do not."""

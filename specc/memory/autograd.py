@@ -84,7 +84,7 @@ class Leaf:
         self.shape = value.shape  # to tell orders apart; of parameters only kernels have one
         if trained:
             self.shape = value.shape[1:] if len(value.shape) == 4 else ()
-        self.order: Order = "plain" if value.order == "slice" else value.order
+        self.order: Order = "plain" if "slice" in value.order else value.order  # of what has gaps it is made anew
         self.gradient: Gradient | None = None
 
     def collect(self, found: Gradient) -> None:
@@ -154,7 +154,7 @@ class Product(Function):
 def dense(order: Order, shape: Shape) -> Order:
     """The order with regard to a shape: a single channel or a single position lies the same in every order."""
     many = (shape[0] > 1, numel(shape[1:]) > 1) if len(shape) > 1 else (False, False)
-    if order == "slice":
+    if "slice" in order:
         return order if len(shape) == 3 and many[1] else "plain"
     return order if all(many) else "plain"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ..graph.layout import Layout
-from ..graph.ops import Shape, numel
+from ..graph.ops import Order, Shape, numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
 from ..plan import HeadPlan, LinkPlan, Network
@@ -16,6 +16,7 @@ from .operations import Costs, Parameters, run
 from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
+_WITH_GAPS: dict[Order, Order] = {"plain": "slice", "swapped": "swapped slice"}
 
 
 class ShapeMachine:
@@ -152,7 +153,7 @@ class ShapeMachine:
 
     def patches(self, x: Value, tokens: Layout | None, cells: Sequence[Cell]) -> list[Value]:
         channels = x.shape[-1:] if tokens else x.shape[:-2]
-        order = "slice" if len(cells) > 1 or tokens else x.order
+        order = x.order if len(cells) == 1 and not tokens else _WITH_GAPS.get(x.order, x.order)
         return [
             Value(x.storage, x.rows, (*channels, bottom - top, right - left), order)
             for top, bottom, left, right in cells

@@ -242,7 +242,7 @@ class Operation(Function):
         """How a gradient lies; a kernel's as the kernel or as the input does."""
         own = self.edges[operand].order
         if operand < len(self.node.inputs):
-            return self.node.op.gradient_order("plain" if own == "slice" else own, lies)
+            return self.node.op.gradient_order(own, lies)
         return "swapped" if "swapped" in (own, self.edges[0].order) else "plain"
 
 

@@ -59,8 +59,9 @@ class Saved:
 
 
 NOTHING = Saved()
-Order = Literal["plain", "swapped", "slice"]  # of numbers in memory: channels before positions (in tokens after them),
-# the other way round, or with gaps between them. Where an op needs them one after the other torch makes a copy.
+# Of numbers in memory: channels before positions (in tokens after them), the other way round, or either of these with
+# gaps. Where an op needs them one after the other torch makes a copy.
+Order = Literal["plain", "swapped", "slice", "swapped slice"]
 Lies = Literal["kept", "turned", "plain", "swapped", "input"]  # an order, or: as what is given, or the other way round
 SubOp = tuple[str, "Op", tuple[str, ...]]  # name, op, and which other parts (or "input") it reads
 
@@ -182,11 +183,11 @@ class Op(Named):
 
     def order(self, orders: tuple[Order, ...], output: Shape) -> Order:
         """How the result lies in memory."""
-        return _laid(self.result_lies, "plain" if orders[0] == "slice" else orders[0])
+        return _laid(self.result_lies, without_gaps(orders[0]))
 
     def gradient_order(self, order: Order, incoming: Order) -> Order:
         """How the gradient of an input of some order lies in memory."""
-        return order if self.gradient_lies == "input" else _laid(self.gradient_lies, incoming)
+        return without_gaps(order) if self.gradient_lies == "input" else _laid(self.gradient_lies, incoming)
 
     def gathers(self, order: Order, shape: Shape) -> bool:
         """Whether an input of this order has to be copied first."""
@@ -199,6 +200,11 @@ class Op(Named):
         except ShapeError:
             return False
         return True
+
+
+def without_gaps(order: Order) -> Order:
+    """How torch lays out what it makes after the model of something in this order."""
+    return "plain" if order == "slice" else "swapped" if order == "swapped slice" else order
 
 
 def _laid(how: Lies, order: Order) -> Order:

@@ -106,7 +106,7 @@ class Linear(Op):
     prefix: ClassVar[str] = "fc"
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"
-    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice")
+    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice", "swapped slice")
     autocast: ClassVar[Autocast] = "low"
     aliases: ClassVar[dict[str, str]] = {
         "out_features": "out", "units": "out", "width": "out", "features": "out", "dim": "out", "use_bias": "bias",

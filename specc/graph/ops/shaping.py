@@ -25,7 +25,7 @@ class InOrder(View):
     __slots__ = ()
     result_lies: ClassVar[Lies] = "plain"
     gradient_lies: ClassVar[Lies] = "plain"
-    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice")
+    gathered: ClassVar[tuple[Order, ...]] = ("swapped", "slice", "swapped slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class ToTokens(View):
     prefix: ClassVar[str] = "tokens"
     result_lies: ClassVar[Lies] = "turned"
     gradient_lies: ClassVar[Lies] = "turned"
-    gathered: ClassVar[tuple[Order, ...]] = ("slice",)
+    gathered: ClassVar[tuple[Order, ...]] = ("slice", "swapped slice")
 
     def output(self, *inputs: Shape) -> Shape:
         c, h, w = need_map(self, inputs[0])
