@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commands import listing, plans, runs, specs, trained
+from .commands import listing, plans, recipes, runs, specs, trained
 from .commands.options import main
 
-__all__ = ["listing", "main", "plans", "runs", "specs", "trained"]
+__all__ = ["listing", "main", "plans", "recipes", "runs", "specs", "trained"]

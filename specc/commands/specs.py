@@ -1,20 +1,16 @@
-"""Commands about specs as texts: validate, schema, explain, init."""
+"""Commands about specs as texts: validate, schema, explain."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..diagnostics import Diagnostic
 from ..diagnostics.notices import doing
-from ..system.files import exists, write_text
-from .options import FILE, FOLDER, main, predicted_on
+from ..system.files import exists
+from .options import main, predicted_on
 from .output import echo, echo_json
 from .shared import cannot_read, fail, show
 
@@ -93,48 +89,3 @@ def explain(code: str | None) -> None:
         near = "; ".join(f"{name}: {pages.titles()[name]}" for name in pages.nearest(code))
         fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
     echo(pages.page(found).rstrip())
-
-
-@main.command()
-@click.argument("file", type=FILE, default=Path("spec.yaml"))
-@click.option("--images", type=FOLDER, help="A folder of your own images, in which every class has a folder.")
-def init(file: Path, images: Path | None) -> None:
-    """Write a commented spec to start from, by default `spec.yaml`."""
-    if os.path.lexists(file):
-        fail(2, f"{file} exists already", "give another name: `specc init OTHER.yaml`")
-    text, about = (_template("starter"), "") if images is None else _of_images(images, file)
-    try:
-        write_text(file, text)
-    except OSError as error:
-        fail(2, f"cannot write {file}: {error.strerror}")
-    echo(f"wrote {file}{about}; next: specc {'validate' if images is None else 'run'} {file}")
-
-
-def _of_images(images: Path, file: Path) -> tuple[str, str]:
-    """A spec for a folder of images, and the classes that there are."""
-    from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of, listed
-
-    root = os.path.relpath(images, file.parent)
-    try:
-        layout = class_layout(images)
-        names = classes_of(layout) if layout else ()
-    except FolderError as error:
-        fail(2, str(error), *error.help)
-    if not names:
-        fail(2, f"{images} has no class folders", f"the layout is {LAYOUT}")
-    if not root.isprintable():
-        fail(2, f"no spec can hold the path {root!r}", "give the folder a name in UTF-8 without control characters")
-    classes = f"{len(names)} classes: {listed(names)}"
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem).lstrip("_.-") or "images"
-    said = {
-        "NAME": json.dumps(name, allow_nan=False),
-        "ROOT": json.dumps(root, ensure_ascii=False, allow_nan=False),
-        "CLASSES": classes,
-    }
-    return re.sub("|".join(said), lambda match: said[match[0]], _template("images")), f", for {classes}"
-
-
-def _template(name: str) -> str:
-    from importlib.resources import files
-
-    return files("specc").joinpath(f"templates/{name}.yaml").read_text(encoding="utf-8")
