@@ -9,7 +9,8 @@ import pytest
 
 from specc.diagnostics import Diagnostic, Label, Severity, Span, SpecError, did_you_mean, sort, suggest
 from specc.diagnostics import values as d
-from specc.diagnostics.render import FORMATS, display_width, render
+from specc.diagnostics.human import display_width
+from specc.diagnostics.render import FORMATS, render
 
 TEXT = "layers:\n  - name: stem\n    op: conv\n    kernel: 3\n\twide: 層層 x\n    end: 1\n"
 SOURCES = {"specs/my.yaml": TEXT, "<cli>": "train.epoch=2"}

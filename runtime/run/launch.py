@@ -25,7 +25,7 @@ from specc.runs.names import PLAN, SUMMARY
 from specc.spec.load import Spec
 from specc.system.consoles import StreamConsole
 from specc.system.streams import messages, results
-from specc.system.terminal import colours
+from specc.system.terminal import paper
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
@@ -63,7 +63,7 @@ def _begin(plan: Plan, spec: Spec) -> Beginning:
     """Look at the data, and show what is odd about them."""
     found = begin(plan, spec)
     if found.warnings:
-        print(render(sort(found.warnings), spec.sources, "human", colours(sys.stderr)).rstrip("\n"), file=messages())
+        print(render(sort(found.warnings), spec.sources, "human", **paper(sys.stderr)).rstrip("\n"), file=messages())
     return found
 
 

@@ -14,7 +14,7 @@ from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
 from ..system.plugins import PluginError
 from ..system.streams import messages, results
-from ..system.terminal import colours
+from ..system.terminal import paper
 from .output import echo, write
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) 
     from ..diagnostics.render import render
 
     stream = sys.stdout if to_stdout else sys.stderr
-    text = render(sort(diagnostics), sources, form, color=colours(stream))
+    text = render(sort(diagnostics), sources, form, **paper(stream))
     write(text.rstrip("\n"), err=not to_stdout)
 
 

@@ -3,163 +3,37 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from rich.cells import cell_len
-
 from specc.diagnostics import Diagnostic, Severity, Span
+from specc.diagnostics.human import Human
 from specc.diagnostics.sarif import sarif
 from specc.diagnostics.words import printable
 
 FORMAT_VERSION = 1
-_TAB = 4
-_WIDTH = 120  # of a source line; a longer one is cut around what it is shown for
-_BEFORE = 40  # characters kept in front of the mark when a line is cut
-_COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "frame": "1;34", "secondary": "1;34", "bold": "1"}
 
 
 def render(
-    diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], format: str = "human", color: bool = False
+    diagnostics: Sequence[Diagnostic],
+    sources: Mapping[str, str],
+    format: str = "human",
+    color: bool = False,
+    width: int | None = None,
+    encoding: str = "utf-8",
 ) -> str:
-    """The diagnostics in one of `FORMATS`; `sources` maps a file's name to its text. Colour is for people only."""
+    """The diagnostics in one of `FORMATS`; `sources` maps a file's name to its text.
+
+    Colour, the width of a terminal and characters that it lacks are for people only.
+    """
     if format == "human":
-        return _Human(sources, color).report(diagnostics)
+        return Human(sources, color=color, width=width, encoding=encoding).report(diagnostics)
     if line := _LINES.get(format):
         return "\n".join(map(line, diagnostics))
     document = to_json(diagnostics) if format == "json" else sarif(diagnostics, sources)
     return json.dumps(document, indent=2, allow_nan=False)
-
-
-# -- for people --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """What stands under one source line: characters `start` to `end` (from 0) are underlined."""
-
-    line: int
-    start: int
-    end: int
-    text: str
-    primary: bool
-
-
-class _Human:
-    def __init__(self, sources: Mapping[str, str], color: bool) -> None:
-        self.color = color
-        self.lines = {name: split_lines(text) for name, text in sources.items()}
-
-    def report(self, diagnostics: Sequence[Diagnostic]) -> str:
-        if not diagnostics:
-            return ""
-        blocks = ["\n".join(self.block(diagnostic)) for diagnostic in diagnostics]
-        return "\n\n".join([*blocks, summary(diagnostics)])
-
-    def block(self, diagnostic: Diagnostic) -> Iterator[str]:
-        head = self.paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-        yield head + self.paint("bold", f": {printable(diagnostic.message)}")
-        spans = [span for span, _ in _places(diagnostic)]
-        width = max([4, *(len(str(span.end_line)) for span in spans)])
-        for file in dict.fromkeys(span.file for span in spans):
-            yield from self.snippet(diagnostic, file, width)
-        yield from self.help(diagnostic, width)
-
-    def snippet(self, diagnostic: Diagnostic, file: str, width: int) -> Iterator[str]:
-        places = [(span, text) for span, text in _places(diagnostic) if span.file == file]
-        first, primary = places[0][0], diagnostic.span
-        arrow = "-->" if first is primary else ":::"
-        yield self.paint("frame", f"  {arrow} ") + f"{printable(file)}:{first.line}:{first.column}"
-        lines = self.lines.get(file, [])
-        marks = [mark for span, text in places for mark in _marks(span, text, lines, span is primary)]
-        previous = 0
-        for number, group in groupby(sorted(marks, key=lambda mark: (mark.line, mark.start)), lambda mark: mark.line):
-            if previous and number > previous + 1:
-                yield self.paint("frame", "." * 3)
-            yield from self.source_line(lines[number - 1], list(group), f"{number:>{width}}", diagnostic.severity)
-            previous = number
-
-    def source_line(self, text: str, marks: list[_Mark], gutter: str, severity: Severity) -> Iterator[str]:
-        text, offset = _cut(text, marks[0].start)
-        yield self.paint("frame", f"{gutter} | ") + _show(text)
-        for mark in marks:
-            start, end = (min(max(at - offset, 0), len(text)) for at in (mark.start, mark.end))
-            left = display_width(text[:start])
-            length = max(display_width(text[:end]) - left, 1)
-            under = ("^" if mark.primary else "-") * length + (f" {printable(mark.text)}" if mark.text else "")
-            blank = self.paint("frame", " " * len(gutter) + " | ")
-            yield blank + " " * left + self.paint(severity if mark.primary else "secondary", under)
-
-    def help(self, diagnostic: Diagnostic, width: int) -> Iterator[str]:
-        explain = f"specc explain {diagnostic.code}"
-        *lines, last = [printable(line) for line in diagnostic.help] or [explain]
-        for line in [*lines, last if last == explain else f"{last}     ({explain})"]:
-            yield self.paint("frame", " " * (width - 1) + "= ") + f"help: {line}"
-
-    def paint(self, role: str, text: str) -> str:
-        return f"\x1b[{_COLOURS[role]}m{text}\x1b[0m" if self.color else text
-
-
-def _places(diagnostic: Diagnostic) -> list[tuple[Span, str]]:
-    primary = [(diagnostic.span, diagnostic.label)] if diagnostic.span else []
-    return primary + [(label.span, label.text) for label in diagnostic.secondary]
-
-
-def _marks(span: Span, text: str, lines: list[str], primary: bool) -> Iterator[_Mark]:
-    """The underlines of a span: one, or one on its first and one on its last line, which carries the text."""
-    if span.line > len(lines):
-        return
-    if span.end_line == span.line or span.end_line > len(lines):
-        yield _Mark(span.line, span.column - 1, max(span.end_column, span.column) - 1, text, primary)
-        return
-    last = lines[span.end_line - 1]
-    indent = min(len(last) - len(last.lstrip()), span.end_column - 1)
-    yield _Mark(span.line, span.column - 1, len(lines[span.line - 1]), "", primary)
-    yield _Mark(span.end_line, indent, span.end_column - 1, text, primary)
-
-
-def _cut(text: str, start: int) -> tuple[str, int]:
-    """The part of a line to show, and how many characters were left out in front of it."""
-    if len(text) <= _WIDTH:
-        return text, 0
-    offset = max(0, start - _BEFORE)
-    return text[offset : offset + _WIDTH], offset
-
-
-def _show(text: str) -> str:
-    """The line as a terminal should get it: tabs as spaces, nothing that moves the cursor.
-
-    >>> _show("a\\tb")
-    'a   b'
-    """
-    shown = ""
-    for part in re.split(r"(\t)", text):
-        shown += " " * (_TAB - cell_len(shown) % _TAB) if part == "\t" else printable(part)
-    return shown
-
-
-def display_width(text: str) -> int:
-    """How many terminal columns a text takes as it is shown: wide characters two, combining ones none.
-
-    >>> [display_width(text) for text in ("abc", "\\tb", "層1", "e\\u0301", "\\0")]
-    [3, 5, 3, 1, 1]
-    """
-    return cell_len(_show(text))
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of a YAML text; unlike `str.splitlines`, only where YAML 1.2 breaks them."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
-def summary(diagnostics: Sequence[Diagnostic]) -> str:
-    """How many there are, like `2 errors, 1 warning`."""
-    counts = [(severity, sum(d.severity is severity for d in diagnostics)) for severity in Severity]
-    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts if count) or "no errors"
 
 
 # -- for programs ------------------------------------------------------------------------------------------------

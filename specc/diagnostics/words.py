@@ -17,7 +17,7 @@ _ASCII = str.maketrans({
 })  # fmt: skip
 _MARK = re.compile(r" *(= )?(error|help|warning|note): ")
 # What stands between backticks is one word, whatever is in it, and so is a figure with its unit.
-_WORD = re.compile(r"(?:`[^`]*`|[\d.,]+ (?:[KMGT]?i?B|ms|s|%)(?!\w)|\S)+")
+_WORD = re.compile(r"(?:`[^`]*`|\d[\d.,]* (?:[KMGT]?i?B|ms|s|%)(?!\w)|\S)+")
 
 
 def plain(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -115,17 +115,34 @@ def wrapped(text: str, width: int, *, begun: int = 0) -> list[str]:
     return [*lines, line]
 
 
+def beside(lead: str, text: str, width: int | None) -> tuple[int, list[str]]:
+    """What follows a lead, in lines of so many cells with it, and how far the further ones are indented.
+
+    They stand below the text, or a little below the lead where that would leave too little.
+
+    >>> beside("error: ", "no such key here", 20)
+    (4, ['no such key', 'here'])
+    """
+    if width is None:
+        return 0, [text]
+    size = cell_len(lead)
+    indent = size if size <= width // 4 else len(lead) - len(lead.lstrip()) + 4
+    return indent, wrapped(text, width - indent, begun=size - indent)
+
+
 def hanging(line: str, width: int) -> list[str]:
     """A line in lines of so many cells, the further ones indented under what the first says.
 
-    >>> hanging("  = help: take fewer blocks", 22)
-    ['  = help: take fewer', '          blocks']
+    >>> hanging("  = help: take fewer blocks, or a smaller batch", 41)
+    ['  = help: take fewer blocks, or a smaller', '          batch']
     """
     if cell_len(line) <= width:
         return [line]
     mark = _MARK.match(line)
-    indent = cell_len(mark[0]) if mark else len(line) - len(line.lstrip()) + 2
-    start = mark[0] if mark else line[: len(line) - len(line.lstrip())]
-    indent = indent if indent <= width // 3 else len(start) - len(start.lstrip()) + 4
-    first, *others = wrapped(line[len(start) :], width - indent, begun=cell_len(start) - indent)
-    return [(start + first).rstrip(), *(" " * indent + other for other in others)]
+    lead = mark[0] if mark else line[: len(line) - len(line.lstrip())]
+    if mark:
+        indent, (first, *others) = beside(lead, line[len(lead) :], width)
+    else:
+        indent = len(lead) + 2
+        first, *others = wrapped(line[len(lead) :], width - indent, begun=-2)
+    return [(lead + first).rstrip(), *(" " * indent + other for other in others)]

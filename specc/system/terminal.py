@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 NARROWEST = 20  # columns; on fewer nothing can be read, and lines are the terminal's to break
 _USUAL = 80  # where a terminal does not say
@@ -52,3 +52,16 @@ def is_dumb(environ: Mapping[str, str] = os.environ) -> bool:
 def encoding(stream: Any) -> str:
     """What its characters are written in."""
     return getattr(stream, "encoding", None) or "utf-8"
+
+
+class Paper(TypedDict):
+    """What is to be known of a stream by whoever writes a text for it."""
+
+    color: bool
+    width: int | None
+    encoding: str
+
+
+def paper(stream: Any) -> Paper:
+    """All of it."""
+    return {"color": colours(stream), "width": width(stream), "encoding": encoding(stream)}
