@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from specc.diagnostics import sort
+from specc.diagnostics.notices import doing, watched
 from specc.diagnostics.render import render
 from specc.diagnostics.words import printable
 from specc.language.schema import show_bytes
@@ -37,8 +38,9 @@ from .beginning import Beginning, begin
 from .changes import Checked, asked
 from .data_report import LISTING
 from .lock import locked
-from .progress import Silence, progress_on
+from .progress import progress_on
 from .rundir import RunDir
+from .shown import Silence, facts_of
 from .summary import not_begun
 from .trainer import Trainer
 
@@ -124,12 +126,15 @@ def _train(
     console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
-        trainer = _prepared(plan, target, device, resolved, progress, resumed=resumed)
-        trainer.warnings += warnings
-        trainer.notes += notes
-        for line in opening(trainer, resumed=resumed):
-            console.print(printable(line), soft_wrap=True)
-        summary = trainer.train()
+        with watched(progress):
+            with doing("building the network"):
+                trainer = _prepared(plan, target, device, resolved, progress, resumed=resumed)
+            trainer.warnings += warnings
+            trainer.notes += notes
+            for line in opening(trainer, resumed=resumed):
+                progress.say(line)
+            progress.run_begins(facts_of(trainer))
+            summary = trainer.train()
     except KeyboardInterrupt:
         help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)
         raise Interrupted("interrupted before the first step", help) from None

@@ -17,6 +17,7 @@ from .cadence import Cadence
 from .checkpoint import Best, Figures, Position
 from .clock import StepClock, WallClock
 from .evaluation import NOTHING
+from .interruption import Interruption
 from .patience import Patience
 from .rundir import RunDir
 from .watching import InstructionClock, PeakWatch
@@ -32,6 +33,7 @@ class RunState:
     session: Session
     meter: Meter
     train_data: Loader
+    interruption: Interruption
     batch: int  # images a step, all that there are where those are fewer than the plan's
 
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, spec_text: str) -> None:

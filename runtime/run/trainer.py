@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specc.diagnostics.notices import counted, doing
 from specc.plan import Plan
 from specc.runs import checkpoints, manifest
 from specc.runs.names import SUMMARY
@@ -33,8 +34,8 @@ from .evaluation import Findings, evaluated
 from .finishing import Results, results
 from .interruption import Interruption, Stopped
 from .learning_rate import Rates
-from .progress import Silence
 from .rundir import RunDir
+from .shown import Silence
 from .state import RunState
 from .summary import NOTHING, figures_of, summary_of
 
@@ -186,12 +187,11 @@ class Trainer(RunState):
                 self.session.tell(self.rates.at(self.epoch, self.step))
                 result = self.clock.time(partial(self._step, images, labels))
                 self.averages.add(training_figures(result, self.task, labels), len(labels))
-                loss = self._checked_loss(result) if self._reads_loss(self.step) else None
+                self._tell_of(result)
                 # Or they would be there beside the next batch and count in the next step's peak.
                 del result, images, labels
                 self.step += 1
                 self.taken += 1
-                self.progress.step_done(self.step, loss)
                 if self.step < len(self.train_data) and self._is_due():  # else the evaluation comes first
                     self._check_finite()
                     self._count_time()
@@ -245,9 +245,12 @@ class Trainer(RunState):
             self.check_budget()
         return result
 
-    def _checked_loss(self, result: Step) -> float:
-        self.session.executor.check_losses()
-        return float(list(result.total.values())[-1])
+    def _tell_of(self, result: Step) -> None:
+        """Whoever watches is given the losses only where they are looked at anyway."""
+        reads = self._reads_loss(self.step)
+        if reads:
+            self.session.executor.check_losses()
+        self.progress.step_done(self.step + 1, result.total if reads else None)
 
     def _check_finite(self) -> None:
         """Whether what was trained is numbers; the last loss that was looked at says nothing of the step after it."""
@@ -266,8 +269,9 @@ class Trainer(RunState):
     @torch.no_grad()
     def evaluate(self, data: Loader) -> Findings:
         """How good the network is on a split, and every unit by itself."""
-        with self.session.averaged():
-            return evaluated(self.session, self._interruptible(data.epoch(0)), units=self.config.evaluate_units)
+        with self.session.averaged(), doing("evaluating") as so_far:
+            batches = counted(self._interruptible(data.epoch(0)), so_far, len(data))
+            return evaluated(self.session, batches, units=self.config.evaluate_units)
 
     def _save(self) -> None:
         at = checkpoint.Position(
@@ -277,7 +281,8 @@ class Trainer(RunState):
         if self.saved and (at.epoch, at.step) == (self.saved.epoch, self.saved.step):
             return  # it is there, and who resumes a run and stops it at once need not write it again
         folder, keep = self.run_dir.path, self.config.checkpoint
-        self.saved = saving.save(self.session, at, folder, self.averages.tensors(), self.run_dir.written_metrics())
+        with doing("saving a checkpoint"):
+            self.saved = saving.save(self.session, at, folder, self.averages.tensors(), self.run_dir.written_metrics())
         self.best, self.cadence.saved_at = self.saved.best, time.monotonic()
         storing.prune(folder, keep.keep_last, self.best.checkpoint if self.best else None)
 

@@ -84,7 +84,8 @@ def progress(text: str) -> None:
 
 def counted(things: Iterable[T], so_far: SoFar, all: int) -> Iterator[T]:
     """The things; whoever takes the next one is done with the one before."""
-    for done, thing in enumerate(things):
-        so_far(done, all)
+    numbers = iter(range(all + 1))
+    for thing in things:  # and no `enumerate`, which holds on to a thing until it has the next one
+        so_far(next(numbers, all), all)
         yield thing
-        del thing  # or it would be there beside the next one
+        del thing

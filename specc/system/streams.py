@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from .terminal import is_dumb, is_terminal
 
@@ -85,7 +85,7 @@ class Results(Stream):
         raise NotTaken(reason) from None
 
 
-def animated(stream: TextIO) -> bool:
+def animated(stream: IO[str]) -> bool:
     """Whether lines may be written anew there: on a terminal that knows how, whatever asks for colours elsewhere."""
     return is_terminal(stream) and not is_dumb()
 
