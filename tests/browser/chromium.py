@@ -15,7 +15,7 @@ from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response, 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--enable-features=OverlayScrollbar",
+    "--disable-component-update", "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",  # nothing outside of this machine has an address
 )  # fmt: skip
 LOOKS = "\n".join(
