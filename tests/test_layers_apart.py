@@ -20,7 +20,7 @@ LATE = {
     "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn", "matplotlib",
     "specc.fit.search",  # numpy
 }  # fmt: skip  # slow to load, and not always needed
-ENTRANCES = ("specc.commands",)  # beside specc itself: here a call loads no more of it than it needs
+ENTRANCES = ("specc.commands", "specc.completion")  # beside specc itself: here a call loads no more of it than it needs
 
 
 def top(module: str) -> str:

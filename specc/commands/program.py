@@ -22,6 +22,7 @@ ENDING = ("SIGTERM", "SIGUSR1")  # what asks a process to end, beside Ctrl-C: wh
 NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "std::bad_alloc",
              "DefaultCPUAllocator", "can't allocate memory", "Resource temporarily unavailable")  # fmt: skip
 FAILED, INTERRUPTED = 3, 130
+COMPLETING = "_SPECC_COMPLETE"  # set by a shell's completion: click looks for it under this name
 
 
 class Program(click.Group):
@@ -31,6 +32,10 @@ class Program(click.Group):
         """Run a command line."""
         streams.ensure()
         make_writable()
+        if COMPLETING in os.environ:  # a shell asks
+            from ..completion import prepare
+
+            prepare(self)
         try:
             return super().main(*args, **kwargs)
         finally:

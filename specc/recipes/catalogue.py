@@ -1,7 +1,4 @@
-"""Which recipes there are, and what each is, by its own words.
-
-A wheel holds them beside this file. In a checkout they lie in `specs/`, where everybody reads and changes them.
-"""
+"""What each recipe is, by its own words."""
 
 from __future__ import annotations
 
@@ -15,11 +12,10 @@ from typing import Any
 from ..diagnostics import did_you_mean
 from ..language.source import Tree, read
 from ..spec.extend import KEY, merge
+from .places import folder, names
 
-_BESIDE = Path(__file__).parent
-TEMPLATES = _BESIDE.parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 IMAGES = "images"  # the template for a folder of one's own
-_BASES = "base"
 
 
 class UnknownRecipe(LookupError):
@@ -58,19 +54,6 @@ class Recipe:
         """How many blocks the network is cut into."""
         split: Mapping[str, Any] = self.tree.data.get("split", {"blocks": 1})
         return int(split["blocks"]) if "blocks" in split else len(split["after"]) + 1
-
-
-@cache
-def folder() -> Path:
-    """Where the recipes lie."""
-    packed = _BESIDE / "quickstart.yaml"
-    return _BESIDE if packed.is_file() else _BESIDE.parents[1] / "specs"
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """What the recipes are called."""
-    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
 
 
 def recipe(name: str) -> Recipe:

@@ -39,6 +39,11 @@ def kind_found() -> Device:
     return "cuda" if _torch_knows_gpus() and _visible() and (_nvidia_gpus() > 0 or Path("/dev/kfd").exists()) else "cpu"
 
 
+def numbered() -> list[str]:
+    """The GPUs that are here, as `--device` names them."""
+    return [f"cuda:{number}" for number in range(_nvidia_gpus())] if kind_found() == "cuda" else []
+
+
 def _torch_knows_gpus() -> bool:
     """Whether the torch that is installed was built for CUDA or ROCm; its `version.py` says so."""
     try:
