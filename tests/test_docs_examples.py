@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from specc.docs.examples.alike import alike
 from specc.docs.examples.fences import fences
 from specc.docs.examples.following import commands_of, follow
 from specc.docs.examples.pages import Page, followed, pages, wrong_specs
+from specc.docs.examples.pictures import dark, made, words
 from specc.docs.examples.typist import typist
+from specc.pictures.palette import BY_LIGHT
 
 ROOT = Path(__file__).parent.parent
-FOUND = pages(ROOT, [name for name in docs.PAGES if name != "memory.md"])
+FOUND = pages(ROOT, [name for name in docs.PAGES if name not in docs.PARTLY])
 OWN = [pytest.param(page, id=page.name) for page in FOUND if page.held_by is None]
 HELD = [pytest.param(page, id=page.name) for page in FOUND if page.held_by is not None]
 REASONS = ("needs a GPU", "needs the network", "needs ImageNet", "minutes", "your own", "is this test", "only for")
@@ -31,15 +34,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_commands_of_a_page_do_what_it_shows(page: Page, tmp_path: Path, cache: Path) -> None:
     done = followed(page, tmp_path / "page", typist(cache))
     assert not done.wrong, "\n".join(["python -m specc.docs --examples " + page.name, *map(str, done.wrong)])
-    for name in page.pictures:
-        if (made := tmp_path / "page" / name).exists():
-            shown = (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8")
-            assert words(made.read_text(encoding="utf-8")) == words(shown), f"{name} is not current"
-
-
-def words(picture: str) -> list[str]:
-    """What a picture says; where exactly it stands depends on matplotlib's version."""
-    return re.findall(r">([^<>]*[^<>\s][^<>]*)</(?:text|tspan|title|desc)", picture)
+    drawn = dict(made(tmp_path / "page", page.pictures))
+    assert set(drawn) == set(page.pictures), "a page shows what its own commands draw"
+    for name, text in drawn.items():
+        shown = (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8")
+        assert words(text), f"{name} says nothing"
+        assert words(text) == words(shown), f"{name} is not current: python -m specc.docs --examples {page.name}"
 
 
 @pytest.mark.parametrize("page", OWN)
@@ -57,8 +57,15 @@ def test_every_picture_is_made_by_a_page() -> None:
     shown = {name for page in FOUND for name in page.pictures}
     kept = {path.name for path in (ROOT / "docs" / "pictures").glob("*")}
     assert kept == shown
-    typed = "\n".join(fence.body for page in FOUND for fence in fences(page.text) if fence.language == "console")
-    assert [name for name in shown if name not in typed] == []
+    assert {name for name in shown if ".dark" in name} == {
+        name.replace(".svg", ".dark.svg") for name in shown if ".dark" not in name
+    }, "every picture is shown on light and on dark paper"
+
+
+def test_a_picture_on_dark_paper_has_no_colour_of_light_paper() -> None:
+    light = "".join(f"<path style='fill: {colour}'/>" for colour in BY_LIGHT)
+    assert not set(re.findall("#[0-9a-f]{6}", dark(light))) & (set(BY_LIGHT) - {c.dark for c in BY_LIGHT.values()})
+    assert dark(light) != light
 
 
 def test_what_is_not_run_says_why_and_is_little() -> None:
@@ -143,3 +150,16 @@ def test_three_dots_stand_for_lines_and_for_parts_of_one() -> None:
     assert alike("a\n...\nz", "a\nb\nc\nz", computed=True)
     assert alike("a ... z", "a b c z", computed=True)
     assert not alike("a\n...\nz", "a\nb\nc", computed=True)
+
+
+# --- figures of what was trained ---
+
+
+def test_the_figures_of_the_lesson_are_of_the_specs_that_it_shows() -> None:
+    page = (ROOT / "docs" / docs.LESSON).read_text(encoding="utf-8")
+    shown = {fence.title: fence.body for fence in fences(page) if fence.title}
+    held = json.loads((ROOT / "docs" / "tutorials" / "digits.json").read_text(encoding="utf-8"))
+    assert held["specs"] == shown
+    assert {run["spec"] for run in held["runs"]} == set(shown)
+    (table,) = re.findall(r"<!-- figures: [^\n]+\n((?:\|.*\n)+)", page)
+    assert [f"`{name}`" in table for name in shown] == [True] * len(shown)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from specc.docs.command_line import command_line
+from specc.docs.figures import with_figures
 from specc.docs.messages import formats, gallery
 from specc.docs.python import python_page
 from specc.docs.reference import knob_table, reference
@@ -22,10 +23,18 @@ def memory() -> str:
     return re.sub(r"(?<=<!-- knobs: python -m specc.docs -->\n)(\|.*\n)*", lambda _: knob_table(), text)
 
 
+def tutorial() -> str:
+    """The tutorial for a class, which is written by hand but for the figures of its runs."""
+    return with_figures((ROOT / "docs" / LESSON).read_text(encoding="utf-8"), ROOT / "docs")
+
+
+LESSON = "tutorials/local-learning.md"
+PARTLY = ("memory.md", LESSON)  # written by hand but for some tables
 PAGES: Mapping[str, Callable[[], str]] = {
     "spec.schema.json": lambda: json.dumps(json_schema(), indent=2, allow_nan=False) + "\n",
     "spec-reference.md": reference,
     "memory.md": memory,
+    LESSON: tutorial,
     "errors.md": lambda: gallery(ROOT / "specs" / "quickstart.yaml"),
     "diagnostics.md": formats,
     "cli.md": command_line,
@@ -47,6 +56,7 @@ def write(folder: Path) -> list[str]:
     """Write the pages that are not current, and say which."""
     names = stale(folder)
     for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(PAGES[name](), encoding="utf-8")
     return names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from specc.docs import PAGES, ROOT, is_checkout, stale, write
+from specc.docs import PAGES, PARTLY, ROOT, is_checkout, stale, write
 from specc.docs.examples.pages import pages, refresh
 from specc.system.plugins import OFF, offers
 
@@ -25,6 +25,6 @@ if "--check" in sys.argv[1:]:
 print("\n".join(f"wrote docs/{name}" for name in write(folder)) or "docs are current")
 if "--examples" in sys.argv[1:]:  # follow the pages written by hand, and show what the commands say now
     named = sys.argv[sys.argv.index("--examples") + 1 :]
-    generated = [name for name in PAGES if name != "memory.md"]
+    generated = [name for name in PAGES if name not in PARTLY]
     for line in refresh(ROOT, [page for page in pages(ROOT, generated) if not named or page.name in named]):
         print(line, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from ...checking import check
 from .fences import Fence, fences, page_notes
 from .following import Followed, Typed, follow
+from .pictures import made, words
 from .typist import typist
 
 PICTURE = re.compile(r"pictures/([\w.-]+\.svg)")
@@ -91,8 +91,9 @@ def refresh(root: Path, found: Sequence[Page]) -> Iterator[str]:
 
 
 def _pictures(root: Path, page: Page, folder: Path) -> Iterator[str]:
-    for name in page.pictures:
-        new, old = folder / name, root / "docs" / "pictures" / name
-        if new.exists() and (not old.exists() or old.read_bytes() != new.read_bytes()):
-            shutil.copyfile(new, old)
+    for name, text in made(folder, page.pictures):
+        path = root / "docs" / "pictures" / name
+        if not path.exists() or words(path.read_text(encoding="utf-8")) != words(text):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
             yield f"wrote docs/pictures/{name}"

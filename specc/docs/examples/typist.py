@@ -15,6 +15,7 @@ from pathlib import Path
 from ...cli import main
 
 WIDTH = 96
+WAITING = re.compile(r"[a-z].* \.\.\.")  # what takes a while: on a terminal such a line goes away again
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\]8;[^\x1b\x07]*(?:\x1b\\|\x07))")
 
 
@@ -83,7 +84,7 @@ def _as_read(said: str, folder: Path) -> str:
     """Without what drives a terminal, ends of lines and names of this machine."""
     plain = ESCAPES.sub("", said).replace(f"{folder}{os.sep}", "").replace(str(folder), ".")
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in plain.splitlines()]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in lines if not WAITING.fullmatch(line))
 
 
 @contextlib.contextmanager
