@@ -1,4 +1,4 @@
-"""Commands about plans: plan, graph, fit, compare."""
+"""Commands about plans: plan, fit, compare."""
 
 from __future__ import annotations
 
@@ -131,23 +131,6 @@ def _verify(compiled: Plan) -> None:
     if broken:
         fail(3, "the plan breaks an invariant, which is a bug in specc", *broken)
     echo("every invariant of the plan holds", err=True)
-
-
-@main.command()
-@spec_argument
-@predicted_on
-def graph(spec: Path, overrides: tuple[str, ...], device: Device) -> None:
-    """Show the backbone layer by layer: shapes, parameters, FLOPs, and where it may be cut."""
-    from ..pipeline import CHECKS, run_passes
-
-    with errors_shown():
-        loaded = load(spec, list(overrides), device)
-        draft = run_passes(loaded, CHECKS)
-        if draft.failed:
-            raise SpecError(draft.diagnostics, loaded.sources)
-    from ..views.plan import graph_table
-
-    say(graph_table(draft.graph, draft.blocks))
 
 
 @main.command()

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cache, wraps
 from hashlib import sha256
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -98,6 +98,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+@cache
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """How many points a line of text takes at most."""
     from matplotlib.font_manager import FontProperties

@@ -37,7 +37,7 @@ class Sheet:
     @property
     def size(self) -> float:
         """Of text."""
-        return 11 if self.wide else 10
+        return 11 if self.wide else 10.5
 
     @property
     def left(self) -> float:
@@ -56,7 +56,7 @@ def memory_timeline(plan: Plan, beside: Plan | None = None, width: float = 720) 
     found, other = timeline(plan), timeline(beside) if beside else None
     sheet, tips = Sheet(width), Tips()
     parts = list(_parts(found))
-    upper = (150 if sheet.wide else 124) if other else 0
+    upper = (150 if sheet.wide else 140) if other else 0
     lower, below = (240 if sheet.wide else 190), 36 + (0 if sheet.wide else 16 * len(parts) + 10)
     figure = new_figure(width, upper + lower + below)
     if other:
@@ -101,7 +101,7 @@ def _both(axes: Axes, sheet: Sheet, found: Timeline, other: Timeline) -> None:
     width, longest = sheet.right - sheet.left, max(len(found.instants), len(other.instants))
     most = max(found.highest.bytes, other.highest.bytes)
     limit = found.budget if found.budget and found.budget <= 1.5 * most else None
-    a_point = _scaled(axes, sheet, max(most, limit or 0) * 1.2)
+    a_point = _scaled(axes, sheet, max(most, limit or 0) * (1.2 if sheet.wide else 1.4))
     above: list[tuple[float, float]] = []
     taken = list(_budget(axes, sheet, found, limit, a_point))
     layers = ((other, GRID, QUIET), (found, ACCENT, ACCENT))

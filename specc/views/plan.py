@@ -53,20 +53,20 @@ def _row(plan: Plan, unit: Unit) -> Iterator[str]:
     yield first.layers[0] if first.layers[0] == last.layers[-1] else f"{first.layers[0]} … {last.layers[-1]}"
     yield show(unit.feature)
     yield ", ".join(_head(head) for head in unit.heads)
-    yield ", ".join(f"ema of {_source(plan, link)}, bias {link.mode}" for link in unit.links) or "–"
+    yield ", ".join(f"ema of {copied_layers(plan, link)}, bias {link.mode}" for link in unit.links) or "–"
     yield f"{parameter_count(plan, unit):,}"
     yield f"{forward_flops(plan, unit) / 1e6:,.1f}"
     yield show_bytes(unit_peak(plan, unit))
 
 
-def _source(plan: Plan, link: LinkPlan) -> str:
+def copied_layers(plan: Plan, link: LinkPlan) -> str:
     """The layers that are copied: the copy's ops are a run of those of the block."""
     block = next(b for b in plan.blocks if b.name == link.source_block)
     copies, originals = plan.networks[link.ema].graph.nodes, [n.name for n in plan.networks[block.name].graph.nodes]
     at, own = _averaged(link, copies)
     start = originals.index(own) - at
     ops = originals[start : start + len(copies)]
-    names = [layer for op in ops if (layer := _layer(block, op))] or [own]
+    names = [layer for op in ops if (layer := layer_of(block, op))] or [own]
     first, last = names[0], names[-1]
     return first if first == last else f"{first} … {last}"
 
@@ -78,7 +78,7 @@ def _averaged(link: LinkPlan, copies: Sequence[Node]) -> tuple[int, str]:
     return at, link.sources[f"{link.ema}.{name}.{parameter}"].removesuffix(f".{parameter}")
 
 
-def _layer(block: Block, op: str) -> str:
+def layer_of(block: Block, op: str) -> str:
     """The layer that an op is named after, the longer of `x` and `x.y`; traced models have ops named after none."""
     return max((layer for layer in block.layers if f"{op}.".startswith(f"{layer}.")), key=len, default="")
 

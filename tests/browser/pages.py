@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
+from ..commands import specc
 from .chromium import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,15 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-PAGES: Mapping[str, Callable[[Path], Path]] = {}
+def block_diagram(folder: Path) -> Path:
+    """What `specc graph` writes of two levels with EMA links and patches."""
+    target = folder / "graph.html"
+    done = specc("graph", ROOT / "specs" / "man_hpff_fashion_mnist.yaml", "-o", target, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+PAGES: Mapping[str, Callable[[Path], Path]] = {"graph": block_diagram}
 
 
 def documented() -> list[str]:
