@@ -1,4 +1,4 @@
-"""Commands about specs as texts: validate, schema, explain."""
+"""Commands about specs as texts: validate, schema."""
 
 from __future__ import annotations
 
@@ -73,19 +73,3 @@ def schema() -> None:
     from ..spec.json_schema import json_schema
 
     echo_json(json_schema())
-
-
-@main.command()
-@click.argument("code", required=False)
-def explain(code: str | None) -> None:
-    """Explain a code such as SPC204; without one, list all of them."""
-    from ..diagnostics import pages
-
-    if code is None:
-        echo("\n".join(f"{name}  {title}" for name, title in pages.titles().items()))
-        return
-    found = pages.find(code)
-    if found is None:
-        near = "; ".join(f"{name}: {pages.titles()[name]}" for name in pages.nearest(code))
-        fail(2, f"no code is called `{code}`", f"nearest: {near}", "`specc explain` lists all codes")
-    echo(pages.page(found).rstrip())

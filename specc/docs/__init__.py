@@ -11,7 +11,8 @@ from specc.docs.command_line import command_line
 from specc.docs.figures import with_figures
 from specc.docs.messages import formats, gallery
 from specc.docs.python import python_page
-from specc.docs.reference import knob_table, reference
+from specc.docs.reference import reference
+from specc.reference.language import knob_table
 from specc.spec.json_schema import json_schema
 
 ROOT = Path(__file__).parent.parent.parent  # of the repository: the documentation is not part of the package

@@ -16,8 +16,8 @@ class Column:
 
     `brief` makes a shorter text of a cell and `brief_name` is a shorter heading, which say the same. `shortens` is
     where an ellipsis may stand: in the `middle`, at the `end`, or between the `items` of a list; nothing of a column
-    without it is left out. `wraps`: it may take several lines, broken behind commas. Columns that have a number in
-    `stacks` move below their row, the lowest first. `heads`: it is the heading of a card.
+    without it is left out. `wraps`: it may take several lines, broken behind commas, or in `prose` between words.
+    Columns that have a number in `stacks` move below their row, the lowest first. `heads`: it is the heading of a card.
     """
 
     name: str
@@ -27,11 +27,14 @@ class Column:
     shortens: str = ""
     least: int = 0
     wraps: bool = False
+    prose: bool = False
     stacks: int = 0
     heads: bool = False
 
     def parts(self, cell: str) -> list[str]:
         """What stands on one line for certain."""
+        if self.prose:
+            return cell.split() or [""]
         return cell.replace(", ", ",\n").split("\n") if self.wraps else [cell]
 
     def least_of(self, cell: str, ellipsis: str) -> int:
