@@ -68,11 +68,11 @@ def of_images(name: str) -> str:
 
 def test_the_list_says_of_every_recipe_what_it_is(tmp_path: Path) -> None:
     head, *rows = [line.split("\t") for line in specc("init", "--list", cwd=tmp_path).stdout.splitlines()]
-    assert head == ["recipe", "method", "data set", "blocks", "what it is"]
+    assert head == ["recipe", "data set", "blocks", "what it is"]
     assert sorted(row[0] for row in rows) == list(names())
-    assert all(len(row) == 5 and len(row[4]) > 15 for row in rows)
-    assert ["man_svhn", "man", "svhn", "16"] in [row[:4] for row in rows]
-    methods = [row[1] for row in rows]
+    assert all(len(row) == 4 and len(row[3]) > 15 for row in rows)
+    assert ["man_svhn", "svhn", "16"] in [row[:3] for row in rows]
+    methods = [row[0].removesuffix(f"_{row[1]}") for row in rows]
     assert methods == sorted(methods), "those of a method stand together"
 
 

@@ -113,5 +113,5 @@ def test_an_installed_wheel_works_where_there_is_no_checkout(wheel: Path, tmp_pa
         [sys.executable, "-I", "-c", program], cwd=home, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "man_cifar10\tman\tcifar10\t15\tMAN on InfoPro" in done.stdout
+    assert "man_cifar10\tcifar10\t15\tMAN on InfoPro" in done.stdout
     assert "mine.yaml: ok" in done.stdout

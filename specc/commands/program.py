@@ -21,6 +21,7 @@ ENDING = ("SIGTERM", "SIGUSR1")  # what asks a process to end, beside Ctrl-C: wh
 # How libraries say that there is no memory left, where they do not raise `MemoryError`.
 NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "std::bad_alloc",
              "DefaultCPUAllocator", "can't allocate memory", "Resource temporarily unavailable")  # fmt: skip
+NEEDED_TO_RUN = ("torch", "torchvision", "safetensors", "sklearn")  # not to check specs, as action.yml does
 FAILED, INTERRUPTED = 3, 130
 COMPLETING = "_SPECC_COMPLETE"  # set by a shell's completion: click looks for it under this name
 
@@ -111,6 +112,9 @@ def _cause(error: Exception) -> list[str] | None:
     """What to say."""
     if _no_memory(error):
         return ["error: out of memory", "  = help: free some, or raise the limit that this process has (`ulimit -v`)"]
+    if isinstance(error, ModuleNotFoundError) and error.name in NEEDED_TO_RUN:
+        said = f"`{error.name}` is not installed, and a spec is only checked and planned without it"
+        return [f"error: {said}", "  = help: pip install specc, with all that it depends on"]
     if not isinstance(error, OSError):
         return None
     if reason := streams.stuck(sys.stdout):  # click writes its help itself

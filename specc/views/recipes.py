@@ -10,6 +10,6 @@ from . import Column, Table, table
 
 def recipe_table(recipes: Sequence[Recipe]) -> Table:
     """The recipes, those of a method together."""
-    columns = ("recipe", "method", "data set", "blocks", Column("what it is", shortens="end", least=24, wraps=False))
-    rows = ((each.name, each.method, each.dataset, str(each.blocks), each.line) for each in recipes)
+    columns = ("recipe", "data set", "blocks", Column("what it is", shortens="end", least=24))
+    rows = ((each.name, each.dataset, str(each.blocks), each.line) for each in recipes)
     return table(None, columns, [], rows, whole="specc init --list | cat")
