@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .commands import completion, explaining, graphs, listing, plans, recipes, runs, specs, trained
+from .commands import compare, completion, explaining, graphs, listing, plans, recipes, runs, specs, trained
 from .commands.options import main
 
-__all__ = ["completion", "explaining", "graphs", "listing", "main", "plans", "recipes", "runs", "specs", "trained"]
+__all__ = [
+    "compare", "completion", "explaining", "graphs", "listing", "main", "plans", "recipes", "runs", "specs", "trained",
+]  # fmt: skip

@@ -66,6 +66,14 @@ def resume(path: str, overrides: list[str]) -> tuple[Diagnostic, ...]:
     return ()
 
 
+def compare(paths: list[str]) -> tuple[Diagnostic, ...]:
+    """What a comparison at the same seeds would say, before anything is trained."""
+    from specc.checking import load
+    from specc.comparing.fairness import unlike
+
+    return tuple(unlike([load(path) for path in paths], trained=True, seeded=True))
+
+
 def run(example: Example) -> tuple[Diagnostic, ...]:
     """Play the example in the current folder."""
     if example.language == "yaml":
@@ -77,6 +85,8 @@ def run(example: Example) -> tuple[Diagnostic, ...]:
             assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
         elif line.startswith("specc resume"):
             found += resume("spec.yaml", shlex.split(line)[3:])
+        elif line.startswith("specc compare"):
+            found += compare([word for word in shlex.split(line) if word.endswith(".yaml")])
         elif line.startswith("specc ") and "--run-dir" not in line:
             _, _, path, *overrides = shlex.split(line)
             found += diagnose(path, overrides)

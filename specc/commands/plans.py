@@ -1,4 +1,4 @@
-"""Commands about plans: plan, fit, compare."""
+"""Commands about plans: plan, fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics import SpecError
-from ..diagnostics.notices import counted, doing
+from ..diagnostics.notices import doing
 from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say, show
@@ -216,46 +216,3 @@ def _show_fit(result: Result, device: Device, form: str) -> None:
         echo_json(fit_document(result, device))
         return
     say(*([fit_table(result, device)] if result.options else []), *fit_lines(result))
-
-
-def _unlimited(loaded: Spec) -> Spec:
-    """The spec without its budget, unless that decides about the split."""
-    keep = loaded.config.split.fit is not None
-    return loaded if keep else loaded.with_config(loaded.config.model_copy(update={"budget": None}))
-
-
-@main.command()
-@click.argument("specs", nargs=-1, required=True, type=FILE, metavar="SPEC...")
-@click.option("--run", "steps", type=click.IntRange(min=0), default=0, help="Also measure so many steps of each.")
-@click.option("--device", help="Where to measure, and to predict for: `cpu`, `cuda`, ...")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An override for every spec.")
-@human_or_json
-def compare(specs: tuple[Path, ...], steps: int, device: str | None, overrides: tuple[str, ...], form: str) -> None:
-    """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side."""
-    from ..system.devices import kind_of_device
-
-    kind = kind_of_device(device)
-    if kind is None:
-        raise click.UsageError(f"`{device}` is not a device: they are `cpu`, `cuda`, `cuda:1`, ...")
-    plans: list[Plan] = []
-    with errors_shown(form):
-        plans = [compile_shown(_unlimited(load(path, list(overrides), kind))) for path in specs]
-    measured: list[Any] = [None] * len(plans)
-    if steps:
-        with failures_shown():
-            with loading_torch():
-                from runtime.engine import device as devices
-                from runtime.memory.measure import measure
-
-            from ..memory.prediction import predicted_for
-
-            chosen = devices.choose(device, None)
-            plans = [predicted_for(plan, kind_of_device(str(chosen)) or kind) for plan in plans]
-            with doing("measuring steps") as so_far:
-                measured = [measure(plan, chosen, steps) for plan in counted(plans, so_far, len(plans))]
-    from ..views.budget import compare_document, compare_table
-
-    if form == "json":
-        echo_json(compare_document(plans, measured))
-    else:
-        say(compare_table(plans, measured))

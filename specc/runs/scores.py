@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .metrics import HALVES, history
+from .metrics import HALVES, Row, history
 from .record import RunRecord
 
 
@@ -21,7 +21,12 @@ class Score:
 def score(record: RunRecord) -> Score | None:
     """Of the whole at the end, or after the last epoch that is done."""
     found = _first({"test": record.said.test, "validation": record.said.validation})
-    return found or (_first(history(record.metrics[-1:])[0]) if record.metrics else None)
+    return found or latest(record.metrics)
+
+
+def latest(rows: Sequence[Row]) -> Score | None:
+    """After the last epoch that is done."""
+    return _first(history(rows[-1:])[0]) if rows else None
 
 
 def _first(halves: Mapping[str, Mapping[str, float | None]]) -> Score | None:

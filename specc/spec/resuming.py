@@ -44,7 +44,7 @@ class Changed:
 def changed(text: str, name: str, overrides: Sequence[str]) -> Changed:
     """What overrides change in a run's resolved spec; raises `SpecError` where it would be another run."""
     before, after = loads(text, name), loads(text, name, overrides)
-    values = dict(_differences(plain(before.config), plain(after.config)))
+    values = dict(differences(plain(before.config), plain(after.config)))
     refused = {path: both for path, both in values.items() if not any(path[: len(key)] == key for key in MAY_CHANGE)}
     if refused:
         raise SpecError([_refused(after, path, *both) for path, both in refused.items()], after.sources)
@@ -66,14 +66,14 @@ def cannot_change(spec: Spec, path: Path, why: str, label: str) -> Diagnostic:
     )
 
 
-def _differences(before: Any, after: Any, at: Path = ()) -> Iterator[tuple[Path, tuple[Any, Any]]]:
+def differences(before: Any, after: Any, at: Path = ()) -> Iterator[tuple[Path, tuple[Any, Any]]]:
     """Where two documents differ, and in what; lists are compared as a whole."""
     if not (isinstance(before, dict) and isinstance(after, dict)):
         if before != after:
             yield at, (before, after)
         return
     for key in [*before, *(key for key in after if key not in before)]:
-        yield from _differences(before.get(key, _ABSENT), after.get(key, _ABSENT), (*at, key))
+        yield from differences(before.get(key, _ABSENT), after.get(key, _ABSENT), (*at, key))
 
 
 def dotted(path: Path) -> str:
