@@ -13,10 +13,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
-from ..commands import specc
+from tests.commands import specc
+
 from .chromium import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
+SPECS = ROOT / "specs"
 DOCS = "docs/"
 
 
@@ -38,11 +40,15 @@ class Shelf:
         """Where a page is, which is written if it is not yet."""
         if name.startswith(DOCS):
             return f"{self.site}/{name.removeprefix(DOCS)}.html"
+        return self.file(name).as_uri()
+
+    def file(self, name: str) -> Path:
+        """The file of a page."""
         if name not in self.written:
             folder = self.folder / name
             folder.mkdir(parents=True)
-            self.written[name] = PAGES[name](folder)
-        return self.written[name].as_uri()
+            self.written[name] = PAGES[name](self, folder)
+        return self.written[name]
 
     @cached_property
     def site(self) -> str:
@@ -78,15 +84,33 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def block_diagram(folder: Path) -> Path:
-    """What `specc graph` writes of two levels with EMA links and patches."""
-    target = folder / "graph.html"
-    done = specc("graph", ROOT / "specs" / "man_hpff_fashion_mnist.yaml", "-o", target, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return target
+def written(*words: str | Path, cwd: Path, page: Path) -> Path:
+    """The page that a command writes."""
+    done = specc(*words, "-o", page, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return page
 
 
-PAGES: Mapping[str, Callable[[Path], Path]] = {"graph": block_diagram}
+def graph(_: Shelf, folder: Path) -> Path:
+    """Two levels with EMA links and patches."""
+    return written("graph", SPECS / "man_hpff_fashion_mnist.yaml", cwd=folder, page=folder / "graph.html")
+
+
+def layers(_: Shelf, folder: Path) -> Path:
+    """Every layer of a network in five blocks."""
+    words = ("graph", SPECS / "quickstart.yaml", "split={blocks: 5}", "--layers")
+    return written(*words, cwd=folder, page=folder / "graph.html")
+
+
+def many(_: Shelf, folder: Path) -> Path:
+    """As many blocks as there can be."""
+    words = ("graph", SPECS / "dgl_cifar10.yaml", "backbone.depth=110", "split={blocks: 56}")
+    return written(*words, cwd=folder, page=folder / "graph.html")
+
+
+PAGES: Mapping[str, Callable[[Shelf, Path], Path]] = {
+    "graph": graph, "graph-layers": layers, "graph-many": many,
+}  # fmt: skip
 
 
 def documented() -> list[str]:
@@ -98,10 +122,11 @@ def documented() -> list[str]:
 
 
 DOCUMENTED = documented()
-CLOSELY = [*PAGES, *(name for name in DOCUMENTED if name.removeprefix(DOCS) in ("index", "methods"))]
+CLOSELY = {"report", "graph", "docs/index"}  # with every check: two of them take longer than all others
 
 
 def visits() -> list[tuple[str, Setting]]:
     """Every page at every setting, but most of the documentation, whose pages look alike, at one each, in turn."""
     turns = [(name, SETTINGS[i % len(SETTINGS)]) for i, name in enumerate(DOCUMENTED) if name not in CLOSELY]
-    return [(name, setting) for name in CLOSELY for setting in SETTINGS] + turns
+    every = [*PAGES, *(name for name in DOCUMENTED if name in CLOSELY)]
+    return [(name, setting) for name in every for setting in SETTINGS] + turns

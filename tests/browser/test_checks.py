@@ -51,6 +51,8 @@ text { font: 12px sans-serif; fill: CanvasText; }
 </html>
 """
 NARROW = SETTINGS[0]
+SVG = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 99'><text style='font: 10px sans-serif'/></svg>"
+FILE = f'<img alt="a file" width="320" src="data:image/svg+xml,{SVG}">'
 
 # What is changed, into what, whose check complains, and of what.
 MISTAKES = {
@@ -85,6 +87,7 @@ MISTAKES = {
     "a line that ends too early": ("L300 90", "", "figures", "shows 2 of the 3 rows"),
     "a figure without a drawing": ("<figure>", "<figure></figure><figure>", "figures", "shows nothing"),
     "small letters": ('y="40" style="fill:#333"', 'y="40" style="fill:#333;font-size:8px"', "figures", "pixels high"),
+    "small letters in a file": ('<img alt="a dot"', f'{FILE}<img alt="a dot"', "figures", "are 5.0 pixels"),
     "a text beside its drawing": ('x="60"', 'x="306"', "figures", "sticks out of its drawing"),
     "a text over another": ('x="100"', 'x="70"', "figures", "is written over"),
     "a control without the tabulator": (

@@ -1,13 +1,14 @@
 // A figure shows its data: marks inside of its frame, and text that can be read.
 look.SMALLEST = 9; // points of the screen, for text in a drawing
 
-look.figures = () => {
+look.figures = async () => {
   const found = [];
   for (const svg of look.drawings()) {
     if (look.decoration(svg)) continue;
     found.push(...look.told(svg), ...look.drawn(svg), ...look.legible(svg), ...look.apart(svg));
   }
   for (const figure of look.all("figure")) found.push(...look.complete(figure));
+  for (const image of look.all("img")) found.push(...(await look.legibleFile(image)));
   return found;
 };
 
@@ -106,4 +107,14 @@ look.apart = (svg) => {
         found.push(`${look.name(one.text)} is written over ${look.name(other.text)}`);
     }
   return found;
+};
+
+// The smallest letters of a drawing that is a file of its own.
+look.legibleFile = async (image) => {
+  if (!/\.svg\b|image\/svg/.test(image.currentSrc)) return [];
+  const text = await (await fetch(image.currentSrc)).text();
+  const root = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  const sizes = [...text.matchAll(/font[^;"']*?([\d.]+)px/g)].map(([, size]) => Number(size));
+  const size = (Math.min(...sizes) * look.box(image).width) / root.viewBox.baseVal.width;
+  return size < look.SMALLEST - 0.05 ? [`${look.name(image)} has letters that are ${size.toFixed(1)} pixels high`] : [];
 };
