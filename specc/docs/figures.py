@@ -35,12 +35,13 @@ def _rows(runs: list[dict[str, Any]]) -> Iterator[str]:
         yield f"| `{name}` | {', '.join(f'{v:.1f}' for v in values)} | {mean(values):.1f} | {peak} |"
 
 
-def collected(folders: Iterable[Path], specs: Iterable[Path]) -> dict[str, Any]:
-    """What a page's file holds of run directories, and of the specs that they were begun with."""
+def collected(folders: Iterable[Path], specs: Iterable[Path], change: str = "") -> dict[str, Any]:
+    """What a page's file holds of run directories, of the specs that they were begun with, and of what was changed."""
     found = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders]
     texts = {path.name: path.read_text(encoding="utf-8") for path in specs}
     runs = [
-        {"spec": f"{each['name']}.yaml", "seed": each["seed"], "test_accuracy": round(each["test"]["accuracy"], 6),
+        {"spec": f"{each['name']}.yaml {change}".strip(), "seed": each["seed"],
+         "test_accuracy": round(each["test"]["accuracy"], 6),
          "measured_peak_bytes": each["memory"]["measured_peak_bytes"], "epochs": each["epochs"]}
         for each in found
     ]  # fmt: skip
