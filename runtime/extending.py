@@ -8,7 +8,10 @@ from .data.draws import Draws
 from .data.errors import DataError
 from .data.splits import Split, Splits, in_memory
 from .engine.modules.registry import Call
+from .run.logs.protocol import LoggedRun, Logger
 from .run.metrics import Metric, share
 
-__all__ = ["Arrays", "Call", "CropFlip", "DataConfig", "DataError", "Draws", "Metric", "Split", "Splits", "in_memory",
-           "share"]  # fmt: skip
+__all__ = [
+    "Arrays", "Call", "CropFlip", "DataConfig", "DataError", "Draws", "LoggedRun", "Logger", "Metric", "Split",
+    "Splits", "in_memory", "share",
+]  # fmt: skip

@@ -45,6 +45,7 @@ from .plan.instructions import Head as HeadStep
 from .spec.augmentations import Augmentation
 from .spec.knobs import Knob
 from .spec.models import SpecModel
+from .spec.sections.log import Log
 from .spec.sections.optimizers import Optimizer
 from .spec.sections.train import Addition
 from .tasks.datasets import DatasetInfo, ResolvedData
@@ -53,7 +54,7 @@ from .tasks.task import Task, Values
 __all__ = [
     "Addition", "AddsTo", "After", "Augmentation", "BackboneGraph", "Backward", "Bool", "Branch", "BranchBackward",
     "Builder", "Config", "Context", "Count", "DatasetInfo", "EmaUpdate", "Extension", "Factor", "Family", "Forward",
-    "Fraction", "Graph", "Head", "HeadStep", "Instruction", "Knob", "LayerBuilder", "Loss", "LossMemory",
+    "Fraction", "Graph", "Head", "HeadStep", "Instruction", "Knob", "LayerBuilder", "Log", "Loss", "LossMemory",
     "LossSizes", "Makes", "NonNegative", "Op", "Optimizer", "Positive", "Probability", "Reads", "ResolvedData",
     "Saved", "Shape", "ShapeError", "SpecModel", "Step", "Steps", "Task", "Text", "Trains", "Uses", "Values",
     "Width", "builder", "classifier_head", "numel", "ops", "problem",

@@ -150,7 +150,7 @@ def test_all_else_is_refused_with_both_values(word: str, says: str, run: Path) -
     assert result.stderr.count("error[SPC630]") == 1
     assert f"a run cannot go on with `{word.split('=')[0]}` changed: that would be another run" in result.stderr
     assert says in result.stderr
-    assert "what may be changed: train.epochs, train.early_stopping, train.checkpoint, data.workers" in result.stderr
+    assert "what may be changed: train.epochs, train.early_stopping, train.checkpoint, train.log" in result.stderr
     assert stats(run) == before
 
 
@@ -170,6 +170,7 @@ def test_what_may_change_is_what_the_fingerprint_does_not_know(key: tuple[str, .
     values: dict[str, Any] = {
         "train.epochs": 9, "train.checkpoint": {"every": "3 steps"}, "data.workers": 2, "data.root": "/elsewhere",
         "data.download": True, "budget": {"memory": "1 GiB"}, "train.early_stopping": {"patience": 3},
+            "train.log": ["tensorboard"],
     }  # fmt: skip
     word = f"{dotted(key)}={json.dumps(values[dotted(key)])}"
     data = {"data": document()["data"] | {"validation": 6}}

@@ -22,8 +22,8 @@ from specc.margins import newest
 from specc.plan import Plan
 from specc.runs.manifest import NAME as MANIFEST
 from specc.runs.manifest import Damaged, sealed
-from specc.runs.names import PLAN, SUMMARY
-from specc.spec.load import Spec
+from specc.runs.names import PLAN, RESOLVED, SUMMARY
+from specc.spec.load import Spec, loads
 from specc.system.consoles import StreamConsole
 from specc.system.streams import messages, results
 from specc.system.terminal import paper
@@ -38,6 +38,7 @@ from .beginning import Beginning, begin
 from .changes import Checked, asked
 from .data_report import LISTING
 from .lock import locked
+from .logs.beginning import check_logs, tell
 from .progress import progress_on
 from .rundir import RunDir
 from .shown import Silence, facts_of
@@ -51,6 +52,7 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     if folder is not None:
         _require_vacant(folder)
     check_traced(plan)
+    check_logs(spec)
     found = _begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.make(found.plan, folder)
     with locked(target.path):
@@ -100,6 +102,7 @@ def resume(
         print("\n".join(map(printable, finished)), file=results())
         return
     chosen = choose(device, gpu)
+    check_logs(loads(change.resolved, str(folder / RESOLVED)))
     with locked(folder) as left:
         if target.resolved() != change.before:
             raise RunError(f"another process has changed the run in {folder} just now", ("try again",))
@@ -134,6 +137,7 @@ def _train(
             for line in opening(trainer, resumed=resumed):
                 progress.say(line)
             progress.run_begins(facts_of(trainer))
+            tell(trainer.logs, trainer)
             summary = trainer.train()
     except KeyboardInterrupt:
         help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)

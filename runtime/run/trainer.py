@@ -34,6 +34,7 @@ from .evaluation import Findings, evaluated
 from .finishing import Results, results
 from .interruption import Interruption, Stopped
 from .learning_rate import Rates
+from .logs.keeping import Logs
 from .rundir import RunDir
 from .shown import Silence
 from .state import RunState
@@ -47,7 +48,7 @@ class Trainer(RunState):
 
     def __init__(self, plan: Plan, device: torch.device, run: RunDir, progress: Silence, spec_text: str) -> None:
         super().__init__(plan, device, run, spec_text)
-        self.progress = progress
+        self.progress, self.logs = progress, Logs(run, self.config.log, progress.say)
         self.notes = [cost(device)] if self.config.deterministic else []  # what a person should know before it goes on
         self.warnings: list[str] = []
         self._limit_device()
@@ -173,6 +174,7 @@ class Trainer(RunState):
         row |= {f"train_{k}": v for k, v in self.averages.means().items()}
         self.run_dir.add_metrics(row)
         self.progress.epoch_ends(row)
+        self.logs.epoch(row)
         self.epoch, self.step, self.averages, self.seconds = self.epoch + 1, 0, Averages(), 0.0
         best, self.best = self.best, self.cadence.better(self.best, found.whole, self.epoch)
         self.patience.add(found.whole)
@@ -247,8 +249,7 @@ class Trainer(RunState):
 
     def _tell_of(self, result: Step) -> None:
         """Whoever watches is given the losses only where they are looked at anyway."""
-        reads = self._reads_loss(self.step)
-        if reads:
+        if reads := self._reads_loss(self.step):
             self.session.executor.check_losses()
         self.progress.step_done(self.step + 1, result.total if reads else None)
 
@@ -290,6 +291,7 @@ class Trainer(RunState):
         measured.keep(self, found)
         summary = summary_of(self, status, found)
         self.run_dir.write_json(SUMMARY, manifest.sealed(summary))
+        self.logs.end(summary)
         return summary
 
 

@@ -52,7 +52,7 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
 
     A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
     epochs, and other keys that decide how it is trained and not what: train.early_stopping, train.checkpoint,
-    data.workers, data.root, data.download, budget.
+    train.log, data.workers, data.root, data.download, budget.
     """
     one_device(gpu, device)
     from ..system.devices import kind_of_device

@@ -205,7 +205,7 @@ class Plan:
         """SHA-256 of everything that decides the numbers of a run.
 
         Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
-        memory, what is allowed, and how often the run is saved.
+        memory, what is allowed, how often the run is saved, and what is told of it.
         """
         document = json.loads(self.to_json())
         document.pop("memory")
@@ -216,7 +216,7 @@ class Plan:
             config.pop(key)
         for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
-        for key in ("checkpoint", "evaluate_units"):
+        for key in ("checkpoint", "evaluate_units", "log"):
             config["train"].pop(key)
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 

@@ -15,8 +15,8 @@ from .load import Spec, loads
 # They decide how long, how, and from where a run is trained, not what: but for `train.epochs` and
 # `train.early_stopping`, they are what a plan's fingerprint does not know.
 MAY_CHANGE: tuple[Path, ...] = (
-    ("train", "epochs"), ("train", "early_stopping"), ("train", "checkpoint"), ("data", "workers"), ("data", "root"),
-    ("data", "download"),
+    ("train", "epochs"), ("train", "early_stopping"), ("train", "checkpoint"), ("train", "log"),
+    ("data", "workers"), ("data", "root"), ("data", "download"),
     ("budget",),
 )  # fmt: skip
 _ABSENT = object()

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 GROUP = "specc.plugins"
 OFF = "SPECC_PLUGINS"  # set to `none`, there are none: so that documentation is the same on every machine
 
-KINDS = ("op", "family", "head", "loss", "task", "dataset", "augmentation", "optimizer", "knob", "instruction")
+KINDS = ("op", "family", "head", "loss", "task", "dataset", "augmentation", "optimizer", "knob", "instruction", "log")
 
 T = TypeVar("T")
 

@@ -82,6 +82,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
          "family.tower": "bad_one:Tower", "optimizer.slow": "bad_one:Slow", "head.odd": "bad_one:Odd",
          "op.shared": "good_op:Twice", "task.odd": "bad_one:Odd", "dataset.odd": "bad_one:Odd",
          "knob.odd": "bad_one:Odd", "instruction.odd": "bad_one:Odd", "loss.odd": "bad_one:Odd",
+         "log.odd": "bad_one:Odd",
          "task.lost": "lost:LOST", "task.odder": "lost:ODDER", "head.lost": "lost:Lost", "knob.wide": "bad_knob:WIDE"},
         bad_knob=KNOB, bad_one="import module_that_is_nowhere\n", bad_two="Nothing = 3\n", good_op=OP, lost=LOST,
         leaving="raise SystemExit(0)",
@@ -99,6 +100,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
         "data": ["validate", folder / "relu.yaml", "data.dataset=odd"],
         "knob": ["validate", folder / "relu.yaml", "budget.memory=1GiB", "split={fit: {allow: [odd]}}"],
         "instruction": ["validate", folder / "relu.yaml", "train.instructions=[{kind: odd}]"],
+        "log": ["validate", folder / "relu.yaml", "train.log=[odd]"],
         "lost": ["validate", folder / "relu.yaml", "task=lost"],
         "odder": ["validate", folder / "relu.yaml", "task=odder", "auxiliary={}"],
         "head lost": ["validate", folder / "relu.yaml", "auxiliary={lost: {}}", "split.blocks=2"],
@@ -121,7 +123,7 @@ def test_a_broken_package_concerns_nobody_who_does_not_name_it(said: dict[str, S
     ("name", "place"),
     [("halves", "yaml:7:23"), ("group", "<cli>:1:47"), ("family", "<cli>:1:19"), ("optimizer", "<cli>:1:22"),
      ("head", "<cli>:1:12"), ("task", "<cli>:1:6"), ("data", "<cli>:1:14"), ("knob", "<cli>:2:22"),
-     ("instruction", "<cli>:1:28")],
+     ("instruction", "<cli>:1:28"), ("log", "<cli>:1:12")],
 )  # fmt: skip
 def test_a_package_that_does_not_import_is_told_where_it_is_named(said: dict[str, Said], name: str, place: str) -> None:
     output = said[name].output

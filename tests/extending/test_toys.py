@@ -31,6 +31,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
             "task=two_guess",
             "data={dataset: strips, batch_size: 8, augment: [swaped]}",
             "train.instructions=[{kind: sofen}]",
+            "train.log=[notebok]",
             "split={fit: {allow: [chanels]}}",
         ],
         "wrong": [
@@ -51,6 +52,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     }
     return dict(zip(lines, commands([TOYS], *lines.values()), strict=True)) | {
         "folder": Said(0, str(run)),
+        "notebook": Said(0, (run / "logs" / "notebook").read_text()),
         "summary": Said(0, (run / "summary.json").read_text()),
     }
 
@@ -59,7 +61,7 @@ def test_a_spec_names_what_a_package_adds(said: dict[str, Said]) -> None:
     assert (said["validate"].code, said["validate"].output) == (0, f"{SPEC}: ok\n")
 
 
-NAMES = ("ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "swapped", "channels", "soften")
+NAMES = ("ladder", "sign_momentum", "bottleneck", "two_guesses", "stripes", "swapped", "channels", "soften", "notebook")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,6 +102,15 @@ def test_it_trains_and_is_measured_as_predicted(said: dict[str, Said]) -> None:
     assert summary["status"] == "completed"
     assert list(summary["test"]) == ["among_two", "accuracy", "loss"]
     assert summary["memory"]["predicted_peak_bytes"] == summary["memory"]["measured_peak_bytes"]
+
+
+def test_a_log_is_told_of_every_epoch_and_of_the_end(said: dict[str, Said]) -> None:
+    first, second, end = said["notebook"].output.splitlines()
+    assert first.startswith("1 lr=0.02 ")
+    assert second.startswith("2 lr=0.02 ")
+    assert " test/among_two=" in second
+    assert " train/unit0.independent.classification=" in second
+    assert end == "completed"
 
 
 def test_a_unit_answers_with_a_metric_of_the_package(said: dict[str, Said]) -> None:

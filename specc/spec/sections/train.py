@@ -23,6 +23,7 @@ from .average import WeightAverage
 from .checkpoint import Checkpoints
 from .clip import Clip
 from .early_stopping import EarlyStopping
+from .log import WRITTEN, Logs
 from .optimizers import AnyOptimizer, Sgd
 from .schedule import Schedule
 
@@ -79,6 +80,7 @@ class Train(Config):
     checkpoint: Checkpoints = Field(
         Checkpoints(), description="when the state of the run is saved, and what of it stays"
     )
+    log: Logs = Field(["csv"], description=f"where the figures of every epoch are written: {WRITTEN} (see training.md)")
     instructions: list[AnyAddition] = Field([], description="what packages add to every step: see extending.md")
     seed: Seed = Field(0, description="every random draw derives from it")
     deterministic: Bool = Field(
@@ -138,6 +140,7 @@ class Train(Config):
     aliases: ClassVar[dict[str, str]] = {
         "epoch": "epochs", "num_epochs": "epochs", "optim": "optimizer", "dtype": "precision",
         "checkpoints": "checkpoint", "save": "checkpoint",
+        "logs": "log", "logger": "log", "loggers": "log", "logging": "log",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
         "clipping": "clip", "gradient_clipping": "clip", "grad_clip": "clip",
         "ema": "weight_average", "model_ema": "weight_average", "swa": "weight_average",
