@@ -24,7 +24,7 @@ from .documents import HPFF, MAN, compiled, document
 
 LONG = {
     "backbone": {"layers": [
-        {"name": f"layer_{i}_with_a_long_name", "op": "conv", "out": 4, "k": 1} for i in range(24)
+        {"name": f"layer_{i}_with_a_long_name", "op": "conv", "out": 1024, "k": 1} for i in range(24)
     ] + [{"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 4}]},
     "split": {"after": [f"layer_{i}_with_a_long_name" for i in range(23)]},
 }  # fmt: skip
@@ -36,6 +36,7 @@ PLANS: dict[str, dict[str, Any]] = {
     },
     "whole": {"split": {"blocks": 1}},
     "long": LONG,
+    "opened": LONG | {"split": {"blocks": 2}},
 }
 
 

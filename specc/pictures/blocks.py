@@ -85,7 +85,7 @@ class Sheet:
         if layers:
             yield f"block {block.index}"
             for layer in block.layers:
-                yield shortened(layer.name, self.size - 1, room * (0.62 if self.wide else 0.6))
+                yield shortened(layer.name, self.size - 1, room - text_width(layer.output, self.size - 1) - 6)
             return
         if self.many:
             yield str(block.index)
