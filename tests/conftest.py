@@ -45,3 +45,13 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPECC_CACHE", str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "specc-cache"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_reports() -> Iterator[None]:
+    """A run of a test draws no report, which takes longer than most of them; tests of reports draw their own."""
+    from runtime.run import reporting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reporting, "leave", lambda run: None)
+        yield

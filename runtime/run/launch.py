@@ -40,14 +40,17 @@ from .data_report import LISTING
 from .lock import locked
 from .logs.beginning import check_logs, tell
 from .progress import progress_on
+from .reporting import reported
 from .rundir import RunDir
 from .shown import Silence, facts_of
 from .summary import not_begun
 from .trainer import Trainer
 
 
-def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None) -> None:
-    """Train a plan in a new run directory."""
+def run(
+    plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None, *, report: bool = True
+) -> None:  # fmt: skip
+    """Train a plan in a new run directory; a `report` of it is written at the end."""
     chosen = choose(device, gpu)
     if folder is not None:
         _require_vacant(folder)
@@ -55,11 +58,12 @@ def run(plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Pat
     check_logs(spec)
     found = _begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.make(found.plan, folder)
-    with locked(target.path):
+    with reported(target, wanted=report) as begun, locked(target.path):
         _require_vacant(target.path)  # somebody else may have been quicker
         target.begin(found.plan, spec.tree.text, found.resolved, found.root, chosen)
         if found.skipped:
             target.write(LISTING, found.listing)
+        begun()
         _train(found.plan, target, chosen, found.resolved)
 
 
@@ -89,7 +93,7 @@ def _require_vacant(folder: Path) -> None:
 def resume(
     folder: Path, device: str | None, gpu: int | None,
     predicted_for: Callable[[Plan, Any], Plan] = lambda plan, _: plan,
-    overrides: Sequence[str] = (), checked: Checked = lambda spec: None,
+    overrides: Sequence[str] = (), checked: Checked = lambda spec: None, *, report: bool = True,
 ) -> None:  # fmt: skip
     """Continue the run in `folder` with the plan that is stored there, its memory predicted for the device it gets.
 
@@ -103,12 +107,13 @@ def resume(
         return
     chosen = choose(device, gpu)
     check_logs(loads(change.resolved, str(folder / RESOLVED)))
-    with locked(folder) as left:
+    with reported(target, wanted=report) as begun, locked(folder) as left:
         if target.resolved() != change.before:
             raise RunError(f"another process has changed the run in {folder} just now", ("try again",))
         record.settle(folder)
         plan, warnings = predicted_for(change.plan, chosen.type), [*target.damages(), *([left] if left else [])]
         change.write(target)
+        begun()
         _train(plan, target, chosen, change.resolved, warnings, change.notes, resumed=True)
 
 

@@ -39,6 +39,13 @@ def device_options(command: Command) -> Command:
     return click.option("--gpu", type=click.IntRange(min=0), help="Number of the CUDA device.")(command)
 
 
+def with_report(command: Command) -> Command:
+    """Whether a page about the run is written at its end."""
+    return click.option("--report/--no-report", default=True, help="Write `report.html` at the end; by default it is.")(
+        command
+    )
+
+
 def one_device(gpu: int | None, device: str | None) -> None:
     """Refuse two answers to one question."""
     if gpu is not None and device is not None:

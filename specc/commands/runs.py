@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument
+from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument, with_report
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch
 from .trained import checkpoint_option
@@ -17,7 +17,10 @@ from .trained import checkpoint_option
 @spec_argument
 @device_options
 @click.option("--run-dir", type=FOLDER, help="Folder for the results.")
-def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None) -> None:
+@with_report
+def run(
+    spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None, report: bool
+) -> None:
     """Compile a spec, train it, and hold the measured memory against the budget.
 
     Ctrl-C, SIGTERM and SIGUSR1 finish the step and save a checkpoint, with which `specc resume` goes on; a second one
@@ -40,14 +43,15 @@ def run(spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | N
         with errors_shown():
             compiled = compile_shown(loaded)
     with failures_shown():
-        launch.run(compiled, loaded, device, gpu, run_dir)
+        launch.run(compiled, loaded, device, gpu, run_dir, report=report)
 
 
 @main.command()
 @click.argument("run_dir", type=FOLDER)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @device_options
-def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None) -> None:
+@with_report
+def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, report: bool) -> None:
     """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
 
     A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
@@ -64,7 +68,9 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
         from ..memory.prediction import predicted_for
 
         kind = kind_of_device(device, gpu) or "cuda"
-        launch.resume(run_dir, device, gpu, predicted_for, overrides, lambda spec: compile_shown(spec.on(kind)))
+        launch.resume(
+            run_dir, device, gpu, predicted_for, overrides, lambda spec: compile_shown(spec.on(kind)), report=report
+        )
 
 
 @main.command()
