@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb.errors import UsageError, term
 from wandb.proto import wandb_internal_pb2 as records
 
 from runtime.run.logs import beginning, keeping
 from runtime.run.logs.protocol import LoggedRun
+from runtime.run.logs.wandb import Adapter
 from runtime.run.rundir import RunDir
 from specc.checking import check_text
 from specc.spec.sections.log import LOGS, Log
@@ -152,6 +155,19 @@ def test_a_run_goes_on_elsewhere_without_the_log_that_cannot_be_written_there(
     assert "SPC617" in refused.stderr
     assert "train.log=[csv]" in refused.stderr
     assert specc(*words, "train.log=[csv]", cwd=tmp_path).returncode == 0
+
+
+def test_wandb_asks_nobody_for_a_key_while_a_run_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb.teardown()  # as if it had not been used in this process yet
+    for name in ("_silent", "_sys_stdin_isatty", "_sys_stderr_isatty"):
+        monkeypatch.setattr(term, name, False if name == "_silent" else lambda: True)
+    monkeypatch.setattr(term, "terminput", lambda *_, **__: pytest.fail("somebody is asked"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for name, value in {"WANDB_MODE": "online", "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="No API key configured"):
+        Adapter().begin(LoggedRun("x", tmp_path, tmp_path / "wandb", "", {}, "", "cpu"))
+    wandb.teardown()
 
 
 def test_the_table_of_the_epochs_is_written_whatever_is_named(tmp_path: Path) -> None:

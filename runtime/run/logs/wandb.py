@@ -19,6 +19,7 @@ class Adapter:
     def begin(self, run: LoggedRun) -> str:
         """`WANDB_PROJECT` and `WANDB_ENTITY` are wandb's own; the project is called as the spec where there is none."""
         run.folder.mkdir(exist_ok=True)
+        wandb.setup(wandb.Settings(silent=True))  # before it asks for a key, in the middle of a run's picture
         settings = wandb.Settings(silent=True, console="off", finish_timeout=PATIENCE)  # the terminal is ours
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or run.name,
