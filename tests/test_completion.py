@@ -100,6 +100,7 @@ def test_codes_and_keys_to_explain() -> None:
     assert completed("specc explain SPC10") == [code for code in pages.titles() if code.startswith("SPC10")]
     assert completed("specc explain spc101") == ["SPC101"]
     assert completed("specc explain train.epo") == ["train.epochs"]
+    assert completed("specc explain conv_bn_r") == ["conv_bn_relu"]
 
 
 def test_recipes() -> None:

@@ -8,7 +8,7 @@ from itertools import chain
 import click
 from click.shell_completion import CompletionItem
 
-from .keys import keys, overrides
+from .keys import keys, ops, overrides
 from .words import Word, codes, devices, recipes, run_folders, specs
 
 Words = Callable[[str], Iterable[Word]]
@@ -19,9 +19,9 @@ def specs_and_overrides(incomplete: str) -> Iterator[Word]:
     return chain(() if "=" in incomplete else specs(incomplete), overrides(incomplete))
 
 
-def codes_and_keys(incomplete: str) -> Iterator[Word]:
-    """Either; codes in capitals, so that they are not in the way of keys."""
-    return chain(keys(incomplete), codes(incomplete.upper()) if incomplete else codes(""))
+def all_explained(incomplete: str) -> Iterator[Word]:
+    """Keys, ops and codes, which are found in small letters too."""
+    return chain(keys(incomplete), ops(incomplete), codes(incomplete.upper()))
 
 
 BY_NAME: dict[str, Words] = {
@@ -36,8 +36,7 @@ BY_NAME: dict[str, Words] = {
 }
 BY_COMMAND: dict[tuple[str, str], Words] = {
     ("validate", "specs"): specs_and_overrides,
-    ("explain", "code"): codes_and_keys,
-    ("explain", "what"): codes_and_keys,
+    ("explain", "what"): all_explained,
     ("init", "name"): recipes,
     ("init", "words"): specs,
 }

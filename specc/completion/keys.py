@@ -58,6 +58,13 @@ def _about(kinds: list[Schema]) -> str:
     return next((text for text in said if text and not text.startswith("`")), "")
 
 
+def ops(incomplete: str) -> Iterator[Word]:
+    """The ops that a layer may be."""
+    found = ((name.removeprefix("op_"), kind) for name, kind in schema()["definitions"].items() if name[:3] == "op_")
+    named = ((name, kind) for name, kind in found if name != "arguments" and name.startswith(incomplete))
+    yield from (Word(name, str(kind.get("description", ""))) for name, kind in named)
+
+
 def _children(typed: str) -> Iterator[tuple[str, list[Schema]]]:
     """The keys that may come where the typed path ends."""
     *parents, begun = typed.split(".")
