@@ -86,7 +86,7 @@ def times(subject: Subject, name: str) -> Figure | None:
     whole = sum(found.values())
     counts = Counter(KINDS.get(i.kind, i.kind.replace("_", " ")) for i in plan.instructions)
     order = found.most_common()
-    rows = [Bar(kind, took, f"{seconds(took)}, {share(took, whole)}") for kind, took in order if took > 0.002 * whole]
+    rows = [Bar(kind, took, f"{seconds(took)}, {share(took, whole)}") for kind, took in order]
     title = f"Where the {seconds(whole)} of a step go"
     summary = "; ".join(f"{row.label} {row.said}" for row in rows) + "."
     table = Table(("kind of instruction", "instructions", "time", "share"), tuple(

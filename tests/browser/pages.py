@@ -16,6 +16,7 @@ from typing import Any, Self
 from tests.commands import specc
 
 from .chromium import SETTINGS, Setting
+from .trained import LOCAL, WHOLE, trained
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "specs"
@@ -108,8 +109,20 @@ def many(_: Shelf, folder: Path) -> Path:
     return written(*words, cwd=folder, page=folder / "graph.html")
 
 
+def report(_: Shelf, folder: Path) -> Path:
+    """Of one run."""
+    run = trained(LOCAL, folder)
+    return written("report", run, cwd=folder, page=run / "report.html")
+
+
+def reports(shelf: Shelf, folder: Path) -> Path:
+    """Of two runs, side by side."""
+    runs = shelf.file("report").parent, trained(WHOLE, folder)
+    return written("report", *runs, cwd=folder, page=folder / "report.html")
+
+
 PAGES: Mapping[str, Callable[[Shelf, Path], Path]] = {
-    "graph": graph, "graph-layers": layers, "graph-many": many,
+    "graph": graph, "graph-layers": layers, "graph-many": many, "report": report, "reports": reports,
 }  # fmt: skip
 
 

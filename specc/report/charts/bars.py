@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...pictures.drawing import Picture, Tips, drawn, text_width
 from ...pictures.palette import ACCENT, GRID, INK, PANEL, QUIET, WARN, Colour
@@ -32,7 +33,8 @@ def bars(title: str, summary: str, rows: Sequence[Bar], limit: Bar | None, width
     figure, axes = canvas(width, head + _ROW * len(rows) + 2)
     tips = Tips()
     if limit:
-        _limit(axes, limit, width * limit.value / most, width, head + _ROW * len(rows))
+        line = _limit(axes, limit, width * limit.value / most, width, head + _ROW * len(rows))
+        tips.add(line, f"{limit.label}: {limit.said}")
     for number, row in enumerate(rows):
         top = head + number * _ROW
         _words(axes, top + 12, row.label, row.said, width - (8 if limit else 0))
@@ -49,11 +51,12 @@ def _words(axes: object, y: float, label: str, said: str, width: float) -> None:
     write(axes, text_width(name, SIZE) + 10, y, said, weight="bold")
 
 
-def _limit(axes: object, limit: Bar, x: float, width: float, bottom: float) -> None:
+def _limit(axes: Any, limit: Bar, x: float, width: float, bottom: float) -> Any:
     colour: Colour = INK
     side = "right" if x > width / 2 else "left"
     quiet(axes, x + (-6 if side == "right" else 6), 11, f"{limit.label} {limit.said}", ha=side)
-    axes.plot([x, x], [3, bottom], color=colour.light, linewidth=1.5, zorder=3, dashes=(4, 3))  # type: ignore[attr-defined]
+    (line,) = axes.plot([x, x], [3, bottom], color=colour.light, linewidth=1.5, zorder=3, dashes=(4, 3))
+    return line
 
 
 @drawn

@@ -73,7 +73,8 @@ def _draw(axes: Any, line: Line, colour: Colour, tips: Tips, said: Callable[[flo
         linestyle=(0, (4, 3)) if line.dashed else "-", zorder=4 if line.main else 1 if thin else 3,
         alpha=0.55 if thin else 1.0,
     )  # fmt: skip
-    tips.add(drawn_line, line.label)
+    if len(xs) > 1:
+        tips.add(drawn_line, line.label)
     if marked or len(line.points) <= 12:
         for x, y in line.points:
             (dot,) = axes.plot([x], [y], marker="o", markersize=5 if line.main or marked else 3.5, color=colour.light)
