@@ -34,16 +34,16 @@ def hear(number, frame):
     global heard
     heard += 1
     (folder / f"heard{heard}").touch()
-if what in ("waits", "stubborn", "tied"):
+if what in ("waits", "deaf", "stubborn", "tied"):
     if what == "tied":
         from specc.commands.worker import tied
         tied()
         signal.signal(signal.SIGTERM, hear)
-    signal.signal(signal.SIGINT, hear)
+    signal.signal(signal.SIGTERM if what == "deaf" else signal.SIGINT, hear)
     (folder / "ready").touch()
     while heard < (1 if what != "stubborn" else 1000):
         time.sleep(0.01)
-sys.exit({"fails": 3, "waits": 130}.get(what, 0))
+sys.exit({"fails": 3, "waits": 130, "deaf": 130}.get(what, 0))
 """
 
 
@@ -121,9 +121,11 @@ def test_one_alone_has_all_threads_and_whoever_says_otherwise_is_heard(
         assert json.loads((home / "seed0-ffffffff" / "began").read_text())[1] == expected
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_is_passed_on_and_nothing_more_is_begun(number: int, tmp_path: Path) -> None:
-    todo = [job(tmp_path, "waits", seed) for seed in range(3)]
+@pytest.mark.parametrize(("what", "number"), [("waits", signal.SIGINT), ("deaf", signal.SIGTERM)],
+                         ids=["SIGINT", "SIGTERM"])  # fmt: skip
+def test_a_signal_is_passed_on_and_nothing_more_is_begun(what: str, number: int, tmp_path: Path) -> None:
+    """As the one that it is: in the background of a script nobody hears SIGINT."""
+    todo = [job(tmp_path, what, seed) for seed in range(3)]
     done, whole = train(todo, Surroundings(2), Asks(tmp_path, number))
     assert (whole, len(done), len(folders(tmp_path))) == (False, 2, 2)
     assert [each.cause for each in done] == ["ended with exit code 130"] * 2

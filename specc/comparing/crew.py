@@ -35,7 +35,7 @@ class Wishes:
     """While entered, signals that ask to stop are counted, and raise nothing."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.heard: list[int] = []
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Wishes:
@@ -50,7 +50,7 @@ class Wishes:
             signal.signal(*self._before.popitem())
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
+        self.heard.append(number)
 
 
 @dataclass
@@ -88,15 +88,15 @@ class Worker:
             self._kill_group()  # while its number is still its own
         return self.process.poll() is not None
 
-    def ask(self, times: int) -> None:
-        """Pass on the wish to stop: a second one stops at once, and after a third one nothing is waited for."""
-        self.asked = times
+    def ask(self, number: int) -> None:
+        """Pass on a signal that asks to stop: a second one stops at once, and after a third nothing is waited for."""
+        self.asked += 1
         with suppress(OSError):
-            if times > 2:
+            if self.asked > 2:
                 self._kill_group()
                 self.process.kill()
             else:
-                self.process.send_signal(signal.SIGINT) if os.name != "nt" else self.process.terminate()
+                self.process.send_signal(number) if os.name != "nt" else self.process.terminate()
 
     def _kill_group(self) -> None:
         if hasattr(os, "killpg"):
@@ -204,22 +204,22 @@ def train(todo: Sequence[Standing], surroundings: Surroundings, watch: Watch) ->
     waiting, working, done = deque(todo), list[Worker](), list[Standing]()
     with Wishes() as wishes, _none_left(working):
         told = 0
-        while working or (waiting and not wishes.count):
-            while waiting and len(working) < surroundings.at_once and not wishes.count:
+        while working or (waiting and not wishes.heard):
+            while waiting and len(working) < surroundings.at_once and not wishes.heard:
                 working.append(surroundings.start(waiting.popleft()))
                 watch.begins(working[-1])
             for worker in [each for each in working if each.ended()]:
                 working.remove(worker)
                 done.append(worker.outcome())
                 watch.ended(worker, done[-1])
-            while told < wishes.count:
-                told += 1
+            while told < len(wishes.heard):
                 for worker in working:
-                    worker.ask(told)
+                    worker.ask(wishes.heard[told])
+                told += 1
                 watch.stops(working, told)
             watch.goes_on(working)
             time.sleep(_LOOK)
-    return done, wishes.count == 0
+    return done, not wishes.heard
 
 
 @contextmanager
