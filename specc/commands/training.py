@@ -35,9 +35,13 @@ class Told(Watch):
         self.done += 1
         took = show_seconds(time.monotonic() - worker.began)
         score = latest(worker.rows())
-        how = str(outcome.status) if outcome.status and outcome.status != "unknown" else "failed"
-        told = f": {outcome.cause}" if outcome.cause else f", {show_score(score)}" if score else ""
-        notice(f"{worker.job}: {how} in {took}{told} ({self.done} of {self.all})")
+        if outcome.status == "completed":
+            how = f"completed in {took}" + (f", {show_score(score)}" if score else "")
+        elif outcome.status == "interrupted":
+            how = outcome.cause or "interrupted"
+        else:
+            how = f"failed after {took}: {outcome.cause}"
+        notice(f"{worker.job}: {how} ({self.done} of {self.all})")
 
     def goes_on(self, working: Sequence[Worker]) -> None:
         """Who is at what."""

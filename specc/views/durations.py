@@ -22,10 +22,10 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_age(seconds: float) -> str:
-    """The largest unit alone; of the future nobody is older than now.
+    """The largest unit alone, and seconds are not worth counting.
 
     >>> [show_age(s) for s in (-3, 59, 61, 7300, 90_000)]
-    ['now', '59 s', '1 min', '2 h', '1 d']
+    ['now', 'now', '1 min', '2 h', '1 d']
     """
-    found = next(((name, size) for name, size in _UNITS if seconds >= size), None)
+    found = next(((name, size) for name, size in _UNITS[:-1] if seconds >= size), None)
     return f"{int(seconds // found[1])} {found[0]}" if found else "now"
