@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.dom import minidom
@@ -100,14 +101,22 @@ def test_every_link_leads_somewhere_on_the_page(page: Parsed) -> None:
     assert links <= set(ids)
 
 
+def test_a_run_that_ended_early_links_to_what_there_is_of_it(plan: Plan, tmp_path: Path) -> None:
+    folder = left_behind(tmp_path / "run", plan, rows=[], epochs=0, test={}, status="failed", cause="of nothing")
+    page = page_of(subjects([folder]))
+    found = Parsed(html(replace(page, sections=tuple(each for each in page.sections if each.name == "environment"))))
+    ids = {each.get("id") for _, each in found.elements}
+    assert {(each["href"] or "").lstrip("#") for each in found.all("a")} <= ids
+
+
 def test_every_picture_is_described_and_has_its_data_in_a_table(page: Parsed) -> None:
     pictures, figures = page.all("svg"), page.all("figure")
     assert len(pictures) == 2 * len(figures) > 0  # for wide screens and for narrow ones
     assert all(each["role"] == "img" and each["aria-labelledby"] for each in pictures)
     assert len(page.all("details")) >= len(figures)
     names = {each["id"] for each in figures}
-    assert names >= {"figure-memory", "figure-curves", "figure-losses", "figure-depth", "figure-time",
-                     "figure-confusion"}  # fmt: skip
+    known = ("timeline", "network", "memory", "curves", "losses", "depth", "time", "confusion")
+    assert names >= {f"figure-{name}" for name in known}
 
 
 def test_what_scrolls_is_reached_by_the_keyboard(page: Parsed) -> None:

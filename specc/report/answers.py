@@ -85,8 +85,8 @@ def learns_least(subject: Subject) -> Answer | None:
         return None
     found = findings.least(subject)
     if found is None:
-        why = "The units have no classifiers of their own that were asked" if plan else "There is no plan to tell"
-        return Answer(question, "Not known", f"{why}; their training losses are below.", "units") if plan else None
+        why = "No figures are left of classifiers of the units' own."
+        return Answer(question, "Not known", why, "units") if plan else None
     value = figure(subject.metric, found.value)
     text = f"By itself it tells {value} rightly, {findings.gained(found, subject)}: the least of all units."
     return Answer(question, subject.short(found.name), text,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..plan.flops import step_flops
-from . import findings, learning, taking
+from . import findings, learning, plans, taking
 from .alternatives import Lab
 from .answers import answers, fitting
 from .parts import Answer, Code, Figure, Panel, Section, Table
@@ -68,7 +68,8 @@ def _peak(case: Case) -> Panel:
     where, layers = findings.place(plan, found.instruction)
     text = f"{where} peaked, at `{found.instruction}`{f'; {layers}' if layers else ''}."
     table = ("What is alive at the peak, as predicted", Table(("category", "bytes", "share"), rows))
-    return Panel(case.subject.label, (sentence(text),), tables=(table,))
+    figure = plans.memory(case.subject, case.name("timeline"))
+    return Panel(case.subject.label, (sentence(text),), (figure,) if figure else (), (table,))
 
 
 def _learning(case: Case) -> Panel:
@@ -133,6 +134,10 @@ def _confusion(case: Case) -> Panel:
     return _panel(case, learning.confusion(case.subject, case.name("confusion")))
 
 
+def _network(case: Case) -> Panel:
+    return _panel(case, plans.network(case.subject, case.name("network")))
+
+
 def _spec(case: Case) -> Panel:
     record = case.subject.record
     found = (("spec.yaml, as it was given", record.spec), ("spec.resolved.yaml, all keys", record.resolved))
@@ -163,6 +168,7 @@ SECTIONS: tuple[tuple[str, str, Make], ...] = (
     ("next", "What to change next?", _next),
     ("time", "Where does the time go?", _time),
     ("confusion", "What does it take for what?", _confusion),
+    ("network", "What was trained?", _network),
     ("spec", "What was asked for?", _spec),
     ("environment", "Where did it run?", _environment),
 )
