@@ -122,7 +122,7 @@ def _next(case: Case) -> Panel:
 def _time(case: Case) -> Panel:
     said, texts = case.subject.record.said, []
     if said.step_seconds_median:
-        texts.append(f"A step takes {said.step_seconds_median * 1e3:.3g} ms, which are {said.images_per_second:.3g} "
+        texts.append(f"A step takes {said.step_seconds_median * 1e3:.3g} ms, which are {said.images_per_second:,.0f} "
                      f"images a second.")  # fmt: skip
     part = findings.waiting(case.subject)
     if part is not None:
