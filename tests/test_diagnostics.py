@@ -183,8 +183,12 @@ def test_long_lists_of_valid_names_are_cut() -> None:
 def test_the_examples_in_docstrings_hold() -> None:
     import doctest
 
-    from specc.diagnostics import render as rendering
+    from specc.commands import output
+    from specc.diagnostics import human as people
+    from specc.diagnostics import words
     from specc.language import scalars
+    from specc.reference import concerns
+    from specc.views import columns
 
-    for module in (d, rendering, scalars):
+    for module in (d, people, words, output, concerns, columns, scalars):
         assert doctest.testmod(module).failed == 0

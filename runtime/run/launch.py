@@ -16,7 +16,7 @@ from rich.console import Console
 from specc.diagnostics import sort
 from specc.diagnostics.notices import doing, watched
 from specc.diagnostics.render import render
-from specc.diagnostics.words import printable
+from specc.diagnostics.words import hanging, printable
 from specc.language.schema import show_bytes
 from specc.margins import newest
 from specc.plan import Plan
@@ -26,7 +26,7 @@ from specc.runs.names import PLAN, RESOLVED, SUMMARY
 from specc.spec.load import Spec, loads
 from specc.system.consoles import StreamConsole
 from specc.system.streams import messages, results
-from specc.system.terminal import paper
+from specc.system.terminal import paper, width
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
@@ -103,7 +103,7 @@ def resume(
     change = asked(target, overrides, checked)
     if finished := _finished(target, change.plan):
         print(printable(f"the run in {folder} is complete: nothing is left to do"), file=messages())
-        print("\n".join(map(printable, finished)), file=results())
+        say(finished)
         return
     chosen = choose(device, gpu)
     check_logs(loads(change.resolved, str(folder / RESOLVED)))
@@ -149,8 +149,7 @@ def _train(
         raise Interrupted("interrupted before the first step", help) from None
     finally:
         progress.close()
-    for line in closing(summary, target.path):
-        print(printable(line), file=results())
+    say(closing(summary, target.path))
     trainer.check_budget()  # a run may be over before there was a step to check it after
 
 
@@ -211,6 +210,12 @@ def _choices(summary: dict[str, Any]) -> Iterator[str]:
         value = figures({best["metric"]: best["value"]})
         tested = f"; test {figures(best['test'])}" if best["test"] else ""
         yield f"best {value}, after epoch {best['epoch']} (checkpoint {best['checkpoint']}){tested}"
+
+
+def say(lines: Sequence[str]) -> None:
+    """Write results, in lines that end between words on a terminal."""
+    for line in lines:
+        print("\n".join(hanging(printable(line), width(sys.stdout))), file=results())
 
 
 def closing(summary: dict[str, Any], path: Path) -> list[str]:

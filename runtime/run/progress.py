@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from torch import Tensor
 
-from specc.diagnostics.words import printable
+from specc.diagnostics.words import hanging, printable
 from specc.system.streams import animated
 from specc.system.ticking import Ticker
 
@@ -118,7 +118,7 @@ class Lines(Shown):
     def say(self, text: str) -> None:
         """Then there need not be a line for a while."""
         self._due = self.clock() + AGAIN
-        self.console.print(printable(text), soft_wrap=True)
+        self.console.print("\n".join(hanging(printable(text), self.console.width)), soft_wrap=True)
 
     def close(self) -> None:
         """Nobody looks at the clock any more."""
@@ -190,7 +190,7 @@ class Picture(Shown):
 
     def say(self, text: str) -> None:
         """Above the picture."""
-        self.console.print(printable(text), soft_wrap=True)
+        self.console.print("\n".join(hanging(printable(text), self.console.width)), soft_wrap=True)
 
     def close(self) -> None:
         """Give the terminal back."""

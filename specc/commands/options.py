@@ -19,7 +19,7 @@ human_or_json = click.option(
 )
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="specc")
 def main() -> None:
     """Compile and run supervised local learning described in YAML."""

@@ -32,8 +32,8 @@ def echo(text: str, *, err: bool = False, wrap: bool = False) -> None:
 def broken(text: str, columns: int, encoding: str) -> str:
     """Lines in so many columns; what goes on is indented, by four more where a line says what it is.
 
-    >>> print(broken("  = help: allow more with --allow split", 26, "ascii"))
-      = help: allow more with
+    >>> print(broken("  = help: allow more with the option --allow split", 42, "ascii"))
+      = help: allow more with the option
               --allow split
     """
     return "\n".join(part for line in written(text, encoding).split("\n") for part in hanging(line, columns))

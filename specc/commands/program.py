@@ -26,8 +26,24 @@ FAILED, INTERRUPTED = 3, 130
 COMPLETING = "_SPECC_COMPLETE"  # set by a shell's completion: click looks for it under this name
 
 
+GROUPS = {
+    "Specs": ("init", "validate", "explain", "schema"),
+    "Plans": ("plan", "graph", "fit", "compare"),
+    "Runs": ("run", "resume", "runs", "report"),
+    "Trained networks": ("evaluate", "predict", "export"),
+}  # what is in none of them comes last
+
+
 class Program(click.Group):
     """The command group."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by what they are about, each with the first sentence of its help."""
+        rest = [name for name in self.list_commands(ctx) if not any(name in names for names in GROUPS.values())]
+        for title, names in {**GROUPS, "This machine": rest}.items():
+            found = [(name, self.commands[name]) for name in names if name in self.commands]
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:10}", each.get_short_help_str(limit=200)) for name, each in found])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command line."""

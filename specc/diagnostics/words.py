@@ -87,8 +87,17 @@ def head(text: str, width: int) -> str:
 
 def words(text: str, width: int) -> Iterator[str]:
     """What a line may not be broken inside of; what stands between backticks only where it is wider than a line."""
+    return (word for _, word in _spaced(text, width))
+
+
+def _spaced(text: str, width: int) -> Iterator[tuple[str, str]]:
+    """Words with the blanks before them."""
+    end = 0
     for match in _WORD.finditer(text):
-        yield from match[0].split() if cell_len(match[0]) > width else (match[0],)
+        first, *others = match[0].split() if cell_len(match[0]) > width else (match[0],)
+        yield text[end : match.start()], first
+        yield from ((" ", other) for other in others)
+        end = match.end()
 
 
 def wrapped(text: str, width: int, *, begun: int = 0) -> list[str]:
@@ -97,21 +106,20 @@ def wrapped(text: str, width: int, *, begun: int = 0) -> list[str]:
     A word that is wider than a line has one to itself: it is a path or a command, which would not be one in parts.
 
     >>> wrapped("an unknown key of `split: {}` here", 14)
-    ['an unknown key', 'of', '`split: {}`', 'here']
+    ['an unknown key', 'of `split: {}`', 'here']
     """
     if cell_len(text) <= width - begun:
         return [text]
-    lines, line, taken = [], "", begun
-    for word in words(text, width):
+    lines: list[str] = []
+    line, taken = "", begun
+    for blanks, word in _spaced(text, width):
         size = cell_len(word)
-        if line and taken + 1 + size > width:
+        full = taken + bool(line) * len(blanks) + size > width
+        if full and (line or (begun and not lines)):
             lines.append(line)
             line, taken = word, size
-        elif not line and begun and not lines and taken + size > width:
-            lines.append("")
-            line, taken = word, size
         else:
-            line, taken = (f"{line} {word}", taken + 1 + size) if line else (word, taken + size)
+            line, taken = (line + blanks + word, taken + len(blanks) + size) if line else (word, taken + size)
     return [*lines, line]
 
 
@@ -130,13 +138,13 @@ def beside(lead: str, text: str, width: int | None) -> tuple[int, list[str]]:
     return indent, wrapped(text, width - indent, begun=size - indent)
 
 
-def hanging(line: str, width: int) -> list[str]:
-    """A line in lines of so many cells, the further ones indented under what the first says.
+def hanging(line: str, width: int | None) -> list[str]:
+    """A line in lines of so many cells, if they are counted, the further ones indented under what the first says.
 
     >>> hanging("  = help: take fewer blocks, or a smaller batch", 41)
     ['  = help: take fewer blocks, or a smaller', '          batch']
     """
-    if cell_len(line) <= width:
+    if width is None or cell_len(line) <= width:
         return [line]
     mark = _MARK.match(line)
     lead = mark[0] if mark else line[: len(line) - len(line.lstrip())]

@@ -41,7 +41,7 @@ class Column:
         """The cells that are left of a text: of a list its first item and its last."""
         first, *others = cell.split(", ")
         if self.shortens == "items" and others:
-            return cell_len(f"{first}, {ellipsis} {others[-1]}")
+            return min(cell_len(cell), cell_len(f"{first}, {ellipsis} {others[-1]}"))
         return self.least
 
     def broken(self, cell: str, width: int, ellipsis: str) -> list[str]:

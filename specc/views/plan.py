@@ -34,8 +34,13 @@ FORMAT_VERSION = 1
 def plan_table(plan: Plan) -> Table:
     """One row a unit."""
     title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
+    alone = len({unit.name.partition(".")[2] for unit in plan.units}) == 1  # a level that need not be named
+
+    def brief(name: str) -> str:
+        return name.removeprefix("unit").partition(".")[0] if alone else name.removeprefix("unit")
+
     left = (
-        Column("unit", brief=lambda name: name.removeprefix("unit"), shortens="middle", least=12),
+        Column("unit", brief=brief, shortens="middle", least=12),
         "blocks",
         Column("layers", shortens="middle", least=17),
         "features",
