@@ -36,7 +36,7 @@ PLANS: dict[str, dict[str, Any]] = {
     },
     "whole": {"split": {"blocks": 1}},
     "long": LONG,
-    "opened": LONG | {"split": {"blocks": 2}},
+    "opened": LONG | {"split": {"blocks": 2}, "data": document()["data"] | {"image_size": 128}},
 }
 
 
