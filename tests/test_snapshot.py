@@ -47,13 +47,15 @@ def test_the_most_that_is_alive_is_the_predicted_peak(plan: Plan) -> None:
 
 def test_every_free_is_of_an_allocation_that_is_alive_and_none_overlap(plan: Plan) -> None:
     held: dict[int, int] = {}
+    categories: dict[int, str] = {}
     for event in trace(snapshot_document(plan))[1:]:
         if event["action"] == "alloc":
-            held[event["addr"]] = event["size"]
+            held[event["addr"]], categories[event["addr"]] = event["size"], event["category"]
             ends = sorted((start, start + size) for start, size in held.items())
             assert all(end <= start for (_, end), (start, _) in pairwise(ends))
         elif event["action"] == "free_completed":
             assert held.pop(event["addr"]) == event["size"]
+            assert categories.pop(event["addr"]) == event["category"]
     (segment,) = snapshot_document(plan)["segments"]
     assert held == {b["address"]: b["size"] for b in segment["blocks"] if b["state"] == "active_allocated"}
 

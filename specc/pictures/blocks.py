@@ -225,7 +225,9 @@ def _block(axes: Axes, sheet: Sheet, row: Row, top: float, tips: Tips, layers: b
     for i, line in enumerate(row.lines):
         axes.text(sheet.box + PAD + 2, y + i * LINE, line, fontsize=size if i == 0 else size - 1, va="center_baseline",
                   weight="bold" if i == 0 else "normal", color=(MUTED if i else INK).light)  # fmt: skip
-    shape = block.output if sheet.wide or not sheet.many else ""
+    room = sheet.box_width - 2 * PAD - 10 - text_width(row.lines[0], size, bold=True)
+    fits = text_width(block.output, size - 1) <= room and (sheet.wide or not sheet.many)
+    shape = block.output if fits else ""  # it is told when the block is pointed at
     axes.text(right, y, shape, fontsize=size - 1, va="center_baseline", ha="right", color=MUTED.light)
     if layers:
         for i, layer in enumerate(block.layers, 1):
