@@ -80,6 +80,12 @@ def test_the_time_of_a_run_that_an_older_specc_began_is_not_known(tmp_path: Path
     assert resumed(plan, folder).train()["wall_seconds"] is None
 
 
+def test_a_history_knows_what_was_kept_for_validation() -> None:
+    (epoch,) = history(rows("epoch,lr,seconds,val_accuracy,val_unit0.accuracy\n1,0.5,1,0.25,0.5\n"))
+    assert (epoch["validation"], epoch["test"]) == ({"accuracy": 0.25}, {})
+    assert epoch["units"]["validation"] == {"unit0.accuracy": 0.5}
+
+
 def test_a_history_has_no_number_that_json_has_not() -> None:
     table = "epoch,lr,seconds,test_accuracy,test_loss,test_unit0.accuracy,train_unit0.loss\n1,0.5,1,0.25,nan,,inf\n"
     (epoch,) = json.loads(json.dumps(history(rows(table)), allow_nan=False))

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..plan import Plan, Unit
+from ..runs.metrics import HALVES
 from ..runs.record import RunRecord, Status, read_run
 from ..runs.summary import Memory
 from ..system.plugins import PluginError
@@ -16,7 +17,6 @@ from ..tasks.task import Task
 from . import measured
 from .measured import Measured, StepTaken
 
-HALVES = {"test": "test", "val": "validation"}  # how metrics.csv begins the names of its columns
 Curve = list[tuple[int, float]]  # epochs, and what was found after them
 
 

@@ -11,7 +11,7 @@ from typing import Any
 Row = Mapping[str, float | None]
 
 NAME = "metrics.csv"
-HALVES = ("test", "validation")  # what a network is evaluated on
+HALVES = {"test": "test", "val": "validation"}  # what a network is evaluated on: how columns begin, and in words
 
 
 def rows(text: str) -> list[dict[str, float | None]]:
@@ -48,13 +48,13 @@ def _epoch(row: Row) -> dict[str, Any]:
     number = row["epoch"]
     said: dict[str, Any] = {"epoch": number and int(number), "lr": row.get("lr"), "seconds": row.get("seconds")}
     said |= {"train": _part(row, "train"), "units": {}}
-    for half in HALVES:
-        found = _part(row, half)
+    for prefix, half in HALVES.items():
+        found = _part(row, prefix)
         said[half] = {name: value for name, value in found.items() if "." not in name}
         said["units"][half] = {name: value for name, value in found.items() if "." in name}
     return said
 
 
-def _part(row: Row, half: str) -> dict[str, float | None]:
-    """The columns of one half, without its name."""
-    return {name.removeprefix(f"{half}_"): value for name, value in row.items() if name.startswith(f"{half}_")}
+def _part(row: Row, prefix: str) -> dict[str, float | None]:
+    """The columns that begin so, without that."""
+    return {name.removeprefix(f"{prefix}_"): value for name, value in row.items() if name.startswith(f"{prefix}_")}

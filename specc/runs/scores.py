@@ -31,7 +31,7 @@ def latest(rows: Sequence[Row]) -> Score | None:
 
 def _first(halves: Mapping[str, Mapping[str, float | None]]) -> Score | None:
     """The first metric of the first half that was looked at: a task names them in order of their worth."""
-    for half in HALVES:
+    for half in HALVES.values():
         for metric, value in halves[half].items():
             return None if value is None else Score(metric, value, half)
     return None
