@@ -205,8 +205,7 @@ def test_an_interrupted_run_is_resumed_bit_for_bit(whole: tuple[Path, Result], t
         command(*words), cwd=tmp_path, env=surroundings(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stderr is not None
-    said = [next(process.stderr), next(process.stderr)]
-    assert said[1].startswith("epoch 1/3")
+    assert any(line.startswith("epoch 1/3") for line in process.stderr), "a busy machine says before what it waits for"
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
