@@ -106,6 +106,7 @@ def _as_a_program(work: Deed, before: Deed, out: int, err: int) -> int:
     code = 0
     try:
         os.environ |= surroundings()
+        sys.unraisablehook = sys.__unraisablehook__  # the interpreter's own, not that of the test run
         before()
         sys.stdout, sys.stderr = _stream(1), _stream(2)
         work()
