@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 os.environ["SPECC_PLUGINS"] = "none"  # whatever is installed, the suite is the same on every machine
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # workers share the cores, their processes too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; tests of interruptions need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 import torch  # it reads them
 
 SEED = int(os.environ.get("SPECC_TEST_SEED", "0"))
