@@ -91,9 +91,9 @@ def _option(option: Option) -> dict[str, Any]:
 def compare_table(plans: Sequence[Plan], measured: Sequence[Any]) -> Table:
     """One row a spec; ratios are to the first."""
     title = "one training step" + (", measured on " + measured[0].device if measured[0] else "")
-    names = ("blocks", "units", "predicted", "ratio", "GFLOPs an image", "ratio")
+    names = ("blocks", "units", "predicted", "peak ×", "GFLOPs an image", "FLOPs ×")
     rows = (_compared(plan, plans[0], found, measured[0]) for plan, found in zip(plans, measured, strict=True))
-    return table(title, ("spec",), (*names, "measured", "step", "ratio") if measured[0] else names, rows)
+    return table(title, ("spec",), (*names, "measured", "step", "time ×") if measured[0] else names, rows)
 
 
 def _compared(plan: Plan, first: Plan, found: Any, yardstick: Any) -> list[str]:
