@@ -84,13 +84,13 @@ def test_every_test_of_this_file_is_named_on_the_page() -> None:
 
 EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module"}
 PROCESSES = {
-    "runtime/memory/sampling.py", "specc/comparing/crew.py",  # specc itself
-    "runtime/run/environment.py",  # git
-}  # fmt: skip
-UNTYPING = "specc/docs/examples/"  # does what the pages of the documentation say, for those who write them
-PICKLING = {"runtime/data/sources/pickled.py"}
-TYPING = "specc/docs/examples/"  # does what the pages of the documentation say, for those who write them
+    "runtime/memory/sampling.py",
+    "specc/comparing/crew.py",
+    "runtime/run/environment.py",
+}  # specc itself, and git
+UNPICKLING = {"runtime/data/sources/pickled.py"}
 PICKLING = {"specc/views/snapshot.py"}  # what PyTorch's memory visualiser reads
+TYPING = "specc/docs/examples/"  # does what the pages of the documentation say, for those who write them
 
 
 def test_nothing_in_the_source_executes_what_it_reads() -> None:
