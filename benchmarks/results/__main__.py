@@ -89,7 +89,7 @@ def figures(name: str, group: str, seed: int, record: RunRecord) -> dict[str, An
 def write(path: Path, document: Any) -> None:
     """As JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"wrote {path}")
 
 

@@ -114,4 +114,4 @@ def _values(kind: Schema) -> list[str]:
     """The values that can be named."""
     named = kind.get("enum", [kind["const"]] if "const" in kind else [])
     named = [False, True] if kind.get("type") == "boolean" else named
-    return [value if isinstance(value, str) else json.dumps(value) for value in named]
+    return [value if isinstance(value, str) else json.dumps(value, allow_nan=False) for value in named]

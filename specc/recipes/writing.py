@@ -145,5 +145,5 @@ def _scalar(value: Any, plain: re.Pattern[str]) -> str:
     """
     if isinstance(value, str):
         alone = plain.fullmatch(value) and scalars.resolve(value) == value and not scalars.ambiguity(value)
-        return value if alone else json.dumps(value, ensure_ascii=False)
+        return value if alone else json.dumps(value, ensure_ascii=False, allow_nan=False)
     return re.sub(r"^(-?\d+)e", r"\1.0e", json.dumps(value, allow_nan=False))

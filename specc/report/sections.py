@@ -152,7 +152,7 @@ def _environment(case: Case) -> Panel:
 
 
 def _said(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _panel(case: Case, *figures: Figure | None, texts: Sequence[str] = ()) -> Panel:

@@ -68,4 +68,4 @@ def flat(config: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{at}{key}.")
         else:
-            yield f"{at}{key}", value if isinstance(value, str) else json.dumps(value)
+            yield f"{at}{key}", value if isinstance(value, str) else json.dumps(value, allow_nan=False)
