@@ -33,7 +33,7 @@ test: $(READY)  ## lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 full: $(READY)  ## what `make test` runs only a part of: large traces, every composition, every recipe
 	$(BIN)/pytest -n $(JOBS) -m full

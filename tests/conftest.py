@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     return f"specc: seed {SEED} (SPECC_TEST_SEED), hypothesis derandomised"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What forks goes first: once torch has a thread for gradients, it computes none in a fork any more.
+
+    Then the files with most tests, so that no worker has a long one to itself at the end.
+    """
+    size = Counter(item.path for item in items)
+    items.sort(key=lambda item: (not _forks(item), -size[item.path]))
+
+
+def _forks(item: pytest.Item) -> bool:
+    known = vars(getattr(item, "module", None) or item)
+    return any("tests.processes" in (getattr(each, "__module__", ""), getattr(each, "__name__", ""))
+               for each in known.values())  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)
