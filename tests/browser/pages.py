@@ -143,3 +143,9 @@ def visits() -> list[tuple[str, Setting]]:
     turns = [(name, SETTINGS[i % len(SETTINGS)]) for i, name in enumerate(DOCUMENTED) if name not in CLOSELY]
     every = [*PAGES, *(name for name in DOCUMENTED if name in CLOSELY)]
     return [(name, setting) for name in every for setting in SETTINGS] + turns
+
+
+def others() -> list[tuple[str, Setting]]:
+    """What is left of every page at every setting."""
+    now = set(visits())
+    return [each for name in DOCUMENTED for setting in SETTINGS if (each := (name, setting)) not in now]
