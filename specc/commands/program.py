@@ -112,7 +112,7 @@ def _in_words() -> Iterator[None]:
         code, said = INTERRUPTED, ["error: interrupted"]
     except streams.NotTaken as error:
         code, said = FAILED, _not_taken(error)
-    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+    except (OSError, MemoryError, ImportError, RuntimeError, ValueError) as error:
         found = _cause(error)
         if found is None:
             raise
@@ -147,6 +147,8 @@ def _not_taken(error: streams.NotTaken) -> list[str]:
 def _no_memory(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error.__cause__, MemoryError):  # pydantic says of it that a value cannot be written
+        return True
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
