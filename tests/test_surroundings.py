@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from specc.commands import program
 from specc.system import files
 
 from .commands import Result, specc
@@ -177,3 +178,31 @@ def test_a_command_that_is_interrupted_says_so(number: signal.Signals, tmp_path:
 
     result = done("validate", "spec.yaml", before=before)
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+
+
+class _Unwritable(Exception):
+    """What a library makes of no memory."""
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_no_memory_is_seen_behind_what_a_library_says_of_it(steps: int, capfd: pytest.CaptureFixture[str]) -> None:
+    def library() -> None:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            wrapped = _Unwritable("a value cannot be written")
+            if steps == 1:
+                raise wrapped from error
+            try:
+                raise wrapped
+            except _Unwritable:
+                raise UserWarning("the value is left out")  # noqa: B904  as a filter of warnings raises it
+
+    with pytest.raises(SystemExit, match="3"), program.in_words():
+        library()
+    assert "error: out of memory" in capfd.readouterr().err
+
+
+def test_what_no_machine_has_caused_keeps_its_traceback() -> None:
+    with pytest.raises(KeyError, match="ours"), program.in_words():
+        raise KeyError("ours")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics.notices import counted, doing
-from .options import FILE, FOLDER, device_options, main, one_device
+from .options import FILE, FOLDER, Value, device_options, main, one_device
 from .output import echo
 from .shared import check_runtime, compile_shown, errors_shown, fail, failures_shown, load, loading_torch, show
 from .tables import echo_table, table_format
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..system.devices import Device
 
 
-class Seeds(click.ParamType):  # type: ignore[type-arg]
+class Seeds(Value):
     """Seeds, with commas between them."""
 
     name = "seeds"

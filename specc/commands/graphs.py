@@ -11,7 +11,7 @@ import click
 
 from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
-from .options import main, predicted_on, spec_argument
+from .options import Value, main, predicted_on, spec_argument
 from .shared import errors_shown, load, say
 from .writing import force_option, may_write, written
 
@@ -54,7 +54,7 @@ WRITERS: Mapping[str, Callable[[Plan, bool], str]] = MappingProxyType({  # by th
 })  # fmt: skip
 
 
-class Diagrammed(click.ParamType):  # type: ignore[type-arg]
+class Diagrammed(Value):
     """A file whose suffix says how to write the diagram."""
 
     name = "file"

@@ -25,6 +25,10 @@ def main() -> None:
     """Compile and run supervised local learning described in YAML."""
 
 
+class Value(click.ParamType):  # type: ignore[type-arg]  # it became generic in a later click than the oldest we take
+    """What is read from one word of a command line."""
+
+
 def spec_argument(command: Command) -> Command:
     """One spec file and any number of overrides."""
     command = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(command)
@@ -62,7 +66,7 @@ def predicted_on(command: Command) -> Command:
     )(command)
 
 
-class DeviceKind(click.ParamType):  # type: ignore[type-arg]
+class DeviceKind(Value):
     """A device by whose rules memory is predicted."""
 
     name = "device"
@@ -76,7 +80,7 @@ class DeviceKind(click.ParamType):  # type: ignore[type-arg]
         )
 
 
-class MemorySize(click.ParamType):  # type: ignore[type-arg]
+class MemorySize(Value):
     """A memory size such as ``4GiB``."""
 
     name = "size"

@@ -10,7 +10,7 @@ import click
 
 from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
-from .options import FILE, MemorySize, human_or_json, main, predicted_on, spec_argument
+from .options import FILE, MemorySize, Value, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say, show
 from .timelines import HERE, Drawing, show_timeline
@@ -31,7 +31,7 @@ def allowed() -> list[str]:
     return ["split", *KNOBS]
 
 
-class Allow(click.ParamType):  # type: ignore[type-arg]
+class Allow(Value):
     """Some of what a search may change; read from the registry when it is asked for, which takes time to import."""
 
     name = "names"

@@ -62,12 +62,12 @@ class Program(click.Group):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the group's own options."""
-        with _in_words(), _printable_errors():
+        with in_words(), _printable_errors():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        with _in_words(), _ended_by_signals(), _printable_errors(), waits_shown():
+        with in_words(), _ended_by_signals(), _printable_errors(), waits_shown():
             result = super().invoke(ctx)
             streams.results().flush()
             return result
@@ -104,7 +104,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def in_words() -> Iterator[None]:
     """End the command with a line in place of a traceback, where the machine is the cause and no mistake of ours."""
     try:
         yield
@@ -112,7 +112,7 @@ def _in_words() -> Iterator[None]:
         code, said = INTERRUPTED, ["error: interrupted"]
     except streams.NotTaken as error:
         code, said = FAILED, _not_taken(error)
-    except (OSError, MemoryError, ImportError, RuntimeError, ValueError) as error:
+    except Exception as error:
         found = _cause(error)
         if found is None:
             raise
@@ -144,12 +144,15 @@ def _not_taken(error: streams.NotTaken) -> list[str]:
     return [] if error.reason.errno == errno.EPIPE else [f"error: {error}"]
 
 
-def _no_memory(error: Exception) -> bool:
+def _no_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, or did before: a library may say of it that a value cannot be written."""
+    if error is None:
+        return False
     if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    if isinstance(error.__cause__, MemoryError):  # pydantic says of it that a value cannot be written
-        return True
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+        none = error.errno == errno.ENOMEM
+    else:
+        none = isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
+    return none or _no_memory(error.__cause__) or _no_memory(error.__context__)
 
 
 def _without_folder() -> str | None:

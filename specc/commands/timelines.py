@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics.notices import doing
+from .options import Value
 from .output import clean, write
 from .shared import console
 from .writing import written
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 HERE = Path("-")  # instead of a file
 
 
-class Drawing(click.ParamType):  # type: ignore[type-arg]
+class Drawing(Value):
     """An SVG file, or the terminal."""
 
     name = "file"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..plan.flops import step_flops
 from . import findings
 from .alternatives import Alternative, Lab
-from .parts import Answer
+from .parts import Answer, Tone
 from .subject import Status, Subject
 from .suggestions import Suggestion
 from .words import figure, named, plural, sentence, share, show_bytes
@@ -36,10 +36,10 @@ def learnt(subject: Subject) -> Answer:
         text += f" {sentence(said.cause.rstrip('.'))}."
     if said.stopped_early:
         text += f" {sentence(said.stopped_early.rstrip('.'))}."
-    tone = "good" if status == Status.COMPLETED else "plain" if status == Status.RUNNING else "warn"
+    tone: Tone = "good" if status == Status.COMPLETED else "plain" if status == Status.RUNNING else "warn"
     if status in (Status.FAILED, Status.DAMAGED):
         tone = "bad"
-    return Answer("What did it learn?", short, text, "learning", tone)  # type: ignore[arg-type]
+    return Answer("What did it learn?", short, text, "learning", tone)
 
 
 def in_budget(subject: Subject) -> Answer:

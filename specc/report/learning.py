@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from ..pictures.drawing import Picture
 from . import findings
 from .charts.bars import Bar, bars
 from .charts.curves import MOST_COLOURED, Line, curves
@@ -49,7 +50,7 @@ def _unit_lines(units: dict[str, Curve], subject: Subject) -> list[Line]:
     return [Line(unit, curve, named=few or unit in spoken) for unit, curve in units.items()]
 
 
-def _metric_picture(title: str, summary: str, lines: Sequence[Line], metric: str, width: float):  # type: ignore[no-untyped-def]
+def _metric_picture(title: str, summary: str, lines: Sequence[Line], metric: str, width: float) -> Picture:
     return curves(title, summary, lines, width, said=partial(figure, metric), unit=_axis(metric))
 
 
@@ -80,7 +81,7 @@ def loss_curves(subject: Subject, name: str) -> Figure | None:
                   "Means over the epoch on the training set, before they are weighted.")  # fmt: skip
 
 
-def _loss_picture(title: str, summary: str, lines: Sequence[Line], width: float):  # type: ignore[no-untyped-def]
+def _loss_picture(title: str, summary: str, lines: Sequence[Line], width: float) -> Picture:
     return curves(title, summary, lines, width, said=partial(figure, "loss"), unit=_axis("loss"), log=True)
 
 
@@ -115,7 +116,7 @@ def depth(subject: Subject, name: str) -> Figure | None:
                   "What each unit's own classifier says of what the network knows up to there.")  # fmt: skip
 
 
-def _depth_picture(title: str, summary: str, lines: Sequence[Line], metric: str, width: float):  # type: ignore[no-untyped-def]
+def _depth_picture(title: str, summary: str, lines: Sequence[Line], metric: str, width: float) -> Picture:
     return curves(
         title, summary, lines, width, said=partial(figure, metric), unit=_axis(metric), across="block", marked=True
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +21,8 @@ _DROPPED = ("title", "discriminator", "environment", "only_with")
 def json_schema() -> Schema:
     """The whole language."""
     vocabulary = {**OPS.usable(), **MACROS}
-    raw = SpecModel.model_json_schema(ref_template="#/definitions/{model}")
+    with warnings.catch_warnings(action="error"):  # pydantic leaves out what it cannot write, and warns
+        raw = SpecModel.model_json_schema(ref_template="#/definitions/{model}")
     definitions = {name: _draft7(model) for name, model in raw.pop("$defs", {}).items()}
     definitions |= {f"op_{name}": op_schema(kind) for name, kind in vocabulary.items()}
     definitions["op_arguments"] = _arguments(vocabulary)

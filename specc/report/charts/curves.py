@@ -8,7 +8,8 @@ from typing import Any
 
 from ...pictures.drawing import Picture, Tips, drawn, text_width
 from ...pictures.palette import GRID, INK, MUTED, QUIET, Colour, series
-from .frames import SIZE, apart, frame, shortened
+from ...pictures.placing import spread
+from .frames import LINE, SIZE, frame, shortened
 
 MOST_COLOURED = 8  # curves: there are no more colours that people tell apart
 
@@ -112,7 +113,7 @@ def _names(
     """Names beside the ends of curves, apart from each other, with a thin line to where each one belongs."""
     box, size = axes.get_window_extent(), figure.get_size_inches() * 72
     at = [axes.transData.transform(end) for end in ends]
-    places = apart([float(y) for _, y in at], float(box.y0), float(box.y1))
+    places = spread([float(y) for _, y in at], LINE, float(box.y0), float(box.y1))
     for (x, y), place, text, ink in zip(at, places, texts, inks, strict=True):
         ends_at, level = (box.x1 + 14) / size[0], place / size[1]
         figure.add_artist(_line([x / size[0], ends_at], [y / size[1], level], ink.light))
