@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from ..plan import Plan
 from ..plan.flops import step_flops
+from ..profiles import Profile
 from ..spec.dump import dump
 from ..spec.load import loads
 from ..spec.models import SpecModel
 from ..spec.sections.levels import Level
 from ..spec.sections.split import Split
+from ..timing import step_time
 from .checks.slices import check_slices
 from .draft import Draft
 from .partition import partition
@@ -23,10 +25,11 @@ FROM_SPLIT: tuple[Callable[[Draft], Draft], ...] = (partition, form_units, check
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What becomes of a configuration: its predicted peak, and FLOPs of a step, an image."""
+    """What becomes of a configuration: its predicted peak, FLOPs of a step, an image, and seconds of a step."""
 
     peak: int
     flops: int
+    seconds: float | None = None  # None: no device is known
 
 
 def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
@@ -39,10 +42,13 @@ def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
     return result
 
 
-def predict(draft: Draft, config: SpecModel) -> Prediction | None:
-    """What another configuration takes."""
+def predict(draft: Draft, config: SpecModel, profile: Profile | None = None) -> Prediction | None:
+    """What another configuration takes, and how long on a device."""
     result = recompiled(draft, config)
-    return None if result is None else Prediction(result.predicted.peak_bytes, step_flops(result.plan))
+    if result is None:
+        return None
+    seconds = step_time(result.plan, profile).seconds if profile else None
+    return Prediction(result.predicted.peak_bytes, step_flops(result.plan), seconds)
 
 
 def predicted_peak(draft: Draft, config: SpecModel) -> int | None:

@@ -58,7 +58,12 @@ class Gradient:
         """Make a new one of it where it has not so many numbers of so many bytes."""
         old = self.storage
         if anyway or old.bytes != numbers * width or old.width != width:
-            self.storage = old.allocator.new(numbers * width, old.category, width)
+            old.allocator.moves("copy", old.bytes, numbers * width, direction="input")
+            self._renew(numbers, width)
+
+    def _renew(self, numbers: int, width: int) -> None:
+        old = self.storage
+        self.storage = old.allocator.new(numbers * width, old.category, width)
 
     def cast(self, edge: Edge) -> None:
         """Put it into the precision that its operand has."""
@@ -67,7 +72,12 @@ class Gradient:
 
     def add(self, other: Gradient, numbers: int, traced: bool) -> None:
         """Add to it, in place if nobody else holds it."""
-        self.fit(numbers, self.storage.width, anyway=traced or self.references != ALONE)
+        old = self.storage
+        size = numbers * old.width
+        old.allocator.moves("add", old.bytes + other.storage.bytes, size, direction="input")
+        del old
+        if traced or self.references != ALONE or self.storage.bytes != size:
+            self._renew(numbers, self.storage.width)
         del other.storage
 
 
@@ -93,6 +103,9 @@ class Leaf:
             turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
             found.fit(self.numbers, found.storage.width, anyway=turned)
             self.gradient = Gradient(found.storage, self.order)
+        else:
+            size = self.gradient.storage.bytes
+            found.storage.allocator.moves("add", size + found.storage.bytes, size, direction="parameters")
         del found.storage
 
 
@@ -146,7 +159,9 @@ class Product(Function):
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """Both gradients are products."""
-        incoming.storage.allocator.passing(2 * incoming.storage.bytes, GRADIENT)
+        size = incoming.storage.bytes
+        incoming.storage.allocator.passing(2 * size, GRADIENT)
+        incoming.storage.allocator.moves("mul", 3 * size, size, calls=3, direction="input")
         incoming.fit(incoming.numbers, incoming.storage.width, anyway=True)
         super().back(engine, incoming)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import Order, Shape, numel
 from ..learning.heads.patches import Cell
@@ -33,10 +34,20 @@ class ShapeMachine:
         storage = self.memory.new(rows * numel(shape) * width, category, width)
         return Value(storage, rows, shape, "plain", graph)
 
-    def _in_place(self, *values: object) -> None:
-        """Nothing new."""
+    def add(self, total: Value, x: Value) -> None:
+        self.memory.moves("add", total.storage.bytes + x.storage.bytes, total.storage.bytes)
 
-    add = shrink = write = average = _in_place
+    def shrink(self, x: Value, by: float) -> None:
+        self.memory.moves("mul", x.storage.bytes, x.storage.bytes)
+
+    def write(self, part: Value, x: Value) -> None:
+        size = x.numbers * x.storage.width
+        self.memory.moves("write", size, size)
+
+    def average(self, link: LinkPlan) -> None:
+        graph = self.networks[link.ema].graph
+        size, tensors = 4 * graph.parameter_count, len(graph.parameters)
+        self.memory.moves("average", 2 * size, size, calls=tensors)
 
     def rows(self, x: Value) -> int:
         return x.rows
@@ -48,10 +59,13 @@ class ShapeMachine:
     def views(self, images: Value, labels: Value, first: int) -> Value:
         if self.view_count == 1:
             return images
-        return self._made(images.rows * self.view_count, images.shape, "inputs")
+        made = self._made(images.rows * self.view_count, images.shape, "inputs")
+        self.memory.moves("views", made.storage.bytes, made.storage.bytes, calls=self.view_count)
+        return made
 
     def target(self, head: HeadPlan, given: Value) -> Value:
         if head.target == "images":
+            self.memory.moves("mul", 4 * given.numbers, 4 * given.numbers)
             return given.like(self.memory.new(4 * given.numbers, "inputs"))
         if head.target == "one_hot" and not given.shape:  # mixtures have shares of the classes anyway
             return self._made(given.rows, (self.classes,), "inputs")
@@ -101,21 +115,27 @@ class ShapeMachine:
             name: [p.like(memory.new(4 * p.numbers, "parameters"), Function([p])) for p in own]
             for name, own in self._parameters(plan).items()
         }
+        size = 4 * plan.graph.parameter_count
+        memory.moves("add", 2 * size, size, calls=len(plan.graph.parameters))
         return run(memory, self.costs, plan, plan.graph, sums, x, images, record=True)
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
         products = [x.new(Product([x], [x.storage])) for x in (branch, average)]
+        self.memory.moves("mul", 2 * branch.storage.bytes, 2 * branch.storage.bytes, calls=3)
         return self.plus(*products)
 
     def plus(self, a: Value, b: Value) -> Value:
+        self.memory.moves("add", a.storage.bytes + b.storage.bytes, a.storage.bytes)
         return a.new(Function((a, b)) if a.graph or b.graph else None)
 
     def divide(self, x: Value, by: float) -> Value:
+        self.memory.moves("mul", x.storage.bytes, x.storage.bytes)
         return x.new()
 
     def mean(self, tensors: Sequence[Value]) -> Value:
         first, size = tensors[0], sum(x.storage.bytes for x in tensors)
         stacked = self.memory.new(size, width=first.storage.width)
+        self.memory.moves("mean", 2 * size, size + first.storage.bytes, calls=2)
         mean = first.new(Mean(tensors))
         del stacked
         return mean
@@ -137,14 +157,17 @@ class ShapeMachine:
         wide = out.storage if out.storage.width == 4 else self.memory.new(sizes.full)
         kept = [wide] * use.keeps_output + [self.memory.new(size) for size in use.kept]
         self.memory.passing(use.passing)
+        self.memory.moves(f"loss/{head.loss}", sizes.full + use.passing, use.passing + sum(use.kept))
         del wide
         return self._scalar(LossGradient(out, use, sizes, kept))
 
     def total(self, losses: Sequence[Value]) -> Value:
+        self.memory.moves("add", SCALAR * len(losses), SCALAR, calls=2)
         return self._scalar(Function(losses))
 
     def backward_loss(self, loss: Value, weight: float) -> None:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
+        self.memory.moves("mul", SCALAR, SCALAR, calls=3)
         Engine(traced=self.costs.traced).run(loss, Gradient(self.memory.new(SCALAR, "losses"), "plain"))
         del weighted
 
@@ -160,10 +183,14 @@ class ShapeMachine:
         ]
 
     def copy(self, x: Value) -> Value:
-        return self._made(x.rows, x.shape, width=x.storage.width)
+        made = self._made(x.rows, x.shape, width=x.storage.width)
+        self.memory.moves("copy", made.storage.bytes, made.storage.bytes)
+        return made
 
     def place(self, x: Value, *, cleared: bool) -> Value:
-        return x.like(self.memory.new(x.numbers * x.storage.width, GRADIENT, x.storage.width))
+        made = x.like(self.memory.new(x.numbers * x.storage.width, GRADIENT, x.storage.width))
+        self.memory.moves("place", 0, made.storage.bytes * cleared)
+        return made
 
     def step(self, group: str) -> None:
         if self.train is not None and not self.train.steps_in_place:
@@ -171,12 +198,26 @@ class ShapeMachine:
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
         for leaf in self.leaves(group):
             leaf.gradient = None
+        if self.train is not None:
+            self._tell_step(self.train, [n.graph for n in self.networks.values() if n.group == group])
+
+    def _tell_step(self, train: Train, graphs: Sequence[Graph]) -> None:
+        """The optimizer's work: parameters, gradients and state are read, all but the gradients written."""
+        size, tensors = 4 * sum(graph.parameter_count for graph in graphs), sum(len(g.parameters) for g in graphs)
+        state = sum(train.optimizer.state_bytes(graph.parameters.values()) for graph in graphs)
+        if train.clip is not None:
+            self.memory.moves("clip", 2 * size, size, calls=tensors)
+        self.memory.moves(f"step/{train.optimizer.name}", 2 * size + state, size + state, calls=tensors)
+        if train.weight_average is not None:
+            self.memory.moves("average", 2 * size, size, calls=tensors)
 
     def first(self, x: Value, rows: int) -> Value:
         return Value(x.storage, rows, x.shape, x.order)
 
     def join(self, parts: Sequence[Value]) -> Value:
-        return self._made(sum(part.rows for part in parts), parts[0].shape, width=parts[0].storage.width)
+        made = self._made(sum(part.rows for part in parts), parts[0].shape, width=parts[0].storage.width)
+        self.memory.moves("copy", made.storage.bytes, made.storage.bytes)
+        return made
 
 
 class LossGradient(Function):
@@ -192,6 +233,8 @@ class LossGradient(Function):
         """In fp32, then as wide as the output, then with zeros for the views that the loss does not look at."""
         memory = incoming.storage.allocator
         del incoming.storage
+        passing = sum(size for size, _ in self.use.backward)
+        memory.moves("loss", self.sizes.full + passing, self.sizes.full + passing, direction="input")
         for size, staying in self.use.backward:
             del self.saved[staying:]
             memory.passing(size, GRADIENT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
@@ -87,6 +87,8 @@ class Forward:
         operation = Operation(node, inputs, parameters, self.costs)
         stops = node.name == self.until and not finishes(node.saved)
         gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
+        if gathered:
+            self.memory.moves("copy", first.bytes, first.bytes)
         keeping = needed and not self.again
         if stops or (gathered and not parameters):
             out = gathered or first
@@ -96,6 +98,8 @@ class Forward:
                 self.memory.passing(max(out.bytes - (0 if keeping else gathered.bytes), 0))
         extra = None if stops else self._extra(operation, out, keeping=keeping)
         operation.computed = out.width
+        if not stops and (parameters or not gathered):
+            self.memory.computes(operation, "forward")
         if keeping:
             read = [gathered if gathered and parameters else first, *(value.storage for value in inputs[1:])]
             operation.saved = [*operation.keeps(read, parameters, out), extra]
@@ -122,6 +126,7 @@ class Forward:
             return value
         own = value.storage.category
         category = "parameters in low precision" if own == "parameters" else own
+        self.memory.moves("cast", value.numbers * value.storage.width, value.numbers * width)
         return value.like(self.memory.new(value.numbers * width, category, width), value.graph and Function([value]))
 
     def _result(self, operation: Operation, inputs: Sequence[Value]) -> Storage:
@@ -196,6 +201,7 @@ class Operation(Function):
             held.clear()  # bit by bit, as was measured
             eager.clear()
         outgoing = {i: self._made(incoming, i) for i, edge in enumerate(self.edges) if edge.to in engine.wanted}
+        self._tell(memory, outgoing)
         surplus = []
         if node.op.answers_all and 0 not in outgoing:
             surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
@@ -212,6 +218,12 @@ class Operation(Function):
         for i, gradient in outgoing.items():
             gradient.order = self._order(i, lies)
             engine.send(self, i, gradient)
+
+    def _tell(self, memory: Allocator, wanted: Iterable[int]) -> None:
+        """What gradients are computed: of all inputs at once, and of all parameters, or of both in one go."""
+        parts = {i >= len(self.node.inputs) and not self.node.op.answers_all for i in wanted}
+        for parameters in sorted(parts):
+            memory.computes(self, "parameters" if parameters else "input")
 
     def _taken_from(self, engine: Engine) -> tuple[list[object], list[object]]:
         """What is held until the gradients are made, and what only until it was used."""

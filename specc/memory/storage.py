@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 GRADIENT = "gradients of activations"
+Direction = Literal["forward", "input", "parameters"]  # of a backward: the gradient of what
 
 
 class Storage:
@@ -36,6 +38,12 @@ class Allocator:
 
     def at(self, op: str) -> None:
         """The op that works from here on; this allocator does not ask."""
+
+    def computes(self, operation: object, direction: Direction) -> None:
+        """An op computes its result, or gradients of its operands; this allocator does not ask."""
+
+    def moves(self, what: str, read: int, written: int, *, calls: int = 1, direction: Direction = "forward") -> None:
+        """Bytes are read and written by what is in no graph, in so many calls; this allocator does not ask."""
 
     def take(self, size: int, category: str) -> None:
         """So many bytes more."""

@@ -196,7 +196,7 @@ class Attention(Op):
         return (
             ("in_proj", Linear(3 * d, self.bias), (INPUT,)),
             ("chunks", Chunks(), ("in_proj",)),
-            ("mixed", Mixing(self.heads), ("chunks",)),
+            ("mixed", Mixing(self.heads, self.windows), ("chunks",)),
             ("out_proj", Linear(d, self.bias), ("mixed",)),
         )
 
@@ -213,11 +213,16 @@ class Mixing(Op):
     """The fused part of attention: values weighted by how queries and keys match."""
 
     heads: int
+    windows: int = 1
 
     autocast: ClassVar[Autocast] = "low"
 
     def output(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], inputs[0][1] // 3)
+
+    def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
+        tokens, d = output
+        return (5 * self.heads + 4 * d) * tokens * (tokens // self.windows)
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), output=True, bytes=4 * self.heads * output[0])

@@ -1,0 +1,65 @@
+"""Profiles by name: the sheets that come with specc, what was measured here, and files."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from ..diagnostics.values import did_you_mean
+from ..system import files
+from ..system.devices import Device
+from .model import Profile, parsed
+from .store import MOST, SUFFIX, folder, in_folder, stored
+
+_SHEETS = Path(__file__).with_name("sheets")
+
+
+class UnknownProfile(ValueError):
+    """There is no such profile, or its file holds none."""
+
+    def __init__(self, message: str, *help: str) -> None:
+        super().__init__(message)
+        self.help = help
+
+
+def names() -> list[str]:
+    """All that can be named: what was measured here, then the sheets; no file is opened."""
+    return [path.stem for where in (folder(), _SHEETS) for path in in_folder(where)]
+
+
+def sheets() -> tuple[Profile, ...]:
+    """The profiles that come with specc."""
+    return tuple(_sheet(path) for path in in_folder(_SHEETS))
+
+
+@cache
+def _sheet(path: Path) -> Profile:
+    return parsed(path.read_bytes())
+
+
+def find(name: str) -> Profile:
+    """A profile by its name, or by its file's path; raises `UnknownProfile`."""
+    if os.sep in name or name.endswith(SUFFIX):
+        return _of_file(Path(name))
+    known = {profile.name: profile for profile in (*sheets(), *stored())}
+    if name not in known:
+        help = did_you_mean(name, known)
+        raise UnknownProfile(f"there is no device profile `{name:.80}`", *help, "or name a file: ./profile.json")
+    return known[name]
+
+
+def _of_file(path: Path) -> Profile:
+    try:
+        return parsed(files.read(path, MOST))
+    except OSError as error:
+        raise UnknownProfile(f"cannot read the device profile {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        first = str(error).splitlines()
+        said = " ".join(line.strip() for line in first[1:3]) if len(first) > 2 else first[0]
+        raise UnknownProfile(f"no device profile is in {path}: {said:.200}") from None
+
+
+def here(kind: Device) -> Profile | None:
+    """The newest profile of this machine that was measured on such a device; None where none was."""
+    return next((profile for profile in stored() if profile.kind == kind), None)

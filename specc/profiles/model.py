@@ -1,0 +1,62 @@
+"""A device profile, and how it is read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from ..system.devices import Device
+
+Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Literal["matmul", "conv", "other"]  # matrix products, attention's included; convolutions; all other arithmetic
+Precision = Literal["fp32", "bf16", "fp16"]
+Source = Literal["calibrated", "data sheet"]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a device computes and moves in a second.
+
+    `rates` are FLOP/s at best, by kind of op and by the precision that a spec names; an op in fp32 counts at what torch
+    does with it where nobody says otherwise (on CUDA convolutions in TF32, products not). `efficiency` is the share of
+    a rate, and of the bandwidth, that a large op reaches in a network.
+    """
+
+    format_version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+_-]*$", max_length=200)]  # as `--device-profile` takes it
+    device: Annotated[str, Field(min_length=1, max_length=200)]  # as people call it
+    kind: Device
+    source: Source
+    rates: Mapping[Rate, Mapping[Precision, Above]]
+    bandwidth: Above  # bytes a second
+    launch_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # what a call takes that computes nothing
+    memory_bytes: Annotated[int, Field(gt=0)] | None = None
+    efficiency: Mapping[Rate | Literal["bandwidth"], Share] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)  # where figures are from
+    date: str = ""  # when it was measured, ISO 8601, UTC
+
+    def rate(self, kind: Rate, precision: Precision) -> float:
+        """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""
+        own = self.rates.get(kind) or self.rates.get("matmul") or {}
+        peak = own.get(precision) or own.get("fp32") or max(own.values(), default=float("inf"))
+        return peak * self.efficiency.get(kind, 1.0)
+
+    @property
+    def bytes_per_second(self) -> float:
+        """What ops reach that only move numbers."""
+        return self.bandwidth * self.efficiency.get("bandwidth", 1.0)
+
+
+def parsed(text: str | bytes) -> Profile:
+    """The profile that a file holds; `ValueError` where it holds none."""
+    return _adapter().validate_json(text)
+
+
+@cache
+def _adapter() -> TypeAdapter[Profile]:
+    return TypeAdapter(Profile)

@@ -1,0 +1,52 @@
+"""Where measured profiles are kept: one JSON file a device and set of versions, in the user's cache directory.
+
+A cache may vanish or hold anything: whatever cannot be read is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from ..system import files
+from ..system.environment import cache_folder
+from .model import Profile, parsed
+
+MOST = 4 << 20  # bytes of a file that is read; no profile comes near
+SUFFIX = ".json"
+
+
+def folder() -> Path:
+    """Where the files are."""
+    return cache_folder() / "profiles"
+
+
+def save(profile: Profile) -> Path:
+    """Write a profile in place of an older one of the same name; raises `OSError`."""
+    path = folder() / f"{profile.name}{SUFFIX}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(profile), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def in_folder(where: Path) -> Iterator[Path]:
+    """The files that may be profiles, by name."""
+    try:
+        yield from sorted(path for path in where.iterdir() if path.suffix == SUFFIX and path.is_file())
+    except OSError:
+        return
+
+
+def stored() -> tuple[Profile, ...]:
+    """Every measured profile that can be read, the newest first."""
+    return tuple(sorted(filter(None, map(_read, in_folder(folder()))), key=lambda found: found.date, reverse=True))
+
+
+def _read(path: Path) -> Profile | None:
+    try:
+        return parsed(files.read(path, MOST))
+    except (OSError, ValueError):
+        return None

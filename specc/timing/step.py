@@ -1,0 +1,55 @@
+"""The time of a step: the sum of its instructions', each that of its work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..plan import Plan
+from ..profiles import Profile
+from ..profiles.model import Source
+from .roofline import seconds
+from .work import Work
+from .workbook import works
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """A step on a device as predicted."""
+
+    instructions: tuple[float, ...]  # seconds of each, in the plan's order
+    by_kind: Mapping[str, float]  # seconds by what is computed
+    images: int  # of a step
+    source: Source
+    profile: str  # the name of the profile
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole step."""
+        return sum(self.instructions)
+
+    @property
+    def images_per_second(self) -> float:
+        """How many images are learnt from in a second."""
+        return self.images / self.seconds
+
+
+def step_time(plan: Plan, profile: Profile) -> StepTime:
+    """How long a step of the plan takes on a device."""
+    return time_of(plan, works(plan, profile.kind), profile)
+
+
+def time_of(plan: Plan, work: Sequence[Sequence[Work]], profile: Profile) -> StepTime:
+    """The time of a step whose work is known."""
+    config = plan.config
+    by_kind: Counter[str] = Counter()
+    instructions = []
+    for own in work:
+        total = 0.0
+        for each in own:
+            taken = seconds(each, profile, config.train.precision)
+            by_kind[each.what] += taken  # type: ignore[assignment]  # typeshed counts in integers
+            total += taken
+        instructions.append(total)
+    return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name)
