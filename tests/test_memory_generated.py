@@ -51,7 +51,9 @@ class Comparison:
         found = first_difference(self.predicted, self.traced.timeline)
         where = "" if found is None else f", first at `{self.plan.instructions[found.instruction]}`"
         train = self.plan.config.train
-        kind = f"{train.precision}, {train.optimizer.name}, {train.memory_format}{', recompute' * train.recompute}"
+        kind = (
+            f"{train.precision}, {train.optimizer.name}, {train.memory_format}{', recompute' * bool(train.recompute)}"
+        )
         return f"{self.error:+.2%} of {self.traced.peak_bytes} ({kind}{where}): {self.plan.config.backbone}"
 
 
@@ -154,7 +156,7 @@ def kind_of(plan: Plan) -> str:
     config = plan.config
     heads = {(head.name, head.patches is None) for unit in plan.units for head in unit.heads}
     links = {link.mode for unit in plan.units for link in unit.links}
-    train = (config.train.precision, config.train.recompute, config.train.optimizer.name)
+    train = (config.train.precision, bool(config.train.recompute), config.train.optimizer.name)
     return repr((sorted(heads), sorted(links), len(config.levels), train))
 
 

@@ -33,19 +33,20 @@ class GraphModule(nn.Module):
         self.others = nn.ModuleList(GraphModule(replace(network, others=()), other, self) for other in network.others)
         self._runs: list[Run] = []
         first = 0
-        for piece in graph.pieces(network.pieces or (len(graph.nodes),)) if graph.nodes else ():
-            self._runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)]))
+        for piece, again in network.parts(graph) if graph.nodes else ():
+            self._runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)], again=again))
             first += len(piece.nodes)
 
     def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
         """Run the graph on one batch; the caller decides how long `x` lives. Not every graph needs the images."""
-        if not (self.network.pieces and torch.is_grad_enabled()):
-            for run in self._runs:
-                x = run(x, images)
-            return x
+        read, record = [x], torch.is_grad_enabled()
+        del x
         for run in self._runs:
-            x = checkpoint(run, x, images, use_reentrant=False, context_fn=run.contexts)
-        return x
+            if run.again and record:
+                read.append(checkpoint(run, read.pop(), images, use_reentrant=False, context_fn=run.contexts))
+            else:
+                read.append(run.take(read, images))
+        return read.pop()
 
     def variant(self, number: int) -> GraphModule:
         """The module for inputs of another size, by the place of its graph in the network."""
@@ -72,10 +73,10 @@ class GraphModule(nn.Module):
 
 
 class Run:
-    """A piece of a network: nodes in order, every value dies with its last reader."""
+    """A piece of a network: nodes in order, every value dies with its last reader; may be computed `again`."""
 
-    def __init__(self, graph: Graph, parts: list[nn.Module]) -> None:
-        self.graph, self.parts = graph, parts
+    def __init__(self, graph: Graph, parts: list[nn.Module], *, again: bool) -> None:
+        self.graph, self.parts, self.again = graph, parts, again
         for node, part in zip(graph.nodes, parts, strict=True):
             if node.name in graph.overwriting:
                 part.inplace = True  # type: ignore[assignment]
@@ -84,10 +85,13 @@ class Run:
 
     def __call__(self, x: Tensor, images: Tensor | None = None) -> Tensor:
         """The piece's output."""
-        values = {INPUT: x}
+        return self.take([x], images)
+
+    def take(self, read: list[Tensor], images: Tensor | None) -> Tensor:
+        """The same; what it reads is taken from the list, so that nobody else need hold it."""
+        values = {INPUT: read.pop()}
         if images is not None:
             values[IMAGES] = images
-        del x
         for node, part, dying in zip(self.graph.nodes, self.parts, self._dying, strict=True):
             inputs = [values[name] for name in node.inputs]
             if node.op.autocast == "full":

@@ -12,6 +12,7 @@ from ..graph.ops import BatchNorm
 from ..plan import Block, Network
 from .cuts import place_cuts
 from .draft import Draft
+from .recomputation import computed_again, divided, misnamed, pieces_of
 
 
 def partition(draft: Draft) -> Draft:
@@ -20,7 +21,7 @@ def partition(draft: Draft) -> Draft:
     cuts, found = _even(draft) if after is None else _named(draft, after)
     found += _unknown_norms(draft)
     blocks, networks = build_blocks(draft, cuts)
-    found += _idle(draft, blocks)
+    found += (*_idle(draft, blocks), *(misnamed(draft) or divided(draft, blocks)))
     return draft.updated(*found, blocks=blocks, networks=networks)
 
 
@@ -138,14 +139,13 @@ def build_blocks(draft: Draft, cuts: list[int]) -> tuple[tuple[Block, ...], dict
     """One block and one network for every run of layers between the cuts."""
     graph = draft.graph
     firsts, lasts = [0, *(c + 1 for c in cuts)], [*cuts, len(graph.layers) - 1]
-    blocks, networks, runs = [], {}, executions(draft, len(firsts))
+    blocks, networks, runs, again = [], {}, executions(draft, len(firsts)), computed_again(draft)
     for i, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
         part = _with_updates(draft, graph.part(first, last), runs[i])
         name = f"block{i}"
         layers = tuple(layer.name for layer in graph.layers[first : last + 1])
         blocks.append(Block(i, name, layers, part.input, part.shape))
-        pieces = graph.piece_sizes(first, last) if draft.spec.config.train.recompute else ()
-        networks[name] = Network(name, "", part, name, pieces)
+        networks[name] = Network(name, "", part, name, pieces_of(graph, again, first, last))
     return tuple(blocks), networks
 
 

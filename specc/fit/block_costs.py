@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from ..compiler.dependencies import by_blocks
 from ..compiler.draft import Draft
+from ..compiler.recomputation import computed_again, pieces_of
 from ..compiler.schedule import scheduled
 from ..compiler.units import build_unit, sites_at
 from ..diagnostics.notices import progress
@@ -77,6 +78,7 @@ class BlockCosts:
         self._cache: dict[Hashable, BlockCost | None] = {}
         self.structure = Structure(self.graph, config, self.places)
         self._networks: dict[tuple[int, int], Network] = {}
+        self._again = computed_again(draft.updated(spec=draft.spec.with_config(config)))
         self._heads: dict[Hashable, HeadCost] = {}
 
     def base(self) -> int:
@@ -191,7 +193,7 @@ class BlockCosts:
     def _network(self, number: int, before: int, last: int) -> Network:
         key = before, last
         if key not in self._networks:
-            pieces = self.graph.piece_sizes(before + 1, last) if self.config.train.recompute else ()
+            pieces = pieces_of(self.graph, self._again, before + 1, last)
             self._networks[key] = Network("", "", self.graph.part(before + 1, last), "", pieces)
         return replace(self._networks[key], name=f"block{number}", group=f"block{number}")
 

@@ -224,15 +224,11 @@ class BackboneGraph:
         own = {INPUT, *(node.name for node in nodes)}
         return tuple(name for name in read if name not in own)
 
-    def piece_sizes(self, first: int, last: int) -> tuple[int, ...]:
-        """Numbers of nodes between the legal cuts inside layers first..last: what recomputation takes at a time."""
-        legal, sizes, open_nodes = set(self.joints), [], 0
-        for i in range(first, last + 1):
-            open_nodes += len(self.layers[i].nodes)
-            if open_nodes and (i == last or self.layers[i].name in legal):
-                sizes.append(open_nodes)
-                open_nodes = 0
-        return tuple(sizes)
+    @cached_property
+    def spans(self) -> tuple[range, ...]:
+        """The runs of layers between joints: no smaller part of a network can be computed again by itself."""
+        ends = [*(self.index[name] for name in self.joints), len(self.layers) - 1]
+        return tuple(range(first, last + 1) for first, last in zip([0, *(end + 1 for end in ends)], ends, strict=False))
 
     def copy_of(self, first: int, count: int) -> Graph:
         """`count` layers from `first` on under names of their own, as an EMA link copies them: they read one value."""

@@ -27,12 +27,13 @@ class Costs:
 
 def run(memory: Allocator, costs: Costs, network: Network, graph: Graph, parameters: Parameters, x: Value,
         images: Value | None, *, record: bool) -> Value:  # fmt: skip
-    """A network's output; of one with pieces only what enters each of them is kept."""
-    if not network.pieces or not record:
-        return Forward(memory, costs, graph, parameters, images, record=record).run(x)
-    for part in graph.pieces(network.pieces):
-        x = Forward(memory, costs, part, parameters, images, again=True).run(x)
-    return x
+    """A network's output; of pieces that are computed again only what enters them is kept."""
+    read = [x]
+    del x
+    for part, again in network.parts(graph):
+        forward = Forward(memory, costs, part, parameters, images, record=record, again=again and record)
+        read.append(forward.run(read))
+    return read.pop()
 
 
 class Forward:
@@ -50,8 +51,9 @@ class Forward:
         self.last = ""  # where torch stops computing it: the last op that keeps something
         self.made: dict[str, Operation] = {}  # while it is computed again
 
-    def run(self, x: Value) -> Value:
-        """The graph's result."""
+    def run(self, read: list[Value]) -> Value:
+        """The graph's result; what it reads is taken from the list, so that nobody else need hold it."""
+        x = read.pop()
         if self.again:
             self.source = x
         uses = Counter(name for node in self.graph.simple for name in node.inputs)
@@ -73,7 +75,7 @@ class Forward:
         """The operations up to the last one that keeps something, with what they keep."""
         again = Forward(self.memory, self.costs, self.graph, self.parameters, self.images, until=self.last)
         assert self.source is not None
-        again.run(self.source.like(self.source.storage, self.source.graph and Function(())))
+        again.run([self.source.like(self.source.storage, self.source.graph and Function(()))])
         return again.made
 
     def _value(self, node: Node, inputs: Sequence[Value]) -> Value:
@@ -85,7 +87,7 @@ class Forward:
             order = "swapped"
         needed = self.record and any(value.graph for value in (*inputs, *parameters))
         operation = Operation(node, inputs, parameters, self.costs)
-        stops = node.name == self.until and not finishes(node.saved)
+        stops = node.name == self.until and not node.saved.own
         gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
         if gathered:
             self.memory.moves("copy", first.bytes, first.bytes)
@@ -103,7 +105,7 @@ class Forward:
         if keeping:
             read = [gathered if gathered and parameters else first, *(value.storage for value in inputs[1:])]
             operation.saved = [*operation.keeps(read, parameters, out), extra]
-        elif needed and operation.saves:
+        elif needed and node.saved.anything:
             operation.saved, self.last = [self], node.name
         if self.until:
             self.made[node.name] = operation
@@ -169,11 +171,6 @@ class Operation(Function):
         widths = tuple(value.storage.width for value in inputs)
         self.footprint = node.op.footprint(costs.low < 4, widths)  # of an op whose memory was measured
 
-    @property
-    def saves(self) -> bool:
-        """Whether it keeps anything, weights included."""
-        return finishes(self.node.saved) or bool(self.node.saved.inputs)
-
     def keeps(self, inputs: Sequence[Storage], parameters: Sequence[Value], out: Storage) -> list[object]:
         """What it keeps of what it reads, and of its result."""
         found, edges = self.footprint, self.edges
@@ -181,7 +178,11 @@ class Operation(Function):
         kept: list[object] = [out] if saved.output else []
         if not saved.if_trained or any(value.graph for value in parameters):
             kept += [inputs[i] for i in saved.inputs if not saved.factors or edges[1 - i].to]
-        if parameters and self.saves and (not saved.if_trained or any(edge.to for edge in edges[: len(inputs)])):
+        if (
+            parameters
+            and self.node.saved.anything
+            and (not saved.if_trained or any(edge.to for edge in edges[: len(inputs)]))
+        ):
             kept += [parameters[i].storage for i in self.node.factors]
         return kept
 
@@ -256,11 +257,6 @@ class Operation(Function):
         if operand < len(self.node.inputs):
             return self.node.op.gradient_order(own, lies)
         return "swapped" if "swapped" in (own, self.edges[0].order) else "plain"
-
-
-def finishes(saved: Saved) -> bool:
-    """Whether an op keeps something that it makes itself."""
-    return saved.output or any((saved.elements, saved.bytes, saved.floats))
 
 
 def _widest(inputs: Sequence[Value]) -> int:

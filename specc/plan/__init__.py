@@ -14,9 +14,10 @@ from .instructions import (
     Instruction,
     Step,
 )
-from .model import FORMAT_VERSION, Block, HeadPlan, LinkPlan, Memory, Moment, Network, PatchGrid, Plan, Unit
+from .model import FORMAT_VERSION, Block, HeadPlan, LinkPlan, Memory, Moment, Network, PatchGrid, Piece, Plan, Unit
 
 __all__ = [
     "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "EmaUpdate", "Extension", "Forward", "Free",
-    "Head", "HeadPlan", "Instruction", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Plan", "Step", "Unit",
+    "Head", "HeadPlan", "Instruction", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Piece", "Plan", "Step",
+    "Unit",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+from ..graph.graph import INPUT, Graph
 from .instructions import (
     Backward,
     Branch,
@@ -39,7 +40,7 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
             return networks[f"block{i.block}"].graph.flops
         case Backward():
             network = networks[f"block{i.block}"]
-            return (3 if network.pieces else 2) * network.graph.flops  # recomputation runs the forward again
+            return 2 * network.graph.flops + again(network, learns=i.block > 0)
         case Head():
             return _head(next(head for head in units[i.unit].heads if head.name == i.head), networks)
         case Branch() | BranchBackward():
@@ -51,6 +52,25 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
             return 0
         case _:
             assert_never(i)
+
+
+def again(network: Network, *, learns: bool) -> int:
+    """FLOPs of what the backward computes again; whether the network's input has a gradient."""
+    parts = network.parts(network.graph)
+    return sum(flops_again(part, learns=learns or i > 0) for i, (part, twice) in enumerate(parts) if twice)
+
+
+def flops_again(graph: Graph, *, learns: bool) -> int:
+    """FLOPs of computing a graph again, as torch does: until the last op that keeps something has all that it keeps."""
+    total = until = 0
+    needed = {INPUT} if learns else set()
+    for node in graph.simple:
+        if node.parameters or not needed.isdisjoint(node.inputs):
+            needed.add(node.name)
+            if node.saved.anything:
+                until = total + node.flops * node.saved.own
+        total += node.flops
+    return until
 
 
 def _head(head: HeadPlan, networks: Networks) -> int:

@@ -24,7 +24,15 @@ from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
 from .instructions import AnyInstruction
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """So many successive nodes of a network: whether the backward computes them again, or they are kept."""
+
+    nodes: int
+    again: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Network:
     prefix: Prefix
     graph: Graph
     group: Name | None
-    pieces: tuple[int, ...] = ()  # nodes that are recomputed together in the backward; empty: all is kept
+    pieces: tuple[Piece, ...] = ()  # those that are computed again by themselves, and between them; empty: all is kept
     others: tuple[Graph, ...] = ()  # further ones with the same tensors, for patches of other shapes
 
     @property
@@ -46,7 +54,14 @@ class Network:
     @property
     def reads_images(self) -> bool:
         """Whether it needs the images beside its input: so do later pieces of what begins with them."""
-        return self.graph.reads_images or any(piece.reads_images for piece in self.graph.pieces(self.pieces))
+        return self.graph.reads_images or any(part.reads_images for part, _ in self.parts(self.graph))
+
+    def parts(self, graph: Graph) -> tuple[tuple[Graph, bool], ...]:
+        """One of its graphs in pieces, and whether each is computed again."""
+        if not self.pieces:
+            return ((graph, False),)
+        parts = graph.pieces(tuple(piece.nodes for piece in self.pieces))
+        return tuple(zip(parts, (piece.again for piece in self.pieces), strict=True))
 
     @property
     def graphs(self) -> tuple[Graph, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..graph.graph import IMAGES, INPUT
 from ..graph.ops import Shape
 from ..graph.sound import faults as graph_faults
 from ..tasks.registry import TASKS
@@ -66,13 +67,27 @@ def _networks(plan: Plan) -> Iterator[str]:
     for key, network in plan.networks.items():
         if key != network.name:
             yield f"`{key}` is the network `{network.name}`"
-        if network.pieces and sum(network.pieces) != len(network.graph.nodes):
-            yield f"the pieces of `{key}` are not all of it"
+        yield from _pieces(network)
         for graph in network.graphs:
             yield from (f"{key}: {wrong}" for wrong in graph_faults(graph, plan.data.shape))
     names = [name for network in plan.networks.values() for name, _ in _tensors(network)]
     if len(set(names)) != len(names):
         yield "two tensors have one name"
+
+
+def _pieces(network: Network) -> Iterator[str]:
+    """Pieces are all of a network, and of one only the one before is read."""
+    sizes = [piece.nodes for piece in network.pieces]
+    if sizes and (min(sizes) < 1 or sum(sizes) != len(network.graph.nodes)):
+        yield f"the pieces of `{network.name}` are not all of it"
+        return
+    for part, _ in network.parts(network.graph):
+        known = {INPUT, IMAGES}
+        for node in part.nodes:
+            known.add(node.name)
+            if not known.issuperset(node.inputs):
+                yield f"a piece of `{network.name}` reads more than the one before it hands on"
+                return
 
 
 def _tensors(network: Network) -> Iterator[tuple[str, Shape]]:

@@ -16,7 +16,7 @@ from ..pipeline import PREDICTING, run_passes
 from ..plan import Plan
 from ..runs.names import RESOLVED
 from ..spec.dump import dump
-from ..spec.knobs import KNOBS
+from ..spec.knobs import KNOBS, written
 from ..spec.load import loads, parse_spec
 from ..spec.models import SpecModel
 from ..spec.sections.split import Split
@@ -175,4 +175,4 @@ def _overrides(before: SpecModel, after: SpecModel) -> Iterator[str]:
         yield "ema_links=[]"
     for key in ("micro_batches", "recompute"):
         if (value := getattr(after.train, key)) != getattr(before.train, key):
-            yield f"train.{key}={str(value).lower()}"
+            yield f"train.{key}={written(value)}"

@@ -64,7 +64,7 @@ class Knob:
     def setting(self, config: Configuration) -> str:
         """How it is set, as a spec says it: ``train.precision: bf16``."""
         own = self.value(config) if self.value else _at(config, self.key)
-        return f"{self.key}: {_written(own)}"
+        return f"{self.key}: {written(own)}"
 
     def override(self, config: Configuration) -> str:
         """The same as an argument of the command line; nothing where it stands at many places of a spec."""
@@ -107,11 +107,13 @@ def _at(config: Any, key: str) -> Any:
     return reduce(lambda at, name: getattr(at, name, None), key.split("."), config)
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value on one line of YAML, without what it does not set."""
     if isinstance(value, Config):
         keys = (key for key in type(value).model_fields if key in value.model_fields_set)
-        return "{" + ", ".join(f"{key}: {_written(getattr(value, key))}" for key in keys) + "}"
+        return "{" + ", ".join(f"{key}: {written(getattr(value, key))}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -168,7 +170,7 @@ _OWN = (
     Knob(
         "recompute", "train.recompute", "keep what enters each layer, compute the rest again",
         "time: the forward pass of every block once more", 30,
-        lambda config: None if config.train.recompute else config.changed("train", recompute=True),
+        lambda config: None if config.train.recompute is True else config.changed("train", recompute=True),
     ),
     Knob(
         "micro_batches", "train.micro_batches", "the batch in twice as many slices, whose gradients are summed",

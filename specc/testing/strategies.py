@@ -86,7 +86,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     document |= {"levels": drawn} | ({"ema_links": linked} if linked else {})
     if where := contexts(cut, drawn, linked):
         document["auxiliary"] = draw(auxiliary(where, zero_weights))
-    return document | {"train": draw(_training())} | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
+    return document | {"train": draw(_training(cut))} | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
 
 
 def _data(image: Shape, classes: int, batch: int) -> Document:
@@ -128,7 +128,24 @@ SCHEDULES: tuple[Document, ...] = (
 )
 
 
-def _training() -> st.SearchStrategy[Document]:
+@st.composite
+def _recomputations(draw: st.DrawFn, cut: CutBackbone) -> Document:
+    """Some layers to be computed again; several of one block together, and what no joint divides anyway."""
+    entries: list[str | list[str]] = []
+    joined = False  # what is next to the one before, in its block and computed again
+    for span in cut.graph.spans:
+        names = [cut.graph.layers[layer].name for layer in span]
+        kind = draw(st.sampled_from(("kept", "again", "together") if joined else ("kept", "again")))
+        if kind == "together":
+            last = entries.pop()
+            names = [*(last if isinstance(last, list) else [last]), *names]
+        if kind != "kept":
+            entries.append(names[0] if len(names) == 1 else names)
+        joined = kind != "kept" and span[-1] not in cut.cuts
+    return {"layers": entries} if entries else {"layers": [cut.graph.layers[layer].name for layer in span]}
+
+
+def _training(cut: CutBackbone) -> st.SearchStrategy[Document]:
     """`train:` sections of three epochs."""
     return st.fixed_dictionaries(
         {
@@ -137,7 +154,7 @@ def _training() -> st.SearchStrategy[Document]:
         },
         optional={
             "schedule": st.sampled_from(SCHEDULES),
-            "recompute": st.booleans(),
+            "recompute": st.booleans() | _recomputations(cut),
             "seed": st.integers(0, 3),
             "zero_weight_heads": st.sampled_from(("remove", "keep")),
             "clip": st.sampled_from(({"norm": 0.5}, {"value": 0.1})),

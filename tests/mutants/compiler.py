@@ -130,8 +130,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/plan/flops.py",
-        "(3 if network.pieces else 2)",
-        "2",
+        " + again(network, learns=i.block > 0)",
+        "",
         "recomputation is free",
         RULES + "test_a_backward_takes_twice_its_forward_and_recomputation_once_more",
     ),

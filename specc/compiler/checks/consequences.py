@@ -46,6 +46,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC413": (*_HEADS, "levels.*.weight"),
     "SPC419": (*_HEADS, "task"),
     "SPC42": _LINKS,
+    "SPC429": ("backbone", "train.recompute"),
+    "SPC430": ("backbone", "train.recompute"),
+    "SPC431": ("backbone", "train.recompute"),
+    "SPC432": (*_BLOCKS, "train.recompute"),
     # budget
     "SPC504": ("budget",),
     "SPC506": ("split", "levels", "auxiliary"),

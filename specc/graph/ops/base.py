@@ -57,6 +57,16 @@ class Saved:
     passing: int = 0  # bytes, a sample, that the backward makes beside the gradients and frees again
     cpu_elements: int | None = None  # what a CPU keeps instead of `bytes`, in numbers of the activation's dtype
 
+    @property
+    def own(self) -> bool:
+        """Whether any of it is made by the op itself, so that the op has to run for it."""
+        return self.output or any((self.elements, self.bytes, self.floats))
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is any of it."""
+        return self.own or bool(self.inputs)
+
 
 NOTHING = Saved()
 # Of numbers in memory: channels before positions (in tokens after them), the other way round, or either of these with

@@ -25,6 +25,7 @@ from .clip import Clip
 from .early_stopping import EarlyStopping
 from .log import WRITTEN, Logs
 from .optimizers import AnyOptimizer, Sgd
+from .recompute import Recompute
 from .schedule import Schedule
 
 MOST_SLICES = 1_024
@@ -69,8 +70,10 @@ class Train(Config):
         description="how feature maps lie in memory: channel by channel, or pixel by pixel, which most convolutions "
         "take less time over (not the numbers' values, only the rounding of sums depends on it)",
     )
-    recompute: Bool = Field(
-        False, description="activation checkpointing: keep what enters each layer, compute the rest again"
+    recompute: Bool | Recompute = Field(
+        False,
+        description="activation checkpointing: keep what enters each layer, compute the rest again; of all layers, or "
+        "of those that are named",
     )
     micro_batches: Slices = Field(
         1,
