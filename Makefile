@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: help setup demo test full golden lint types docs site fuzz mutants bench zoo clean
+# What measures on a GPU need not be .venv, which takes a network to make: any Python that has PyTorch does.
+GPU_PYTHON ?= $(if $(wildcard $(READY)),$(BIN)/python,python3)
+
+.PHONY: help setup demo test full golden lint types docs site fuzz mutants bench gpu zoo clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +70,17 @@ bench: $(READY)  ## compile and validation times, patches, our step beside the p
 	$(BIN)/python benchmarks/validate.py
 	$(BIN)/python -m benchmarks.patches
 	$(BIN)/python -m benchmarks.published
+
+gpu:  ## what only a GPU can tell, at most MINUTES=25 of it, and docs/gpu.md; WHEELS=folder for what is missing, OUT=folder
+	@set -e; site=$$(mktemp -d); trap 'rm -rf "$$site"' EXIT; \
+	if [ -n "$(WHEELS)" ]; then \
+		pip="$(GPU_PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --find-links $(WHEELS) --target $$site"; \
+		$$pip pydantic ruamel.yaml; \
+	fi; \
+	export PYTHONPATH="$$site$${PYTHONPATH:+:$$PYTHONPATH}"; code=0; \
+	$(GPU_PYTHON) -m benchmarks.gpu $(if $(OUT),--out "$(OUT)") $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(DEVICE),--device $(DEVICE)) $(foreach part,$(ONLY),--only $(part)) || code=$$?; \
+	if [ -z "$(OUT)" ] && [ $$code -lt 2 ]; then $(GPU_PYTHON) -m benchmarks.gpu page; fi; exit $$code
 
 zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two cores
 	$(BIN)/python benchmarks/zoo.py

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from specc.system import environment
 from specc.system.environment import cache_folder
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
@@ -42,5 +41,5 @@ def test_a_user_without_a_home_has_one_for_a_while(monkeypatch: pytest.MonkeyPat
 
 
 def test_so_does_one_of_an_older_platformdirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "user_cache_path", lambda *_, **__: Path("~/.cache/specc"))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: Path("~/.cache/specc"))
     assert cache_folder() == Path(tempfile.gettempdir()) / "specc"

@@ -228,13 +228,3 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert result.returncode == 3
     assert "train.optimizer.lr" in result.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_run_on_the_gpu(tmp_path: Path) -> None:
-    room = "budget.memory=2 GiB"  # a hard limit there, and cuBLAS takes 2 × 32 MiB of workspaces on a Hopper
-    words = ("run", QUICKSTART, "--gpu", "0", "--run-dir", tmp_path / "run", *TINY, "train.epochs=1", room)
-    env = {k: v for k, v in surroundings().items() if k != "CUDA_VISIBLE_DEVICES"}
-    result = subprocess.run(command(*words), cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["device"] == "cuda:0"

@@ -20,6 +20,7 @@ LATE = {
     "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn", "matplotlib",
     "specc.fit.search",  # numpy
     "specc.report.writing",  # jinja2, pygments
+    "platformdirs",  # and not installed where `make gpu` runs
 }  # fmt: skip  # slow to load, and not always needed
 ENTRANCES = ("specc.commands", "specc.completion")  # beside specc itself: here a call loads no more of it than it needs
 

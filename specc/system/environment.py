@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from tempfile import gettempdir
 
-from platformdirs import user_cache_path
-
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -37,6 +35,8 @@ def cache_folder() -> Path:
 
 def _of_this_system() -> Path | None:
     """None for a user without a home, as containers have them: platformdirs raises, or leaves the ``~`` as it is."""
+    from platformdirs import user_cache_path  # not asked for where the environment names a folder, nor needed there
+
     try:
         found = user_cache_path("specc", appauthor=False)
     except RuntimeError:

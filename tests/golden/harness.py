@@ -19,6 +19,8 @@ from runtime import Session
 from runtime.engine.modules import BatchNorm
 from specc.spec.load import loads
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -220,10 +222,10 @@ def method_of(config: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, An
     return METHODS.get(f"{config['method']} {config['block']}") or METHODS[config["method"]]
 
 
-def session_of(config: dict[str, Any]) -> Session:
+def session_of(config: dict[str, Any], device: torch.device = CPU) -> Session:
     document = spec_of(config)
     document["train"]["batch_norm_updates"] = document.pop("batch_norm", {})
-    return Session(specc.compile(loads(json.dumps(document), "golden")), dtype=torch.float64)
+    return Session(specc.compile(loads(json.dumps(document), "golden")), device, torch.float64)
 
 
 # ---------------------------------------------------------------------------------------------- names and fill
@@ -274,7 +276,7 @@ def batch(config: dict[str, Any], suffix: str = "") -> tuple[Tensor, Tensor]:
 
 
 def probe(name: str, tensor: Tensor) -> tuple[float, float]:
-    values = tensor.detach().numpy()
+    values = tensor.detach().cpu().numpy()
     direction = draw("probe:" + name).standard_normal(values.shape)
     return float(np.linalg.norm(values)), float((values * direction).sum())
 
@@ -285,9 +287,11 @@ class Report:
 
     compared: int = 0
     wrong: list[str] | None = None
+    worst: float = 0.0  # of the differences, in parts of their tolerances
 
     def check(self, what: str, got: float, want: float, tolerance: float) -> None:
         self.compared += 1
+        self.worst = max(self.worst, abs(got - want) / tolerance if tolerance else 0.0)
         if not abs(got - want) <= tolerance:
             self.wrong = [*(self.wrong or []), f"{what}: {got!r}, the trace has {want!r}"]
 
@@ -299,7 +303,9 @@ class Report:
 
     def check_all(self, what: str, got: Tensor, want: list[Any], tol: float) -> None:
         values = np.array(want)
-        self.check(what, float(np.abs(got.detach().numpy() - values).max()), 0.0, tol * float(np.linalg.norm(values)))
+        self.check(
+            what, float(np.abs(got.detach().cpu().numpy() - values).max()), 0.0, tol * float(np.linalg.norm(values))
+        )
 
 
 def tolerances(config: dict[str, Any]) -> tuple[float, float]:
@@ -315,9 +321,9 @@ def compare(trace: Trace) -> Report:
     return report
 
 
-def compare_single_step(trace: Trace, report: Report) -> None:
+def compare_single_step(trace: Trace, report: Report, device: torch.device = CPU) -> None:
     config, want = trace.config, trace.content["single_step"]
-    session = session_of(config)
+    session = session_of(config, device)
     fill(session, config)
     tol, _ = tolerances(config)
     step = session.train_step(*batch(config), update=False)
@@ -370,9 +376,9 @@ def compare_buffers(session: Session, config: dict[str, Any], want: dict[str, An
         report.check_probe(name, buffers[name], expected, tol)
 
 
-def compare_three_steps(trace: Trace, report: Report) -> None:
+def compare_three_steps(trace: Trace, report: Report, device: torch.device = CPU) -> None:
     config, want = trace.config, trace.content["three_steps"]
-    session = session_of(config)
+    session = session_of(config, device)
     fill(session, config)
     _, tol = tolerances(config)
     for i, expected in enumerate(want["steps"]):

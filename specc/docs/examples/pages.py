@@ -15,7 +15,7 @@ from .pictures import made, words
 from .typist import typist
 
 PICTURE = re.compile(r"pictures/([\w.-]+\.svg)")
-ELSEWHERE = ("results.md",)  # made of summary files by a script of its own
+ELSEWHERE = ("gpu.md", "results.md")  # made of files of figures by scripts of their own
 GROUND = "specc: 1\nname: ground\nbackbone: {family: resnet_cifar, depth: 20}\nsplit: {blocks: 4}\n"
 
 

@@ -1,0 +1,28 @@
+"""The parts, in the order in which they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """`share` of the time that is left when it begins, beside those of the parts after it."""
+
+    name: str  # of its file, and of its module in this package
+    title: str
+    share: int
+
+
+PARTS = (
+    Part("golden", "Golden traces in float64", 4),
+    Part("calibration", "Calibration", 4),
+    Part("cuda", "Tests that need a GPU", 3),
+    Part("memory", "Predicted and measured peaks", 5),
+)
+NAMES = tuple(part.name for part in PARTS)
+
+
+def named(name: str) -> Part:
+    """The part of a name."""
+    return next(part for part in PARTS if part.name == name)
