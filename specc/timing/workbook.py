@@ -53,7 +53,7 @@ def _of(operation: Operation, direction: Direction) -> Work:
     out = node.size * operation.rows * width
     read, written = {
         "forward": (given + weights, out),
-        "input": (out + weights + given * bool(operation.saves), given),
+        "input": (out + weights + given * node.saved.anything, given),
         "parameters": (out + given, weights),
     }[direction]
     if node.op.view:
