@@ -15,6 +15,7 @@ Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Literal["matmul", "conv", "other"]  # matrix products, attention's included; convolutions; all other arithmetic
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["calibrated", "data sheet"]
+Efficient = Literal["matmul", "conv", "grouped", "odd groups", "depthwise", "other", "bandwidth"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -24,7 +25,8 @@ class Profile:
 
     `rates` are FLOP/s at best, by kind of op and by the precision that a spec names; an op in fp32 counts at what torch
     does with it where nobody says otherwise (on CUDA convolutions in TF32, products not). `efficiency` is the share of
-    a rate, and of the bandwidth, that a large op reaches in a network.
+    a rate, and of the bandwidth, that a large op reaches in a network: `grouped` is of a convolution's rate, `odd
+    groups` where a group's channels are no power of two, `depthwise` of the bandwidth.
     """
 
     format_version: Literal[1]
@@ -36,20 +38,24 @@ class Profile:
     bandwidth: Above  # bytes a second
     launch_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # what a call takes that computes nothing
     memory_bytes: Annotated[int, Field(gt=0)] | None = None
-    efficiency: Mapping[Rate | Literal["bandwidth"], Share] = field(default_factory=dict)
+    efficiency: Mapping[Efficient, Share] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # where figures are from
     date: str = ""  # when it was measured, ISO 8601, UTC
 
-    def rate(self, kind: Rate, precision: Precision) -> float:
+    def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:
         """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""
         own = self.rates.get(kind) or self.rates.get("matmul") or {}
         peak = own.get(precision) or own.get("fp32") or max(own.values(), default=float("inf"))
-        return peak * self.efficiency.get(kind, 1.0)
+        return peak * self.efficiency.get(efficient or kind, self.efficiency.get(kind, 1.0))
 
     @property
     def bytes_per_second(self) -> float:
         """What ops reach that only move numbers."""
-        return self.bandwidth * self.efficiency.get("bandwidth", 1.0)
+        return self.moving("bandwidth")
+
+    def moving(self, efficient: Efficient) -> float:
+        """Bytes a second that ops of a kind move."""
+        return self.bandwidth * self.efficiency.get(efficient, self.efficiency.get("bandwidth", 1.0))
 
 
 def parsed(text: str | bytes) -> Profile:
