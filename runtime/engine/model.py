@@ -105,9 +105,10 @@ class Model:
             torch._foreach_lerp_(copies, sources, 1 - link.momentum)
 
     def train(self, mode: bool) -> None:
-        """Batch statistics (training) or running statistics (evaluation)."""
+        """Batch statistics (training) or running statistics (evaluation); to walk through all parts takes a while."""
         for module in self.networks.values():
-            module.train(mode)
+            if module.training != mode:
+                module.train(mode)
 
 
 def _materialise(

@@ -10,6 +10,7 @@ import torch
 
 from specc.plan import Plan
 
+from ..engine.heap import keep_freed_memory
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
 from .meter import Meter
@@ -26,6 +27,8 @@ class Measured:
 
 def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
     """Two metered steps, then `steps` timed ones."""
+    if device.type == "cpu":
+        keep_freed_memory()  # as a run does
     session = Session(plan, device)
     images, labels = random_batch(plan, device)
     meter = Meter(device, session.resident)

@@ -18,6 +18,7 @@ import specc
 from specc.system import plugins
 
 from ..engine.device import describe
+from ..engine.heap import policy
 
 _LIBRARIES = (
     "torch", "torchvision", "numpy", "pillow", "safetensors", "pydantic", "networkx", "ruamel.yaml", "rich", "click",
@@ -36,6 +37,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,  # asking loads all of it
         **hardware(device),
+        "freed_memory": None if device and device.type == "cuda" else policy(),
         "git": git_state(Path.cwd()),
         "plugins": dict(plugins.used),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -30,6 +30,7 @@ from specc.system.terminal import paper, width
 from specc.views.margin import margin_line, uncalibrated
 
 from ..engine.device import choose, describe
+from ..engine.heap import keep_freed_memory
 from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError, WriteError
 from ..memory.calibration import calibration_of
@@ -131,6 +132,8 @@ def _train(
     plan: Plan, target: RunDir, device: Any, resolved: str, warnings: Sequence[str] = (), notes: Sequence[str] = (),
     *, resumed: bool = False,
 ) -> None:  # fmt: skip
+    if device.type == "cpu":
+        keep_freed_memory()
     console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
