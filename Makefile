@@ -73,10 +73,8 @@ bench: $(READY)  ## compile and validation times, patches, our step beside the p
 
 gpu:  ## what only a GPU can tell, at most MINUTES=25 of it, and docs/gpu.md; WHEELS=folder for what is missing, OUT=folder
 	@set -e; site=$$(mktemp -d); trap 'rm -rf "$$site"' EXIT; \
-	if [ -n "$(WHEELS)" ]; then \
-		pip="$(GPU_PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --find-links $(WHEELS) --target $$site"; \
-		$$pip pydantic ruamel.yaml; \
-	fi; \
+	if [ -n "$(WHEELS)" ]; then $(GPU_PYTHON) -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+		--no-compile --target "$$site" "$(WHEELS)"/*.whl; fi; \
 	export PYTHONPATH="$$site$${PYTHONPATH:+:$$PYTHONPATH}"; code=0; \
 	$(GPU_PYTHON) -m benchmarks.gpu $(if $(OUT),--out "$(OUT)") $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(DEVICE),--device $(DEVICE)) $(foreach part,$(ONLY),--only $(part)) || code=$$?; \

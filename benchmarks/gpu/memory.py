@@ -1,4 +1,4 @@
-"""Predicted peaks against what the allocator says: the cases of `benchmarks/gpu_memory.py`, as time allows."""
+"""Predictions against the device: peaks and step times of the cases of `benchmarks/gpu_memory.py`, as time allows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import TypeVar
 
 from benchmarks import gpu_memory
 from runtime.engine.device import identity
+from runtime.errors import RunError
 from specc.language.schema import show_bytes
 
+from .measuring import apart
+from .predicting import predicted
 from .work import Work
 
 SECONDS = 45.0  # for one spec, its compilation left out
+ROUNDS = 5
 STAND_IN = "quickstart, batch 400"
 T = TypeVar("T")
 
@@ -19,20 +23,23 @@ T = TypeVar("T")
 def run(work: Work) -> None:
     """A row a spec, the sizes spread, so that a part of them covers the range as well as it can."""
     calibration = gpu_memory.matching(identity(work.device))
-    for row in spread(gpu_memory.chosen([STAND_IN] if work.small else [])):
-        if work.has(row.name, 0.0 if work.small else SECONDS):
+    for case in spread(gpu_memory.chosen([STAND_IN] if work.small else [])):
+        if work.has(case.name, 0.0 if work.small else SECONDS):
             continue
-        found = gpu_memory.compile_case(row, work.device.type)
-        if found is not None:
-            row.predicted_bytes = found.predicted_bytes
-            gpu_memory.measure(row, found, str(work.device), max(1.0, work.left()), calibration)
-        of = row.error_of("allocated")
-        said = row.error or f"{show_bytes(row.predicted_bytes)}, {0 if of is None else of:+.2%} of what was allocated"
-        work.row(
-            row.name, said, predicted_bytes=row.predicted_bytes, margin_bytes=row.margin_bytes,
-            requested_bytes=row.requested_bytes, allocated_bytes=row.allocated_bytes,
-            reserved_bytes=row.reserved_bytes, error=row.error or None,
-        )  # fmt: skip
+        found = gpu_memory.compile_case(case, work.device.type)
+        if found is None:
+            work.row(case.name, case.error, error=case.error)
+            continue
+        peak = found.predicted_bytes
+        figures = {"predicted_bytes": peak, "margin_bytes": calibration.margin(peak) if calibration else None}
+        try:
+            measured = apart(found.plan, work.device, ROUNDS, work.left())
+        except RunError as error:
+            work.row(case.name, str(error), **figures, error=str(error))
+            continue
+        off = peak / measured.allocated_bytes - 1
+        said = f"{show_bytes(peak)}, {off:+.2%} of what was allocated; {1000 * measured.seconds:.1f} ms"
+        work.row(case.name, said, **figures, **predicted(found.plan, work.device), **measured.figures)
 
 
 def spread(cases: Sequence[T]) -> list[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from specc.language.schema import show_bytes
 from . import documents
 from .documents import DONE, MACHINE, Document
 from .parts import PARTS, Part
+from .tables import SUMMARIES, TABLES, Cell, Row
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "docs" / "gpu"
@@ -24,8 +25,6 @@ NONE = """
 them from a folder of wheels, without touching the machine's Python; `OUT=FOLDER` writes the files elsewhere,
 `MINUTES=9` takes less time, and a second `make gpu` goes on with what is missing.
 """
-Row = dict[str, Any]
-Cell = Callable[[Row], str]
 
 
 def write(folder: Path) -> Path:
@@ -104,63 +103,3 @@ def table(columns: dict[str, Cell], rows: Sequence[Row]) -> Iterator[str]:
 def plain(said: str) -> str:
     """In one line of a table."""
     return " ".join(said.split()).replace("|", "/").replace("<", "&lt;")
-
-
-def size(key: str) -> Cell:
-    return lambda row: show_bytes(row[key]) if row.get(key) else "–"
-
-
-def more(key: str, than: str) -> Cell:
-    """How much larger one figure is than another one."""
-    return lambda row: f"{row[key] / row[than] - 1:+.2%}" if row.get(key) and row.get(than) else "–"
-
-
-def number(key: str, form: str = "") -> Cell:
-    return lambda row: format(row[key], form) if row.get(key) is not None else "–"
-
-
-def name(row: Row) -> str:
-    return str(row["name"])
-
-
-TABLES: dict[str, dict[str, Cell]] = {
-    "golden": {
-        "trace": name, "figures": number("compared"), "different": number("different"),
-        "worst, in tolerances": number("worst", ".1g"),
-    },
-    "calibration": {
-        "plan": name, "predicted": size("predicted_bytes"), "requested": size("requested_bytes"),
-        "allocated": size("allocated_bytes"), "more": more("allocated_bytes", "predicted_bytes"),
-    },
-    "cuda": {"test": name, "result": number("result"), "seconds": number("seconds", ".1f")},
-    "memory": {
-        "spec": name, "predicted": size("predicted_bytes"), "requested": size("requested_bytes"),
-        "allocated": size("allocated_bytes"), "reserved": size("reserved_bytes"),
-        "of requested": more("predicted_bytes", "requested_bytes"),
-        "of allocated": more("predicted_bytes", "allocated_bytes"),
-    },
-}  # fmt: skip
-
-
-def of_memory(document: Document) -> Iterator[str]:
-    """How far predictions were off."""
-    pairs = [(r["predicted_bytes"], r["allocated_bytes"]) for r in document["rows"] if r.get("allocated_bytes")]
-    if pairs:
-        off = sorted(abs(predicted / measured - 1) for predicted, measured in pairs)
-        under = sum(predicted < measured for predicted, measured in pairs)
-        yield (
-            f"Predictions against what was allocated, on {len(pairs)} specs: {off[len(off) // 2]:.2%} off in the "
-            f"median, {off[-1]:.2%} at most; {under} under-estimated."
-        )
-        yield ""
-
-
-def of_calibration(document: Document) -> Iterator[str]:
-    """The margin."""
-    said = document["facts"].get("document", {})
-    if "fixed_bytes" in said:
-        yield f"The margin: {show_bytes(said['fixed_bytes'])} and {said['relative']:.1%} of the prediction."
-        yield ""
-
-
-SUMMARIES: dict[str, Callable[[Document], Iterator[str]]] = {"memory": of_memory, "calibration": of_calibration}

@@ -18,7 +18,7 @@ PARTS = (
     Part("golden", "Golden traces in float64", 4),
     Part("calibration", "Calibration", 4),
     Part("cuda", "Tests that need a GPU", 3),
-    Part("memory", "Predicted and measured peaks", 5),
+    Part("memory", "Predicted and measured peaks and step times", 5),
 )
 NAMES = tuple(part.name for part in PARTS)
 
