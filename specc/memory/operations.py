@@ -234,7 +234,9 @@ class Operation(Function):
         if piece is None:
             return held, []
         if id(piece) not in engine.again:
+            piece.memory.again(True)
             engine.again[id(piece)] = piece.computed_again()
+            piece.memory.again(False)
         again = engine.again[id(piece)].pop(self.node.name, None)
         return held, again.saved if again else []
 

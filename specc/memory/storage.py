@@ -39,6 +39,9 @@ class Allocator:
     def at(self, op: str) -> None:
         """The op that works from here on; this allocator does not ask."""
 
+    def again(self, on: bool) -> None:
+        """What the backward computes again begins, or ends; this allocator does not ask."""
+
     def computes(self, operation: object, direction: Direction) -> None:
         """An op computes its result, or gradients of its operands; this allocator does not ask."""
 
