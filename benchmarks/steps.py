@@ -71,7 +71,8 @@ class Steps:
 
 def case_plan(case: dict[str, Any], **train: Any) -> Plan:
     """One block."""
-    backbone, batch = NETWORKS[case["network"]]
+    backbone, usual = NETWORKS[case["network"]]
+    batch = case.get("batch_size", usual)
     data = {"dataset": "synthetic", "image_size": 32, "channels": 3, "classes": 10, "samples": batch}
     training = {"optimizer": {"name": case["optimizer"], "lr": LR}, "memory_format": case["memory_format"]}
     document = {"specc": 1, "name": case["network"], "data": data | {"batch_size": batch}, "backbone": backbone,

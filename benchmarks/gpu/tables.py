@@ -47,6 +47,10 @@ TABLES: dict[str, dict[str, Cell]] = {
         "allocated": size("allocated_bytes"), "more": more("allocated_bytes", "predicted_bytes"),
     },
     "cuda": {"test": name, "result": number("result"), "seconds": number("seconds", ".1f")},
+    "steps": {
+        "network": name, "specc, ms": milliseconds("specc_seconds"), "loop, ms": milliseconds("loop_seconds"),
+        "ratio": number("ratio", ".3f"),
+    },
     "memory": {
         "spec": name, "predicted": size("predicted_bytes"), "requested": size("requested_bytes"),
         "allocated": size("allocated_bytes"), "reserved": size("reserved_bytes"),
