@@ -165,7 +165,10 @@ def test_a_plan_shows_the_margin_beside_its_prediction() -> None:
     shown = json.loads(run("plan", QUICKSTART, "--device", "cuda", "--format", "json").stdout)["memory"]
     (margin,) = shown.pop("margins")
     del plain["margins"]
+    parts, before = shown.pop("device_bytes"), plain.pop("device_bytes")
     assert shown == plain, "never inside of it"
+    assert (parts["source"], before["source"]) == ("calibrated", "public measurements")
+    assert parts["tensors"] == before["tensors"] == plain["predicted_peak_bytes"]
     assert margin["margin_bytes"] == made().margin(plain["predicted_peak_bytes"])
     lines = run("plan", QUICKSTART, "--device", "cuda").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("margin for cuDNN/cuBLAS workspaces")]

@@ -90,6 +90,7 @@ def plan(
         compiled = compile_shown(loaded)
     from ..views import plan as view
     from ..views.budget import decision_lines
+    from ..views.device import device_lines
     from ..views.margin import margin_lines
 
     peaks = _trace(compiled) if traced else None
@@ -100,6 +101,7 @@ def plan(
             view.plan_table(compiled),
             *decision_lines(loaded.config, compiled),
             *view.memory_lines(compiled),
+            *device_lines(compiled),
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
         )

@@ -17,9 +17,14 @@ def seconds(work: Work, profile: Profile, precision: Precision) -> float:
     """How long a piece of work takes."""
     used: Precision = precision if work.width < 4 else "fp32"
     grouped = groups_of(work)
-    rate = profile.rate(_RATES.get(work.what, "other"), used, None if grouped == "depthwise" else grouped)
+    rate = profile.rate(rate_of(work), used, None if grouped == "depthwise" else grouped)
     moving = profile.moving("depthwise" if grouped == "depthwise" else "bandwidth")
     return max(work.flops / rate, work.moved / moving) + work.calls * profile.launch_seconds
+
+
+def rate_of(work: Work) -> Rate:
+    """By which of a device's rates it is computed."""
+    return _RATES.get(work.what, "other")
 
 
 def groups_of(work: Work) -> Efficient | None:

@@ -25,7 +25,9 @@ from ..plan import (
     Unit,
 )
 from ..plan.parameters import parameter_counts
+from ..profiles import Profile
 from . import Column, Table, table
+from .device import device_document
 from .margin import margin_documents
 
 FORMAT_VERSION = 1
@@ -185,7 +187,7 @@ def _layer_row(layer: Layer, block: int, legal: bool) -> Iterator[str]:
     yield "yes" if legal else "–"
 
 
-def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str, Any]:
+def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None, profile: Profile | None = None) -> dict[str, Any]:
     """The plan for machines."""
     budget = plan.config.budget
     return {
@@ -200,6 +202,7 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None) -> dict[str,
             "predicted_peak_bytes": plan.memory.peak_bytes,
             "traced_peak_bytes": max(peaks) if peaks else None,
             "margins": margin_documents(plan),
+            "device_bytes": device_document(plan, profile),
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
         },

@@ -1,0 +1,1 @@
+"""specc against GPU measurements that others published, for the models of timm that torchvision has too."""
