@@ -61,8 +61,8 @@ class TorchMachine:
         return without_label(images, self.classes, self.mean_of_images, self.std_of_images)
 
     def target(self, head: HeadPlan, given: Tensor) -> Tensor:
-        if head.target == "images":
-            return torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images)
+        if head.target == "images":  # pixels are in 0..1; rounding leaves some a little outside, which losses refuse
+            return torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images).clamp_(0, 1)
         if head.target == "one_hot" and not given.is_floating_point():
             return F.one_hot(given, self.classes).to(self.mean_of_images.dtype)
         return given
