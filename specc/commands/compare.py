@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..diagnostics.notices import counted, doing
+from .devices import device_profile, is_given, predicted_for
 from .options import FILE, FOLDER, Value, device_options, main, one_device
 from .output import echo
 from .shared import check_runtime, compile_shown, errors_shown, fail, failures_shown, load, loading_torch, show
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..comparing.jobs import Job, Standing
     from ..comparing.results import Row
     from ..plan import Plan
+    from ..profiles import Profile
     from ..spec.load import Spec
     from ..system.devices import Device
 
@@ -81,12 +83,14 @@ _WITH_TRAIN = ("seeds", "jobs", "run_root", "retry")
 @click.option("--run-root", type=FOLDER, default=ROOT, show_default=True, help="The folder of the runs.")
 @click.option("--retry", is_flag=True, help="Go on with runs that have failed.")
 @device_options
+@device_profile
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An override for every spec.")
 @table_format
 @click.pass_context
 def compare(
     ctx: click.Context, specs: tuple[Path, ...], steps: int, train: bool, seeds: tuple[int, ...] | None, jobs: int,
-    run_root: Path, retry: bool, gpu: int | None, device: str | None, overrides: tuple[str, ...], form: str,
+    run_root: Path, retry: bool, gpu: int | None, device: str | None, profile: Profile | None,
+    overrides: tuple[str, ...], form: str,
 ) -> None:  # fmt: skip
     """Show predicted (and with --run measured) peak, step time and FLOPs of several specs side by side.
 
@@ -100,8 +104,10 @@ def compare(
     if not train:
         if given := [name for name in _WITH_TRAIN if _is_given(ctx, name)]:
             raise click.UsageError(f"--{given[0].replace('_', '-')} goes with --train")
-        _predicted(asked, steps, kind)
+        _predicted(asked, steps, *predicted_for(kind, profile, said=is_given("gpu", "device")))
         return
+    if profile is not None:
+        raise click.UsageError("--device-profile is for what is predicted: --train measures")
     if steps:
         raise click.UsageError("--run measures steps without training: give either --run or --train")
     _trained(asked, kind)
@@ -129,7 +135,7 @@ def _unlimited(loaded: Spec) -> Spec:
     return loaded if keep else loaded.with_config(loaded.config.model_copy(update={"budget": None}))
 
 
-def _predicted(asked: Asked, steps: int, kind: Device) -> None:
+def _predicted(asked: Asked, steps: int, kind: Device, profile: Profile | None) -> None:
     """The table of predictions, and of measured steps."""
     loaded, plans = _compiled(asked, kind, limited=False)
     _tell_unlike(loaded)
@@ -137,9 +143,11 @@ def _predicted(asked: Asked, steps: int, kind: Device) -> None:
     if steps:
         plans, measured = _measured(plans, asked, steps, kind)
     from ..views.budget import compare_document, compare_table
+    from ..views.step_time import timed
 
-    document = compare_document(plans, measured)
-    echo_table(asked.form, compare_table(plans, measured), document, document["rows"])
+    times = [timed(plan, profile) for plan in plans]
+    document = compare_document(plans, measured, times)
+    echo_table(asked.form, compare_table(plans, measured, times), document, document["rows"])
 
 
 def _compiled(asked: Asked, kind: Device, *, limited: bool) -> tuple[list[Spec], list[Plan]]:

@@ -10,6 +10,7 @@ import click
 
 from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
+from .devices import device_profile, is_given, predicted_for
 from .options import FILE, MemorySize, Value, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say, show
@@ -19,6 +20,7 @@ from .writing import force_option, may_write, written
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
     from ..plan import Plan
+    from ..profiles import Profile
     from ..spec.load import Spec
     from ..spec.models import SpecModel
     from ..system.devices import Device
@@ -55,6 +57,7 @@ class Allow(Value):
 @main.command()
 @spec_argument
 @predicted_on
+@device_profile
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
 @click.option(
@@ -72,6 +75,7 @@ def plan(
     spec: Path,
     overrides: tuple[str, ...],
     device: Device,
+    profile: Profile | None,
     traced: bool,
     verified: bool,
     timeline: Path | None,
@@ -85,6 +89,7 @@ def plan(
         raise click.UsageError("--format json carries `timeline` anyway: give --timeline a FILE.svg, or leave it out")
     may_write("--timeline", drawn, spec, force)
     may_write("--snapshot", snapshot, spec, force)
+    device, profile = predicted_for(device, profile, said=is_given("device"))
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)
@@ -92,16 +97,19 @@ def plan(
     from ..views.budget import decision_lines
     from ..views.device import device_lines
     from ..views.margin import margin_lines
+    from ..views.step_time import time_line, timed
 
+    time = timed(compiled, profile)
     peaks = _trace(compiled) if traced else None
     if form == "json":
-        echo_json(view.plan_document(compiled, peaks))
+        echo_json(view.plan_document(compiled, peaks, profile, time))
     else:
         say(
-            view.plan_table(compiled),
+            view.plan_table(compiled, time),
             *decision_lines(loaded.config, compiled),
+            time_line(compiled, time),
             *view.memory_lines(compiled),
-            *device_lines(compiled),
+            *device_lines(compiled, profile),
             *margin_lines(compiled),
             *view.trace_lines(compiled, peaks),
         )

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .keys import keys, ops, overrides
-from .words import Word, codes, devices, recipes, run_folders, specs
+from .words import Word, codes, devices, profiles, recipes, run_folders, specs
 
 Words = Callable[[str], Iterable[Word]]
 
@@ -32,6 +32,7 @@ BY_NAME: dict[str, Words] = {
     "run_dirs": run_folders,
     "runs": run_folders,
     "device": devices,
+    "profile": profiles,
     "recipe": recipes,
 }
 BY_COMMAND: dict[tuple[str, str], Words] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from click.shell_completion import CompletionItem
 
 from ..diagnostics import pages
+from ..profiles import places as profiles_here
 from ..recipes.places import names
 from ..system import devices as devices_here
 
@@ -96,6 +97,13 @@ def codes(incomplete: str) -> Iterator[Word]:
 def recipes(incomplete: str) -> Iterator[Word]:
     """Recipes, by their names alone."""
     return beginning(map(Word, names()), incomplete)
+
+
+def profiles(incomplete: str) -> Iterator[Word]:
+    """Device profiles by their names, then files that may hold one."""
+    yield from beginning(map(Word, profiles_here.names()), incomplete)
+    if os.sep in incomplete:
+        yield from paths(incomplete, endings=(".json",))
 
 
 def devices(incomplete: str) -> Iterator[Word]:

@@ -5,8 +5,27 @@
 
 from __future__ import annotations
 
-from .finding import UnknownProfile, find, here, names, sheets
-from .model import Profile
-from .store import folder, save, stored
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .finding import UnknownProfile, find, here, sheets
+    from .model import Profile
+    from .places import folder, names
+    from .store import save, stored
 
 __all__ = ["Profile", "UnknownProfile", "find", "folder", "here", "names", "save", "sheets", "stored"]
+
+_LAZY = {
+    "finding": ("UnknownProfile", "find", "here", "sheets"),
+    "model": ("Profile",),
+    "places": ("folder", "names"),
+    "store": ("save", "stored"),
+}  # a shell that completes names loads no model
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module 'specc.profiles' has no attribute '{name}'")

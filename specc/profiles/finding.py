@@ -10,9 +10,8 @@ from ..diagnostics.values import did_you_mean
 from ..system import files
 from ..system.devices import Device
 from .model import Profile, parsed
-from .store import MOST, SUFFIX, folder, in_folder, stored
-
-_SHEETS = Path(__file__).with_name("sheets")
+from .places import SHEETS, SUFFIX, in_folder
+from .store import MOST, stored
 
 
 class UnknownProfile(ValueError):
@@ -23,14 +22,9 @@ class UnknownProfile(ValueError):
         self.help = help
 
 
-def names() -> list[str]:
-    """All that can be named: what was measured here, then the sheets; no file is opened."""
-    return [path.stem for where in (folder(), _SHEETS) for path in in_folder(where)]
-
-
 def sheets() -> tuple[Profile, ...]:
     """The profiles that come with specc."""
-    return tuple(_sheet(path) for path in in_folder(_SHEETS))
+    return tuple(_sheet(path) for path in in_folder(SHEETS))
 
 
 @cache

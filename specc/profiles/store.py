@@ -6,21 +6,14 @@ A cache may vanish or hold anything: whatever cannot be read is as if it were no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from ..system import files
-from ..system.environment import cache_folder
 from .model import Profile, parsed
+from .places import SUFFIX, folder, in_folder
 
 MOST = 4 << 20  # bytes of a file that is read; no profile comes near
-SUFFIX = ".json"
-
-
-def folder() -> Path:
-    """Where the files are."""
-    return cache_folder() / "profiles"
 
 
 def save(profile: Profile) -> Path:
@@ -30,14 +23,6 @@ def save(profile: Profile) -> Path:
     with files.replacing(path) as temporary:
         temporary.write_text(json.dumps(asdict(profile), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
-
-
-def in_folder(where: Path) -> Iterator[Path]:
-    """The files that may be profiles, by name."""
-    try:
-        yield from sorted(path for path in where.iterdir() if path.suffix == SUFFIX and path.is_file())
-    except OSError:
-        return
 
 
 def stored() -> tuple[Profile, ...]:

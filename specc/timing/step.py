@@ -23,6 +23,7 @@ class StepTime:
     images: int  # of a step
     source: Source
     profile: str  # the name of the profile
+    device: str  # as people call it
 
     @property
     def seconds(self) -> float:
@@ -52,4 +53,5 @@ def time_of(plan: Plan, work: Sequence[Sequence[Work]], profile: Profile) -> Ste
             by_kind[each.what] += taken  # type: ignore[assignment]  # typeshed counts in integers
             total += taken
         instructions.append(total)
-    return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name)
+    return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name,
+                    profile.device)  # fmt: skip

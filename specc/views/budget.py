@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
 from ..spec.knobs import turned
+from ..timing import StepTime
 from . import Column, Table, table
+from .step_time import measured_document, rate_shown, seconds_shown, time_document
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
@@ -88,36 +90,54 @@ def _option(option: Option) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def compare_table(plans: Sequence[Plan], measured: Sequence[Any]) -> Table:
-    """One row a spec; ratios are to the first."""
-    title = "one training step" + (", measured on " + measured[0].device if measured[0] else "")
+def compare_table(plans: Sequence[Plan], measured: Sequence[Any], times: Sequence[StepTime | None]) -> Table:
+    """One row a spec; ratios are to the first. A measured time is shown in place of a predicted one."""
     names = ("blocks", "units", "predicted", "peak ×", "GFLOPs an image", "FLOPs ×")
-    rows = (_compared(plan, plans[0], found, measured[0]) for plan, found in zip(plans, measured, strict=True))
-    return table(title, ("spec",), (*names, "measured", "step", "time ×") if measured[0] else names, rows)
+    more = ("measured",) if measured[0] else ()
+    taken = [found.seconds if found else time.seconds if time else None
+             for found, time in zip(measured, times, strict=True)]  # fmt: skip
+    rows = ([*_compared(plan, plans[0], found), *_timed(plan, own, taken[0])]
+            for plan, found, own in zip(plans, measured, taken, strict=True))  # fmt: skip
+    timed = ("step", "images/s", "time ×") if taken[0] else ()
+    return table("one training step" + _where(measured[0], times[0]), ("spec",), (*names, *more, *timed), rows)
 
 
-def _compared(plan: Plan, first: Plan, found: Any, yardstick: Any) -> list[str]:
+def _where(measured: Any, time: StepTime | None) -> str:
+    """What the times are from."""
+    if measured:
+        return f", measured here on {measured.device}"
+    return f", time on {time.device} ({time.source})" if time else ""
+
+
+def _timed(plan: Plan, seconds: float | None, yardstick: float | None) -> list[str]:
+    if seconds is None or yardstick is None:
+        return []
+    rate = plan.config.data.batch_size / seconds
+    return [seconds_shown(seconds), rate_shown(rate), f"{seconds / yardstick:.2f}"]
+
+
+def _compared(plan: Plan, first: Plan, found: Any) -> list[str]:
     peak, flops = plan.memory.peak_bytes, step_flops(plan)
     cells = [
         plan.name, str(len(plan.blocks)), str(len(plan.units)), show_bytes(peak),
         f"{peak / first.memory.peak_bytes:.2f}", f"{flops / 1e9:.3g}", f"{flops / step_flops(first):.2f}",
     ]  # fmt: skip
-    if found is not None:
-        ratio = found.seconds / yardstick.seconds
-        cells += [show_bytes(found.peak_bytes), f"{found.seconds * 1e3:.1f} ms", f"{ratio:.2f}"]
-    return cells
+    return [*cells, show_bytes(found.peak_bytes)] if found is not None else cells
 
 
-def compare_document(plans: Sequence[Plan], measured: Sequence[Any]) -> dict[str, Any]:
+def compare_document(
+    plans: Sequence[Plan], measured: Sequence[Any], times: Sequence[StepTime | None]
+) -> dict[str, Any]:
     """The comparison for machines."""
     rows = []
-    for plan, found in zip(plans, measured, strict=True):
+    for plan, found, time in zip(plans, measured, times, strict=True):
         row: dict[str, Any] = {
             "name": plan.name, "blocks": len(plan.blocks), "units": len(plan.units),
             "predicted_peak_bytes": plan.memory.peak_bytes, "predicted_for": plan.memory.device,
-            "flops_per_image": step_flops(plan),
+            "flops_per_image": step_flops(plan), "time": time_document(time),
         }  # fmt: skip
         if found is not None:
             row |= {"device": found.device, "measured_peak_bytes": found.peak_bytes, "step_seconds": found.seconds}
+            row["time"] = measured_document(found.seconds, plan.config.data.batch_size, found.device)
         rows.append(row)
     return {"format_version": 1, "rows": rows}

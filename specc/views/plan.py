@@ -26,15 +26,17 @@ from ..plan import (
 )
 from ..plan.parameters import parameter_counts
 from ..profiles import Profile
+from ..timing import StepTime
 from . import Column, Table, table
 from .device import device_document
 from .margin import margin_documents
+from .step_time import seconds_shown, time_document
 
 FORMAT_VERSION = 1
 
 
-def plan_table(plan: Plan) -> Table:
-    """One row a unit."""
+def plan_table(plan: Plan, time: StepTime | None = None) -> Table:
+    """One row a unit, with its time where a device is known."""
     title = f"{plan.name}: {len(plan.blocks)} blocks, {len(plan.units)} units"
     alone = len({unit.name.partition(".")[2] for unit in plan.units}) == 1  # a level that need not be named
 
@@ -49,11 +51,12 @@ def plan_table(plan: Plan) -> Table:
         Column("heads", wraps=True, shortens="middle", stacks=2),
         Column("links", wraps=True, shortens="middle", stacks=1),
     )
-    right = (Column("parameters", right=True, brief_name="params"), "MFLOPs", "peak")
-    return table(title, left, right, (_row(plan, unit) for unit in plan.units))
+    right: tuple[str | Column, ...] = (Column("parameters", right=True, brief_name="params"), "MFLOPs", "peak")
+    right += ("time",) if time else ()
+    return table(title, left, right, (_row(plan, unit, time) for unit in plan.units))
 
 
-def _row(plan: Plan, unit: Unit) -> Iterator[str]:
+def _row(plan: Plan, unit: Unit, time: StepTime | None) -> Iterator[str]:
     first, last = plan.blocks[unit.start], plan.blocks[unit.end]
     yield unit.name
     yield str(unit.start) if unit.start == unit.end else f"{unit.start}-{unit.end}"
@@ -64,6 +67,8 @@ def _row(plan: Plan, unit: Unit) -> Iterator[str]:
     yield f"{parameter_count(plan, unit):,}"
     yield f"{forward_flops(plan, unit) / 1e6:,.1f}"
     yield show_bytes(unit_peak(plan, unit))
+    if time is not None:
+        yield seconds_shown(unit_seconds(plan, unit, time))
 
 
 def copied_layers(plan: Plan, link: LinkPlan) -> str:
@@ -119,6 +124,12 @@ def unit_peak(plan: Plan, unit: Unit) -> int:
     """The most bytes alive during any instruction that works for the unit."""
     moments = zip(plan.instructions, plan.memory.timeline, strict=True)
     return max((m.bytes for i, m in moments if serves(i, unit)), default=0)
+
+
+def unit_seconds(plan: Plan, unit: Unit, time: StepTime) -> float:
+    """Of all instructions that work for a unit; those that work for several count for each."""
+    pairs = zip(plan.instructions, time.instructions, strict=True)
+    return sum(seconds for instruction, seconds in pairs if serves(instruction, unit))
 
 
 def serves(instruction: Instruction, unit: Unit) -> bool:
@@ -187,7 +198,9 @@ def _layer_row(layer: Layer, block: int, legal: bool) -> Iterator[str]:
     yield "yes" if legal else "–"
 
 
-def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None, profile: Profile | None = None) -> dict[str, Any]:
+def plan_document(
+    plan: Plan, peaks: tuple[int, ...] | None = None, profile: Profile | None = None, time: StepTime | None = None
+) -> dict[str, Any]:
     """The plan for machines."""
     budget = plan.config.budget
     return {
@@ -195,7 +208,7 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None, profile: Pro
         "name": plan.name,
         "plan_fingerprint": plan.fingerprint,
         "after": [block.layers[-1] for block in plan.blocks[:-1]],
-        "units": [_unit_document(plan, unit) for unit in plan.units],
+        "units": [_unit_document(plan, unit, time) for unit in plan.units],
         "memory": {
             "budget_bytes": budget.memory if budget else None,
             "device": plan.memory.device,
@@ -206,6 +219,7 @@ def plan_document(plan: Plan, peaks: tuple[int, ...] | None = None, profile: Pro
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
         },
+        "time": time_document(time),
         "timeline": timeline_documents(plan),
         "instructions": [str(instruction) for instruction in plan.instructions],
     }
@@ -217,7 +231,7 @@ def timeline_documents(plan: Plan) -> list[dict[str, Any]]:
     return [{"instruction": str(i), "bytes": m.bytes, "categories": dict(m.categories)} for i, m in moments]
 
 
-def _unit_document(plan: Plan, unit: Unit) -> dict[str, Any]:
+def _unit_document(plan: Plan, unit: Unit, time: StepTime | None) -> dict[str, Any]:
     return {
         "name": unit.name,
         "level": unit.level,
@@ -229,4 +243,5 @@ def _unit_document(plan: Plan, unit: Unit) -> dict[str, Any]:
         "parameters": parameter_count(plan, unit),
         "flops": forward_flops(plan, unit),
         "peak_bytes": unit_peak(plan, unit),
+        "seconds": unit_seconds(plan, unit, time) if time else None,
     }
