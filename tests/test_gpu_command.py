@@ -59,7 +59,7 @@ def test_every_figure_of_the_page_is_in_a_file(tmp_path: Path) -> None:
            "reserved_bytes": 128 << 20, "measured_seconds": 0.04, "calibrated_seconds": 0.036}  # fmt: skip
     documents.write(tmp_path, document("memory", row))
     shown = page.text(tmp_path)
-    assert "| ResNet | 95 MiB | 98 MiB | 100 MiB | 128 MiB | -3.06% | -5.00% | – | 40 | -10% | – |" in shown
+    assert "| ResNet | 95 MiB | 98 MiB | 100 MiB | 128 MiB | -3.06% | -5.00% | – | – | 40 | -10% | – |" in shown
     assert "NVIDIA H200, 140.4 GiB, driver 580.1, torch 2.11.0, CUDA 13.0, cuDNN 91002, Python 3.12.3." in shown
     documents.write(tmp_path, document("memory", row | {"allocated_bytes": 50 << 20}))
     assert "+90.00% |" in page.text(tmp_path)

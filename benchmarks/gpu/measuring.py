@@ -25,9 +25,10 @@ from runtime.engine.session import Session
 from runtime.errors import RunError
 from runtime.memory.measure import random_batch
 from runtime.memory.meter import Meter
+from specc.diagnostics.notices import notice
 from specc.plan import Plan
 
-WARM = 3  # steps before any is timed: kernels are chosen, compiled, and graphs recorded
+WARM = 5  # steps before any is timed: kernels are chosen, compiled, and graphs recorded
 STEPS = 4  # of a round
 
 
@@ -43,6 +44,7 @@ class Measured:
     allocated_bytes: int
     reserved_bytes: int | None
     device_bytes: int | None  # taken of the device by whoever uses it, as nvidia-smi would show
+    notes: list[str]  # what specc said meanwhile, such as what could not be compiled
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -52,6 +54,12 @@ class Measured:
 
 def measure(plan: Plan, device: torch.device, rounds: int, steps: int = STEPS) -> Measured:
     """In this process."""
+    notes: list[str] = []
+    with notice.heard(notes.append):
+        return _measured(plan, device, rounds, steps, notes)
+
+
+def _measured(plan: Plan, device: torch.device, rounds: int, steps: int, notes: list[str]) -> Measured:
     began = time.perf_counter()
     session = Session(plan, device)
     session.set_lr(0.0)  # noise must not drive the losses out of the numbers
@@ -73,7 +81,7 @@ def measure(plan: Plan, device: torch.device, rounds: int, steps: int = STEPS) -
     meter.measure(lambda: session.train_step(images, labels), (images, labels))
     return Measured(
         statistics.median(taken), min(taken), max(taken), warm, meter.requested_bytes or None, meter.peak_bytes,
-        meter.reserved_bytes or None, taken_of(device),
+        meter.reserved_bytes or None, taken_of(device), notes,
     )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from benchmarks import gpu_memory
-from runtime.engine.device import identity
+from runtime.engine.device import describe, identity
 from runtime.errors import RunError
+from specc.device import device_bytes
 from specc.language.schema import show_bytes
 
 from .measuring import apart
@@ -39,7 +40,8 @@ def run(work: Work) -> None:
             continue
         off = peak / measured.allocated_bytes - 1
         said = f"{show_bytes(peak)}, {off:+.2%} of what was allocated; {1000 * measured.seconds:.1f} ms"
-        work.row(case.name, said, **figures, **predicted(found.plan, work.device), **measured.figures)
+        taken = {"predicted_device_bytes": device_bytes(found.plan, describe(work.device)).bytes}
+        work.row(case.name, said, **figures, **taken, **predicted(found.plan, work.device), **measured.figures)
 
 
 def spread(cases: Sequence[T]) -> list[T]:

@@ -51,11 +51,17 @@ TABLES: dict[str, dict[str, Cell]] = {
         "network": name, "specc, ms": milliseconds("specc_seconds"), "loop, ms": milliseconds("loop_seconds"),
         "ratio": number("ratio", ".3f"),
     },
+    "compiled": {
+        "network and mode": name, "step, ms": milliseconds("measured_seconds"), "ratio": number("ratio", ".3f"),
+        "predicted": size("predicted_bytes"), "allocated": size("allocated_bytes"),
+        "first steps, s": number("warm_seconds", ".0f"), "said": lambda row: "; ".join(row.get("notes", [])) or NOTHING,
+    },
     "memory": {
         "spec": name, "predicted": size("predicted_bytes"), "requested": size("requested_bytes"),
         "allocated": size("allocated_bytes"), "reserved": size("reserved_bytes"),
         "of requested": more("predicted_bytes", "requested_bytes"),
         "of allocated": more("predicted_bytes", "allocated_bytes"), "of the device": size("device_bytes"),
+        "predicted of it": more("predicted_device_bytes", "device_bytes", "+.0%"),
         "step, ms": milliseconds("measured_seconds"),
         "calibrated": more("calibrated_seconds", "measured_seconds", "+.0%"),
         "data sheet": more("sheet_seconds", "measured_seconds", "+.0%"),
