@@ -24,9 +24,10 @@ def data(**changes: Any) -> Document:
         data(workers=3),
         data(root="/elsewhere"),
         data(download=True),
+        {"train": {"compile": True, "graphs": True}},
         {"train": {"checkpoint": {"every": "3 steps", "keep_last": 5, "keep_best": {}}}},
     ],
-    ids=["budget", "a budget that only warns", "workers", "root", "download", "checkpoints"],
+    ids=["budget", "a budget that only warns", "workers", "root", "download", "how fast", "checkpoints"],
 )
 def test_what_decides_no_number_leaves_the_fingerprint_alone(parts: Document) -> None:
     assert compiled(**parts).fingerprint == compiled().fingerprint

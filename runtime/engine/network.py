@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -31,17 +31,17 @@ class GraphModule(nn.Module):
                 if next(part.parameters(), None) is not None or next(part.buffers(), None) is not None:
                     self.parts[i] = part
         self.others = nn.ModuleList(GraphModule(replace(network, others=()), other, self) for other in network.others)
-        self._runs: list[Run] = []
+        self.runs: list[Run] = []
         first = 0
         for piece, again in network.parts(graph) if graph.nodes else ():
-            self._runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)], again=again))
+            self.runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)], again=again))
             first += len(piece.nodes)
 
     def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
         """Run the graph on one batch; the caller decides how long `x` lives. Not every graph needs the images."""
         read, record = [x], torch.is_grad_enabled()
         del x
-        for run in self._runs:
+        for run in self.runs:
             if run.again and record:
                 read.append(checkpoint(run, read.pop(), images, use_reentrant=False, context_fn=run.contexts))
             else:
@@ -68,7 +68,7 @@ class GraphModule(nn.Module):
 
     def track(self, on: bool) -> None:
         """Whether training forwards update the running statistics."""
-        for run in self._runs:
+        for run in self.runs:
             run.track(on)
 
 
@@ -80,6 +80,7 @@ class Run:
         for node, part in zip(graph.nodes, parts, strict=True):
             if node.name in graph.overwriting:
                 part.inplace = True  # type: ignore[assignment]
+        self.compiled: Callable[[Tensor, Tensor | None], Tensor] | None = None  # in place of what is written here
         self._dying = _last_uses(graph)
         self._norms = [part for part in parts if isinstance(part, BatchNorm)]
 
@@ -89,6 +90,10 @@ class Run:
 
     def take(self, read: list[Tensor], images: Tensor | None) -> Tensor:
         """The same; what it reads is taken from the list, so that nobody else need hold it."""
+        return self.plain(read, images) if self.compiled is None else self.compiled(read.pop(), images)
+
+    def plain(self, read: list[Tensor], images: Tensor | None) -> Tensor:
+        """Op by op."""
         values = {INPUT: read.pop()}
         if images is not None:
             values[IMAGES] = images

@@ -10,11 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from specc.diagnostics.notices import notice
 from specc.plan import Plan
 from specc.plan import Step as StepInstruction
+from specc.spec.sections.train import NO_GRAPH
 
 from .clipping import clip
+from .compiling import compile_networks
 from .executor import Answer, Executor, total_loss
+from .graphs import CudaGraphs, Graphed
 from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
@@ -58,6 +62,19 @@ class Session:
         average = plan.config.train.weight_average
         self.average = WeightAverage(average, self.model) if average else None
         self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale))
+        if plan.config.train.compile and initialise:
+            compile_networks(self.model, self.device)
+        self.graphed: Graphed | None = None
+        if plan.config.train.graphs and initialise:
+            self._capture()
+
+    def _capture(self) -> None:
+        """Have steps captured, where they can be; of what the compiler knows it has said why they cannot."""
+        if self.device.type != "cuda":
+            if self.plan.memory.device != self.device.type:
+                notice(f"warning: `train.graphs` has no effect: {NO_GRAPH}")
+        elif self.plan.config.train.not_captured is None:
+            self.graphed = Graphed(self._computed, self.optimizers, CudaGraphs(self.device))
 
     def _stepped_groups(self) -> Iterator[str]:
         return (i.group for i in self.plan.instructions if isinstance(i, StepInstruction))
@@ -90,11 +107,19 @@ class Session:
 
     def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
         """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind."""
-        logits = self.executor.run(self._placed(images), labels.to(self.device), update=update)
+        images, labels = self._placed(images), labels.to(self.device)
+        if self.graphed is None or not update:
+            step = self._computed(images, labels, update=update)
+        else:
+            step = self.graphed(images, labels, watched=self.executor.observer is not None)
         if update:
             self.scaler.update()
             if self.average:
                 self.average.update()
+        return step
+
+    def _computed(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
+        logits = self.executor.run(images, labels, update=update)
         losses = self.executor.losses
         total = {unit.name: total_loss(unit, losses[unit.name]) for unit in self.plan.units}
         return Step(losses, total, logits.detach())

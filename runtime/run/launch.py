@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from specc.diagnostics import sort
-from specc.diagnostics.notices import doing, watched
+from specc.diagnostics.notices import doing, notice, watched
 from specc.diagnostics.render import render
 from specc.diagnostics.words import hanging, printable
 from specc.language.schema import show_bytes
@@ -137,7 +137,7 @@ def _train(
     console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
-        with watched(progress):
+        with watched(progress), notice.heard(progress.say):
             with doing("building the network"):
                 trainer = _prepared(plan, target, device, resolved, progress, resumed=resumed)
             trainer.warnings += warnings

@@ -231,7 +231,7 @@ class Plan:
             config.pop(key)
         for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
-        for key in ("checkpoint", "evaluate_units", "log"):
+        for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs"):
             config["train"].pop(key)
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 

@@ -164,6 +164,16 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
     count = parameter_counts(plan)
     yield f"backbone {count['backbone']:,} parameters, auxiliary networks {count['auxiliary']:,}; {_batch(plan)}"
+    yield from unknown(plan)
+
+
+def unknown(plan: Plan) -> Iterator[str]:
+    """What of the memory the prediction does not know."""
+    if plan.config.train.compile:
+        yield ("`train.compile`: memory and time are those of the step as it is written; what is fused takes less, and "
+               "maps that the compiler lays out anew may take more")  # fmt: skip
+    if plan.config.train.graphs:
+        yield "`train.graphs`: a captured step keeps its memory, and an evaluation takes its own beside it"
 
 
 def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
@@ -218,6 +228,7 @@ def plan_document(
             "device_bytes": device_document(plan, profile),
             "peak_instruction": str(plan.instructions[plan.memory.peak_instruction]),
             "categories": dict(plan.memory.categories),
+            "not_known": list(unknown(plan)),
         },
         "time": time_document(time),
         "timeline": timeline_documents(plan),

@@ -61,6 +61,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC606": ("task", "data.dataset"),
     "SPC611": ("train.epochs", "train.schedule"),
     "SPC612": ("train.epochs", "train.schedule"),
+    "SPC618": ("train.graphs", "train.precision", "train.optimizer", "train.schedule"),
     "SPC620": ("train.micro_batches",),
     "SPC650": ("data.dataset", "data.validation"),
     "SPC621": (*_HEADS, "train.micro_batches"),

@@ -16,6 +16,7 @@ from ...language.schema import Config
 from ...language.source import Path, paths_below
 from ...learning.losses import LOSSES, loss_fault
 from ...spec.lookup import paths_that_read_environment
+from ...spec.sections.train import NO_GRAPH
 from ...tasks.registry import TASKS
 from ..draft import Draft
 from .choices import chosen
@@ -23,7 +24,7 @@ from .choices import chosen
 
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; nothing is silently ignored, or chosen by a test; variables stand in paths only."""
-    idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft))
+    idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft), *_not_captured(draft))
     return draft.updated(*_schedule(draft), *idle, *chosen(draft), *_variables(draft))
 
 
@@ -86,6 +87,15 @@ def _unsmoothed(draft: Draft) -> Iterator[Diagnostic]:
         message = f"`label_smoothing` has no effect: the loss of `{task.name}`, `{task.loss}`, has no classes to smooth"
         at = ("train", "label_smoothing")
         yield draft.spec.warning("SPC108", message, *at, label="ignored", key=True)
+
+
+def _not_captured(draft: Draft) -> Iterator[Diagnostic]:
+    spec, train = draft.spec, draft.spec.config.train
+    reason = train.not_captured or (NO_GRAPH if spec.device == "cpu" else None)
+    if train.graphs and reason:
+        help = ("leave `graphs` out; steps run as ever",)
+        message = f"`graphs` has no effect: {reason}"
+        yield spec.warning("SPC618", message, "train", "graphs", label="not captured", help=help, key=True)
 
 
 # -- variables ----------------------------------------------------------------------------------------------------

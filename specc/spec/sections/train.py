@@ -29,6 +29,7 @@ from .recompute import Recompute
 from .schedule import Schedule
 
 MOST_SLICES = 1_024
+NO_GRAPH = "there is no CUDA graph on a processor"
 Slices = Annotated[StrictInt, Field(ge=1, le=MOST_SLICES)]
 ADDITIONS: Registry[type[Config]] = Registry("instruction", Config, {})
 
@@ -74,6 +75,16 @@ class Train(Config):
         False,
         description="activation checkpointing: keep what enters each layer, compute the rest again; of all layers, or "
         "of those that are named",
+    )
+    compile: Bool = Field(
+        False,
+        description="`torch.compile` of every block, head and branch by itself: steps take less time after a first one "
+        "that takes minutes (not the numbers' values, only the rounding of sums depends on it)",
+    )
+    graphs: Bool = Field(
+        False,
+        description="on a GPU: the whole step as one CUDA graph, which the host starts with a single call; for steps "
+        "of many small operations. It keeps the memory of its step for itself",
     )
     micro_batches: Slices = Field(
         1,
@@ -129,6 +140,16 @@ class Train(Config):
             help = "set `by: steps`, or another `pct_start`"
             raise problem("SPC613", message, key="schedule", beside="epochs", label="does not rise", help=help)
         return self
+
+    @property
+    def not_captured(self) -> str | None:
+        """Why a step cannot be a CUDA graph, which holds no decision of the host."""
+        cycles = self.schedule.name == "one_cycle" and self.schedule.cycle_momentum
+        if self.precision == "fp16":
+            return "fp16 asks after every backward whether its gradients are finite"
+        if not self.optimizer.fused:
+            return f"`{self.optimizer.name}` decides on the host what a step does"
+        return "the schedule changes the momentum of every step" if cycles else None
 
     @property
     def steps_in_place(self) -> bool:
