@@ -19,6 +19,7 @@ from .compiler.schedule import schedule
 from .compiler.units import form_units
 from .diagnostics import Diagnostic, SpecError
 from .diagnostics.notices import doing
+from .fit.open_recomputation import decide_recomputation
 from .fit.open_split import decide_split
 from .fit.remedies import check_budget
 from .language.source import Path
@@ -29,8 +30,8 @@ Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
-    *BEFORE_SPLIT, decide_split, partition, form_units, check_tensors, check_statistics, check_slices,
-    check_augmentation,
+    *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_tensors, check_statistics,
+    check_slices, check_augmentation,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
@@ -68,6 +69,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     cut = bool(draft.blocks)
     needs: dict[Pass, bool] = {
         decide_split: known,
+        decide_recomputation: decided,
         partition: decided,
         form_units: cut,
         check_statistics: cut,

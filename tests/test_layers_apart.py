@@ -18,6 +18,7 @@ LAZY = {
 }  # what the modules of a room may import inside a function
 LATE = {
     "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn", "matplotlib",
+    "specc.fit.recomputation",  # numpy
     "specc.fit.search",  # numpy
     "specc.report.writing",  # jinja2, pygments
     "platformdirs",  # and not installed where `make gpu` runs

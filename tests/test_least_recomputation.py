@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain, product
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ SMALL: Document = {
 TWO: Document = {"split": {"after": ["act"]}}
 WINDOW: Document = TWO | {"levels": [{"name": "both", "window": 2}]}
 LEVELS: Document = TWO | {"levels": [{"name": "one", "window": 1}, {"name": "both", "window": 2}]}
+THREE: Document = LEVELS | {"split": {"after": ["stem", "act"]}}
 SLICES: Document = {"train": {"micro_batches": 2}}
 LOW: Document = {"train": {"precision": "bf16", "memory_format": "channels_last"}}
 STEPS: dict[str, Document] = {
@@ -40,6 +42,7 @@ STEPS: dict[str, Document] = {
     "two blocks": TWO,
     "a window of two": WINDOW,
     "two levels": LEVELS,
+    "two levels of three blocks": THREE,
     "slices through one block": {"split": {"blocks": 1}} | SLICES,
     "slices, block by block": WINDOW | SLICES | {"schedule": {"order": "blocks"}},
     "slices, one after the other": LEVELS | SLICES | {"schedule": {"order": "slices"}},
@@ -71,8 +74,8 @@ def everything(step: str) -> tuple[Prediction, ...]:
     draft = draft_of(step)
     config, found = draft.spec.config, []
     blocks = [list(divisions(list(block.layers))) for block in draft.blocks]
-    choices = blocks[0] if len(blocks) == 1 else [a + b for a in blocks[0] for b in blocks[1]]
-    for layers in choices:
+    for choice in product(*blocks):
+        layers = [*chain.from_iterable(choice)]
         changed = config.changed("train", recompute=Recompute(layers=layers) if layers else False)
         found.append(predict(draft, changed))
     return tuple(each for each in found if each)

@@ -160,14 +160,16 @@ class Search:
         running = {c: self.first + len(self.columns) + i for i, (c, _) in enumerate(self.running)}
         fits, sums = np.ones(len(cost), np.bool_), dict[tuple[Term, ...], Array]()
         for c, check in enumerate(self.model.checks):
+            if check.last < block or (check.direct and check.last == block):
+                continue  # it was decided
             key, total = self.open[c], np.zeros(len(cost), np.int64) + self._load(c, cells)
             for term in check.terms.get(block, ()):
                 total, key = total + cells[:, self._of(term)], (*key, term)
             if c in running:
                 total, key = total + cells[:, running[c]], (*key, ("highest", c))
-            if check.last == block and not check.direct:
+            if check.last == block:
                 fits &= total + check.fixed <= self.limit
-            elif check.last > block and key:
+            elif key:
                 key = tuple(sorted(key, key=repr))
                 self.open[c], sums[key] = key, total
         stack = np.stack([*sums.values()], axis=1) if sums else np.zeros((len(cost), 0), np.int64)

@@ -12,8 +12,10 @@ from ..compiler.variants import recompiled
 from ..diagnostics import Diagnostic
 from ..language.schema import show_bytes
 from ..language.source import Path
+from ..spec.models import SpecModel
 from ..spec.sections.levels import Level
 from ..spec.sections.split import Budget, Fit, Split
+from .open_recomputation import closed, is_open
 from .remedies import advice, highest_point
 from .roles import lists_of_weights
 
@@ -39,14 +41,20 @@ def decide_split(draft: Draft) -> Draft:
         return draft
     from .search import decide  # it needs numpy, which is slow to import
 
-    result = decide(draft, budget.memory, fit)
+    result = decide(draft.updated(spec=draft.spec.with_config(closed(draft.spec.config))), budget.memory, fit)
     if result.chosen is not None:
-        return draft.updated(spec=draft.spec.with_config(result.chosen.config))
+        return draft.updated(spec=draft.spec.with_config(_open(draft, result.chosen.config)))
     if not result.options:
         return draft.updated(*_why_no_split(draft, fit))
     if budget.on_exceed == "warn":  # the budget's own check says by how much it is exceeded
-        return draft.updated(spec=draft.spec.with_config(result.floor.config))
+        return draft.updated(spec=draft.spec.with_config(_open(draft, result.floor.config)))
     return draft.updated(_nothing_fits(draft, result, budget))
+
+
+def _open(draft: Draft, found: SpecModel) -> SpecModel:
+    """The configuration with recomputation as open as the spec leaves it, which comes after the split."""
+    before = draft.spec.config
+    return found.changed("train", recompute=before.train.recompute) if is_open(before) else found
 
 
 def check_open_split(draft: Draft) -> Draft:

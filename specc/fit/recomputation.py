@@ -22,6 +22,8 @@ from .sums import Model
 from .watching import Run, Step
 
 COUNTED = 1 << 12  # of two choices that cost the same, the one that computes fewer parts again
+MOST_PARTS = 96  # of a block; of more layers some are looked at together
+NEAR = 1 << 17  # the lowest peak is found to this part of it
 MOST_TRIED = 8  # limits, where what was added up is not quite what the step takes
 
 
@@ -40,6 +42,8 @@ class Recomputation:
     def __init__(self, draft: Draft, config: SpecModel) -> None:
         self.draft, self.config = draft, config
         self.steps = steps_of(draft, config)
+        self.parts = self.steps[0].parts if self.steps else ()
+        self.whole = sum(map(len, self.parts)) == len(draft.graph.spans)  # no layers are looked at together
         self.models = [Model(Measured(step), costs_of(step)) for step in self.steps]
 
     def under(self, budget: int) -> Choice | None:
@@ -56,7 +60,8 @@ class Recomputation:
             config = self._named(search.chosen)
             peak = predicted_peak(self.draft, config)
             if peak is not None and peak <= budget:
-                return search.cost, Choice(config, peak, search.exact)
+                surely = search.cost == 0 or (search.exact and self.whole)
+                return search.cost, Choice(config, peak, surely)
             limit -= max((peak or budget) - budget, 1)
         return None
 
@@ -65,17 +70,19 @@ class Recomputation:
         return min((self._lowest(model) for model in self.models), key=lambda each: each.peak)
 
     def _lowest(self, model: Model) -> Choice:
-        low, high = model.fixed - 1, 2 * self._peak(self.config.changed("train", recompute=True))
-        while high - low > 1:
+        every = [[(i, i, True) for i in range(size)] for size in model.sizes]
+        low, high = model.fixed - 1, model.peak(every)
+        while high - low > 1 + high // NEAR:
             middle = (low + high) // 2
-            if Search(model, middle, free=True).chosen is None:
+            found = Search(model, middle, free=True).chosen
+            if found is None:
                 low = middle
             else:
-                high = middle
+                high = model.peak(found)
         search = Search(model, high)
         assert search.chosen is not None
         config = self._named(search.chosen)
-        return Choice(config, self._peak(config), search.exact)
+        return Choice(config, self._peak(config), search.exact and self.whole)
 
     def _peak(self, config: SpecModel) -> int:
         found = predicted_peak(self.draft, config)
@@ -84,8 +91,8 @@ class Recomputation:
 
     def _named(self, chosen: list[list[Run]]) -> SpecModel:
         """The choice as a spec says it."""
-        layers, entries, everything = self.draft.graph.layers, list[str | list[str]](), True
-        for parts, runs in zip(self.steps[0].parts, chosen, strict=True):
+        layers, entries, everything = self.draft.graph.layers, list[str | list[str]](), self.whole
+        for parts, runs in zip(self.parts, chosen, strict=True):
             for first, last, again in runs:
                 names = [layers[i].name for i in range(parts[first].start, parts[last].stop)]
                 entries += [names[0] if len(names) == 1 else names] if again else []
@@ -105,7 +112,10 @@ def steps_of(draft: Draft, config: SpecModel) -> list[Step]:
     parts = []
     for block in made.blocks:
         first, last = made.graph.index[block.layers[0]], made.graph.index[block.layers[-1]]
-        parts.append(tuple(span for span in made.graph.spans if first <= span[0] and span[-1] <= last))
+        spans = [span for span in made.graph.spans if first <= span[0] and span[-1] <= last]
+        size = -(-len(spans) // MOST_PARTS)
+        several = (spans[i : i + size] for i in range(0, len(spans), size))
+        parts.append(tuple(range(own[0].start, own[-1].stop) for own in several))
     return [Step(made.updated(instructions=scheduled(made, ORDERS[name](made))), tuple(parts)) for name in names]
 
 

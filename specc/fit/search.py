@@ -15,6 +15,7 @@ from ..language.schema import show_bytes
 from ..spec.knobs import by_cost
 from ..spec.models import SpecModel
 from ..spec.sections.split import Fit, Split
+from .open_recomputation import closed
 from .splits import Row, Splits
 
 LOSSES = 64  # bytes a block: the losses, which costs of blocks leave out
@@ -81,7 +82,7 @@ def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within:
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
     found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
     with doing("looking for splits"):
-        for setting in _settings(draft.spec.config, allow):
+        for setting in _settings(closed(draft.spec.config), allow):
             if "split" in allow:
                 found = _with_best(found, Trial(draft, setting, within, budget))
             else:

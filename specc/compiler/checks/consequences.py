@@ -52,6 +52,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC432": (*_BLOCKS, "train.recompute"),
     # budget
     "SPC504": ("budget",),
+    "SPC507": ("budget", "train", *_HEADS),
+    "SPC508": ("budget", "train", *_HEADS),
     "SPC506": ("split", "levels", "auxiliary"),
     # data and training
     "SPC60": _IMAGES,

@@ -73,8 +73,8 @@ class Train(Config):
     )
     recompute: Bool | Recompute = Field(
         False,
-        description="activation checkpointing: keep what enters each layer, compute the rest again; of all layers, or "
-        "of those that are named",
+        description="activation checkpointing: keep what enters each layer, compute the rest again; of all layers, of "
+        "those that are named, or of as few as the budget asks for",
     )
     compile: Bool = Field(
         False,
