@@ -60,6 +60,16 @@ def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
     assert caught.value.help[0] == "did you mean `rtx3090`?"
 
 
+def test_what_is_wrong_with_a_file_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(asdict(made()) | {"bandwith": 1}))
+    with pytest.raises(UnknownProfile, match=r"no device profile is in .*x\.json: bandwith: \w[\w ]+$"):
+        find(str(path))
+    path.write_text('{"a": 1')
+    with pytest.raises(UnknownProfile, match=r"x\.json: Invalid JSON: EOF while parsing[\w ]+$"):
+        find(str(path))
+
+
 GOOD = json.dumps(asdict(made()))
 DAMAGED = {
     "empty": b"",
@@ -72,6 +82,11 @@ DAMAGED = {
     "not a number": GOOD.replace('"bandwidth": 936000000000.0', '"bandwidth": NaN').encode(),
     "a name that is a path": GOOD.replace('"my-cpu"', '"../../x"').encode(),
     "a missing key": GOOD.replace('"device"', '"devise"').encode(),
+    "a key that nobody reads": GOOD.replace('{"format_version"', '{"bandwith": 1, "format_version"', 1).encode(),
+    "no rates": json.dumps(asdict(made()) | {"rates": {}}).encode(),
+    "a rate of nothing": json.dumps(asdict(made()) | {"rates": {"matmul": {}}}).encode(),
+    "lines of its own": json.dumps(asdict(made(device="a\nerror: b"))).encode(),
+    "times that are no numbers": json.dumps(asdict(made(bandwidth=1e-300, launch_seconds=1e300))).encode(),
     "deep": b"[" * 100_000,
     "endless": b" " * (5 << 20) + GOOD.encode(),
 }

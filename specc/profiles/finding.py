@@ -6,6 +6,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ..diagnostics.values import did_you_mean
 from ..system import files
 from ..system.devices import Device
@@ -48,10 +50,13 @@ def _of_file(path: Path) -> Profile:
         return parsed(files.read(path, MOST))
     except OSError as error:
         raise UnknownProfile(f"cannot read the device profile {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        first = str(error).splitlines()
-        said = " ".join(line.strip() for line in first[1:3]) if len(first) > 2 else first[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = ": ".join(filter(None, [where, first["msg"]]))
         raise UnknownProfile(f"no device profile is in {path}: {said:.200}") from None
+    except ValueError as error:
+        raise UnknownProfile(f"no device profile is in {path}: {error!s:.200}") from None
 
 
 def here(kind: Device) -> Profile | None:

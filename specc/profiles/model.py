@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from ..system.devices import Device
 
-Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Above = Annotated[float, Field(ge=1e3, le=1e21)]  # a second, of anything: no device is outside, and times stay numbers
 Rate = Literal["matmul", "conv", "other"]  # matrix products, attention's included; convolutions; all other arithmetic
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["calibrated", "data sheet"]
@@ -29,14 +29,16 @@ class Profile:
     groups` where a group's channels are no power of two, `depthwise` of the bandwidth.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")  # a key that nobody reads was meant for something
+
     format_version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+_-]*$", max_length=200)]  # as `--device-profile` takes it
-    device: Annotated[str, Field(min_length=1, max_length=200)]  # as people call it
+    device: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=200)]  # as people call it
     kind: Device
     source: Source
-    rates: Mapping[Rate, Mapping[Precision, Above]]
+    rates: Annotated[Mapping[Rate, Annotated[Mapping[Precision, Above], Field(min_length=1)]], Field(min_length=1)]
     bandwidth: Above  # bytes a second
-    launch_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # what a call takes that computes nothing
+    launch_seconds: Annotated[float, Field(ge=0, le=1)]  # what a call takes that computes nothing
     memory_bytes: Annotated[int, Field(gt=0)] | None = None
     efficiency: Mapping[Efficient, Share] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # where figures are from
