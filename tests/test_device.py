@@ -26,6 +26,7 @@ from specc.views.device import device_document, device_lines
 from .documents import document, documents, spec_of
 
 GIB = 1 << 30
+VERDICTS = ("fits", "barely fits", "may not fit", "does not fit")
 RTX = find("rtx3090")
 IMAGES = {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 4, "samples": 24, "batch_size": 6}
 
@@ -175,12 +176,29 @@ def verdict_at(plan: Plan, memory: int) -> str:
 def test_whether_it_fits_is_said_in_four_degrees() -> None:
     plan = on_cuda(data={**IMAGES, "image_size": 64, "batch_size": 24, "samples": 24})
     found = device_bytes(plan, RTX.device)
-    needed = reserved(plan, MODEL.libraries()) * (1 + MODEL.growth)
+    needed = reserved(plan, MODEL.libraries())
     assert verdict_at(plan, found.high) == "fits"
     assert verdict_at(plan, found.high - 1) == "barely fits"
-    assert verdict_at(plan, int(MODEL.context_bytes + needed) - 8 * MIB) != "fits"
-    assert verdict_at(plan, int(MODEL.least_context_bytes + needed) + 2 * MIB) == "may not fit"
+    assert verdict_at(plan, MODEL.context_bytes + needed) == "barely fits"
+    assert verdict_at(plan, MODEL.least_context_bytes + needed) == "may not fit"
     assert verdict_at(plan, plan.memory.peak_bytes) == "does not fit"
+
+
+def test_what_is_missing_or_left_is_said_and_how_a_tight_device_does_it() -> None:
+    plan = on_cuda(data={**IMAGES, "image_size": 64, "batch_size": 24, "samples": 24})
+    found = device_bytes(plan, RTX.device)
+    needed = reserved(plan, MODEL.libraries())
+
+    def said(memory: int) -> str:
+        shown = list(device_lines(plan, replace(RTX, memory_bytes=memory)))[-1]
+        assert shown.startswith((*VERDICTS,))
+        return shown.partition(": ")[2]
+
+    assert said(found.high + 3 * GIB).endswith("to spare")
+    assert said(found.bytes) == "about 0 MiB to spare"
+    assert said(MODEL.context_bytes + needed) == "the allocator has to give back what it caches"
+    assert said(MODEL.least_context_bytes + needed) == "it depends on how many kernels CUDA loads"
+    assert said(MIB) == f"about {(found.bytes - MIB) / GIB:.1f} GiB too much"
 
 
 def test_a_device_of_unknown_memory_and_a_cpu_have_no_answer() -> None:
@@ -196,8 +214,8 @@ def test_people_and_machines_are_told_what_is_taken_and_whether_it_fits() -> Non
     first, parts, fits = device_lines(plan, RTX)
     assert first.startswith("about 1.7 GiB on NVIDIA GeForce RTX 3090 (")
     assert first.endswith("), as nvidia-smi shows it")
-    assert parts.lstrip().startswith("tensors ")
-    assert parts.endswith("context 1.7 GiB; by public measurements")
+    assert parts.lstrip().startswith("tensors 0.00, allocator 0.0")
+    assert parts.endswith("and context 1.7 GiB, by public measurements")
     assert fits == "fits NVIDIA GeForce RTX 3090 with 23.7 GiB: about 22.0 GiB to spare"
     found = device_document(plan, RTX)
     assert found is not None

@@ -8,8 +8,7 @@ from typing import Any
 from specc.device import MODEL, runs
 from specc.profiles import Profile
 
-from .rates import AMP
-from .tables import Trained, plan
+from .tables import AMP, Trained, plan
 
 LADDER = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 

@@ -17,9 +17,8 @@ from specc.timing import step_time
 from specc.timing.roofline import groups_of, rate_of
 from specc.timing.workbook import works
 
-from .tables import Trained, folds, plan, quantile
+from .tables import AMP, Trained, folds, plan, quantile
 
-AMP = {"optimizer": "sgd", "precision": "fp16", "memory_format": "channels_last"}
 FITTED = ("matmul", "conv", "grouped", "odd groups", "depthwise", "bandwidth", "launch")
 START = (0.6, 0.7, 0.4, 0.06, 0.3, 0.8, 5e-6)
 PULL = 0.02  # towards the start, where the table says nothing

@@ -51,8 +51,11 @@ def _verdict(plan: Plan, profile: Profile, found: DeviceBytes, model: Model) -> 
 
 
 def runs(plan: Plan, profile: Profile, context: int, model: Model = MODEL) -> bool:
-    """Whether the allocator gets through the steps with what such a context leaves of the device."""
-    limit = int(((profile.memory_bytes or 0) - context) / (1 + model.growth))
+    """Whether the allocator gets through the steps with what such a context leaves of the device.
+
+    What it holds beyond the replay elsewhere (`growth`) it can give back, so that is no part of this.
+    """
+    limit = (profile.memory_bytes or 0) - context
     try:
         steps_on(plan, profile.device, model).run(limit)
     except OutOfDevice:

@@ -10,11 +10,9 @@ from ..margins import Calibration, current
 from ..plan import Plan
 from ..profiles import Profile
 
-_WHY: dict[Verdict, str] = {
-    "fits": "",
-    "barely fits": "; the allocator gets by with what is there",
-    "may not fit": "; it depends on how many kernels CUDA loads",
-    "does not fit": "",
+_TIGHT: dict[Verdict, str] = {
+    "barely fits": "the allocator has to give back what it caches",
+    "may not fit": "it depends on how many kernels CUDA loads",
 }
 
 
@@ -23,26 +21,32 @@ def device_lines(plan: Plan, profile: Profile | None = None) -> Iterator[str]:
     found, said = _asked(plan, profile)
     if found is None:
         return
-    spread = f"{_about(found.low)} to {_about(found.high)}"
     on = profile.device if profile else "the device"
-    yield f"about {_about(found.bytes)} on {on} ({spread}), as nvidia-smi shows it"
-    parts = ("tensors", "allocator", "libraries", "context")
-    shown = ", ".join(f"{name} {_about(getattr(found, name))}" for name in parts)
-    yield f"  {shown}; by {'a calibration and ' * (found.source == 'calibrated')}public measurements"
+    yield f"about {_about(found.bytes)} on {on} ({_gib(found.low)} to {_gib(found.high)}), as nvidia-smi shows it"
+    parts = {"tensors": found.tensors, "allocator": found.allocator, "libraries": found.libraries}
+    shown = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
+    by = "a calibration and public" if found.source == "calibrated" else "public"
+    yield f"  {shown} and context {_gib(found.context)} GiB, by {by} measurements"
     if said is not None:
         yield verdict(said)
 
 
 def verdict(said: Answer) -> str:
     """Whether it fits, in words."""
-    where = f"{said.profile.device} with {_about(said.capacity)}"
-    spare = f"about {_about(abs(said.left))} {'to spare' if said.left > 0 else 'too much'}"
-    return f"{said.verdict} {where}: {spare}{_WHY[said.verdict]}"
+    tight = _TIGHT.get(said.verdict) if said.left < 0 or said.verdict == "may not fit" else None
+    how = tight or f"about {_about(abs(said.left))} {'too much' if said.left < 0 else 'to spare'}"
+    return f"{said.verdict} {said.profile.device} with {_about(said.capacity)}: {how}"
 
 
 def _about(size: int) -> str:
     """As many digits as mean something."""
     return f"{size / 2**30:.1f} GiB" if size >= 1 << 30 else f"{size / 2**20:.0f} MiB"
+
+
+def _gib(size: int) -> str:
+    """In GiB."""
+    number = size / 2**30
+    return f"{number:.1f}" if number >= 1 else f"{number:.2f}"
 
 
 def device_document(plan: Plan, profile: Profile | None = None) -> dict[str, Any] | None:
