@@ -26,6 +26,7 @@ from runtime.run.progress import Silence
 from runtime.run.rundir import RunDir
 from runtime.run.saving import optimizer_tensors
 from runtime.run.trainer import Trainer
+from specc.diagnostics.notices import notice
 from specc.plan import Plan
 
 from .commands import ROOT
@@ -81,9 +82,11 @@ def trained(plan: Plan, device: torch.device, dtype: torch.dtype = torch.float64
     with torch.no_grad():
         for name, tensor in session.model.tensors().items():
             tensor.copy_(beginning[name])
-    for _ in range(steps):
+    images, labels = batch(plan, dtype)
+    for step in range(steps):
         torch.manual_seed(7)
-        session.train_step(*batch(plan, dtype))
+        session.set_lr(0.01 / (step + 1))
+        session.train_step(images.roll(step, 0), labels.roll(step, 0))
     return {name: tensor.detach().cpu() for name, tensor in session.model.tensors().items()}
 
 
@@ -129,6 +132,25 @@ def test_mixed_precision_stays_near_fp32(precision: str) -> None:
 def test_what_is_recomputed_draws_the_same_dropout() -> None:
     kept, again = (compiled(**WITH_DROPOUT, train={"recompute": wanted}) for wanted in (False, True))
     assert furthest(trained(again, DEVICE), trained(kept, DEVICE)) < 1e-9
+
+
+QUICKER = [{"graphs": True}, {"compile": True}, {"compile": True, "graphs": True}]
+
+
+@real
+@pytest.mark.parametrize("train", QUICKER, ids=[" and ".join(each) for each in QUICKER])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_captured_or_compiled_step_does_what_the_step_does(train: Document, name: str) -> None:
+    """Captured after a few steps that run as ever; batches and learning rates change afterwards."""
+    parts = MAN | HPFF
+    plain, quick = (
+        compiled(**parts, train={"optimizer": {"name": name, "lr": 0.01}, **more}) for more in ({}, train)
+    )  # fmt: skip
+    said: list[str] = []
+    with notice.heard(said.append):
+        got = trained(quick, DEVICE, steps=8)
+    assert said == []
+    assert furthest(got, trained(plain, DEVICE, steps=8)) < 1e-8
 
 
 # ---------------------------------------------------------------------------------------------- runs

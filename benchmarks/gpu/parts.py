@@ -19,6 +19,7 @@ PARTS = (
     Part("calibration", "Calibration", 4),
     Part("cuda", "Tests that need a GPU", 3),
     Part("steps", "One block beside a hand-written loop", 2),
+    Part("compiled", "train.compile and train.graphs", 5),
     Part("memory", "Predicted and measured peaks and step times", 5),
 )
 NAMES = tuple(part.name for part in PARTS)
