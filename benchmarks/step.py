@@ -1,6 +1,6 @@
 """The time of a training step, as ratios: specc with one block beside a hand-written loop, local methods beside that.
 
-    python -m benchmarks.step [--json FILE] [--rounds N] [--only loop|methods|memory|compile]
+    python -m benchmarks.step [--json FILE] [--rounds N] [--only loop|methods|memory|compiled]
 
 CPU time of one thread. What is compared takes turns, and the median of the ratios of the turns is told, so that a
 machine with other work tells little worse. Two processes take turns too: in one glibc keeps what a step frees, as in a
@@ -29,6 +29,11 @@ NETWORKS: dict[str, tuple[dict[str, Any], int]] = {  # the backbone of the spec,
 }
 OPTIMIZERS = ("sgd", "adamw")
 FORMATS = ("contiguous", "channels_last")
+COMPILED: dict[str, dict[str, Any]] = {  # small ones: a part takes its compiler a good while
+    "resnet": {"family": "resnet_cifar", "depth": 8},
+    "vit": {"family": "vit", "patch": 4, "width": 96, "depth": 1, "heads": 4},
+}  # fmt: skip
+HELD = ("e2e", "infopro", "man_hpff")  # of which the memory of the process is looked at
 METHODS = ("e2e", "dgl", "infopro", "man", "hpff", "man_hpff")
 BATCH = 32  # of the methods: ResNet-32 on CIFAR-10, K = 16
 KEPT, HANDED_BACK = "kept", "handed back"
@@ -59,6 +64,11 @@ class Worker:
         if said != "done":
             raise RuntimeError(answer)
         return answer
+
+    def time(self, name: str) -> float:
+        """CPU seconds of a step over there."""
+        found: float = self.ask("time", name)
+        return found
 
     def close(self) -> None:
         """End it."""
@@ -149,9 +159,19 @@ def spec(method: str) -> str:
     return str(SPECS / f"{method}_cifar10.yaml")
 
 
+def compiled(rounds: int) -> Iterator[Row]:
+    """`train.compile` beside the same without it, and what compiling takes."""
+    for network, backbone in COMPILED.items():
+        worker = Worker(keep=True)
+        took = worker.ask("build_compiled", network, backbone)
+        times = alternating(("compiled", "plain"), rounds, worker.time)
+        worker.close()
+        yield {"network": network, "ratio": ratio(times, "compiled", "plain"), "seconds_to_compile": took}
+
+
 def memory() -> Iterator[Row]:
     """What the process of a run holds at most and after a step, beyond what it held before the first; MiB."""
-    for method in METHODS:
+    for method in HELD:
         row: Row = {"method": method}
         for kind in (KEPT, HANDED_BACK):
             worker = Worker(keep=kind == KEPT)
@@ -171,7 +191,12 @@ def shown(row: Row) -> str:
     return "  ".join(words)
 
 
-PARTS: dict[str, Callable[[int], Iterator[Row]]] = {"loop": loop, "methods": methods, "memory": lambda rounds: memory()}
+PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
+    "loop": loop,
+    "methods": methods,
+    "memory": lambda rounds: memory(),
+    "compiled": compiled,
+}
 
 
 def main() -> None:

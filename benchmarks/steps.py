@@ -47,6 +47,15 @@ class Steps:
         self.made[name] = _step(specc.compile(path, [f"data.batch_size={batch}"]))
         self.made[name]()
 
+    def build_compiled(self, network: str, backbone: dict[str, Any]) -> float:
+        """The same step as it is and compiled; and the seconds of the first ones, which the compiler takes."""
+        case = {"network": network, "optimizer": "sgd", "memory_format": "contiguous", "backbone": backbone}
+        self.made = {name: _step(case_plan(case, compile=name == "compiled")) for name in ("plain", "compiled")}
+        began = time.perf_counter()
+        for step in self.made.values():
+            step()
+        return round(time.perf_counter() - began, 1)
+
     def forget(self, name: str) -> None:
         """It is needed no more."""
         del self.made[name]
@@ -75,7 +84,8 @@ def case_plan(case: dict[str, Any], **train: Any) -> Plan:
     batch = case.get("batch_size", usual)
     data = {"dataset": "synthetic", "image_size": 32, "channels": 3, "classes": 10, "samples": batch}
     training = {"optimizer": {"name": case["optimizer"], "lr": LR}, "memory_format": case["memory_format"]}
-    document = {"specc": 1, "name": case["network"], "data": data | {"batch_size": batch}, "backbone": backbone,
+    document = {"specc": 1, "name": case["network"], "data": data | {"batch_size": batch},
+                "backbone": case.get("backbone", backbone),
                 "split": {"blocks": 1}, "train": training | train}  # fmt: skip
     return specc.compile(loads(json.dumps(document)))
 

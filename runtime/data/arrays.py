@@ -57,6 +57,29 @@ class CropFlip:
             images = self._mirrored(images, indices, draws)
         return images
 
+    @property
+    def moves(self) -> bool:
+        """Whether it does anything."""
+        return bool(self.pad or self.flip)
+
+    def places(self, size: tuple[int, ...], indices: Indices, draws: Draws) -> tuple[Indices, Indices]:
+        """The same as rows (n, height) and columns (n, width) of the images; below zero where there is none."""
+        rows, columns = (np.tile(np.arange(length), (len(indices), 1)) for length in size)
+        if self.flip:
+            chosen = draws.below(2, indices, "flip") == 1
+            columns[chosen] = columns[chosen, ::-1]
+        if self.pad:
+            top, left = self._corners(indices, draws)
+            rows, columns = (at + start[:, None] - self.pad for at, start in ((rows, top), (columns, left)))
+        height, width = size
+        return self._inside(rows, height), self._inside(columns, width)
+
+    def _inside(self, at: Indices, length: int) -> Indices:
+        if self.mode == "reflect":
+            at = np.abs(at)
+            return np.where(at >= length, 2 * (length - 1) - at, at)
+        return np.where(at >= length, -1, at)
+
     def of(self, batch: Arrays, indices: Indices, draws: Draws) -> Arrays:
         """See `Augmenting.of`; what such a crop adds to a mask does not count."""
         labels = batch.labels
@@ -76,5 +99,10 @@ class CropFlip:
         around, fill = ((0, 0), (0, 0), sides, sides), {"constant_values": self.fill} if self.mode == "constant" else {}
         padded = np.pad(images, around, self.mode, **fill)  # type: ignore[call-overload]
         windows = sliding_window_view(padded, (height, width), axis=(2, 3))
-        top, left = (draws.below(2 * self.pad + 1, indices, stream) for stream in ("crop.top", "crop.left"))
+        top, left = self._corners(indices, draws)
         return windows[np.arange(len(images)), :, top, left]
+
+    def _corners(self, indices: Indices, draws: Draws) -> tuple[Indices, Indices]:
+        """Where the crops begin, in the padded images."""
+        top, left = (draws.below(2 * self.pad + 1, indices, stream) for stream in ("crop.top", "crop.left"))
+        return top, left

@@ -8,9 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runtime.data.crossing import Crossing
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError
-from runtime.data.splits import Batch, Split
+from runtime.data.splits import Batch, Split, moving
+
+
+def taken(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Of each image (n, channels, height, width) some rows (n, ...) and columns (n, ...), black where below zero."""
+    sample = torch.arange(len(images), device=images.device)[:, None, None]
+    there = (rows >= 0)[:, None, :, None] & (columns >= 0)[:, None, None, :]
+    found = images[sample, :, rows.clamp(min=0)[:, :, None], columns.clamp(min=0)[:, None, :]]
+    return found.permute(0, 3, 1, 2).mul_(there)
 
 
 class Loader:
@@ -30,6 +39,8 @@ class Loader:
         self.train = train
         self.device = torch.device(device)
         self.memory_format, self.target = memory_format, target
+        self.crossing = Crossing(self.device)
+        self._moving = moving(split) if train and self.device.type == "cuda" else None  # by the device itself
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (split.info.mean, split.info.std)
         )
@@ -46,9 +57,22 @@ class Loader:
         """
         draws = Draws(self.seed, epoch)
         batches = self._indices(draws)[start_step:]
-        for images, labels in self._batches(batches, draws if self.train else None):
-            target = labels.dtype if labels.is_floating_point() else self.target  # the former are shares of classes
-            yield self._normalised(images), labels.to(self.device, non_blocking=True).to(target)
+        for parts in self._on_host(batches, draws):
+            yield self._ready(*parts)
+
+    def _on_host(self, batches: list[Indices], draws: Draws) -> Iterator[tuple[Tensor, ...]]:
+        """Images and labels, and which rows and columns of the images the device is to take."""
+        if self._moving is None:
+            yield from self._batches(batches, draws if self.train else None)
+            return
+        for indices, (images, labels) in zip(batches, self._batches(batches, None), strict=True):
+            yield images, labels, *map(torch.from_numpy, self._moving.places(images.shape[2:], indices, draws))
+
+    def _ready(self, *parts: Tensor) -> Batch:
+        """A batch on the device; nobody holds what was on the way, which would count in the step's peak."""
+        images, labels, *places = self.crossing(*parts)
+        target = labels.dtype if labels.is_floating_point() else self.target  # the former are shares of classes
+        return self._normalised(taken(images, *places) if places else images), labels.to(target)
 
     def _batches(self, batches: list[Indices], draws: Draws | None) -> Iterator[Batch]:
         try:
@@ -64,9 +88,9 @@ class Loader:
 
     def _normalised(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8 and not (images.is_floating_point() and len(self._mean)):
-            return images.to(self.device, non_blocking=True)  # tokens are what they are
-        # Bytes cross to the device, a quarter of the traffic; then the operations of ToTensor and Normalize.
-        pixels = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=self.memory_format)
+            return images  # tokens are what they are
+        # Bytes have crossed to the device, a quarter of the traffic; now the operations of ToTensor and Normalize.
+        pixels = images.to(torch.float32, memory_format=self.memory_format)
         if images.dtype == torch.uint8:
             pixels.div_(self.split.peak)
         return pixels.sub_(self._mean).div_(self._std)

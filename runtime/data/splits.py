@@ -145,6 +145,14 @@ class ArraySplit:
         return torch.from_numpy(batch.images[0]), known if batch.labels.ndim == 1 else torch.from_numpy(known)
 
 
+def moving(split: Split) -> CropFlip | None:
+    """What is done to the images of a split, if that is to crop and mirror them, which a device can do by itself."""
+    if not isinstance(split, ArraySplit) or type(split.augmentation) is not CropFlip or split.classes is None:
+        return None
+    fits = split.augmentation.pad < min(split.info.image_size)  # else a reflection is of a reflection
+    return split.augmentation if split.augmentation.moves and fits else None
+
+
 def in_memory(
     config: DataConfig, info: ResolvedData, train: Arrays, test: Arrays, *, paper: CropFlip, peak: int = 255
 ) -> Splits:

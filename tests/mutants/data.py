@@ -21,6 +21,12 @@ MUTANTS = [
            "images are scaled before they are centred", "test_data.py::test_evaluation_is_in_order_and_normalised_as_torchvision_does"),
     mutant("runtime/data/loader.py", "self._indices(draws)[start_step:]", "self._indices(draws)", "a resumed epoch starts anew",
            "test_data.py::test_an_epoch_started_late_is_bit_identical"),
+    mutant("runtime/data/arrays.py", "columns[chosen] = columns[chosen, ::-1]", "rows[chosen] = rows[chosen, ::-1]",
+           "a device stands images on their heads", "test_crossing.py::test_a_device_crops_and_mirrors_as_the_host_does"),
+    mutant("runtime/data/arrays.py", "np.where(at >= length, -1, at)", "np.minimum(at, length - 1)", "a device pads with the edge",
+           "test_crossing.py::test_a_device_crops_and_mirrors_as_the_host_does"),
+    mutant("runtime/data/crossing.py", "self._marks.popleft().synchronize()", "self._marks.popleft()", "a host is ahead without end",
+           "test_crossing.py::test_a_host_is_ahead_by_so_many_batches_and_no_more"),
     mutant("runtime/data/splits.py", "merged[order[len(train) :]]", "merged[order[: len(test)]]",
            "the test set is trained on", "test_data.py::test_resplit_keeps_every_image_and_both_sizes"),
 ]  # fmt: skip

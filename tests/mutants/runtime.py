@@ -11,6 +11,22 @@ SLICES = "test_micro_batches.py::test_the_sum_over_slices_is_the_batch"
 RATE = "test_single_rules.py::test_the_learning_rate_of_every_epoch"
 
 MUTANTS = [
+    mutant("runtime/engine/heap.py", "allocator() is None or wish() is not None", "allocator() is None",
+           "what the user has said of malloc is overruled", "test_heap.py::test_the_users_own_word_on_malloc_stands"),
+    mutant("runtime/engine/heap.py", "(M_MMAP_THRESHOLD, size) for size in LARGE", "(M_MMAP_THRESHOLD, size) for size in LARGE[:1]",
+           "an older glibc hands large tensors back", "test_heap.py::test_an_older_glibc_takes_less_for_large"),
+    mutant("runtime/engine/model.py", "if module.training != mode:", "if True:", "every step tells every part of its mode",
+           "test_step_speed.py::test_parts_are_told_of_training_once_and_not_in_every_step"),
+    mutant("runtime/engine/compiling.py", "torch.is_grad_enabled() and ", "", "evaluations are compiled",
+           "test_compiled.py::test_evaluations_and_metered_steps_run_as_they_are"),
+    mutant("runtime/engine/compiling.py", "self._compiled = None\n", "pass\n", "a part that fails is compiled again in each step",
+           "test_compiled.py::test_a_part_that_cannot_be_compiled_is_named_and_runs_as_it_is"),
+    mutant("runtime/engine/graphs.py", "self._places.fill(images, labels, next(self._rates()))", "pass",
+           "a captured step trains on its first batch", "test_captured.py::test_replayed_steps_are_those_that_would_have_run"),
+    mutant("runtime/engine/graphs.py", "        self.lr.fill_(lr)\n", "", "a captured step keeps its first rate",
+           "test_captured.py::test_replayed_steps_are_those_that_would_have_run"),
+    mutant("runtime/engine/graphs.py", "new.shape == old.shape and ", "", "a smaller batch is put into a captured step",
+           "test_captured.py::test_a_batch_of_another_size_runs_as_ever"),
     mutant("specc/step/step.py", "self.values[i.output] = self.machine.detach(out)\n        self.outputs",
            "self.values[i.output] = out\n        self.outputs", "a block's output is not detached", LOOP),
     mutant("specc/step/step.py", "self.machine.add(self.values[name], gradient)", "self.values[name] = gradient",
