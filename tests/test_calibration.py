@@ -22,7 +22,7 @@ from runtime.engine.device import identity
 from runtime.errors import RunError
 from runtime.memory import calibration as calibrating
 from runtime.memory.calibration import FEWEST, calibrate, calibration_of
-from runtime.memory.sampling import Peaks
+from runtime.memory.sampling import Peaks, context_of
 from specc.cli import main
 from specc.margins import Calibration, Sample, current, fit, folder, matching, save, stored
 from specc.margins.samples import candidates
@@ -208,7 +208,8 @@ def pretend(answers: Sequence[int | None]) -> Any:
         if excess is None:
             raise RunError("out of memory: so it goes")
         size = predicted[plan.fingerprint] + excess
-        return Peaks(identity(torch.device("cpu")), "live tensors", None, None, size, None)
+        context = len(left) * MIB  # less and less
+        return Peaks(identity(torch.device("cpu")), "live tensors", None, None, size, None, context)
 
     return measured
 
@@ -223,8 +224,25 @@ def test_a_plan_that_fails_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch)
     assert "not measured: out of memory: so it goes" in said[1]
     assert all(found.margin(s.predicted_bytes) >= s.excess for s in found.samples)
     assert all(s.requested_bytes == s.allocated_bytes for s in found.samples), "unknown to this allocator"
+    assert found.context_bytes == 2 * MIB, "the most of those that were measured"
     save(found)
     assert calibration_of(torch.device("cpu")) == found
+
+
+def test_the_context_is_what_is_taken_of_the_device_and_not_held_by_the_allocator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * MIB, 100 * MIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 22 * MIB)
+    assert context_of(torch.device("cuda")) == 18 * MIB
+
+
+def test_a_calibration_that_knows_of_no_context_is_read_as_before() -> None:
+    path = save(made())
+    document = json.loads(path.read_text())
+    assert document.pop("context_bytes") is None
+    path.write_text(json.dumps(document))
+    assert stored() == (made(),)
 
 
 def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 import specc
-from specc.device import MODEL, Model, answer, device_bytes, runs
+from specc.device import MODEL, Measured, Model, answer, device_bytes, runs
 from specc.device.estimate import reserved
 from specc.graph.ops import numel
 from specc.margins import Calibration, save
@@ -246,7 +246,13 @@ def test_what_was_measured_here_takes_the_place_of_the_models_workspaces(monkeyp
     assert found["source"] == "calibrated"
     assert found["libraries"] == measured.margin(plan.memory.peak_bytes)
     assert "by a calibration and public measurements" in list(device_lines(plan))[1]
-    assert asdict(device_bytes(plan, margin=0))["libraries"] == 0
+    assert asdict(device_bytes(plan, measured=Measured(0)))["libraries"] == 0
+    save(replace(measured, context_bytes=500 * MIB, date="2026-01-02T00:00:00+00:00"))
+    again = device_document(plan, RTX)
+    assert again is not None
+    assert again["context"] == 500 * MIB
+    assert again["bytes"] == found["bytes"] - MODEL.context_bytes + 500 * MIB
+    assert again["low"] == int(again["bytes"] * MODEL.low)
     other = device_document(plan, find("l4"))
     assert other is not None
     assert other["source"] == "public measurements"

@@ -23,6 +23,7 @@ def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
     samples: list[Sample] = []
     peaks: Peaks | None = None
     failures: list[str] = []
+    contexts: list[int] = []
     for plan in candidates(device.type):
         try:
             peaks = in_own_process(plan.plan, str(device))
@@ -31,6 +32,7 @@ def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
             tell(f"{plan.name}: not measured: {error}")
             continue
         requested = peaks.requested_bytes or peaks.allocated_bytes
+        contexts += [] if peaks.context_bytes is None else [peaks.context_bytes]
         samples.append(Sample(plan.name, plan.predicted_bytes, requested, peaks.allocated_bytes))
         tell(sample_line(samples[-1]))
     if peaks is None or len(samples) < FEWEST:
@@ -40,7 +42,7 @@ def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
     date = datetime.now(UTC).isoformat(timespec="seconds")
     return Calibration(
         1, **peaks.identity, allocator=peaks.allocator, date=date, fixed_bytes=fixed, relative=relative,
-        samples=tuple(samples),
+        samples=tuple(samples), context_bytes=max(contexts, default=None),
     )  # fmt: skip
 
 

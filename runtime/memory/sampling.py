@@ -39,6 +39,7 @@ class Peaks:
     requested_bytes: int | None  # None: this allocator does not know
     allocated_bytes: int
     reserved_bytes: int | None
+    context_bytes: int | None = None  # taken of the device by something else than the allocator
 
 
 def sample(plan: Plan, device: torch.device) -> Peaks:
@@ -54,7 +55,13 @@ def sample(plan: Plan, device: torch.device) -> Peaks:
         return Peaks(identity(device), "live tensors", None, meter.peak_bytes, meter.peak_bytes, None)
     total = torch.cuda.get_device_properties(device).total_memory
     requested, reserved = meter.requested_bytes or None, meter.reserved_bytes
-    return Peaks(identity(device), allocator(), total, requested, meter.peak_bytes, reserved)
+    return Peaks(identity(device), allocator(), total, requested, meter.peak_bytes, reserved, context_of(device))
+
+
+def context_of(device: torch.device) -> int:
+    """What is taken of the device beside what the allocator holds: the context, and other processes where there are."""
+    free, total = torch.cuda.mem_get_info(device)
+    return max(total - free - torch.cuda.memory_reserved(device), 0)
 
 
 def allocator() -> str:

@@ -6,7 +6,7 @@ Tensors, what the caching allocator adds to them, libraries' workspaces, and the
 from __future__ import annotations
 
 from .answer import Answer, Verdict, answer, runs
-from .estimate import DeviceBytes, device_bytes
+from .estimate import DeviceBytes, Measured, device_bytes
 from .model import MODEL, Model
 
-__all__ = ["MODEL", "Answer", "DeviceBytes", "Model", "Verdict", "answer", "device_bytes", "runs"]
+__all__ = ["MODEL", "Answer", "DeviceBytes", "Measured", "Model", "Verdict", "answer", "device_bytes", "runs"]

@@ -8,7 +8,7 @@ from typing import Literal
 from ..memory.caching import OutOfDevice
 from ..plan import Plan
 from ..profiles import Profile
-from .estimate import DeviceBytes, device_bytes, steps_on
+from .estimate import DeviceBytes, Measured, contexts, device_bytes, steps_on
 from .model import MODEL, Model
 
 Verdict = Literal["fits", "barely fits", "may not fit", "does not fit"]
@@ -29,7 +29,7 @@ class Answer:
         return self.capacity - self.found.bytes
 
 
-def answer(plan: Plan, profile: Profile, margin: int | None = None, model: Model = MODEL) -> Answer | None:
+def answer(plan: Plan, profile: Profile, measured: Measured | None = None, model: Model = MODEL) -> Answer | None:
     """Whether the plan fits the device of a profile; None where nobody knows how much memory that has.
 
     Near its end the allocator gives free segments back before it runs out, so that a figure a little above the
@@ -38,16 +38,16 @@ def answer(plan: Plan, profile: Profile, margin: int | None = None, model: Model
     capacity = profile.memory_bytes
     if capacity is None or profile.kind != "cuda":
         return None
-    found = device_bytes(plan, profile.device, margin, model)
-    return Answer(profile, capacity, found, _verdict(plan, profile, found, model))
-
-
-def _verdict(plan: Plan, profile: Profile, found: DeviceBytes, model: Model) -> Verdict:
-    if found.high <= (profile.memory_bytes or 0):
-        return "fits"
-    if runs(plan, profile, model.context_bytes, model):
-        return "barely fits"
-    return "may not fit" if runs(plan, profile, model.least_context_bytes, model) else "does not fit"
+    found = device_bytes(plan, profile.device, measured, model)
+    most, least = contexts(measured, model)
+    verdict: Verdict = "does not fit"
+    if found.high <= capacity:
+        verdict = "fits"
+    elif runs(plan, profile, most, model):
+        verdict = "barely fits"
+    elif runs(plan, profile, least, model):
+        verdict = "may not fit"
+    return Answer(profile, capacity, found, verdict)
 
 
 def runs(plan: Plan, profile: Profile, context: int, model: Model = MODEL) -> bool:

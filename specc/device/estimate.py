@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..memory.prediction import predicted_for
 from ..memory.replay import NO_LIBRARIES, Libraries, Steps, recorded_steps
@@ -11,6 +11,13 @@ from ..plan import Plan
 from .model import MODEL, Model
 
 Source = Literal["public measurements", "calibrated"]
+
+
+class Measured(NamedTuple):
+    """What a calibration found on a device: beyond a plan's tensors, and its context where that was looked at."""
+
+    margin: int
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +38,29 @@ class DeviceBytes:
         return self.tensors + self.allocator + self.libraries + self.context
 
 
-def device_bytes(plan: Plan, device: str = "", margin: int | None = None, model: Model = MODEL) -> DeviceBytes:
+def device_bytes(plan: Plan, device: str = "", measured: Measured | None = None, model: Model = MODEL) -> DeviceBytes:
     """What a plan takes on CUDA.
 
-    `margin` is what was measured on this device beyond tensors, before caching; without it the workspaces are those of
-    the model that was fitted to public measurements, and so is the spread. `device` is its name.
+    What was measured on this device takes the place of the workspaces, and of the context, of the model that was fitted
+    to public measurements. The spread is the model's. `device` is its name.
     """
     plan = predicted_for(plan, "cuda")
-    tensors = plan.memory.peak_bytes
-    plain = reserved(plan)
-    found = int(grown(reserved(plan, model.libraries(device)), model)) if margin is None else plain + margin
+    tensors, plain = plan.memory.peak_bytes, reserved(plan)
+    found = plain + measured.margin if measured else int(grown(reserved(plan, model.libraries(device)), model))
     libraries = max(found - plain, 0)
-    total = found + model.context_bytes
-    low = min(int(total * model.low), found + model.least_context_bytes)
+    most, least = contexts(measured, model)
+    low = min(int((found + most) * model.low), found + least)
     return DeviceBytes(
-        tensors, found - libraries - tensors, libraries, model.context_bytes, low, int(total * model.high),
-        "public measurements" if margin is None else "calibrated",
+        tensors, found - libraries - tensors, libraries, most, low, int((found + most) * model.high),
+        "calibrated" if measured else "public measurements",
     )  # fmt: skip
+
+
+def contexts(measured: Measured | None, model: Model) -> tuple[int, int]:
+    """The context as it is taken to be, and the least that it may be."""
+    if measured is None or measured.context is None:
+        return model.context_bytes, model.least_context_bytes
+    return measured.context, measured.context
 
 
 def reserved(plan: Plan, libraries: Libraries = NO_LIBRARIES) -> int:

@@ -46,6 +46,7 @@ class Calibration:
     fixed_bytes: Size
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     samples: tuple[Sample, ...]
+    context_bytes: Size | None = None  # the most that CUDA's context took beside; None: nobody looked
 
     def margin(self, predicted: int) -> int:
         """Bytes to add to a predicted peak."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..device import Answer, DeviceBytes, Verdict, answer, device_bytes
+from ..device import Answer, DeviceBytes, Measured, Verdict, answer, device_bytes
 from ..margins import Calibration, current
 from ..plan import Plan
 from ..profiles import Profile
@@ -64,10 +64,10 @@ def _asked(plan: Plan, profile: Profile | None) -> tuple[DeviceBytes | None, Ans
     """On a GPU, where the plan is for one or the profile is of one."""
     if (profile.kind if profile else plan.memory.device) != "cuda":
         return None, None
-    measured = _calibration(profile)
-    margin = measured.margin(plan.memory.peak_bytes) if measured else None
-    said = answer(plan, profile, margin) if profile else None
-    return said.found if said else device_bytes(plan, measured.device if measured else "", margin), said
+    found = _calibration(profile)
+    measured = Measured(found.margin(plan.memory.peak_bytes), found.context_bytes) if found else None
+    said = answer(plan, profile, measured) if profile else None
+    return said.found if said else device_bytes(plan, found.device if found else "", measured), said
 
 
 def _calibration(profile: Profile | None) -> Calibration | None:

@@ -54,6 +54,8 @@ def calibration_lines(found: Calibration) -> Iterator[str]:
     yield f"margin on {found.device}: {summary(found)} of the prediction"
     sizes_shown = f"{show_bytes(sizes[0])} to {show_bytes(sizes[-1])}"
     yield f"enough for all of {len(sizes)} plans of {sizes_shown}; beyond them it is extrapolated"
+    if found.context_bytes is not None:
+        yield f"beside what the allocator holds {show_bytes(found.context_bytes)} of the device were taken: the context"
     yield f"{found.versions}, allocator {found.allocator}, {found.date}"
 
 
