@@ -97,7 +97,7 @@ def test_no_choice_that_fits_computes_less_again(step: str) -> None:
         assert reached.peak == found.peak <= budget
         assert reached.flops == min(each.flops for each in every if each.peak <= budget)
     assert least.under(peaks[0] - 1) is None
-    assert least.lowest().peak == peaks[0]
+    assert least.lowest.peak == peaks[0]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -110,3 +110,10 @@ def test_a_block_of_very_many_layers_is_thinned_and_that_is_said() -> None:
     assert [d.code for d in draft.diagnostics] == ["SPC508"]
     assert not draft.failed
     assert run_passes(spec_of(document(**parts, budget={"memory": "1 GiB"}))).diagnostics == ()
+
+
+def test_a_mapping_without_keys_is_said_to_have_none() -> None:
+    with pytest.raises(specc.SpecError) as caught:
+        plan_of(train={"recompute": {"fit": True}})
+    (wrong,) = caught.value.diagnostics
+    assert (wrong.code, wrong.help) == ("SPC103", ("write `{}`: it has no keys",))

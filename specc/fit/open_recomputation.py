@@ -48,7 +48,7 @@ def decide_recomputation(draft: Draft) -> Draft:
     found = Recomputation(draft, config)
     choice = found.under(budget.memory)
     if choice is None:
-        choice = found.lowest()
+        choice = found.lowest
         if budget.on_exceed == "error":
             return draft.updated(_nothing_fits(draft, choice, budget))
     return draft.updated(*_thinned(draft, choice), spec=draft.spec.with_config(choice.config))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -49,7 +50,10 @@ class Recomputation:
     def under(self, budget: int) -> Choice | None:
         """The least recomputation that fits; None where nothing does."""
         found = [choice for model in self.models if (choice := self._under(model, budget)) is not None]
-        return min(found, key=lambda each: (each[0], each[1].peak))[1] if found else None
+        if found:
+            return min(found, key=lambda each: (each[0], each[1].peak))[1]
+        lowest = self.lowest  # what was added up may be too much, where features are read across cuts
+        return replace(lowest, exact=False) if lowest.peak <= budget else None
 
     def _under(self, model: Model, budget: int) -> tuple[int, Choice] | None:
         limit = budget
@@ -65,6 +69,7 @@ class Recomputation:
             limit -= max((peak or budget) - budget, 1)
         return None
 
+    @cached_property
     def lowest(self) -> Choice:
         """The lowest peak there is."""
         return min((self._lowest(model) for model in self.models), key=lambda each: each.peak)

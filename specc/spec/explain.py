@@ -189,6 +189,8 @@ def _kind_help(detail: ErrorDetails, path: Path, tree: Tree) -> tuple[str, ...]:
     if kind == "a list":
         return ("put `- ` in front of each item, or write `[a, b]`",)
     model = model_at(path, tree.data)
+    if model is not None and not keys_of(model):
+        return ("write `{}`: it has no keys",)
     return (f"write `key: value` lines; valid keys: {', '.join(keys_of(model))}",) if model else ()
 
 
