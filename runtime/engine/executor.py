@@ -113,4 +113,7 @@ class Executor:
 
 def total_loss(unit: Unit, losses: dict[str, Tensor]) -> Tensor:
     """What the unit minimises: its weighted losses."""
+    if len(unit.heads) == 1:
+        (head,) = unit.heads
+        return head.weight * losses[head.term].detach()
     return torch.stack([head.weight * losses[head.term].detach() for head in unit.heads]).sum()
