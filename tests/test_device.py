@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from specc.memory.recording import record
 from specc.memory.replay import THREADS, WORKSPACE, Launches, Libraries, recorded_steps, tensors
 from specc.plan import Plan
 from specc.profiles import find
-from specc.spec.load import Spec
+from specc.spec.load import Spec, loads
 from specc.views.device import device_document, device_lines
 
 from .documents import document, documents, spec_of
 
 GIB = 1 << 30
+ROOT = Path(__file__).parent.parent
 VERDICTS = ("fits", "barely fits", "may not fit", "does not fit")
 RTX = find("rtx3090")
 IMAGES = {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 4, "samples": 24, "batch_size": 6}
@@ -231,6 +233,18 @@ def test_without_a_profile_nothing_is_said_to_fit_and_a_plan_for_a_cpu_has_no_su
     assert device_lines(specc.compile(spec_of(document()).on("cpu"))) is not None
     assert list(device_lines(specc.compile(spec_of(document()).on("cpu")))) == []
     assert device_document(specc.compile(spec_of(document()).on("cpu"))) is None
+
+
+@pytest.mark.parametrize("recipe", ["e2e_cifar10", "man_cifar10"])
+def test_the_documentation_says_what_is_reserved_for_how_many_tensors(recipe: str) -> None:
+    plan = specc.compile(
+        loads((ROOT / f"specs/{recipe}.yaml").read_text(), str(ROOT / f"specs/{recipe}.yaml")).on("cuda")
+    )
+    page = " ".join((ROOT / "docs/memory.md").read_text(encoding="utf-8").split())
+    tensors, held = plan.memory.peak_bytes, reserved(plan)
+    said = f"{held / GIB:.1f} GiB for {tensors / GIB:.1f} GiB"
+    assert re.search(rf"`{recipe}` (reserves )?{said}", page)
+    recorded_steps(plan).run(limit=int(1.05 * tensors) if recipe == "man_cifar10" else held)
 
 
 def test_what_was_measured_here_takes_the_place_of_the_models_workspaces(monkeypatch: pytest.MonkeyPatch) -> None:
