@@ -14,7 +14,8 @@ from .layer_costs import NEVER, Array
 from .sums import Model, Term
 from .watching import Run
 
-MOST_LABELS = 4_000  # at one place; of more some are taken together
+MOST_LABELS = 4_000  # at one place, where one sum counts; of more some are left out
+MOST_TOGETHER = 800  # where several count, each of which may be what matters later
 KEPT, AGAIN = 0, 1  # the run before
 
 
@@ -142,10 +143,14 @@ class Search:
             np.concatenate([each.cells for each in found]),
             np.concatenate([each.parent for each in found]),
         )
-        kept = labels.take(undominated(labels.cost, labels.cells))
-        if len(kept) > MOST_LABELS:
+        most = MOST_LABELS if different(labels.cells).shape[1] <= 1 else MOST_TOGETHER
+        if len(labels) > 8 * most:
             self.exact = False
-            kept = kept.take(thinned(kept.cost, kept.cells))
+            labels = labels.take(spread(labels.cost, labels.cells, 2 * most))
+        kept = labels.take(undominated(labels.cost, labels.cells))
+        if len(kept) > most:
+            self.exact = False
+            kept = kept.take(spread(kept.cost, kept.cells, most))
         return kept
 
     def _close(self, block: int, ends: list[Labels], keys: list[tuple[Term, ...]]) -> tuple[
@@ -180,7 +185,7 @@ class Search:
 
 def undominated(cost: Array, cells: Array) -> Array:
     """Which rows no other row is at most as costly as with no more in any cell; of equal ones the first."""
-    cells = _different(cells)
+    cells = different(cells)
     order = np.lexsort((*cells.T[::-1], cost))
     if cells.shape[1] <= 1:
         least = np.minimum.accumulate(cells[order, 0]) if cells.shape[1] else np.zeros(len(order), np.int64)
@@ -193,7 +198,7 @@ def undominated(cost: Array, cells: Array) -> Array:
     return np.array(found, np.int64)
 
 
-def _different(cells: Array) -> Array:
+def different(cells: Array) -> Array:
     """Without columns that rank rows as another one does."""
     ranks: dict[bytes, int] = {}
     for i in range(cells.shape[1]):
@@ -203,7 +208,19 @@ def _different(cells: Array) -> Array:
     return cells[:, sorted(ranks.values())]
 
 
-def thinned(cost: Array, cells: Array) -> Array:
-    """So many rows as there may be: every so many of them, in the order of what they cost."""
-    order = np.argsort(cost, kind="stable")
-    return order[np.unique(np.linspace(0, len(order) - 1, MOST_LABELS).astype(np.int64))]
+def spread(cost: Array, cells: Array, most: int) -> Array:
+    """Not many more rows than so many: the cheapest of each neighbourhood, and the lowest in each cell and in all."""
+    cells = different(cells)
+    if not cells.shape[1]:
+        return np.argsort(cost, kind="stable")[:1]
+    low, width = cells.min(axis=0), np.maximum(np.ptp(cells, axis=0), 1)
+    lowest = [int(np.argmin(cells.sum(axis=1))), *(int(i) for i in np.argmin(cells, axis=0))]
+    found = np.arange(len(cost))
+    fine = most
+    while len(found) > most and fine > 1:
+        fine = fine * 2 // 3
+        place = (cells - low) * fine // (width + 1)
+        order = np.lexsort((cells.sum(axis=1), cost, *place.T))
+        new = np.any(np.diff(place[order], axis=0, prepend=-1) != 0, axis=1)
+        found = order[new]
+    return np.union1d(found, np.array(lowest))
