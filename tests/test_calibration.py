@@ -23,9 +23,11 @@ from runtime.errors import RunError
 from runtime.memory import calibration as calibrating
 from runtime.memory.calibration import FEWEST, calibrate, calibration_of
 from runtime.memory.sampling import Peaks, context_of
+from runtime.timing import calibrate as timing
 from specc.cli import main
 from specc.margins import Calibration, Sample, current, fit, folder, matching, save, stored
 from specc.margins.samples import candidates
+from specc.profiles import find, here
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
@@ -37,6 +39,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own."""
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of ops are measured elsewhere."""
+    found = replace(find("rtx3090"), name="my-cpu", kind="cpu", source="calibrated", date="2026-01-01")
+    monkeypatch.setattr(timing, "calibrate", lambda device, going: found)
 
 
 def made(**changes: Any) -> Calibration:
@@ -245,6 +254,7 @@ def test_a_calibration_that_knows_of_no_context_is_read_as_before() -> None:
     assert stored() == (made(),)
 
 
+@pytest.mark.usefixtures("no_times")
 def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(candidates("cpu")) >= FEWEST
     assert len(candidates("cuda")) >= 2 * FEWEST
@@ -255,6 +265,7 @@ def test_too_few_samples_are_no_calibration(monkeypatch: pytest.MonkeyPatch) -> 
     assert stored() == ()
 
 
+@pytest.mark.usefixtures("no_times")
 def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     cache.write_text("not a folder")
     monkeypatch.setattr(calibrating, "in_own_process", pretend([MIB, MIB, MIB]))
@@ -265,12 +276,15 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch,
     assert "SPECC_CACHE" in result.output
 
 
-def test_without_a_gpu_there_is_nothing_to_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_times")
+def test_without_a_gpu_only_times_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU's tensors are counted one by one, as predicted."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    result = run("doctor", "--calibrate")
-    assert result.exit_code == 0
-    assert "nothing to calibrate" in result.output
-    assert json.loads(run("doctor", "--calibrate", "--format", "json").stdout)["samples"] == []
+    document = json.loads(run("doctor", "--calibrate", "--format", "json").stdout)
+    assert document["samples"] == []
+    assert document["profile"]["name"] == "my-cpu"
+    assert stored() == ()
+    assert here("cpu") is not None
     missing = run("doctor", "--calibrate", "--gpu", "0")
     assert missing.exit_code == 3
     assert "GPU 0 was asked for" in missing.output
@@ -295,10 +309,11 @@ def test_a_cpu_is_calibrated_for_real(cache: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     (file,) = (cache / "margins").iterdir()
+    profile = document.pop("profile")
     assert json.loads(file.read_text()) == document
-    assert [line.split(":")[0] for line in result.stderr.splitlines()] == [
-        *(c.name for c in candidates("cpu")), f"wrote {file}"
-    ]  # fmt: skip
+    assert json.loads((cache / "profiles" / f"{profile['name']}.json").read_text()) == profile
+    said = [line.split(":")[0] for line in result.stderr.splitlines() if not line.startswith("measuring")]
+    assert said[: len(candidates("cpu")) + 1] == [*(c.name for c in candidates("cpu")), f"wrote {file}"]
     assert (document["device"], document["torch"]) == ("cpu", torch.__version__)
     assert document["fixed_bytes"] + document["relative"] < 1e-3 * min(
         s["predicted_bytes"] for s in document["samples"]

@@ -17,7 +17,7 @@ LAZY = {
     "specc.graph.traced": {"torch", "torchvision"},
 }  # what the modules of a room may import inside a function
 LATE = {
-    "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "scipy", "sklearn", "matplotlib",
+    "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "numpy", "scipy", "sklearn", "matplotlib",
     "specc.fit.recomputation",  # numpy
     "specc.fit.search",  # numpy
     "specc.report.writing",  # jinja2, pygments

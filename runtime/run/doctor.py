@@ -8,8 +8,11 @@ from typing import Any
 import torch
 
 from specc.margins import stored
+from specc.profiles import sheets
+from specc.profiles import stored as stored_profiles
 from specc.system.plugins import described
 from specc.views.margin import summary
+from specc.views.profiles import summary as profile_summary
 
 from ..engine.device import first_line
 from .environment import environment
@@ -24,6 +27,7 @@ def facts() -> dict[str, Any]:
     found["cpus"] = os.cpu_count()
     found["gpus"] = [_gpu(index) for index in range(torch.cuda.device_count())]
     found["margins"] = [f"{c.device}: {summary(c)} ({c.date[:10]}, {c.versions})" for c in stored()]
+    found["profiles"] = [profile_summary(profile) for profile in (*stored_profiles(), *sheets())]
     return found
 
 

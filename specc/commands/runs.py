@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from .calibrating import calibrate as _calibrate
 from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument, with_report
 from .output import echo, echo_json
-from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch
+from .shared import compile_shown, errors_shown, failures_shown, load, loading_torch
 from .trained import checkpoint_option
 
 
@@ -102,12 +102,16 @@ def export(run_dir: Path, to: str, output: Path | None, unit: str | None, checkp
 
 @main.command()
 @click.option(
-    "--calibrate", is_flag=True, help="Measure what cuDNN and cuBLAS take beyond predictions; a minute or two."
+    "--calibrate", is_flag=True, help="Measure the device: how long ops take, and what libraries take; three minutes."
 )
 @device_options
 @human_or_json
 def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> None:
-    """Show what specc finds on this machine, or with --calibrate measure the margin beyond predictions."""
+    """Show what specc finds on this machine, or with --calibrate measure its device.
+
+    A calibration has what times of steps are predicted by, and on a GPU the margin that its libraries take beyond
+    predicted memory. It holds for the versions, and on a CPU for the number of threads, that it was made with.
+    """
     one_device(gpu, device)
     if calibrate:
         _calibrate(gpu, device, form)
@@ -122,31 +126,3 @@ def doctor(calibrate: bool, gpu: int | None, device: str | None, form: str) -> N
         echo_json({"format_version": 1, **facts})
     else:
         echo("\n".join(f"{name:12} {value}" for name, value in facts.items()))
-
-
-def _calibrate(gpu: int | None, device: str | None, form: str) -> None:
-    """Measure, show and remember. A CPU is calibrated only where it is named."""
-    with failures_shown():
-        with loading_torch():
-            from runtime.engine.device import choose
-            from runtime.memory import calibration
-
-        chosen = choose(device, gpu)
-        if chosen.type == "cpu" and device is None:
-            echo("no GPU here, so nothing to calibrate: a CPU's tensors are counted one by one, as predicted", err=True)
-            if form == "json":
-                echo_json({"format_version": 1, "device": "cpu", "samples": []})
-            return
-        found = calibration.calibrate(chosen, lambda line: echo(line, err=True))
-    from ..margins import save
-    from ..views.margin import calibration_lines
-
-    if form == "json":
-        echo_json(asdict(found))  # as its file has it
-    else:
-        echo("\n".join(calibration_lines(found)))
-    try:
-        path = save(found)
-    except OSError as error:
-        fail(3, f"the margin cannot be kept: {error.strerror} ({error.filename})", "set SPECC_CACHE to another folder")
-    echo(f"wrote {path}", err=True)

@@ -141,6 +141,7 @@ class ShapeMachine:
         return mean
 
     def backward(self, x: Value, gradient: Value, *, retain: bool = False, only: Sequence[str] = ()) -> None:
+        self.memory.moves("engine", 0, 0)
         engine = Engine(traced=self.costs.traced, retain=retain, only_parameters=bool(only))
         engine.run(x, Gradient(gradient.storage, gradient.order))
 
@@ -159,7 +160,7 @@ class ShapeMachine:
         self.memory.passing(use.passing)
         self.memory.moves(f"loss/{head.loss}", sizes.full + use.passing, use.passing + sum(use.kept))
         del wide
-        return self._scalar(LossGradient(out, use, sizes, kept))
+        return self._scalar(LossGradient(head.loss, out, use, sizes, kept))
 
     def total(self, losses: Sequence[Value]) -> Value:
         self.memory.moves("add", SCALAR * len(losses), SCALAR, calls=2)
@@ -167,6 +168,7 @@ class ShapeMachine:
 
     def backward_loss(self, loss: Value, weight: float) -> None:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
+        self.memory.moves("engine", 0, 0)
         self.memory.moves("mul", SCALAR, SCALAR, calls=3)
         Engine(traced=self.costs.traced).run(loss, Gradient(self.memory.new(SCALAR, "losses"), "plain"))
         del weighted
@@ -223,18 +225,18 @@ class ShapeMachine:
 class LossGradient(Function):
     """Through a loss to its output."""
 
-    __slots__ = ("sizes", "use")
+    __slots__ = ("name", "sizes", "use")
 
-    def __init__(self, out: Value, use: Use, sizes: Sizes, kept: Sequence[Storage]) -> None:
+    def __init__(self, name: str, out: Value, use: Use, sizes: Sizes, kept: Sequence[Storage]) -> None:
         super().__init__([out], kept)
-        self.use, self.sizes = use, sizes
+        self.name, self.use, self.sizes = name, use, sizes
 
     def back(self, engine: Engine, incoming: Gradient) -> None:
         """In fp32, then as wide as the output, then with zeros for the views that the loss does not look at."""
         memory = incoming.storage.allocator
         del incoming.storage
         passing = sum(size for size, _ in self.use.backward)
-        memory.moves("loss", self.sizes.full + passing, self.sizes.full + passing, direction="input")
+        memory.moves(f"loss/{self.name}", self.sizes.full + passing, self.sizes.full + passing, direction="input")
         for size, staying in self.use.backward:
             del self.saved[staying:]
             memory.passing(size, GRADIENT)

@@ -19,6 +19,31 @@ Efficient = Literal["matmul", "conv", "grouped", "odd groups", "depthwise", "oth
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How measured seconds depend on features: factors of what they rise with, and how each point bends that."""
+
+    slopes: tuple[Number, ...]
+    weights: tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What was measured of one kind of work: its features, and a curve for each direction."""
+
+    points: tuple[tuple[Number, ...], ...]
+    curves: Mapping[str, Curve]
+
+    def __post_init__(self) -> None:
+        if not self.points or len(set(map(len, self.points))) != 1:
+            raise ValueError("the points of a table have different numbers of features")
+        if any(len(curve.weights) != len(self.points) for curve in self.curves.values()):
+            raise ValueError("a curve has not as many weights as there are points")
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What a device computes and moves in a second.
@@ -43,6 +68,9 @@ class Profile:
     efficiency: Mapping[Efficient, Share] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # where figures are from
     date: str = ""  # when it was measured, ISO 8601, UTC
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what it was measured with; how many threads
+    instruction_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # beside the work in it
+    tables: Mapping[str, Table] = field(default_factory=dict)  # of kinds of work, where they were measured
 
     def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:
         """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""

@@ -21,8 +21,15 @@ def save(profile: Profile) -> Path:
     path = folder() / f"{profile.name}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(profile), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(asdict(profile), separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8"
+        )
     return path
+
+
+def written(profile: Profile) -> str:
+    """A profile as its file has it; thousands of numbers, so not one a line."""
+    return json.dumps(asdict(profile), separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def stored() -> tuple[Profile, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..plan import Plan
 from ..profiles import Profile
 from ..profiles.model import Source
-from .roofline import seconds
+from .measured import times_on
 from .work import Work
 from .workbook import works
 
@@ -46,12 +46,12 @@ def time_of(plan: Plan, work: Sequence[Sequence[Work]], profile: Profile) -> Ste
     config = plan.config
     by_kind: Counter[str] = Counter()
     instructions = []
+    times = times_on(profile)
     for own in work:
-        total = 0.0
-        for each in own:
-            taken = seconds(each, profile, config.train.precision)
-            by_kind[each.what] += taken  # type: ignore[assignment]  # typeshed counts in integers
-            total += taken
-        instructions.append(total)
+        found = times.of(own, config.train.precision)
+        for each, seconds in zip(own, found, strict=True):
+            by_kind[each.what] += seconds  # type: ignore[assignment]  # typeshed counts in integers
+        by_kind["instructions"] += profile.instruction_seconds  # type: ignore[assignment]
+        instructions.append(sum(found) + profile.instruction_seconds)
     return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name,
                     profile.device)  # fmt: skip

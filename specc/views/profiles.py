@@ -1,0 +1,23 @@
+"""Device profiles as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..profiles import Profile
+
+
+def profile_lines(profile: Profile) -> Iterator[str]:
+    """What was measured of a device."""
+    rates = ", ".join(f"{kind} in {precision} {rate / 1e9:,.4g}" for kind, own in profile.rates.items()
+                      for precision, rate in own.items())  # fmt: skip
+    yield f"{profile.device}: GFLOP/s at best: {rates}; {profile.bandwidth / 1e9:,.3g} GB/s"
+    count = sum(len(table.points) for table in profile.tables.values())
+    yield f"{count} works of {len(profile.tables)} kinds; specc plan --device-profile {profile.name}"
+    yield ", ".join(f"{name} {version}" for name, version in profile.versions.items()) + f", {profile.date}"
+
+
+def summary(profile: Profile) -> str:
+    """One line in a list."""
+    when = f"calibrated {profile.date[:10]}" if profile.date else profile.source
+    return f"{profile.name}: {profile.device} ({when})"
