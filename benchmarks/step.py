@@ -124,8 +124,10 @@ def loop(rounds: int) -> Iterator[Row]:
             for worker in two.values():
                 worker.ask("build", case)
             times = alternating(names, rounds, lambda name: two[name.split(" ", 1)[1]].ask("time", name.split()[0]))
+            faults = {name: two[name.split(" ", 1)[1]].ask("faults", name.split()[0]) for name in names}
             yield case | {
                 "milliseconds": {name: round(1e3 * statistics.median(each), 2) for name, each in times.items()},
+                "page_faults": faults,
                 "ratio": ratio(times, f"specc {KEPT}", f"loop {KEPT}"),
                 "ratio_handed_back": ratio(times, f"specc {HANDED_BACK}", f"loop {HANDED_BACK}"),
                 "ratio_to_an_untuned_loop": ratio(times, f"specc {KEPT}", f"loop {HANDED_BACK}"),

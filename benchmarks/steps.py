@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -66,6 +67,12 @@ class Steps:
         for _ in range(AT_ONCE):
             self.made[name]()
         return (time.process_time() - began) / AT_ONCE
+
+    def faults(self, name: str) -> int:
+        """Pages that a step has the system give it again."""
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        self.made[name]()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     def resident(self, path: str, batch: int) -> dict[str, float]:
         """MiB of a fresh process beyond what it held before the first step."""
