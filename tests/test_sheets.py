@@ -66,7 +66,9 @@ def test_faster_devices_are_predicted_to_be_faster() -> None:
     assert rates == sorted(rates)
 
 
-@pytest.mark.parametrize(("groups", "kind"), [(1, None), (24, "depthwise"), (3, "grouped"), (8, "odd groups")])
+@pytest.mark.parametrize(
+    ("groups", "kind"), [(1, None), (24, "depthwise"), (3, "grouped"), (8, "odd groups"), (4, "odd groups")]
+)
 def test_grouped_convolutions_are_told_apart_by_the_channels_of_a_group(groups: int, kind: str | None) -> None:
     work = [each for own in works(convolutions(groups), "cuda") for each in own if each.what == "conv"]
     assert groups_of(work[1]) == kind
