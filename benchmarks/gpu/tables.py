@@ -37,6 +37,11 @@ def name(row: Row) -> str:
     return str(row["name"])
 
 
+def changes(row: Row) -> str:
+    """In the numbers of end-to-end training."""
+    return ", ".join(row.get("changes", [])) or "nothing"
+
+
 TABLES: dict[str, dict[str, Cell]] = {
     "golden": {
         "trace": name, "figures": number("compared"), "different": number("different"),
@@ -50,6 +55,12 @@ TABLES: dict[str, dict[str, Cell]] = {
     "steps": {
         "network": name, "specc, ms": milliseconds("specc_seconds"), "loop, ms": milliseconds("loop_seconds"),
         "ratio": number("ratio", ".3f"),
+    },
+    "rivals": {
+        "network and configuration": name, "predicted": size("predicted_bytes"), "allocated": size("allocated_bytes"),
+        "of allocated": more("predicted_bytes", "allocated_bytes"), "predicted, ms": milliseconds("predicted_seconds"),
+        "step, ms": milliseconds("measured_seconds"), "off": more("predicted_seconds", "measured_seconds", "+.0%"),
+        "fits": lambda row: "yes" if row.get("fits") else "no", "what changes": changes,
     },
     "compiled": {
         "network and mode": name, "step, ms": milliseconds("measured_seconds"), "ratio": number("ratio", ".3f"),
@@ -120,6 +131,14 @@ def ranks(values: Sequence[float]) -> list[float]:
     return [sum(other < value for other in values) + (values.count(value) - 1) / 2 for value in values]
 
 
+def of_rivals(document: Document) -> Iterator[str]:
+    """The verdict on each network, and how far predicted step times were off."""
+    for network, said in document["facts"].items():
+        yield f"- {network} in {show_bytes(said['budget_bytes'])}: {said['verdict']}"
+    yield ""
+    yield from of_times(document["rows"], "predicted_seconds", "predicted")
+
+
 def of_calibration(document: Document) -> Iterator[str]:
     """The margin."""
     said = document["facts"].get("document", {})
@@ -128,4 +147,8 @@ def of_calibration(document: Document) -> Iterator[str]:
         yield ""
 
 
-SUMMARIES: dict[str, Callable[[Document], Iterator[str]]] = {"memory": of_memory, "calibration": of_calibration}
+SUMMARIES: dict[str, Callable[[Document], Iterator[str]]] = {
+    "memory": of_memory,
+    "rivals": of_rivals,
+    "calibration": of_calibration,
+}
