@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from .commands import compare, completion, explaining, graphs, listing, plans, recipes, reports, runs, specs, trained
+from .commands import (
+    compare,
+    completion,
+    explaining,
+    fitting,
+    graphs,
+    listing,
+    plans,
+    recipes,
+    reports,
+    runs,
+    specs,
+    trained,
+)
 from .commands.options import main
 
 __all__ = [
-    "compare", "completion", "explaining", "graphs", "listing", "main", "plans", "recipes", "reports", "runs", "specs",
-    "trained",
+    "compare", "completion", "explaining", "fitting", "graphs", "listing", "main", "plans", "recipes", "reports",
+    "runs", "specs", "trained",
 ]  # fmt: skip

@@ -217,6 +217,9 @@ def test_who_turns_the_budget_off_needs_another_split() -> None:
 # ---------------------------------------------------------------------------------------------- the command line
 
 
+BLOCKS = ("--for", "blocks", "--allow")
+
+
 def invoke(*words: str | Path) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
 
@@ -256,7 +259,7 @@ def test_a_run_is_resumed_with_the_split_that_it_began_with(spec: Path, tmp_path
 def test_fit_lists_every_number_of_blocks(spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.yaml"
     limit = 2 * min(peaks().values())
-    result = invoke("fit", spec, "--budget", limit, "--allow", "split,recompute", "--write", out, "--format", "json")
+    result = invoke("fit", spec, "--budget", limit, *BLOCKS, "split,recompute", "--write", out, "--format", "json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     rows = document["rows"]
@@ -283,7 +286,7 @@ def test_fit_tells_the_floor(spec: Path) -> None:
 def test_lists_of_weights_are_spoken_of_before_the_search(spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.yaml"
     lists = "auxiliary={classifier: {weight: [0.5, 0.4, 0.3]}}"
-    words = ("fit", spec, "split={blocks: 2}", "levels=[{name: a}]", lists)
+    words = ("fit", spec, "split={blocks: 2}", "levels=[{name: a}]", lists, *BLOCKS, "split")
     result = invoke(*words, "--budget", "1GiB", "--format", "json", "--write", out)
     assert result.exit_code == 0, result.output
     assert "warning[SPC506]: `classifier.weight` lists 3 numbers, one a unit: only splits into 4 blocks are tried" in (
@@ -294,14 +297,14 @@ def test_lists_of_weights_are_spoken_of_before_the_search(spec: Path, tmp_path: 
 
 
 def test_the_spec_need_not_have_a_split_that_its_windows_fit_into(spec: Path) -> None:
-    result = invoke("fit", spec, "split={blocks: 1}", "--budget", "1GiB", "--format", "json")
+    result = invoke("fit", spec, "split={blocks: 1}", "--budget", "1GiB", "--format", "json", "--for", "blocks")
     assert result.exit_code == 0, result.output
     assert min(row["blocks"] for row in json.loads(result.stdout)["rows"]) == 2
 
 
 def test_what_may_not_change_stays(spec: Path) -> None:
     words = ("fit", spec, "split={after: [stem, stage2.0]}", "--budget", "1GiB", "--format", "json")
-    document = json.loads(invoke(*words, "--allow", "recompute").stdout)
+    document = json.loads(invoke(*words, *BLOCKS, "recompute").stdout)
     assert [row["after"] for row in document["rows"]] == [["stem", "stage2.0"]] * 2
     assert [row["knobs"] for row in document["rows"]] == [[], ["train.recompute: true"]]
 
@@ -328,14 +331,14 @@ def test_what_is_written_says_what_it_has_differently(child: Path, tmp_path: Pat
     (tmp_path / "deep").mkdir()
     out = tmp_path / "deep" / "smaller one.yaml"
     limit = 2 * min(peaks().values())
-    words = ("fit", child, "data.batch_size=128", "--budget", limit, "--allow", "split,recompute", "--write", out)
+    words = ("fit", child, "data.batch_size=128", "--budget", limit, *BLOCKS, "split,recompute", "--write", out)
     result = invoke(*words)
     assert result.exit_code == 0, result.output
     text = out.read_text()
-    assert text.startswith("extends: ../child.yaml\nname: smaller_one\ndata: {batch_size: 128}\nsplit:")
+    assert text.startswith("extends: ../child.yaml\nname: child_2_blocks\ndata: {batch_size: 128}\nsplit:")
     assert "epochs" not in text
     config = loads_file(out).config
-    assert (config.name, config.train.epochs, config.data.batch_size) == ("smaller_one", 3, 128)
+    assert (config.name, config.train.epochs, config.data.batch_size) == ("child_2_blocks", 3, 128)
     assert config.budget is not None
     assert config.budget.memory == limit
     assert specc.compile(out).memory.peak_bytes <= limit

@@ -111,7 +111,7 @@ def test_the_command_line_names_it_and_takes_it(toy: Knob, tmp_path: Path) -> No
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps(SPEC))
     assert ",hidden" in CliRunner().invoke(main, ["fit", "--help"]).output
-    words = ["fit", str(path), "--budget", "1GiB", "--format", "json", "--allow"]
+    words = ["fit", str(path), "--budget", "1GiB", "--format", "json", "--for", "blocks", "--allow"]
     result = CliRunner().invoke(main, [*words, "hidden"])
     assert [row["knobs"] for row in json.loads(result.stdout)["rows"]] == [
         [],

@@ -16,7 +16,7 @@ from runtime.data import DataConfig, DataError, open_dataset
 from runtime.run.launch import closing
 from specc.checking import check, check_text
 from specc.cli import main
-from specc.commands.plans import allowed
+from specc.commands.fitting import allowed
 from specc.diagnostics import Diagnostic
 from specc.language.schema import exact_bytes
 from specc.plan import Plan

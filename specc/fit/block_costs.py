@@ -115,11 +115,15 @@ class BlockCosts:
         return [cut for cut in self.legal if self._stands(cut)]
 
     def _stands(self, cut: int) -> bool:
+        return self.units_at(cut) is not None
+
+    def units_at(self, cut: int) -> Draft | None:
+        """A draft of the whole network with no units but those that end at a cut; None where they cannot stand."""
         earlier = [c for c in self.legal if c < cut][: self.window - 1]
         ends = [START, *earlier, cut, self.end]
         config = with_one_weight(self.config).changed("train", zero_weight_heads="keep")
         far = 1000 * self.window  # beyond all units that have a number in the spec
-        return self._draft(config, ends, {len(ends) - 3}, far, 2 * far) is not None
+        return self._draft(config, ends, {len(ends) - 3}, far, 2 * far)
 
     def _measure(self, boundaries: Boundaries, number: int, count: int) -> None:
         """Simulate a few blocks, which tells of the wanted one and mostly of another one on the way."""

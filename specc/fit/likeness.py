@@ -31,6 +31,10 @@ class Structure:
         run = tuple(self.layers[first + 1 : last + 1])
         return run, first < 0, tuple(end - last for end in ends[1:]), inside, next_layers, length
 
+    def at(self, cut: int) -> Hashable:
+        """What the units at a cut depend on: the layer that they end with, and those that they may copy."""
+        return cut if self._apart else tuple(self.layers[cut : cut + 1 + self._copied])
+
     def _numbered(self, layer: Layer) -> int:
         content = tuple(self._nodes(layer)), self.graph.layouts[layer.nodes[-1].name]
         try:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, groupby, islice
+from itertools import groupby, islice
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..compiler.draft import Draft
 from ..compiler.variants import predict
 from ..diagnostics.notices import doing, progress
 from ..language.schema import show_bytes
+from ..profiles import Profile
 from ..spec.knobs import by_cost
+from ..spec.knobs import turned as knob_settings
 from ..spec.models import SpecModel
 from ..spec.sections.split import Fit, Split
+from .attempts import Attempts, cut
+from .fastest import Fastest, shown, turned
 from .open_recomputation import closed
 from .splits import Row, Splits
 
+Aim = Literal["time", "blocks", "memory"]
 LOSSES = 64  # bytes a block: the losses, which costs of blocks leave out
 ANY = Fit()
 ALL_ROWS = 32  # of more legal cuts than these not every number of blocks is a row
@@ -47,12 +52,35 @@ class Option:
     row: Row
     setting: Setting
     fits: bool
-    pareto: bool = False  # no other option has both a lower peak and fewer FLOPs an image
+    pareto: bool = False  # no other option has both a lower peak and less time, or where no device is known fewer FLOPs
+    seconds: float | None = None  # of a step
 
     @property
     def config(self) -> SpecModel:
         """The spec's configuration with the option's cuts and knobs."""
         return self.setting.cut(self.row)
+
+    @property
+    def cost(self) -> float:
+        """Seconds an image, or where no device is known FLOPs."""
+        return self.row.relative_flops if self.seconds is None else self.seconds / self.config.data.batch_size
+
+
+def _fewest(option: Option) -> tuple[float, ...]:
+    return option.setting.turns, option.row.blocks
+
+
+def _lowest(option: Option) -> tuple[float, ...]:
+    return option.row.predicted_peak_bytes, option.cost, option.row.blocks
+
+
+def _fastest(option: Option) -> tuple[float, ...]:
+    return option.cost, option.setting.turns, option.row.blocks
+
+
+ORDERS: dict[Aim, Callable[[Option], tuple[float, ...]]] = {
+    "time": _fastest, "blocks": _fewest, "memory": _lowest,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +93,14 @@ class Result:
     budget: int
     complete: bool = True  # whether there is a row for every number of blocks
     exact: bool = True  # whether all splits were what the search took them for
+    aim: Aim = "blocks"
+    profile: Profile | None = None  # of the device whose time it is
 
     @property
     def chosen(self) -> Option | None:
-        """The option to take: of those that fit, the fewest turns of knobs and then the fewest blocks."""
+        """The option to take, of those that fit."""
         fitting = (option for option in self.options if option.fits)
-        return min(fitting, key=lambda option: (option.setting.turns, option.row.blocks), default=None)
+        return min(fitting, key=ORDERS[self.aim], default=None)
 
     @property
     def floor(self) -> Option:
@@ -78,15 +108,22 @@ class Result:
         return min(self.options, key=lambda option: option.row.predicted_peak_bytes)
 
 
-def search(draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY) -> Result:
+def search(
+    draft: Draft, budget: int, allow: Sequence[str] = ("split",), within: Fit = ANY, aim: Aim = "blocks",
+    profile: Profile | None = None,
+) -> Result:  # fmt: skip
     """Try every combination of the allowed knobs (`split`, and names of `KNOBS`) with every number of blocks."""
-    found = Result((), len(draft.graph.cut_choices), len(draft.graph.cut_choices), budget)
+    places = len(draft.graph.cut_choices)
+    found = Result((), places, places, budget, aim=aim, profile=profile)
+    if aim == "time":
+        with doing("looking for the fastest configuration that fits"):
+            return _timed(found, draft, allow, within)
     with doing("looking for splits"):
         for setting in _settings(closed(draft.spec.config), allow):
             if "split" in allow:
-                found = _with_best(found, Trial(draft, setting, within, budget))
+                found = _with_best(found, Trial(draft, setting, within, budget, profile))
             else:
-                found = replace(found, options=(*found.options, *_own(draft, setting, budget)))
+                found = replace(found, options=(*found.options, *_own(draft, setting, budget, profile)))
     return replace(found, options=tuple(_marked(found.options)))
 
 
@@ -113,8 +150,10 @@ def _decided(draft: Draft, budget: int, fit: Fit) -> Result:
 class Trial:
     """The best splits under one setting of the knobs."""
 
-    def __init__(self, draft: Draft, setting: Setting, within: Fit, budget: int) -> None:
-        self.draft, self.setting, self.budget = draft, setting, budget
+    def __init__(
+        self, draft: Draft, setting: Setting, within: Fit, budget: int, profile: Profile | None = None
+    ) -> None:
+        self.draft, self.setting, self.budget, self.profile = draft, setting, budget, profile
         self.splits, self.exact = Splits(draft, setting.config), True
         self.numbers = [n for n in self.splits.numbers if within.min_blocks <= n <= (within.max_blocks or n)]
         self.complete = len(self.splits.cuts) <= ALL_ROWS
@@ -161,13 +200,13 @@ class Trial:
 
     def compiled(self, row: Row) -> Option | None:
         """The split as its spec is compiled; None where that has errors."""
-        found = predict(self.draft, self.setting.cut(row))
+        found = predict(self.draft, self.setting.cut(row), self.profile)
         if found is None:
             self.exact = False
             return None
         self.exact = self.exact and abs(found.peak - row.predicted_peak_bytes) <= LOSSES * row.blocks
         row = replace(row, predicted_peak_bytes=found.peak)
-        return Option(row, self.setting, found.peak <= self.budget)
+        return Option(row, self.setting, found.peak <= self.budget, seconds=found.seconds)
 
 
 def _with_best(found: Result, trial: Trial) -> Result:
@@ -179,30 +218,47 @@ def _with_best(found: Result, trial: Trial) -> Result:
     )  # fmt: skip
 
 
-def _own(draft: Draft, setting: Setting, budget: int) -> Iterator[Option]:
+def _own(draft: Draft, setting: Setting, budget: int, profile: Profile | None) -> Iterator[Option]:
     """The split that the spec has, where it may not change."""
-    found = predict(draft, setting.config)
+    found = predict(draft, setting.config, profile)
     if found is not None:
         after = tuple(block.layers[-1] for block in draft.blocks[:-1])
-        whole = 3 * sum(node.flops for node in draft.graph.nodes)
-        yield Option(Row(len(draft.blocks), after, found.peak, found.flops / whole), setting, found.peak <= budget)
+        row = Row(len(draft.blocks), after, found.peak, found.flops / _whole(draft))
+        yield Option(row, setting, found.peak <= budget, seconds=found.seconds)
+
+
+def _whole(draft: Draft) -> int:
+    """FLOPs of end-to-end training, an image."""
+    return 3 * sum(node.flops for node in draft.graph.nodes)
+
+
+def _timed(found: Result, draft: Draft, allow: Sequence[str], within: Fit) -> Result:
+    """The fastest that fits, and of what was compiled on the way what is worth a row."""
+    attempts = Attempts(draft, found.profile)
+    own = closed(draft.spec.config)
+    after = tuple(block.layers[-1] for block in draft.blocks[:-1])
+    config = own if "split" in allow else cut(own, after)
+    fastest = Fastest(attempts, config, allow, within)
+    best, options = fastest.under(found.budget), list[Option]()
+    for each in shown(attempts.all, best, found.budget):
+        row = Row(each.blocks, each.after, each.peak, each.found.flops / _whole(draft))
+        settings = tuple(knob_settings(own, each.config))
+        setting = Setting(len(settings), settings, each.config)
+        options.append(Option(row, setting, each.peak <= found.budget, seconds=each.seconds))
+    looked = max((len(ways.splits.cuts) for ways in fastest.looked_at), default=found.legal)
+    return replace(found, options=tuple(_marked(options)), considered=looked)
 
 
 def _settings(config: SpecModel, allow: Sequence[str]) -> Iterator[Setting]:
     """The configurations that turns of the allowed knobs make; few of them and cheap ones first."""
-    turns = [knob for knob in by_cost() if knob.name in allow for _ in range(knob.turns)]
-    for chosen in (c for count in range(len(turns) + 1) for c in dict.fromkeys(combinations(turns, count))):
-        changed: SpecModel | None = config
-        for knob in chosen:
-            changed = None if changed is None else knob.turned(changed)
-        if changed is not None:
-            yield Setting(len(chosen), tuple(dict.fromkeys(knob.setting(changed) for knob in chosen)), changed)
+    for count, changed in turned(config, [knob for knob in by_cost() if knob.name in allow]):
+        yield Setting(count, tuple(knob_settings(config, changed)), changed)
 
 
 def _marked(options: Sequence[Option]) -> Iterator[Option]:
     """The options with the Pareto front marked, an image at a time."""
     lowest, front = inf, set[int]()
-    for option in sorted(options, key=lambda o: (o.row.relative_flops, o.row.predicted_peak_bytes)):
+    for option in sorted(options, key=lambda o: (o.cost, o.row.predicted_peak_bytes)):
         if option.row.predicted_peak_bytes < lowest:
             lowest = option.row.predicted_peak_bytes
             front.add(id(option))

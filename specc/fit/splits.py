@@ -8,7 +8,7 @@ See `block_costs` for why blocks are independent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,10 +43,10 @@ def thinned(legal: list[int], most: int) -> list[int]:
 class Splits:
     """The best splits of a backbone under one configuration."""
 
-    def __init__(self, draft: Draft, config: SpecModel) -> None:
+    def __init__(self, draft: Draft, config: SpecModel, most: Mapping[int, int] = EXACT_CUTS) -> None:
         self.graph = draft.graph
         self.legal = [self.graph.index[name] for name in self.graph.cut_choices]
-        self.cuts = thinned(self.legal, EXACT_CUTS.get(Roles(config).window, 12))
+        self.cuts = thinned(self.legal, most.get(Roles(config).window, 12))
         self.costs = BlockCosts(draft, config, self.cuts)
         self.paths = Paths(CostTables(self.costs))
         self.base, self._whole = self.costs.base(), 3 * sum(node.flops for node in self.graph.nodes)
@@ -79,7 +79,7 @@ class Paths:
     """All splits. An edge is one block; a step takes all paths one block further."""
 
     def __init__(self, tables: CostTables) -> None:
-        self._edges = Lowering(tables)
+        self.tables, self._edges = tables, Lowering(tables)
         self._lowest, self._sums = Chain(self._edges, _higher), Chain(self._edges, _sum)
 
     def bound(self, blocks: int, below: float = np.inf) -> float:

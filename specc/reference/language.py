@@ -10,7 +10,7 @@ from specc.graph.macros import MACROS
 from specc.graph.ops import OPS
 from specc.language.schema import Config
 from specc.spec.json_schema import summary
-from specc.spec.knobs import by_cost
+from specc.spec.knobs import every
 from specc.spec.lookup import keys_of, models_at
 
 Schema = dict[str, Any]
@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 def knob_table() -> str:
     """What may be turned for a budget, as the registry has it."""
     lines = ["| name | changes | does | costs |", "|---|---|---|---|"]
-    lines += [f"| `{knob.name}` | `{knob.key}` | {knob.does} | {knob.costs} |" for knob in by_cost()]
+    lines += [f"| `{knob.name}` | `{knob.key}` | {knob.does} | {knob.costs} |" for knob in every()]
     return "\n".join(lines) + "\n"
 
 

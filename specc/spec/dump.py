@@ -54,13 +54,13 @@ def _without_none(value: Any) -> Any:
     return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
-def derive(config: SpecModel, parent: Path, target: Path) -> str:
-    """The text of `target`, so that it loads to the configuration under a name of its own.
+def derive(config: SpecModel, parent: Path, target: Path, name: str = "") -> str:
+    """The text of `target`, so that it loads to the configuration under a name of its own: by default the file's.
 
     It says only what it has differently from its parent. Where that cannot be said, all is written out: a list of
     mappings may have lost some of its keys.
     """
-    config = config.model_copy(update={"name": name_for(target, config.name)})
+    config = config.model_copy(update={"name": name or name_for(target, config.name)})
     before = read_spec(parent).spec
     if before is not None:
         changes = difference(plain(before.config), plain(config))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import reduce
 from typing import Any, Protocol, Self, TypeVar
 
@@ -40,6 +41,16 @@ class Configuration(Protocol):
         """With every head changed."""
 
 
+class Change(IntEnum):
+    """What becomes of the numbers of a step, the mildest first."""
+
+    NOTHING = 0
+    ROUNDING = 1
+    STATISTICS = 2
+    PRECISION = 3
+    BATCH = 4
+
+
 Spec = TypeVar("Spec", bound=Configuration)
 Peak = Callable[[Spec], int | None]  # predicted; None where the configuration has errors
 Found = tuple[Spec, int]  # a configuration and its peak
@@ -57,6 +68,9 @@ class Knob:
     # A `SpecModel`, once; None where it is turned as far as it goes. The network and its images stay what they are.
     turn: Callable[[Any], Any]
     turns: int = 1  # that a search of splits tries
+    changes: Change = Change.BATCH  # which nobody wants unasked
+    saves: bool = True  # memory; what saves time alone is no way out where a peak is too high
+    release: Callable[[Any], Any] | None = None  # turned back to what takes most memory and least time
     value: Callable[[Any], Any] | None = None  # for what does not stand at one key of the spec
     # For the mildest setting that fits a budget, with its peak, where turning again and again is not the way.
     search: Callable[[Any, int, Peak[Any]], Found[Any] | None] | None = None
@@ -69,6 +83,11 @@ class Knob:
     def override(self, config: Configuration) -> str:
         """The same as an argument of the command line; nothing where it stands at many places of a spec."""
         return self.setting(config).replace(": ", "=", 1) if self.value is None else ""
+
+    def released(self, config: Spec) -> Spec:
+        """Turned back, where what a spec says of it is a price that it pays for memory."""
+        result: Spec = config if self.release is None else self.release(config)
+        return result
 
     def turned(self, config: Spec) -> Spec | None:
         """Turned once; searches go on with the network and the images that they have."""
@@ -119,14 +138,19 @@ def written(value: Any) -> str:
 
 def _sequential_patches(config: Spec) -> Spec | None:
     """Every head's patches one after the other; None where no head has patches that run together."""
-    changed = config.with_heads(_one_by_one)
+    changed = config.with_heads(lambda head: _patched(head, "sequential"))
     return None if changed == config else changed
 
 
-def _one_by_one(head: Head) -> Head:
-    if head.patches is None:
+def _joint_patches(config: Spec) -> Spec:
+    """Every head's patches together."""
+    return config.with_heads(lambda head: _patched(head, "joint"))
+
+
+def _patched(head: Head, execution: str) -> Head:
+    if head.patches is None or head.patches.execution == execution:
         return head
-    patches = Patches.model_validate({**head.patches.model_dump(exclude_unset=True), "execution": "sequential"})
+    patches = Patches.model_validate({**head.patches.model_dump(exclude_unset=True), "execution": execution})
     return head.model_copy(update={"patches": patches})
 
 
@@ -161,39 +185,73 @@ def _half_the_batch(config: Spec) -> Spec | None:
     return config.changed("data", batch_size=size) if size >= config.train.micro_batches else None
 
 
+def _pixel_by_pixel(config: Spec) -> Spec | None:
+    """Once; there is nothing to gain where features are no maps, but that is seen when it is tried."""
+    if config.train.memory_format == "channels_last":
+        return None
+    return config.changed("train", memory_format="channels_last")
+
+
 _OWN = (
     Knob(
         "patches", "patches.execution", "every head's patches one after the other",
         "smaller kernels; one forward pass more of heads that average outputs", 10, _sequential_patches,
-        value=lambda config: "joint" if _sequential_patches(config) else "sequential",
+        value=lambda config: "joint" if _sequential_patches(config) else "sequential", changes=Change.ROUNDING,
+        release=_joint_patches,
     ),
     Knob(
         "recompute", "train.recompute", "keep what enters each layer, compute the rest again",
         "time: the forward pass of every block once more", 30,
         lambda config: None if config.train.recompute is True else config.changed("train", recompute=True),
+        changes=Change.NOTHING, release=lambda config: config.changed("train", recompute=False),
     ),
     Knob(
         "micro_batches", "train.micro_batches", "the batch in twice as many slices, whose gradients are summed",
         "smaller kernels; batch norm sees the statistics of a slice", 45,
-        _more_slices, turns=4,
+        _more_slices, turns=4, changes=Change.STATISTICS,
+        release=lambda config: config.changed("train", micro_batches=1),
     ),
     Knob(
         "precision", "train.precision", "activations in bf16", "precision: 8 bits of a number instead of 24", 50,
         lambda config: config.changed("train", precision="bf16") if config.train.precision == "fp32" else None,
+        changes=Change.PRECISION,
+    ),
+    Knob(
+        "memory_format", "train.memory_format", "feature maps pixel by pixel", "nothing, where convolutions take less",
+        60, _pixel_by_pixel, changes=Change.ROUNDING, saves=False,
     ),
     Knob(
         "batch_size", "data.batch_size", "half the batch", "another training: noisier steps, and more of them", 70,
-        _half_the_batch, search=largest_batch,
+        _half_the_batch, search=largest_batch, changes=Change.BATCH,
     ),
 )  # fmt: skip
 KNOBS = Registry("knob", Knob, {knob.name: knob for knob in _OWN})
 
 
 def by_cost(*more: Knob) -> Iterator[Knob]:
+    """All knobs that save memory, what costs least first."""
+    usable = (knob for knob in KNOBS.usable().values() if knob.saves)
+    return iter(sorted((*usable, *more), key=lambda knob: knob.rank))
+
+
+def every() -> list[Knob]:
     """All knobs, what costs least first."""
-    return iter(sorted((*KNOBS.usable().values(), *more), key=lambda knob: knob.rank))
+    return sorted(KNOBS.usable().values(), key=lambda knob: knob.rank)
 
 
 def turned(before: Configuration, after: Configuration) -> list[str]:
     """How the knobs are set that were turned."""
-    return [now for knob in by_cost() if (now := knob.setting(after)) != knob.setting(before)]
+    return [now for knob in every() if (now := knob.setting(after)) != knob.setting(before)]
+
+
+def in_a_name(setting: str) -> str:
+    """A setting in a spec's name.
+
+    >>> [in_a_name(f"train.{each}") for each in ("recompute: true", "micro_batches: 4", "precision: bf16")]
+    ['recompute', '4_micro_batches', 'bf16']
+    """
+    key, value = setting.split(": ", 1)
+    key = key.rpartition(".")[2]
+    if value.isdecimal():
+        return f"{value}_{key}"
+    return value if value.replace("_", "").isalnum() and value not in ("true", "false") else key

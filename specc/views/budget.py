@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..language.schema import show_bytes
 from ..plan.flops import step_flops
-from ..spec.knobs import turned
+from ..spec.knobs import in_a_name, turned
 from ..timing import StepTime
 from . import Column, Table, table
 from .step_time import measured_document, rate_shown, seconds_shown, time_document
+
+LONG = 60
 
 if TYPE_CHECKING:
     from ..fit.search import Option, Result
@@ -21,25 +23,47 @@ if TYPE_CHECKING:
 
 def fit_table(result: Result, device: Device) -> Table:
     """One row a number of blocks and combination of knobs, with a mark on the Pareto front of peak and FLOPs."""
-    on = "a CPU" if device == "cpu" else "CUDA"
-    rows = (_fit_row(option, option is result.chosen) for option in result.options)
+    on = result.profile.device if result.profile else "a CPU" if device == "cpu" else "CUDA"
+    timed = result.profile is not None
+    rows = (_fit_row(option, option is result.chosen, timed=timed) for option in result.options)
     left = (Column("knobs", wraps=True, stacks=1), Column("cuts after", shortens="items"))
-    right = (Column("blocks", right=True, heads=True), "peak", "FLOPs", "fits", Column("best"))
-    return table(f"best splits for a budget of {show_bytes(result.budget)} on {on}", left, right, rows)
+    time = ("step",) if timed else ()
+    right = (Column("blocks", right=True, heads=True), "peak", *time, "FLOPs", "fits", Column("best"))
+    title = {"time": "fastest", "blocks": "best splits", "memory": "lowest peaks"}[result.aim]
+    return table(f"{title} for a budget of {show_bytes(result.budget)} on {on}", left, right, rows)
 
 
-def _fit_row(option: Option, chosen: bool) -> tuple[str, ...]:
+def _fit_row(option: Option, chosen: bool, *, timed: bool) -> tuple[str, ...]:
     row, knobs = option.row, option.setting.knobs
     return (
-        ", ".join(knobs) or "–", ", ".join(row.after) or "–", str(row.blocks), show_bytes(row.predicted_peak_bytes),
-        f"{row.relative_flops:.2f}×", "yes" if option.fits else "no", "*" * option.pareto + " taken" * chosen,
+        ", ".join(map(_brief, knobs)) or "–", ", ".join(row.after) or "–",
+        str(row.blocks), show_bytes(row.predicted_peak_bytes),
+        *([seconds_shown(option.seconds or 0)] if timed else []), f"{row.relative_flops:.2f}×",
+        "yes" if option.fits else "no", "*" * option.pareto + " taken" * chosen,
     )  # fmt: skip
+
+
+def _brief(setting: str) -> str:
+    """A setting without what is in its lists, which a row has no room for."""
+    key, _, value = setting.partition(": ")
+    return setting if len(setting) < LONG else f"{key}: {value.partition(': ')[0]}: …}}"
+
+
+def named(name: str, blocks: int, settings: Sequence[str]) -> str:
+    """What a spec that was found is called: after the one that it extends, and what it is.
+
+    >>> named("big", 2, ["train.micro_batches: 4"]), named("big", 1, ["train.recompute: true"])
+    ('big_2_blocks_4_micro_batches', 'big_e2e_recompute')
+    """
+    return "_".join([name, "e2e" if blocks == 1 else f"{blocks}_blocks", *map(in_a_name, settings)])
 
 
 def fit_lines(result: Result) -> Iterator[str]:
     """What to know of the table, and the option to take."""
     if result.options:
-        yield "* no other has both less memory and fewer FLOPs"
+        yield f"* no other has both less memory and {'less time' if result.profile else 'fewer FLOPs'}"
+    if result.profile is not None:
+        yield f"times are predicted for {result.profile.device}: {result.profile.source}"
     if result.considered < result.legal:
         yield f"looked at {result.considered} of {result.legal} legal cuts, evenly spread: others may be better"
     if not result.complete:
@@ -70,9 +94,11 @@ def fit_document(result: Result, device: Device) -> dict[str, Any]:
     """The table for machines."""
     chosen = result.chosen
     return {
-        "format_version": 1,
+        "format_version": 2,
+        "for": result.aim,
         "budget_bytes": result.budget,
         "device": device,
+        "device_profile": result.profile.name if result.profile else None,
         "legal_cuts": result.legal,
         "considered_cuts": result.considered,
         "exact": result.exact and result.considered == result.legal,
@@ -86,7 +112,8 @@ def _option(option: Option) -> dict[str, Any]:
     row, knobs = option.row, option.setting.knobs
     return {
         "blocks": row.blocks, "after": list(row.after), "predicted_peak_bytes": row.predicted_peak_bytes,
-        "relative_flops": row.relative_flops, "fits": option.fits, "pareto": option.pareto, "knobs": list(knobs),
+        "relative_flops": row.relative_flops, "step_seconds": option.seconds,
+        "fits": option.fits, "pareto": option.pareto, "knobs": list(knobs),
     }  # fmt: skip
 
 

@@ -172,8 +172,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/spec/knobs.py",
-        "sorted((*KNOBS.usable().values(), *more), key=lambda knob: knob.rank)",
-        "sorted((*KNOBS.usable().values(), *more), key=lambda knob: -knob.rank)",
+        "sorted((*usable, *more), key=lambda knob: knob.rank)",
+        "sorted((*usable, *more), key=lambda knob: -knob.rank)",
         "precision is given up before time",
         RULES + "test_remedies_come_cheapest_first",
     ),
@@ -186,8 +186,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/fit/search.py",
-        "found.peak <= self.budget)",
-        "True)",
+        "found.peak <= self.budget, seconds",
+        "True, seconds",
         "what fits block by block fits as a plan",
         "test_fit.py::test_what_fits_does_so_as_a_whole_plan",
     ),
