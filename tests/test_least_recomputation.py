@@ -9,6 +9,8 @@ from itertools import chain, product
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 
 from specc.compiler.draft import Draft
 from specc.compiler.variants import Prediction, predict
@@ -16,7 +18,9 @@ from specc.fit.recomputation import Recomputation, best
 from specc.fit.watching import Run
 from specc.pipeline import PREDICTING, run_passes
 from specc.spec.sections.recompute import Recompute
+from specc.testing.strategies import specs
 
+from .conftest import SEED
 from .documents import Document, document, spec_of
 
 SMALL: Document = {
@@ -130,3 +134,21 @@ def test_where_nothing_fits_there_is_no_choice_and_where_all_fits_nothing_is_com
     found = best(draft, draft.spec.config, 1 << 40)
     assert found is not None
     assert found.train.recompute is False
+
+
+@seed(SEED)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(specs(), st.integers(0, 4))
+def test_of_any_spec_the_least_recomputation_fits_and_is_no_more_than_all_of_it(drawn: Document, share: int) -> None:
+    draft = run_passes(spec_of(drawn), PREDICTING)
+    config = draft.spec.config
+    nothing, everything = (predict(draft, config.changed("train", recompute=on)) for on in (False, True))
+    assert nothing is not None
+    assert everything is not None
+    budget = everything.peak + max(nothing.peak - everything.peak, 0) * share // 4
+    found = Recomputation(draft, config).under(budget)
+    assert found is not None
+    reached = predict(draft, found.config)
+    assert reached is not None
+    assert reached.peak == found.peak <= budget
+    assert nothing.flops <= reached.flops <= everything.flops

@@ -83,7 +83,7 @@ class Recomputation:
             if found is None:
                 low = middle
             else:
-                high = model.peak(found)
+                high = min(middle, model.peak(found))
         search = Search(model, high)
         assert search.chosen is not None
         config = self._named(search.chosen)

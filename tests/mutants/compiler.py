@@ -9,6 +9,34 @@ LIMITS = "test_fit_paths.py::test_the_cheapest_of_all_paths_under_any_limit"
 
 MUTANTS = [
     mutant(
+        "specc/compiler/recomputation.py",
+        "min(run.stop, last + 1)",
+        "run.stop",
+        "a group goes on across a cut",
+        "test_selective_recomputation.py::test_a_group_across_a_cut_is_divided_there_and_that_is_said",
+    ),
+    mutant(
+        "specc/plan/flops.py",
+        "node.flops * node.saved.own",
+        "node.flops",
+        "the last product is computed again though nothing of it is kept",
+        "test_selective_recomputation.py::test_flops_of_what_is_computed_again_are_those_that_torch_takes",
+    ),
+    mutant(
+        "specc/fit/labels.py",
+        "cells[:, at] = np.maximum(cells[:, at], there + table[first, last])",
+        "cells[:, at] = there + table[first, last]",
+        "only the last run of a window's block counts",
+        "test_least_recomputation.py::test_no_choice_that_fits_computes_less_again[two levels]",
+    ),
+    mutant(
+        "specc/fit/layer_costs.py",
+        "np.maximum(computing, figured.peaks.highest(True, figured.rising))",
+        "computing",
+        "a backward takes nothing once all is computed again",
+        "test_least_recomputation.py::test_what_is_added_up_is_what_the_step_takes[one block]",
+    ),
+    mutant(
         "specc/plan/instructions.py",
         "    urgency: ClassVar[int] = 40\n",
         "    urgency: ClassVar[int] = 15\n",
