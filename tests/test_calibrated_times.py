@@ -13,12 +13,14 @@ import torch
 from click.testing import CliRunner
 
 from runtime.timing import calibrate as calibrating
+from runtime.timing import instructions
 from runtime.timing.clock import Clock
 from runtime.timing.moves import moves
 from specc.cli import main
 from specc.graph.ops import OPS
+from specc.margins.samples import Candidate
 from specc.profiles import Profile, UnknownProfile, find, here, save, stored
-from specc.profiles.model import Curve, Table
+from specc.profiles.model import Curve, Overhead, Table
 from specc.profiles.store import written
 from specc.timing import step_time
 from specc.timing.features import features_of, kind_of
@@ -121,6 +123,8 @@ def measured() -> Profile:
     patch = pytest.MonkeyPatch()
     patch.setattr(calibrating, "PASSES", 1)
     patch.setattr(Clock, "seconds", lambda self, call, **_: max(1e-7, self.once(call)))
+    patch.setattr(instructions, "STEPS", 1)
+    patch.setattr(instructions, "candidates", lambda kind: [Candidate("tiny", compiled(**HPFF), 0)])
     try:
         return calibrating.calibrate(CPU, only=few())
     finally:
@@ -134,6 +138,7 @@ def test_a_cpu_is_measured_and_its_profile_is_found_by_itself(measured: Profile)
         measured.tables
     )
     assert set(measured.tables["conv"].curves) == {"forward", "input", "parameters"}
+    assert {"Forward", "Head", "Backward", "Step"} <= set(measured.overheads)
     save(measured)
     assert here("cpu") == measured == find(measured.name)
 
@@ -220,3 +225,14 @@ def test_the_doctor_measures_a_cpu_and_lists_it(monkeypatch: pytest.MonkeyPatch,
     assert listed[0].startswith(f"{measured.name}: ")
     assert any("rtx3090" in line for line in listed)
     assert "GFLOP/s" in CliRunner().invoke(main, ["doctor", "--calibrate"]).output
+
+
+def test_what_is_beside_the_works_of_an_instruction_comes_on_top(measured: Profile) -> None:
+    plan = compiled()
+    bare = replace(measured, overheads={})
+    steps = sum(instruction.__class__.__name__ == "Step" for instruction in plan.instructions)
+    more = replace(bare, overheads={"Step": Overhead(1.0, 1.0)})
+    assert step_time(plan, more).seconds == pytest.approx(step_time(plan, bare).seconds + steps)
+    assert step_time(plan, more).by_kind["instructions"] == pytest.approx(steps)
+    twice = replace(bare, overheads={type(each).__name__: Overhead(0.0, 2.0) for each in plan.instructions})
+    assert step_time(plan, twice).seconds == pytest.approx(2 * step_time(plan, bare).seconds)

@@ -24,6 +24,7 @@ from ..engine.device import identity
 from ..engine.heap import keep_freed_memory
 from ..errors import RunError
 from .clock import Clock
+from .instructions import with_instructions
 from .moves import Move, moves
 from .ops import OpBench
 
@@ -52,7 +53,7 @@ def calibrate(device: torch.device, going: Going = iter, only: Only = lambda eac
                 _note(points, f"{MOVE}{move.what}", place, {"forward": clock.seconds(move.call)})
     for size in (1.0, 2.0, 4.0, 8.0):
         _note(points, f"{MOVE}engine", (log2(size), 0.0), {"forward": bench.engine})
-    return _profile(device, points, rates)
+    return with_instructions(_profile(device, points, rates), device, clock)
 
 
 def _measure(bench: OpBench, sample: Sample, points: Points, rates: Any) -> None:

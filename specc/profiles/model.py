@@ -31,6 +31,14 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Overhead:
+    """Of a kind of instruction in a step: what it takes beside its works, and so many times what these take alone."""
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What was measured of one kind of work: its features, and a curve for each direction."""
 
@@ -69,7 +77,7 @@ class Profile:
     sources: Mapping[str, str] = field(default_factory=dict)  # where figures are from
     date: str = ""  # when it was measured, ISO 8601, UTC
     versions: Mapping[str, str] = field(default_factory=dict)  # of what it was measured with; how many threads
-    instruction_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # beside the work in it
+    overheads: Mapping[str, Overhead] = field(default_factory=dict)  # of instructions, by their kinds
     tables: Mapping[str, Table] = field(default_factory=dict)  # of kinds of work, where they were measured
 
     def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:

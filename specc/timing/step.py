@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from ..plan import Plan
 from ..profiles import Profile
-from ..profiles.model import Source
+from ..profiles.model import Overhead, Source
 from .measured import times_on
 from .work import Work
 from .workbook import works
+
+NONE = Overhead(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,13 @@ def time_of(plan: Plan, work: Sequence[Sequence[Work]], profile: Profile) -> Ste
     by_kind: Counter[str] = Counter()
     instructions = []
     times = times_on(profile)
-    for own in work:
-        found = times.of(own, config.train.precision)
+    for instruction, own in zip(plan.instructions, work, strict=True):
+        beside = profile.overheads.get(type(instruction).__name__, NONE)
+        found = [beside.factor * seconds for seconds in times.of(own, config.train.precision)]
         for each, seconds in zip(own, found, strict=True):
             by_kind[each.what] += seconds  # type: ignore[assignment]  # typeshed counts in integers
-        by_kind["instructions"] += profile.instruction_seconds  # type: ignore[assignment]
-        instructions.append(sum(found) + profile.instruction_seconds)
+        if beside.seconds:
+            by_kind["instructions"] += beside.seconds  # type: ignore[assignment]
+        instructions.append(sum(found) + beside.seconds)
     return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name,
                     profile.device)  # fmt: skip
