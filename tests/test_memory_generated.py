@@ -91,10 +91,16 @@ def documents(strategy: st.SearchStrategy[Document], count: int) -> list[Documen
 
 
 def trained(document: Document) -> st.SearchStrategy[Document]:
-    """The document in one of the precisions and memory formats."""
-    ways = st.tuples(st.sampled_from(("fp32", "bf16")), st.sampled_from(("contiguous", "contiguous", "channels_last")))
-    return ways.map(
-        lambda way: document | {"train": document["train"] | {"precision": way[0], "memory_format": way[1]}}
+    """The document in one of the precisions and memory formats, some of its batches in two slices, in either order."""
+    slices = (1, 1, 2) if document["data"]["batch_size"] > 1 else (1,)
+    ways = st.fixed_dictionaries({
+        "precision": st.sampled_from(("fp32", "bf16")),
+        "memory_format": st.sampled_from(("contiguous", "contiguous", "channels_last")),
+        "micro_batches": st.sampled_from(slices),
+    })  # fmt: skip
+    orders = st.sampled_from(("slices", "blocks"))
+    return st.builds(
+        lambda way, order: document | {"train": document["train"] | way, "schedule": {"order": order}}, ways, orders
     )
 
 
