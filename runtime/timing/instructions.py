@@ -19,6 +19,7 @@ from ..memory.measure import random_batch
 from .clock import Clock
 
 STEPS = 9  # of each plan, after two that warm up
+MOST = 2e-4  # seconds beside the works of an instruction
 LEAST = 2e-5  # seconds of works from which their factor can be told
 
 
@@ -39,7 +40,7 @@ def with_instructions(profile: Profile, device: torch.device, clock: Clock) -> P
 def overhead(pairs: list[tuple[float, float]]) -> Overhead:
     """A factor on the works, and the time beside them, which is all there is where works take next to nothing.
 
-    At most a fifth of the shortest instruction is beside its works: most of that grows with them.
+    What is beside the works is bounded: most of what an instruction takes grows with them.
 
     >>> overhead([(1e-3, 1.3e-3), (2e-3, 2.5e-3), (4e-3, 4.9e-3)])
     Overhead(seconds=9.75e-05, factor=1.2)
@@ -50,7 +51,7 @@ def overhead(pairs: list[tuple[float, float]]) -> Overhead:
     if len(large) < 2:
         return Overhead(_rounded(statistics.median(seconds - own for own, seconds in pairs)), 1.0)
     least = min(seconds for _, seconds in large)
-    options = [_line(large, share / 40 * least) for share in range(9)]
+    options = [_line(large, min(share / 40 * least, MOST)) for share in range(40)]
     best = min(options, key=lambda line: _error(large, line))
     return Overhead(_rounded(best[0]), _rounded(best[1]))
 
