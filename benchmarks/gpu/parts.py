@@ -18,6 +18,7 @@ PARTS = (
     Part("golden", "Golden traces in float64", 4),
     Part("calibration", "Calibration", 4),
     Part("cuda", "Tests that need a GPU", 3),
+    Part("rivals", "Rivals under a budget", 8),
     Part("steps", "One block beside a hand-written loop", 2),
     Part("compiled", "train.compile and train.graphs", 5),
     Part("memory", "Predicted and measured peaks and step times", 5),
