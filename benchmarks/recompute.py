@@ -177,7 +177,7 @@ def compared(name: str, budgets: tuple[float, ...]) -> Iterator[Row]:
     document["train"] = {"optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}}
     draft = run_passes(loads(json.dumps(document, allow_nan=False)).on("cpu"), PREDICTING)
     least = Recomputation(draft, draft.spec.config)
-    lowest = least.lowest()
+    lowest = least.lowest
 
     def row(kind: str, took: Took | None, **more: Any) -> Row:
         if took is None:

@@ -102,7 +102,7 @@ class Attempts:
 
     def lowest(self, config: SpecModel) -> Candidate | None:
         """With whatever is computed again that brings the peak down most."""
-        return self(self._recomputation(config).lowest().config)
+        return self(self._recomputation(config).lowest.config)
 
     def _recomputation(self, config: SpecModel) -> Recomputation:
         key = _without_budget(config)
