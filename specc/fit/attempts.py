@@ -100,10 +100,6 @@ class Attempts:
         alone = not config.split.after or (slices == 1 and Roles(config).window == 1)
         return layers <= FEW_LAYERS or (alone and layers * slices <= MANY_LAYERS)
 
-    def lowest(self, config: SpecModel) -> Candidate | None:
-        """With whatever is computed again that brings the peak down most."""
-        return self(self._recomputation(config).lowest.config)
-
     def _recomputation(self, config: SpecModel) -> Recomputation:
         key = _without_budget(config)
         if key not in self._least:
