@@ -177,6 +177,13 @@ def test_a_method_is_what_its_recipe_says_whatever_the_number_of_blocks() -> Non
     assert of_spec(method("dgl", config).on(config))[0].name == "dgl"
 
 
+def test_a_method_that_cuts_nothing_is_left_out() -> None:
+    draft = draft_of()
+    found = Comparison(draft).under(whole(), of_spec(draft.spec.config, ["dsn"]))
+    assert found is not None
+    assert found.left_out == ("dsn",)
+
+
 # ---------------------------------------------------------------------------------------------- the command line
 
 

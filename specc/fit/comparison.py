@@ -73,6 +73,8 @@ class Comparison:
         """The fastest configuration of a method that fits, or comes nearest to it; None where it cannot stand."""
         progress(f"the fastest that fits of {method.name}")
         config = method.on(self.base)
+        if any(level.window == "all" for level in config.levels):
+            return None  # nothing is cut, so that no split needs less memory than another
         equal = Roles(config).window > 1 and len(self.draft.graph.cut_choices) > FEW
         search = None if equal else self.search(method)
         if search is not None and (found := search.under(budget)):
