@@ -76,7 +76,7 @@ def write_model(model: Model) -> None:
 def write_sheets(constants: dict[str, float]) -> None:
     """The same constants into every sheet: there is no other table."""
     shares = {name: round(value, DIGITS) for name, value in constants.items() if name != "launch"}
-    block = json.dumps(shares, indent=1).replace("\n", "\n ")
+    block = json.dumps(shares, indent=1, allow_nan=False).replace("\n", "\n ")
     launch = float(f"{constants['launch']:.1e}")
     for path in sorted(SHEETS.glob("*.json")):
         text = re.sub(r'"efficiency": \{[^}]*\}', f'"efficiency": {block}', path.read_text(encoding="utf-8"))
