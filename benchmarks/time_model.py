@@ -1,6 +1,7 @@
 """Predicted step times against measured ones, for thirty specs on this machine's CPU, after a calibration of its own.
 
     python benchmarks/time_model.py [--json FILE] [--profile FILE] [--threads N] [--development] [--seconds S]
+    python benchmarks/time_page.py  # what docs/time.md says, from docs/results/time_model.json
 
 Without --profile the device is calibrated first, as `specc doctor --calibrate` does it. On one thread, times are those
 that the processor worked for this process, so that other programs disturb little; the median of a spec's steps counts.
@@ -30,7 +31,7 @@ from specc.plan import Plan
 from specc.profiles import Profile, find
 from specc.timing import step_time
 
-STEPS = (5, 60)  # the fewest and the most that are measured
+STEPS = (3, 60)  # the fewest and the most that are measured
 MEDIAN, WORST, RANKS = 0.20, 0.40, 0.95  # what is promised
 
 

@@ -1,6 +1,10 @@
 """Specs whose step times are predicted and measured: `HELD_OUT` judge the time model, `DEVELOPMENT` are to work on it.
 
-They were chosen before any model was fitted; nothing was tuned on the held-out ones.
+Those made by hand and those that come with specc were chosen before any model was fitted, and nothing was tuned on
+them; but they were looked at op by op: `mlp` led to optimizers being measured on memory that no cache holds. The first
+eight generated ones were held out too, until three of them were far off and were looked at (gradients whose channels
+lie elsewhere than their inputs', attention in windows, ops that nobody had measured): they are `_SEEN` now, among those
+to work on the model with. Eight of another seed took their place, drawn after that and before anybody saw them.
 """
 
 from __future__ import annotations
@@ -97,7 +101,7 @@ _SHIPPED_DEVELOPMENT: Mapping[str, tuple[str, ...]] = {
 GENERATED = 8
 FORMATS = ("contiguous", "channels_last")
 LEAST_FLOPS = 10**8  # of a step that is worth measuring
-_SEED, _SEED_OF_DEVELOPMENT = 20260801, 7
+_SEED, _SEED_OF_DEVELOPMENT, _SEEN = 20270515, 7, 20260801
 
 
 def held_out() -> Iterator[tuple[str, Plan]]:
@@ -107,7 +111,9 @@ def held_out() -> Iterator[tuple[str, Plan]]:
 
 def development() -> Iterator[tuple[str, Plan]]:
     """Others of the same kinds."""
-    return _plans(_DEVELOPMENT, _SHIPPED_DEVELOPMENT, _SEED_OF_DEVELOPMENT)
+    yield from _plans(_DEVELOPMENT, _SHIPPED_DEVELOPMENT, _SEED_OF_DEVELOPMENT)
+    for name, plan in _plans({}, {}, _SEEN):
+        yield f"{name}, seen", plan
 
 
 def _plans(made: Mapping[str, Made], shipped: Mapping[str, tuple[str, ...]], start: int) -> Iterator[tuple[str, Plan]]:

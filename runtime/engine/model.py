@@ -31,6 +31,7 @@ class Model:
             link.scale: nn.Parameter(torch.ones((), dtype=dtype, device=device)) for link in self.links if link.scale
         }
         self.parameters = dict(self._parameters())
+        self._averaged: dict[str, tuple[list[Tensor], list[Tensor]]] = {}  # copies and sources of links, once asked
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.networks.values():
@@ -98,11 +99,16 @@ class Model:
     @torch.no_grad()
     def update_averages(self, link: LinkPlan) -> None:
         """ema <- m ema + (1 - m) source, in place."""
-        tensors = self.tensors()
-        copies = [tensors[name] for name in link.sources]
-        sources = [tensors[name] for name in link.sources.values()]
+        copies, sources = self._averaged.get(link.ema) or self._listed(link)
         if copies:  # a copied ReLU has nothing to average
             torch._foreach_lerp_(copies, sources, 1 - link.momentum)
+
+    def _listed(self, link: LinkPlan) -> tuple[list[Tensor], list[Tensor]]:
+        """To go through the modules for them takes longer than to average them, so it is done once."""
+        tensors = self.tensors()
+        found = [tensors[name] for name in link.sources], [tensors[name] for name in link.sources.values()]
+        self._averaged[link.ema] = found
+        return found
 
     def train(self, mode: bool) -> None:
         """Batch statistics (training) or running statistics (evaluation); to walk through all parts takes a while."""

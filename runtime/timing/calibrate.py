@@ -63,13 +63,14 @@ def _measure(bench: OpBench, sample: Sample, points: Points, rates: Any) -> None
         found = bench.measure(sample)
     except RuntimeError:
         return
-    work = Work(node.op.name, "forward", sample.rows, node.flops * sample.rows, 0, 0, sample.width, sample.order, node)
+    work = Work(node.op.name, "forward", sample.rows, node.flops * sample.rows, 0, 0, sample.width, sample.order, node,
+                sample.turned)  # fmt: skip
     _note(points, kind_of(work), features_of(work), found)
     precision = "fp32" if sample.width == 4 else "bf16"
     kind: Rate = {"conv": "conv", "linear": "matmul"}.get(node.op.name, "other")  # type: ignore[assignment]
     if kind != "other":
         rates[kind, precision].append(work.flops / found["forward"])
-    elif node.op.name == "add":
+    elif node.op.name == "add" and not sample.turned:
         rates["other", precision].append(sample.rows * 3 * numel(node.shape) * sample.width / found["forward"])
 
 

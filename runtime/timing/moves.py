@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,9 +17,9 @@ from specc.timing.features import BACK
 
 from ..engine.losses import loss_function
 from ..named import named
+from .ops import copies
 
 SIZES = (1 << 8, 1 << 12, 1 << 16, 1 << 19, 1 << 22)  # numbers
-# how many, and how large
 TENSORS = (
     (1, 1 << 8),
     (40, 1 << 6),
@@ -42,28 +44,41 @@ class Move:
 def moves(device: torch.device) -> Iterator[Move]:
     """All that are measured, made one after the other."""
     for count in SIZES:
-        yield from _simple(torch.randn(count, device=device), torch.randn(count, device=device))
+        yield from _in_turn(2 * count, partial(_simple, count, device))
     for tensors, count in TENSORS:
-        yield from _of_parameters([torch.randn(count, device=device) for _ in range(tensors)])
+        yield from _in_turn(3 * tensors * count, partial(_of_parameters, tensors, count, device))
     for rows, numbers in LOSS_SIZES:
         yield from _losses(rows, numbers, device)
 
 
-def _simple(a: Tensor, b: Tensor) -> Iterator[Move]:
-    size = 4 * a.numel()
-    half, wide = a.to(torch.bfloat16), b.view(2, -1)
+def _in_turn(numbers: int, make: Callable[[], Iterator[Move]]) -> Iterator[Move]:
+    """The same moves on one set of tensors after the other: a step finds little of what they move in the caches."""
+    for same in zip(*(make() for _ in range(copies(4 * numbers))), strict=True):
+        yield replace(same[0], call=partial(_next, itertools.cycle(move.call for move in same)))
+
+
+def _next(turn: Iterator[Callable[[], object]]) -> None:
+    next(turn)()
+
+
+def _simple(count: int, device: torch.device) -> Iterator[Move]:
+    a, b = torch.randn(2, count, device=device).unbind()
+    size = 4 * count
+    half, wide, tall = a.to(torch.bfloat16), b.view(2, -1), b.view(1, 16, -1, 1)
+    turned = torch.empty_like(tall, memory_format=torch.channels_last)
     calls: dict[str, tuple[float, Callable[[], object]]] = {
         "add": (3 * size, lambda: a.add_(b)), "mul": (2 * size, lambda: a / 2.0), "copy": (2 * size, a.clone),
         "cast": (1.5 * size, lambda: half.to(torch.float32)), "write": (2 * size, lambda: wide.copy_(a.view(2, -1))),
         "mean": (3.5 * size, lambda: torch.stack([a, b]).mean(0)), "views": (2 * size, a.clone),
-        "place": (size, lambda: torch.zeros_like(a)),
+        "turn": (2 * size, lambda: tall.contiguous(memory_format=torch.channels_last)),
+        "add turned": (3 * size, lambda: turned + tall), "place": (size, lambda: torch.zeros_like(a)),
     }  # fmt: skip
     for what, (moved, call) in calls.items():
         yield Move(what, moved, 1, call)
 
 
-def _of_parameters(tensors: list[Tensor]) -> Iterator[Move]:
-    count, size = len(tensors), 4 * tensors[0].numel()
+def _of_parameters(count: int, numbers: int, device: torch.device) -> Iterator[Move]:
+    tensors, size = [torch.randn(numbers, device=device) for _ in range(count)], 4 * numbers
     others = [torch.zeros_like(tensor) for tensor in tensors]
     yield Move("average", 3 * size, count, lambda: torch._foreach_lerp_(others, tensors, 0.01))
     parameters = [torch.nn.Parameter(tensor) for tensor in tensors]

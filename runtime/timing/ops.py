@@ -24,6 +24,11 @@ MOST_COPIES = 12
 LEAST = 1e-6  # seconds, that are told of a gradient which the engine alone takes longer over
 
 
+def copies(size: int) -> int:
+    """Of what takes so many bytes, so that little of it is in a cache when its turn comes."""
+    return max(1, min(MOST_COPIES, APART // size))
+
+
 class Mixer(nn.Module):
     """The fused part of attention alone."""
 
@@ -33,8 +38,12 @@ class Mixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Queries, keys and values side by side, as the projection gives them."""
-        q, k, v = (part.unflatten(2, (self.op.heads, -1)).transpose(1, 2) for part in x.chunk(3, -1))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        q, k, v = (self._split(part) for part in x.chunk(3, -1))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(*x.shape[:2], -1)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Every window by itself."""
+        return x.reshape(x.shape[0] * self.op.windows, -1, self.op.heads, x.shape[2] // self.op.heads).transpose(1, 2)
 
 
 class OpBench:
@@ -55,7 +64,7 @@ class OpBench:
         node = sample.node
         module = self._module(sample)
         size = 4 * sample.rows * (sum(map(numel, node.in_shapes)) + node.size)
-        sets = [self._inputs(sample) for _ in range(max(1, min(MOST_COPIES, APART // size)))]
+        sets = [self._inputs(sample) for _ in range(copies(size))]
         found: dict[Direction, float] = {}
         turn = itertools.cycle(sets)
         found["forward"] = self.clock.seconds(lambda: module(*next(turn)))
@@ -63,7 +72,7 @@ class OpBench:
         if outs[0].grad_fn is None:
             return found
         gradients = itertools.cycle(
-            [(out, inputs, torch.ones_like(out)) for out, inputs in zip(outs, sets, strict=True)]
+            [(out, inputs, _gradient(sample, out)) for out, inputs in zip(outs, sets, strict=True)]
         )
         parameters: list[Tensor] = list(module.parameters())
         if sets[0][0].requires_grad:
@@ -102,3 +111,11 @@ class OpBench:
         if sample.order == "swapped":
             x = x.contiguous(memory_format=torch.channels_last)
         return x.requires_grad_()
+
+
+def _gradient(sample: Sample, out: Tensor) -> Tensor:
+    """As the result lies, or in the other order."""
+    if not sample.turned:
+        return torch.ones_like(out)
+    other = torch.contiguous_format if sample.order == "swapped" else torch.channels_last
+    return torch.ones_like(out, memory_format=other)

@@ -58,7 +58,7 @@ class Gradient:
         """Make a new one of it where it has not so many numbers of so many bytes."""
         old = self.storage
         if anyway or old.bytes != numbers * width or old.width != width:
-            old.allocator.moves("copy", old.bytes, numbers * width, direction="input")
+            old.allocator.moves("turn" if anyway else "copy", old.bytes, numbers * width, direction="input")
             self._renew(numbers, width)
 
     def _renew(self, numbers: int, width: int) -> None:
@@ -74,7 +74,8 @@ class Gradient:
         """Add to it, in place if nobody else holds it."""
         old = self.storage
         size = numbers * old.width
-        old.allocator.moves("add", old.bytes + other.storage.bytes, size, direction="input")
+        what = "add" if self.order == other.order else "add turned"
+        old.allocator.moves(what, old.bytes + other.storage.bytes, size, direction="input")
         del old
         if traced or self.references != ALONE or self.storage.bytes != size:
             self._renew(numbers, self.storage.width)

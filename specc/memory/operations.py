@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
-from ..graph.ops import BYTES, Order, Saved
+from ..graph.ops import BYTES, Conv, ConvTranspose, Order, Saved
 from ..graph.ops.footprint import highest
 from ..plan import Network
 from .autograd import Engine, Function, Gradient, Value, dense
@@ -90,7 +90,7 @@ class Forward:
         stops = node.name == self.until and not node.saved.own
         gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
         if gathered:
-            self.memory.moves("copy", first.bytes, first.bytes)
+            self.memory.moves("turn", first.bytes, first.bytes)
         keeping = needed and not self.again
         if stops or (gathered and not parameters):
             out = gathered or first
@@ -194,15 +194,17 @@ class Operation(Function):
         memory, node, lies = incoming.storage.allocator, self.node, incoming.order
         memory.at(node.name)
         held, eager = self._taken_from(engine)
+        turned = self._turned(lies)
         if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
             incoming.fit(node.size * self.rows, incoming.storage.width, anyway=True)
+            turned = False
         if self.footprint is not None:
             moments = self.footprint.backward if held or eager else self.footprint.again
             memory.passing(max(highest(moments, self.rows), 0), GRADIENT)
             held.clear()  # bit by bit, as was measured
             eager.clear()
         outgoing = {i: self._made(incoming, i) for i, edge in enumerate(self.edges) if edge.to in engine.wanted}
-        self._tell(memory, outgoing)
+        self._tell(memory, outgoing, turned=turned)
         surplus = []
         if node.op.answers_all and 0 not in outgoing:
             surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
@@ -220,11 +222,20 @@ class Operation(Function):
             gradient.order = self._order(i, lies)
             engine.send(self, i, gradient)
 
-    def _tell(self, memory: Allocator, wanted: Iterable[int]) -> None:
+    def _turned(self, lies: Order) -> bool:
+        """Whether a map's gradient has its channels elsewhere than the map itself."""
+        given, made = self.node.in_shapes[0], self.node.shape
+        return len(given) == len(made) == 3 and dense(lies, made) != dense(self.edges[0].order, given)
+
+    def _tell(self, memory: Allocator, wanted: Iterable[int], *, turned: bool) -> None:
         """What gradients are computed: of all inputs at once, and of all parameters, or of both in one go."""
+        if turned and isinstance(self.node.op, Conv | ConvTranspose):  # it turns the gradient first, for itself
+            size = self.node.size * self.rows * self.computed
+            memory.moves("turn", size, size, direction="input")
+            turned = False
         parts = {i >= len(self.node.inputs) and not self.node.op.answers_all for i in wanted}
         for parameters in sorted(parts):
-            memory.computes(self, "parameters" if parameters else "input")
+            memory.computes(self, "parameters" if parameters else "input", turned=turned)
 
     def _taken_from(self, engine: Engine) -> tuple[list[object], list[object]]:
         """What is held until the gradients are made, and what only until it was used."""

@@ -42,7 +42,7 @@ class Launches(Recording):
         super().__init__()
         self.share = share
 
-    def computes(self, operation: object, direction: Direction) -> None:
+    def computes(self, operation: object, direction: Direction, *, turned: bool = False) -> None:
         """Ask for a workspace, and give it back."""
         assert isinstance(operation, Operation)
         size = int(self.share * copied_bytes(operation))

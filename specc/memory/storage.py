@@ -42,8 +42,11 @@ class Allocator:
     def again(self, on: bool) -> None:
         """What the backward computes again begins, or ends; this allocator does not ask."""
 
-    def computes(self, operation: object, direction: Direction) -> None:
-        """An op computes its result, or gradients of its operands; this allocator does not ask."""
+    def computes(self, operation: object, direction: Direction, *, turned: bool = False) -> None:
+        """An op computes its result, or gradients of its operands; this allocator does not ask.
+
+        `turned`: of a gradient that lies in another order than the input.
+        """
 
     def moves(self, what: str, read: int, written: int, *, calls: int = 1, direction: Direction = "forward") -> None:
         """Bytes are read and written by what is in no graph, in so many calls; this allocator does not ask."""

@@ -12,6 +12,7 @@ from .work import Work
 Features = tuple[float, ...]
 BACK = "/back"  # after the name of a loss, for its backward
 MOVE = "move/"  # before the name of what is in no graph
+TURNED = ", turned"  # after the name of an op, for its backward of gradients that lie in another order
 TOGETHER = ("step/", "average", "clip")  # what handles many tensors in one go
 _ALIGNED = 16  # channels that a vector of a processor, or a tile of a GPU, takes at a time
 
@@ -24,7 +25,7 @@ def kind_of(work: Work) -> str:
     op = work.node.op
     if isinstance(op, Conv) and op.groups > 1:
         return "grouped conv"
-    return work.what
+    return work.what + TURNED * work.turned
 
 
 def is_together(work: Work) -> bool:
@@ -66,8 +67,14 @@ def _convolution(op: Conv | ConvTranspose, given: tuple[int, ...], made: tuple[i
 
 
 def _layout(work: Work) -> tuple[float, float]:
-    """Whether channels come last, and whether numbers are in low precision."""
-    return float("swapped" in work.order), float(work.width < 4)
+    """Whether channels come last, and whether numbers are in low precision.
+
+    A single channel or position lies the same either way, but for the kernels of convolutions.
+    """
+    given = work.node.in_shapes[0] if work.node else ()
+    kernels = work.node is not None and isinstance(work.node.op, Conv | ConvTranspose)
+    swapped = "swapped" in work.order and (kernels or (len(given) == 3 and min(given[0], numel(given[1:])) > 1))
+    return float(swapped), float(work.width < 4)
 
 
 def _log(number: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..profiles import Profile
 from ..profiles.model import Precision, Table
-from .features import Features, features_of, is_together, kind_of
+from .features import TURNED, Features, features_of, is_together, kind_of
 from .roofline import seconds as by_sheet
 from .surface import seconds_at
 from .work import Work
@@ -36,6 +36,8 @@ class Times:
     def _place(self, work: Work) -> Place | None:
         """Where a work is looked up; None where nothing like it was measured."""
         kind, features = kind_of(work), features_of(work)
+        if kind not in self.profile.tables:
+            kind = kind.removesuffix(TURNED)
         table = self.profile.tables.get(kind)
         if table is None or not _fits(table, features):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from ..graph import ops
@@ -21,6 +21,7 @@ class Sample:
     rows: int
     width: int
     order: Order
+    turned: bool = False  # the gradient lies in the other order
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ RANGES: dict[Device, Range] = {
     "cuda": Range(4e11, 1 << 30, (2, 11)),
 }
 LEAST_FLOPS = 1e4
+RARE, LARGER = 12, 3  # one in so many may be so many times as large, and of any shape
 Maker = Callable[[Random], tuple[Op, Shape]]
 
 
@@ -48,6 +50,10 @@ def samples(kind: Device) -> Iterator[Sample]:
     for op, shapes, count in _others():
         for _ in range(count):
             yield _sized(random, op, random.choice(shapes), RANGES[kind])
+        maps = [each for each in shapes if _is_map(each)]
+        if maps and _turns(op, maps[0]):
+            for _ in range(count // 2):
+                yield replace(_sized(random, op, random.choice(maps), RANGES[kind]), turned=True)
 
 
 def _drawn(random: Random, make: Maker, count: int, range: Range) -> Iterator[Sample]:
@@ -59,9 +65,10 @@ def _drawn(random: Random, make: Maker, count: int, range: Range) -> Iterator[Sa
             continue
         node = Node("sample", op, ("input",), (shape,), op.output(shape))
         size = 4 * rows * (numel(shape) + node.size)
-        if not all(map(_usual, (shape, node.shape))):
+        more = LARGER if found % RARE == 0 else 1  # than what is measured of all others
+        if more == 1 and not all(map(_usual, (shape, node.shape))):
             continue
-        if LEAST_FLOPS < node.flops * rows < range.flops and size < range.bytes:
+        if LEAST_FLOPS < node.flops * rows < more * range.flops and size < more * range.bytes:
             found += 1
             yield Sample(node, rows, random.choice((4, 4, 4, 2)), _order(random, shape))
 
@@ -123,8 +130,9 @@ def _linear(random: Random) -> tuple[Op, Shape]:
 
 
 def _mixing(random: Random) -> tuple[Op, Shape]:
-    heads, width = random.choice((1, 2, 3, 4, 6, 8, 12)), random.choice((8, 16, 16, 32, 32, 64, 64, 128))
-    return Mixing(heads), (round(2 ** random.uniform(2, 8.5)), 3 * heads * width)
+    heads, width = random.choice((1, 2, 3, 4, 6, 8, 12)), random.choice((1, 3, 8, 16, 16, 32, 32, 64, 64, 128))
+    windows = random.choice((1, 1, 1, 4, 9))
+    return Mixing(heads, windows), (windows * round(2 ** random.uniform(2, 10.5)), 3 * heads * width)
 
 
 def _others() -> Iterator[tuple[Op, list[tuple[Shape, ...]], int]]:
@@ -148,8 +156,9 @@ def _others() -> Iterator[tuple[Op, list[tuple[Shape, ...]], int]]:
     yield ops.AdaptiveAvgPool(1), of(maps), 16
     yield ops.AdaptiveAvgPool(2), of(maps), 12
     yield ops.GlobalAvgPool(), of(maps, tokens), 20
-    yield ops.Resize(32), of(maps), 20
-    yield ops.Resize(8), of(maps), 12
+    single: list[Shape] = [(64, 1, 1), (512, 1, 1), (2048, 1, 1)]
+    yield ops.Resize(32), of(maps, single), 28
+    yield ops.Resize(8), of(maps, single), 16
     gated: list[tuple[Shape, ...]] = [((c, s, s), (c,)) for c, s in sides]
     yield ops.Mul(), gated + of(maps, inputs=2), 20
     yield ops.Concat(), of(maps, tokens, inputs=2), 16
@@ -161,7 +170,20 @@ def _others() -> Iterator[tuple[Op, list[tuple[Shape, ...]], int]]:
     )  # fmt: skip
     yield from ((op, of(maps), 10) for op in few)
     yield from ((op, of(tokens), 10) for op in (ops.ClassToken(), ops.PositionEmbedding()))
+    yield from ((op, of(maps), 8) for op in (ops.Permute((0, 2, 1)), ops.WindowPartition(2), ops.Scale(2.0)))
+    yield ops.WindowReverse(2, 8), of([(64, 64), (64, 16), (64, 192)]), 6
+    yield from ((ops.PeriodicBasis(10, wave=wave), of(vectors, [(5000,)]), 6) for wave in ("cosine", "square"))
     yield ops.Embedding(64), of([(1, 16, 16), (1, 32, 32)]), 6
+
+
+def _is_map(shapes: tuple[Shape, ...]) -> bool:
+    """More than one channel at more than one place, so that there are two orders."""
+    return all(len(shape) == 3 and min(shape[0], shape[1]) > 1 for shape in shapes)
+
+
+def _turns(op: Op, maps: tuple[Shape, ...]) -> bool:
+    """Whether the op meets gradients in an order that is not its input's, and works on them as they are."""
+    return _is_map((op.output(*maps),)) and not (op.view or op.passes_gradient or op.gathered or op.spreads)
 
 
 def _sized(random: Random, op: Op, shapes: tuple[Shape, ...], range: Range) -> Sample:

@@ -25,6 +25,7 @@ class Work:
     width: int = 4  # bytes of a number
     order: Order = "plain"
     node: Node | None = None
+    turned: bool = False  # a backward whose gradient lies in another order
     calls: int = 1  # of torch's; a view is one that moves nothing
 
     @property

@@ -27,10 +27,10 @@ class Workbook(Allocator):
     def _note(self, work: Work) -> None:
         (self.instructions[-1] if self.instructions else self._early).append(work)
 
-    def computes(self, operation: object, direction: Direction) -> None:
+    def computes(self, operation: object, direction: Direction, *, turned: bool = False) -> None:
         """An op, or its backward."""
         assert isinstance(operation, Operation)
-        self._note(_of(operation, direction))
+        self._note(_of(operation, direction, turned=turned))
 
     def moves(self, what: str, read: int, written: int, *, calls: int = 1, direction: Direction = "forward") -> None:
         """Something that is no op of a graph: one FLOP a number that it writes."""
@@ -44,7 +44,7 @@ def works(plan: Plan, device: Device) -> tuple[tuple[Work, ...], ...]:
     return tuple(map(tuple, book.instructions))
 
 
-def _of(operation: Operation, direction: Direction) -> Work:
+def _of(operation: Operation, direction: Direction, *, turned: bool) -> Work:
     """An op's work; a gradient of operands is one more product, of as many FLOPs as the forward."""
     node, edges = operation.node, operation.edges
     width = operation.computed or edges[0].width
@@ -59,4 +59,4 @@ def _of(operation: Operation, direction: Direction) -> Work:
     if node.op.view:
         read = written = 0
     return Work(node.op.name, direction, operation.rows, node.flops * operation.rows, read, written, width,
-                edges[0].order, node)  # fmt: skip
+                edges[0].order, node, turned)  # fmt: skip
