@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from runtime.run.rundir import RunDir
+from specc.pipeline import compile_spec
 from specc.plan import Plan
 from specc.runs import manifest
 from specc.spec.dump import dump
+from specc.spec.load import parse_spec
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 MIB = 1 << 20
@@ -66,3 +68,10 @@ def measured_of(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     told = [[0, 0, 9], [1, 1, 8], [1, 2, 1], [2, 2, 9], [3, 0, 5], [3, 3, 4]]
     return {"step": step, "told": {"on": "test", "epochs": 6, "kind": "class", "classes": 4, "told": told}}
+
+
+def peak_of(plan: Plan, overrides: list[str]) -> int:
+    """Of the run's spec under what a command of its report says."""
+    spec = parse_spec(dump(plan.config), "spec", overrides).spec
+    assert spec is not None
+    return compile_spec(spec.on(plan.memory.device))[0].memory.peak_bytes

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from specc.compiler.variants import end_to_end
 from specc.plan import Plan
 from specc.report import findings
 from specc.report.alternatives import Lab
-from specc.report.answers import answers, fitting
+from specc.report.answers import answers
 from specc.report.comparing import beside, differences
 from specc.report.learning import confusion, depth, metric_curves
 from specc.report.page import page_of
@@ -23,7 +22,7 @@ from specc.report.taking import times
 from specc.spec.load import loads
 
 from .documents import HPFF, MAN, compiled
-from .left_behind import left_behind, measured_of, row_of
+from .left_behind import left_behind, measured_of, peak_of, row_of
 
 TIGHT = {"memory": "64 KiB", "on_exceed": "warn"}
 
@@ -128,48 +127,6 @@ def test_curves_and_depth_have_a_row_for_every_epoch_and_every_unit(plan: Plan, 
     assert [row[0] for row in deep.table.rows] == [
         f"unit{k}.{level}" for level, first in (("independent", 0), ("cascade", 1)) for k in range(first, 4)
     ]
-
-
-# ------------------------------------------------------------------------------------------------ end to end
-
-
-def test_end_to_end_training_is_that_of_the_compiler_and_the_first_that_fits_is_found(tmp_path: Path) -> None:
-    data = {"dataset": "synthetic", "image_size": 16, "channels": 1, "classes": 4, "samples": 96, "batch_size": 32}
-    whole = end_to_end(compiled(**HPFF, data=data))
-    assert whole is not None
-    less = whole.memory.peak_bytes // 2  # which two slices are still too much for
-    plan = compiled(**HPFF, data=data, budget={"memory": less, "on_exceed": "warn"})
-    lab = Lab(plan)
-    plain, sliced, again = lab.end_to_end[:3]
-    assert (plain.name, plain.peak) == ("end to end", whole.memory.peak_bytes)
-    assert sliced.name == "end to end, 4 micro-batches"
-    assert fitting(lab.end_to_end, lab) is (sliced if sliced.peak <= less else again if again.peak <= less else None)
-    assert sliced.flops == plain.flops < again.flops
-    assert sliced.numbers.startswith("batch norm sees ")
-    for each in lab.end_to_end:
-        command = lab.command(tmp_path, each)
-        assert command is not None
-        overrides = shlex.split(command)[3:]
-        assert peak_of(plan, overrides) == each.peak
-
-
-def peak_of(plan: Plan, overrides: list[str]) -> int:
-    from specc.pipeline import compile_spec
-    from specc.spec.dump import dump
-    from specc.spec.load import parse_spec
-
-    spec = parse_spec(dump(plan.config), "spec", overrides).spec
-    assert spec is not None
-    return compile_spec(spec.on(plan.memory.device))[0].memory.peak_bytes
-
-
-def test_what_is_end_to_end_training_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    plan = compiled(split={"blocks": 1})
-    subject = subject_of(tmp_path, plan)
-    assert Lab(plan).end_to_end == []
-    said = {each.question: each.short for each in answers(subject, Lab(plan), [])}
-    assert said["Would end-to-end training have been better?"] == "It is that"
-    assert "Which unit learns least?" not in said
 
 
 # ------------------------------------------------------------------------------------------------ what to change next

@@ -92,6 +92,12 @@ def said(rival: Rival) -> str:
     return f"{what} with {' and '.join([*slices, *again])}" if slices or again else what
 
 
+def way(rival: Rival) -> str:
+    """The same, with the precision that it is in."""
+    precision = rival.candidate.config.train.precision
+    return said(rival) if precision == "fp32" else f"{said(rival)} in {precision}"
+
+
 def _ratio(found: Rivals, rival: Rival) -> str:
     unit = "step time" if rival.candidate.seconds is not None else "FLOPs"
     return (

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..compiler.draft import Draft
-from ..compiler.variants import predict, predicted_peak, whole
+from ..compiler.variants import predicted_peak
 from ..diagnostics import SpecError
+from ..fit.attempts import Candidate
+from ..fit.comparison import Comparison
 from ..fit.remedies import MOST_TRIED, Remedy, remedies
+from ..fit.rivals import Rival, Rivals, marked
 from ..pipeline import PREDICTING, run_passes
 from ..plan import Plan
+from ..profiles import Profile, here
 from ..runs.names import RESOLVED
 from ..spec.dump import dump
-from ..spec.knobs import KNOBS, written
+from ..spec.knobs import every
 from ..spec.load import loads, parse_spec
 from ..spec.models import SpecModel
 from ..spec.sections.split import Split
 from ..system.plugins import PluginError
 
-WITH_STATISTICS = {"batch_norm"}  # ops whose output depends on which images are together
+MOST_COMPARED = 500  # ops of the backbone: all exact training of a ResNet-110 takes some six seconds to compare
 END_TO_END = "split={blocks: 1}"
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """A way to train the network."""
-
-    name: str
-    peak: int
-    flops: int  # of a step, an image
-    numbers: str  # what it changes in what is computed
-    config: SpecModel
 
 
 class Lab:
@@ -64,63 +56,71 @@ class Lab:
         budget = self.plan.config.budget
         return budget.memory if budget else self.plan.memory.peak_bytes
 
+    # ------------------------------------------------------------------------------------------------- exact training
+
     @cached_property
-    def end_to_end(self) -> list[Alternative]:
-        """End-to-end training: as it is, in as few slices as fit, with recomputation, and with both if it takes that.
+    def profile(self) -> Profile | None:
+        """Of such a device as this machine has, where it was measured."""
+        return here(self.plan.memory.device)
 
-        Nothing where the run is end-to-end training itself, or where its spec can no longer be compiled.
+    @cached_property
+    def rivals(self) -> Rivals | None:
+        """Exact training of the same network, as `specc fit --rivals` compares it; of a very large one as it is.
+
+        None where the spec can no longer be compiled.
         """
-        if len(self.plan.blocks) == 1 or self.draft is None:
-            return []
-        config = whole(self.plan.config).changed("train", micro_batches=1, recompute=False)
-        plain = self._alternative("end to end", config)
-        if plain is None:
-            return []
-        sliced, again = self._sliced(config), self._recomputed(config)
-        found = [plain, *(each for each in (sliced, again) if each)]
-        if not any(each.peak <= self.yardstick for each in found):
-            both = self._sliced(config.changed("train", recompute=True), " and recomputation")
-            found += [both] if both else []
-        return found
-
-    def _sliced(self, config: SpecModel, more: str = "") -> Alternative | None:
-        """In as few micro-batches as fit into the yardstick, or else in as many as the knob knows."""
-        turned, found = KNOBS["micro_batches"].turned(config), None
-        while turned is not None:
-            count = turned.train.micro_batches
-            found = self._alternative(f"end to end, {count} micro-batches{more}", turned) or found
-            if found is not None and found.peak <= self.yardstick:
-                return found
-            turned = KNOBS["micro_batches"].turned(turned)
-        return found
-
-    def _recomputed(self, config: SpecModel) -> Alternative | None:
-        turned = KNOBS["recompute"].turned(config)
-        return None if turned is None else self._alternative("end to end, recomputation", turned)
-
-    def _alternative(self, name: str, config: SpecModel) -> Alternative | None:
-        assert self.draft is not None
-        found = predict(self.draft, config)
-        if found is None:
+        if self.draft is None:
             return None
-        size = config.data.batch_size // config.train.micro_batches
-        return Alternative(name, found.peak, found.flops, self._numbers(config, size), config)
+        comparison = Comparison(self.draft, self.profile)
+        if self.compared or comparison.plain is None:
+            return comparison.under(self.yardstick)
+        rows = marked([comparison.rival(None, comparison.plain, self.yardstick)])
+        return Rivals(self.yardstick, comparison.plain, rows, profile=self.profile)
 
-    def _numbers(self, config: SpecModel, size: int) -> str:
-        """What it does to the numbers, beside those of local learning."""
-        if config.train.micro_batches == 1:
-            return "nothing" if config.train.recompute else "–"
-        ops = {node.op.name for block in self.plan.blocks for node in self.plan.networks[block.name].graph.nodes}
-        if ops & WITH_STATISTICS:
-            return f"batch norm sees {size} images at a time, not {config.data.batch_size}"
-        return "only how sums are rounded"
+    @property
+    def ops(self) -> int:
+        """How many the backbone has."""
+        return sum(len(self.plan.networks[block.name].graph.nodes) for block in self.plan.blocks)
 
-    def command(self, folder: Path, found: Alternative) -> str | None:
+    @property
+    def compared(self) -> bool:
+        """Whether ways to make exact training smaller are looked for; of a very large network that takes long."""
+        return self.ops <= MOST_COMPARED
+
+    @cached_property
+    def exact(self) -> list[Rival]:
+        """Exact training, but for what the run itself did."""
+        rows = self.rivals.rows if self.rivals else ()
+        return [row for row in rows if not self._is_the_run(row.candidate.config)]
+
+    def _is_the_run(self, config: SpecModel) -> bool:
+        own = self.plan.config
+        return self.whole and (own.train, own.data) == (config.train, config.data)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run is end-to-end training itself."""
+        return len(self.plan.blocks) == 1
+
+    @property
+    def best(self) -> Rival | None:
+        """The fastest of the exact ones that fits: in the precision of the run, if there is one."""
+        found = self.rivals and (self.rivals.chosen or self.rivals.quickest)
+        return found if found in self.exact else None
+
+    def command(self, folder: Path, found: Rival) -> str | None:
         """What trains it; None where a command line cannot say it."""
-        given = list(_overrides(self.plan.config, found.config))
+        given = list(_overrides(self.plan.config, found.candidate))
         reading = parse_spec(dump(self.plan.config), "spec", given)
         said = None if reading.spec is None else self.peak(reading.spec.config)
-        return None if said != found.peak else f"specc run {shlex.join([str(folder / RESOLVED), *given])}"
+        if said != found.candidate.peak:
+            return None
+        return f"specc run {shlex.join([str(folder / RESOLVED), *given])}"
+
+    def search(self, folder: Path) -> str:
+        """What compares all ways, local ones too."""
+        budget = () if self.plan.config.budget else ("--budget", str(self.yardstick))
+        return f"specc fit {shlex.join([str(folder / RESOLVED), '--rivals', *budget])}"
 
     # -------------------------------------------------------------------------------- the run's own training, changed
 
@@ -164,8 +164,12 @@ class Lab:
         return found
 
 
-def _overrides(before: SpecModel, after: SpecModel) -> Iterator[str]:
-    """What makes end-to-end training of a resolved spec: heads of local units are gone with the units."""
+def _overrides(before: SpecModel, found: Candidate) -> Iterator[str]:
+    """What makes end-to-end training of a resolved spec: heads of local units are gone with the units.
+
+    A budget that it does not keep would forbid it.
+    """
+    after = found.config
     yield END_TO_END
     heads = set(before.auxiliary.model_dump(exclude_none=True)) - set(after.auxiliary.model_dump(exclude_none=True))
     yield from (f"auxiliary.{name}=null" for name in sorted(heads))
@@ -173,6 +177,7 @@ def _overrides(before: SpecModel, after: SpecModel) -> Iterator[str]:
         yield "levels=[{name: independent}]"
     if before.ema_links:
         yield "ema_links=[]"
-    for key in ("micro_batches", "recompute"):
-        if (value := getattr(after.train, key)) != getattr(before.train, key):
-            yield f"train.{key}={written(value)}"
+    settings = {knob.override(after): knob.override(before) for knob in every()}
+    yield from (now for now, own in settings.items() if now != own)
+    if before.budget and found.peak > before.budget.memory:
+        yield "budget=null"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..plan.flops import step_flops
+from ..fit.rivals import Rival
+from ..fit.verdict import way
 from . import findings
-from .alternatives import Alternative, Lab
+from .alternatives import Lab
+from .clock import Clock
 from .parts import Answer, Tone
 from .subject import Status, Subject
 from .suggestions import Suggestion
-from .words import figure, named, plural, sentence, share, show_bytes
+from .words import figure, named, plural, seconds, sentence, share, show_bytes
 
 
 def answers(subject: Subject, lab: Lab | None, next_: Sequence[Suggestion]) -> tuple[Answer, ...]:
@@ -94,40 +96,62 @@ def learns_least(subject: Subject) -> Answer | None:
 
 
 def end_to_end(subject: Subject, lab: Lab | None) -> Answer | None:
-    """Whether the network could have been trained as a whole in the same memory."""
+    """Whether the network could have been trained as a whole in the same memory, and how long that would have taken."""
     question, plan = "Would end-to-end training have been better?", subject.plan
     if plan is None or lab is None:
         return None
-    if len(plan.blocks) == 1:
-        return Answer(question, "It is that", "The network has one block and was trained as a whole.", "end-to-end")
-    found = lab.end_to_end
-    if not found:
+    if lab.whole:
+        return Answer(question, "It is that", f"The network has one block and was trained as a whole.{_beside(lab)}",
+                      "end-to-end")  # fmt: skip
+    if lab.rivals is None:
         return Answer(question, "Not known", "Its spec can no longer be compiled here.", "end-to-end")
-    best, plain = fitting(found, lab), found[0]
+    best, plain = lab.best, lab.rivals.plain
     limit = f"{'the budget' if plan.config.budget else 'what this run takes'}, {show_bytes(lab.yardstick)}"
     if best is None:
-        least = min(found, key=lambda each: each.peak)
-        text = f"It would peak at {show_bytes(plain.peak)}, {least.name} at {show_bytes(least.peak)}: over {limit}."
-        return Answer(question, "No: it does not fit", text, "end-to-end", "good")
-    how = best.name.removeprefix("end to end").removeprefix(", ")
-    text = f"It would fit into {limit}: {f'with {how} ' if how else ''}it peaks at {show_bytes(best.peak)}"
-    text += f" instead of {show_bytes(plain.peak)}. {_price(best, plain)}" if how else "."
-    more = step_flops(plan) / best.flops
-    text += f" Local learning here computes {more:.2g} times its FLOPs." if abs(more - 1) > 0.02 else ""
-    return Answer(question, "It could be: it fits", f"{text} Only training it tells its {named(subject.metric)}.",
+        return _does_not_fit(question, lab, limit)
+    how = way(best).removeprefix("end-to-end training").strip()
+    text = f"It would fit into {limit}: {how} it peaks at {show_bytes(best.candidate.peak)}" if how else ""
+    text = f"{text} instead of {show_bytes(plain.peak)}. {_price(best)}" if how else f"It would fit into {limit}."
+    took = _took(Clock(subject, lab), best)
+    return Answer(question, "It could be: it fits", f"{text}{took} Only training it tells its {named(subject.metric)}.",
                   "end-to-end", "warn")  # fmt: skip
 
 
-def fitting(found: Sequence[Alternative], lab: Lab) -> Alternative | None:
-    """The first that fits: they are in the order of what they change."""
-    return next((each for each in found if each.peak <= lab.yardstick), None)
+def _beside(lab: Lab) -> str:
+    """What else would have fitted, of a run that is end-to-end training."""
+    names = [way(each) for each in lab.exact if each.fits]
+    return f" What else would have fitted: {'; '.join(names)}." if names else ""
 
 
-def _price(best: Alternative, plain: Alternative) -> str:
-    more = best.flops / plain.flops - 1
-    flops = f"It costs {more:.0%} more FLOPs".replace("%", " %") if more > 0.005 else "It costs no further FLOPs"
-    changed = "changes no number" if best.numbers in ("nothing", "–") else f"has its price: {best.numbers}"
+def _does_not_fit(question: str, lab: Lab, limit: str) -> Answer:
+    assert lab.rivals is not None
+    plain, least = lab.rivals.plain, lab.rivals.floor(local=False)
+    text = f"It would peak at {show_bytes(plain.peak)}"
+    if not lab.compared:
+        text += f": over {limit}. Smaller ways were not looked for, as that takes long here."
+        return Answer(question, "Not as it is", text, "end-to-end")
+    if least is not None and least.turned:
+        text += f", {way(least)} at {show_bytes(least.candidate.peak)}"
+    return Answer(question, "No: it does not fit", f"{text}: over {limit}.", "end-to-end", "good")
+
+
+def _price(best: Rival) -> str:
+    flops = f"It costs {best.extra:.0%} more FLOPs".replace("%", " %") if best.extra > 0.005 else (
+        "It costs no further FLOPs")  # fmt: skip
+    changed = f"has its price: {', '.join(best.changes)}" if best.changes else "changes no number"
     return f"{flops} and {changed}."
+
+
+def _took(clock: Clock, best: Rival) -> str:
+    """How long it would have taken, beside the run from the same source."""
+    step, own = clock.of(best.candidate), clock.own
+    if step is None or own is None:
+        return ""
+    text = f" A step would take {seconds(step)} instead of {seconds(own)}"
+    training, whole = clock.training(step), clock.training(own)
+    if training is not None and whole is not None:
+        text += f", the whole training {seconds(training)} instead of {seconds(whole)}"
+    return f"{text}, {clock.source}."
 
 
 def _next(found: Sequence[Suggestion]) -> Answer:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..plan.flops import step_flops
-from . import findings, learning, plans, taking
+from . import findings, learning, plans, rivals, taking
 from .alternatives import Lab
-from .answers import answers, fitting
+from .answers import answers
+from .clock import predicted
 from .parts import Answer, Code, Figure, Panel, Section, Table
 from .subject import Subject
 from .suggestions import Suggestion, suggestions
-from .words import sentence, show_bytes
+from .words import seconds, sentence, share, show_bytes
 
 
 @dataclass(frozen=True)
@@ -84,34 +84,8 @@ def _units(case: Case) -> Panel:
     return _panel(case, learning.depth(case.subject, case.name("depth")))
 
 
-def _end_to_end(case: Case) -> Panel:
-    plan, lab = case.subject.plan, case.lab
-    if plan is None or lab is None or not lab.end_to_end:
-        return Panel(case.subject.label)
-    plain, best = lab.end_to_end[0], fitting(lab.end_to_end, lab)
-    rows = [("this run", show_bytes(plan.memory.peak_bytes), _fits(plan.memory.peak_bytes, lab),
-             f"{step_flops(plan) / plain.flops:.2f} ×", "local gradients: another training")]  # fmt: skip
-    for each in lab.end_to_end:
-        row = (each.name, show_bytes(each.peak), _fits(each.peak, lab), f"{each.flops / plain.flops:.2f} ×")
-        rows.append((*row, each.numbers if each is not plain else "what the others are compared with"))
-    limit = "fits the budget" if plan.config.budget else "fits what this run takes"
-    columns = (
-        "training",
-        "predicted peak",
-        f"{limit} of {show_bytes(lab.yardstick)}",
-        "FLOPs",
-        "changes in the numbers",
-    )
-    table = Table(columns, tuple(rows), frozenset({0, 4}), None if best is None else 1 + lab.end_to_end.index(best))
-    command = lab.command(case.subject.record.path, best or plain)
-    text = ("The same network, images, batch and optimizer, trained by one gradient from its end: as it is, in as few "
-            "micro-batches as fit, or with what lies between its layers computed again in the backward.")  # fmt: skip
-    return Panel(case.subject.label, (text,), tables=(("End-to-end training, as the compiler predicts it", table),),
-                 commands=(command,) if command else ())  # fmt: skip
-
-
-def _fits(peak: int, lab: Lab) -> str:
-    return "yes" if peak <= lab.yardstick else f"no, {show_bytes(peak - lab.yardstick)} over"
+def _rivals(case: Case) -> Panel:
+    return rivals.panel(case.subject, case.lab)
 
 
 def _next(case: Case) -> Panel:
@@ -124,6 +98,10 @@ def _time(case: Case) -> Panel:
     if said.step_seconds_median:
         texts.append(f"A step takes {said.step_seconds_median * 1e3:.3g} ms, which are {said.images_per_second:,.0f} "
                      f"images a second.")  # fmt: skip
+    if (expected := predicted(case.lab)) and case.lab and case.lab.profile:
+        beside = f", {share(expected, said.step_seconds_median)} of it" if said.step_seconds_median else ""
+        texts.append(f"Predicted were {seconds(expected)}{beside}, for {case.lab.profile.device} "
+                     f"({case.lab.profile.source}).")  # fmt: skip
     part = findings.waiting(case.subject)
     if part is not None:
         texts.append(f"Of an epoch {part:.0%} went into something else: data and evaluation.".replace("%", " %"))
@@ -164,7 +142,7 @@ SECTIONS: tuple[tuple[str, str, Make], ...] = (
     ("peak", "What peaked?", _peak),
     ("learning", "What did it learn?", _learning),
     ("units", "Which unit learns least?", _units),
-    ("end-to-end", "Would end-to-end training have been better?", _end_to_end),
+    ("end-to-end", "What else would have fitted, and how long would it have taken?", _rivals),
     ("next", "What to change next?", _next),
     ("time", "Where does the time go?", _time),
     ("confusion", "What does it take for what?", _confusion),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..fit.verdict import way
 from ..runs.names import RESOLVED
 from ..runs.record import Status
 from . import findings
@@ -149,15 +150,15 @@ def _left_over(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:
 
 def _as_a_whole(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:
     """End-to-end training, where that fits: local learning is for where it does not."""
-    if lab is None or not subject.memory.budget_bytes or not lab.end_to_end or subject.over_budget:
+    if lab is None or not subject.memory.budget_bytes or lab.whole or subject.over_budget:
         return
-    best = next((each for each in lab.end_to_end if each.peak <= lab.yardstick), None)
+    best = lab.best
     command = lab.command(subject.record.path, best) if best else None
     if best is None or command is None:
         return
-    yield Suggestion(f"Compare with training {best.name}",
-                     f"It fits into the budget as well, with a peak of {show_bytes(best.peak)}; which of both learns "
-                     f"more is only known when both are trained.", command)  # fmt: skip
+    yield Suggestion(f"Compare with {way(best)}",
+                     f"It fits into the budget as well, with a peak of {show_bytes(best.candidate.peak)}; which of "
+                     f"both learns more is only known when both are trained.", command)  # fmt: skip
 
 
 def _waiting(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:

@@ -31,8 +31,8 @@ def budget(subject: Subject, lab: Lab | None, name: str) -> Figure | None:
     rows = [_bar("predicted", memory.predicted_peak_bytes, None)]
     if memory.measured_peak_bytes:
         rows.append(_bar("measured", memory.measured_peak_bytes, allowed))
-    if lab and lab.end_to_end:
-        rows.append(_bar("end-to-end training, predicted", lab.end_to_end[0].peak, None))
+    if lab and lab.rivals and not lab.whole:
+        rows.append(_bar("end-to-end training, predicted", lab.rivals.plain.peak, None))
     limit = Bar("budget", allowed, show_bytes(allowed)) if allowed else None
     title = "Memory of one training step"
     summary = "; ".join(f"{row.label} {row.said}" for row in [*rows, *([limit] if limit else [])]) + "."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..fit.verdict import said, verdict
+from ..fit.verdict import verdict, way
 from ..language.schema import show_bytes
 from . import Column, Table, table
 from .step_time import rate_shown, seconds_shown
@@ -28,14 +28,13 @@ def rivals_table(found: Rivals, device: Device) -> Table:
 
 def _row(number: int, rival: Rival, *, timed: bool) -> tuple[str, ...]:
     each = rival.candidate
-    precision = f" in {each.config.train.precision}" if each.config.train.precision != "fp32" else ""
     time = (
         (seconds_shown(each.seconds or 0), rate_shown(each.images_per_second or 0), f"{rival.ratio:.2f}×")
         if timed
         else ()
     )
     return (
-        str(number), f"{said(rival)}{precision}", ", ".join(rival.changes) or "nothing", show_bytes(each.peak), *time,
+        str(number), way(rival), ", ".join(rival.changes) or "nothing", show_bytes(each.peak), *time,
         f"{rival.extra:+.0%}", "yes" if rival.fits else "no", "*" * rival.pareto,
     )  # fmt: skip
 
