@@ -157,8 +157,8 @@ def test_the_verdict_is_that_of_the_rows() -> None:
     assert exact is not None
     assert local is not None
     assert ("is local: " in verdict(tight)) == (local.ratio < (1 - ALIKE) * exact.ratio)
-    assert f"{exact.ratio:.2f} ×" in verdict(tight)
-    assert f"{local.ratio:.2f} ×" in verdict(tight)
+    assert f"{exact.ratio:.2f}×" in verdict(tight)
+    assert f"{local.ratio:.2f}×" in verdict(tight)
     nothing = verdict(rivals(0.001))
     assert nothing.startswith("nothing here fits ")
     assert "FLOPs" in verdict(rivals(0.6, timed=False))

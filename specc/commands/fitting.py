@@ -130,7 +130,7 @@ def fit(
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         names = allow if allow is not None else unasked(aim, profile)
-        draft, limit = _prepared(loaded, budget, names, searched=rivals or "split" in names)
+        draft, limit = _prepared(loaded, budget, names, searched=rivals or "split" in names, any_blocks=rivals)
         if rivals:
             chosen = _compared(draft, limit, methods or [], take, profile, form)
         else:
@@ -152,7 +152,9 @@ def _one_question(rivals: bool, methods: list[str] | None, take: str | None, tar
         raise click.UsageError("--take says which row to write: give --write FILE")
 
 
-def _prepared(loaded: Spec, budget: int | None, names: list[str], *, searched: bool) -> tuple[Draft, int]:
+def _prepared(
+    loaded: Spec, budget: int | None, names: list[str], *, searched: bool, any_blocks: bool
+) -> tuple[Draft, int]:
     """The spec as far as a search needs it, and the budget."""
     from ..fit.open_split import check_open_split
     from ..pipeline import BEFORE_SPLIT, CHECKS, run_passes
@@ -163,7 +165,7 @@ def _prepared(loaded: Spec, budget: int | None, names: list[str], *, searched: b
         raise click.UsageError("no budget: give --budget, or `budget.memory` in the spec")
     searched = fit is not None or searched
     draft = run_passes(loaded, BEFORE_SPLIT if searched else CHECKS)
-    draft = check_open_split(draft) if searched else draft
+    draft = check_open_split(draft, any_blocks=any_blocks) if searched else draft
     if draft.failed:
         raise SpecError(draft.diagnostics, loaded.sources)
     if draft.diagnostics:

@@ -87,15 +87,15 @@ class Attempts:
     def recomputed(self, config: SpecModel, budget: int) -> Iterator[Candidate]:
         """With everything computed again, and where that shows that less will do, with the least that fits."""
         everything = self(config.changed("train", recompute=True))
-        if everything is not None and REACH * everything.peak <= budget and self._short(config):
+        if everything is not None and REACH * everything.peak <= budget and self.chooses(config):
             least = self._recomputation(config).under(budget)
             if least is not None and (found := self(least.config)) is not None:
                 yield found
         if everything is not None:
             yield everything
 
-    def _short(self, config: SpecModel) -> bool:
-        """Whether the least recomputation is soon found: where windows overlap, choices of many blocks go together."""
+    def chooses(self, config: SpecModel) -> bool:
+        """Whether the least recomputation is looked for, as it is soon found: overlapping windows make it long."""
         layers, slices = len(self.draft.graph.layers), config.train.micro_batches
         alone = not config.split.after or (slices == 1 and Roles(config).window == 1)
         return layers <= FEW_LAYERS or (alone and layers * slices <= MANY_LAYERS)

@@ -19,7 +19,7 @@ from ..spec.knobs import KNOBS, Change, every
 from ..spec.models import SpecModel
 from ..spec.sections.split import Fit, Split
 from .attempts import Attempts, Candidate, cut
-from .crossing import Pair, Proposals, Range, wins
+from .crossing import Known, Pair, Proposals, Range, wins
 from .fastest import AGAIN, SPLIT, Fastest, released, turned, with_budget
 from .methods import Method
 from .rivals import WHOLE, Rival, Rivals, marked
@@ -75,8 +75,7 @@ class Comparison:
         config = method.on(self.base)
         if any(level.window == "all" for level in config.levels):
             return None  # nothing is cut, so that no split needs less memory than another
-        equal = Roles(config).window > 1 and len(self.draft.graph.cut_choices) > FEW
-        search = None if equal else self.search(method)
+        search = None if self._in_equal_parts(config) else self.search(method)
         if search is not None and (found := search.under(budget)):
             return found
         splits = self._equal(config) if search is None else _lowest(search)
@@ -85,6 +84,9 @@ class Comparison:
             sliced = [each for _, each in turned(last, [KNOBS[SLICES]])][1:]
             found = _better(found, self._first(sliced, budget)[0], budget)
         return found
+
+    def _in_equal_parts(self, config: SpecModel) -> bool:
+        return Roles(config).window > 1 and len(self.draft.graph.cut_choices) > FEW
 
     def _first(self, configs: Iterable[SpecModel], budget: int) -> tuple[Candidate | None, SpecModel | None]:
         """The fastest that fits up to the first that does so as it is, or the lowest; and the last one looked at."""
@@ -121,15 +123,25 @@ class Comparison:
             if self.plain is None:
                 return None
             rows = [self.rival(None, each, budget) for each in self.exact(budget)]
-            missing = []
+            standing, missing = [], []
             for method in methods:
                 found = self.local(method, budget)
                 if found is None:
                     missing.append(method.name)
                 else:
+                    standing.append(method)
                     rows.append(self.rival(method, found, budget))
-            result = Rivals(budget, self.plain, marked(rows), tuple(missing), profile=self.attempts.profile)
+            result = Rivals(
+                budget, self.plain, marked(rows), tuple(missing), profile=self.attempts.profile,
+                equal_parts=tuple(each.name for each in standing if self._in_equal_parts(each.on(self.base))),
+                all_or_nothing=tuple(dict.fromkeys(row.method for row in rows if self._all_or_nothing(row))),
+            )  # fmt: skip
             return replace(result, wins=self._wins(result)) if any(row.local for row in rows) else result
+
+    def _all_or_nothing(self, row: Rival) -> bool:
+        """Whether there may be a better choice of layers to compute again than those that were looked at."""
+        again = row.candidate.config.train.recompute
+        return (again is True or (row.local and again is False)) and not self.attempts.chooses(row.candidate.config)
 
     def _wins(self, found: Rivals) -> Range | None:
         """The budgets under which local learning is the faster, in the precision of the spec."""
@@ -144,7 +156,8 @@ class Comparison:
         configs = [*(row.candidate.config for row in rows), *smaller]
         local = [pair for config in configs if (pair := self._pair(config))]
         floor = min(pair.floor for pair in [*exact, *local])
-        return wins(exact, [*local, *proposals], floor, found.plain.peak)
+        known = Known(found.budget, found.chosen is not None and found.chosen.local)
+        return wins(exact, [*local, *proposals], floor, found.plain.peak, known)
 
     def _proposals(self, method: str) -> Proposals | None:
         """What the search for a method proposes, and how far from the truth that is."""

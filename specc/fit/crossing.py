@@ -26,6 +26,14 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A budget of which it is known who is the faster: no estimate of it can be better."""
+
+    budget: int
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One configuration with nothing and with everything computed again."""
 
@@ -61,17 +69,22 @@ class Proposals:
         return self.scale * min((way.cost for way in found if way is not None), default=inf)
 
 
-def wins(exact: Sequence[Pair], local: Sequence[Pair | Proposals], lowest: int, highest: int) -> Range | None:
-    """The budgets that are better served by local learning: the longest run of those looked at; None where none is."""
-    steps = [int(lowest * (highest / lowest) ** (i / (POINTS - 1))) for i in range(POINTS)]
+def wins(
+    exact: Sequence[Pair], local: Sequence[Pair | Proposals], lowest: int, highest: int, known: Known
+) -> Range | None:
+    """The budgets that are better served by local learning: the longest run of those looked at; None where none is.
+
+    Of the budget whose rows were compiled they decide, and of several runs the one with it is taken.
+    """
+    steps = sorted({known.budget, *(int(lowest * (highest / lowest) ** (i / (POINTS - 1))) for i in range(POINTS))})
     runs: list[list[int]] = [[]]
     for budget in steps:
         ours, theirs = (min((each.under(budget) for each in side), default=inf) for side in (local, exact))
-        if ours < theirs * (1 - ALIKE):
+        if known.local if budget == known.budget else ours < theirs * (1 - ALIKE):
             runs[-1].append(budget)
         elif ours < inf or theirs < inf:
             runs.append([])
-    best = max(runs, key=len)
+    best = max(runs, key=lambda run: (known.budget in run, len(run)))
     if not best:
         return None
     beyond = any(min((each.under(b) for each in exact), default=inf) < inf for b in steps if b < best[0])

@@ -15,6 +15,7 @@ from ..language.source import Path
 from ..spec.models import SpecModel
 from ..spec.sections.levels import Level
 from ..spec.sections.split import Budget, Fit, Split
+from .methods import for_any_blocks
 from .open_recomputation import closed, is_open
 from .remedies import advice, highest_point
 from .roles import lists_of_weights
@@ -57,12 +58,19 @@ def _open(draft: Draft, found: SpecModel) -> SpecModel:
     return found.changed("train", recompute=before.train.recompute) if is_open(before) else found
 
 
-def check_open_split(draft: Draft) -> Draft:
-    """What is wrong before the split is known, for a command that looks at splits whatever the spec says of its own."""
+def check_open_split(draft: Draft, *, any_blocks: bool = False) -> Draft:
+    """What is wrong before the split is known, for a command that looks at splits whatever the spec says of its own.
+
+    With `any_blocks` lists of weights are looked at as what they are for any number of blocks, and keep none out.
+    """
     if draft.backbone is None:
         return draft
     fit = draft.spec.config.split.fit
-    return draft.updated(*(_obstacles(draft, fit) if fit else (*_windows(draft, Fit()), *_left_out(draft))))
+    looked_at = draft
+    if any_blocks:
+        looked_at = draft.updated(spec=draft.spec.with_config(for_any_blocks(draft.spec.config)))
+    found = _obstacles(looked_at, fit) if fit else (*_windows(looked_at, Fit()), *_left_out(looked_at))
+    return draft.updated(*found)
 
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:

@@ -48,6 +48,8 @@ class Rivals:
     left_out: tuple[str, ...] = ()  # methods that cannot stand on this network
     wins: Range | None = None  # the budgets under which local learning is the faster, about
     profile: Profile | None = None  # of the device whose time it is
+    equal_parts: tuple[str, ...] = ()  # methods whose cuts were not searched for
+    all_or_nothing: tuple[str, ...] = ()  # methods of which no choice between all and no recomputation was looked at
 
     def fastest(self, *, local: bool, anything: bool = False) -> Rival | None:
         """Of the exact ones or of the local ones; in the spec's own precision, unless `anything` may change."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..language.schema import show_bytes
 from .crossing import ALIKE
 from .rivals import Rival, Rivals
 
-NAMES = {"dgl": "DGL", "infopro": "InfoPro", "man": "MAN", "hpff": "HPFF", "predsim": "PredSim", "auglocal": "AugLocal",
+NAMES = {"e2e": "end-to-end training", "dgl": "DGL", "infopro": "InfoPro", "man": "MAN", "hpff": "HPFF",
+         "predsim": "PredSim", "auglocal": "AugLocal",
          "lls": "LLS", "sff": "SFF", "ff": "FF", "dsn": "DSN", "man_hpff": "MAN and HPFF", "manpp": "MAN++",
          "own": "this spec's own heads"}  # fmt: skip
 
@@ -31,6 +32,10 @@ def _parts(found: Rivals) -> Iterator[str]:
     elif not exact.turned:
         yield f"end-to-end training fits {budget} as it is: nothing has to change"
         yield from _local(found, local)
+    elif local is not None and local.ratio < exact.ratio:
+        ours = f"{said(exact)}, {_ratio(found, exact)}{_price(exact)}"
+        yield f"nothing that fits {budget} is faster by more than {ALIKE:.0%} than {ours}, and its gradients are exact"
+        yield from _local(found, local)
     else:
         yield f"the fastest that fits {budget} is {said(exact)}, {_ratio(found, exact)}{_price(exact)}"
         yield from _local(found, local)
@@ -49,12 +54,12 @@ def _against(found: Rivals, exact: Rival | None) -> str:
         floor = found.floor(local=False)
         assert floor is not None
         return f"nothing exact does, whose lowest peak is {show_bytes(floor.candidate.peak)} ({said(floor)})"
-    return f"the fastest that is exact, {said(exact)}, takes {exact.ratio:.2f} ×"
+    return f"the fastest that is exact, {said(exact)}, takes {exact.ratio:.2f}×"
 
 
 def _local(found: Rivals, local: Rival | None) -> Iterator[str]:
     if local is not None:
-        yield f"the best local method, {said(local)}, takes {local.ratio:.2f} ×"
+        yield f"the best local method, {said(local)}, takes {local.ratio:.2f}×"
     elif (floor := found.floor(local=True)) is not None:
         yield f"no local method does, whose lowest peak is {show_bytes(floor.candidate.peak)} ({said(floor)})"
 
@@ -63,9 +68,9 @@ def _where(found: Rivals) -> Iterator[str]:
     if found.wins is not None:
         low, high = found.wins.lowest, show_bytes(_round(found.wins.highest))
         where = f"below about {high}" if low is None else f"between about {show_bytes(_round(low))} and {high}"
-        yield f"local learning is the faster {where} only"
+        yield f"local learning is faster by more than {ALIKE:.0%} {where} only"
     elif any(row.local for row in found.rows):
-        yield "local learning is the faster under no budget"
+        yield f"local learning is faster by more than {ALIKE:.0%} under no budget"
 
 
 def _round(size: int) -> int:
@@ -78,15 +83,25 @@ def _in_less_precision(found: Rivals, exact: Rival | None, local: Rival | None) 
     """Where less precision would be faster than all that keeps it."""
     best, chosen = min((each.ratio for each in (exact, local) if each), default=0.0), found.quickest
     if chosen is not None and chosen.ratio < best * (1 - ALIKE):
-        yield f"in {chosen.candidate.config.train.precision} it is {said(chosen)}, {chosen.ratio:.2f} ×"
+        yield f"in {chosen.candidate.config.train.precision} it is {said(chosen)}, {chosen.ratio:.2f}×"
+
+
+def called(method: str) -> str:
+    """What people call it."""
+    return NAMES.get(method, method)
+
+
+def listed(methods: Sequence[str]) -> str:
+    """Several of them."""
+    names = [called(each) for each in methods]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def said(rival: Rival) -> str:
     """What it is: `end-to-end training with 4 micro-batches`, `DGL in 5 blocks with recomputation`."""
     config = rival.candidate.config
     blocks = rival.candidate.blocks
-    name = NAMES.get(rival.method, rival.method)
-    what = f"{name} in {blocks} block{'s' * (blocks > 1)}" if rival.local else "end-to-end training"
+    what = f"{called(rival.method)} in {blocks} block{'s' * (blocks > 1)}" if rival.local else "end-to-end training"
     slices = [f"{config.train.micro_batches} micro-batches"] if config.train.micro_batches > 1 else []
     again = ["recomputation"] if config.train.recompute else []
     return f"{what} with {' and '.join([*slices, *again])}" if slices or again else what
@@ -101,7 +116,7 @@ def way(rival: Rival) -> str:
 def _ratio(found: Rivals, rival: Rival) -> str:
     unit = "step time" if rival.candidate.seconds is not None else "FLOPs"
     return (
-        f"{rival.ratio:.2f} × {'the ' if rival.local else 'its '}unlimited {unit}{' end to end' if rival.local else ''}"
+        f"{rival.ratio:.2f}× {'the ' if rival.local else 'its '}unlimited {unit}{' end to end' if rival.local else ''}"
     )
 
 

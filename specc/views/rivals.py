@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..fit.verdict import verdict, way
+from ..fit.verdict import called, listed, verdict, way
 from ..language.schema import show_bytes
 from . import Column, Table, table
 from .step_time import rate_shown, seconds_shown
@@ -43,10 +43,19 @@ def rivals_lines(found: Rivals) -> Iterator[str]:
     """What to know of the table, and who wins."""
     yield "* no other has both less memory and less time"
     for name in found.left_out:
-        yield f"{name} cannot stand on this network"
+        yield f"{called(name)} cannot stand on this network"
+    yield from _limits(found)
     if found.profile is not None:
         yield source(found.profile)
     yield (text := verdict(found))[:1].upper() + text[1:]
+
+
+def _limits(found: Rivals) -> Iterator[str]:
+    """Where a better configuration may not have been looked at."""
+    if found.equal_parts:
+        yield f"{listed(found.equal_parts)}: cut into parts that keep equally much; of so many places none are searched"
+    if found.all_or_nothing:
+        yield f"{listed(found.all_or_nothing)}: with all recomputation or none; what lies between takes long to search"
 
 
 def source(profile: Profile) -> str:
@@ -67,6 +76,8 @@ def rivals_document(found: Rivals, device: Device) -> dict[str, Any]:
         "chosen": chosen.name if chosen else None,
         "local_wins": {"lowest_bytes": wins.lowest, "highest_bytes": wins.highest} if wins else None,
         "left_out": list(found.left_out),
+        "equal_parts": list(found.equal_parts),
+        "all_or_nothing": list(found.all_or_nothing),
         "verdict": verdict(found),
     }
 
