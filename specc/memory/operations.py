@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import BYTES, Conv, ConvTranspose, Order, Saved
+from ..graph.ops.base import without_gaps
 from ..graph.ops.footprint import highest
 from ..plan import Network
 from .autograd import Engine, Function, Gradient, Value, dense
@@ -197,7 +198,7 @@ class Operation(Function):
         turned = self._turned(lies)
         if node.op.gathers(dense(lies, node.shape), node.shape):  # what it needs of its input it needs of its gradient
             incoming.fit(node.size * self.rows, incoming.storage.width, anyway=True)
-            turned = False
+            turned = self._turned("plain" if lies == "swapped" else lies)
         if self.footprint is not None:
             moments = self.footprint.backward if held or eager else self.footprint.again
             memory.passing(max(highest(moments, self.rows), 0), GRADIENT)
@@ -225,7 +226,8 @@ class Operation(Function):
     def _turned(self, lies: Order) -> bool:
         """Whether a map's gradient has its channels elsewhere than the map itself."""
         given, made = self.node.in_shapes[0], self.node.shape
-        return len(given) == len(made) == 3 and dense(lies, made) != dense(self.edges[0].order, given)
+        orders = dense(without_gaps(lies), made), dense(without_gaps(self.edges[0].order), given)
+        return len(given) == len(made) == 3 and orders[0] != orders[1]
 
     def _tell(self, memory: Allocator, wanted: Iterable[int], *, turned: bool) -> None:
         """What gradients are computed: of all inputs at once, and of all parameters, or of both in one go."""

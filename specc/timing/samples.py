@@ -157,8 +157,8 @@ def _others() -> Iterator[tuple[Op, list[tuple[Shape, ...]], int]]:
     yield ops.AdaptiveAvgPool(2), of(maps), 12
     yield ops.GlobalAvgPool(), of(maps, tokens), 20
     single: list[Shape] = [(64, 1, 1), (512, 1, 1), (2048, 1, 1)]
-    yield ops.Resize(32), of(maps, single), 28
-    yield ops.Resize(8), of(maps, single), 16
+    yield ops.Resize(32), of(maps, single), 36
+    yield from ((ops.Resize(size), of(maps, single), 24) for size in (4, 8))
     gated: list[tuple[Shape, ...]] = [((c, s, s), (c,)) for c, s in sides]
     yield ops.Mul(), gated + of(maps, inputs=2), 20
     yield ops.Concat(), of(maps, tokens, inputs=2), 16
