@@ -325,7 +325,8 @@ def test_parts_run_on_stand_ins_where_only_that_is_installed(tmp_path: Path) -> 
 @pytest.mark.full
 @pytest.mark.slow
 def test_the_whole_command_runs_on_stand_ins(tmp_path: Path) -> None:
-    done = measured(tmp_path, "-m", "benchmarks.gpu", "--device", "cpu", "--out", str(tmp_path / "out"))
+    done = measured(tmp_path, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes", "60", "--out",
+                    str(tmp_path / "out"))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     found = {part.name: documents.read(tmp_path / "out", part.name) or {} for part in PARTS}
     assert {name: each.get("status") for name, each in found.items()} == dict.fromkeys(NAMES, "done")

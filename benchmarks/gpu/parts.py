@@ -16,7 +16,7 @@ class Part:
 
 PARTS = (
     Part("golden", "Golden traces in float64", 4),
-    Part("calibration", "Calibration", 4),
+    Part("calibration", "Calibration", 9),
     Part("cuda", "Tests that need a GPU", 3),
     Part("rivals", "Rivals under a budget", 8),
     Part("steps", "One block beside a hand-written loop", 2),
