@@ -29,10 +29,10 @@ from typing import Any
 import specc
 from runtime.errors import RunError
 from runtime.memory.sampling import TIMEOUT, Peaks, in_own_process
+from specc.device.samples import Candidate, candidate
 from specc.diagnostics import SpecError
 from specc.language.schema import parse_bytes, show_bytes
-from specc.margins import Calibration, matching
-from specc.margins.samples import Candidate, candidate
+from specc.profiles import Profile, matching
 
 SPECS = Path(__file__).parent.parent / "specs"
 LOWEST, HIGHEST, FEWEST = 55 << 20, 19 << 30, 20  # what the cases must span, and how many they must be
@@ -178,9 +178,9 @@ def prepared(arguments: argparse.Namespace, kind: str) -> list[tuple[Row, Candid
     return sorted(kept, key=lambda pair: pair[0].predicted_bytes)[: arguments.limit]
 
 
-def measure(row: Row, found: Candidate, device: str, timeout: float, calibration: Calibration | None) -> None:
+def measure(row: Row, found: Candidate, device: str, timeout: float, calibrated: Profile | None) -> None:
     """Fill the row in."""
-    row.margin_bytes = calibration.margin(row.predicted_bytes) if calibration else None
+    row.margin_bytes = calibrated.beyond(row.predicted_bytes) if calibrated else None
     try:
         peaks = in_own_process(found.plan, device, timeout)
     except RunError as error:
@@ -216,7 +216,7 @@ def summary(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{len(failed)} not measured: {', '.join(failed)}"
 
 
-def document(rows: Sequence[Row], device: str, probe: Peaks, calibration: Calibration | None) -> dict[str, Any]:
+def document(rows: Sequence[Row], device: str, probe: Peaks, calibrated: Profile | None) -> dict[str, Any]:
     return {
         "format_version": 1,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -224,10 +224,16 @@ def document(rows: Sequence[Row], device: str, probe: Peaks, calibration: Calibr
         "identity": probe.identity,
         "device_bytes": probe.device_bytes,
         "allocator": probe.allocator,
-        "calibration": asdict(calibration) if calibration else None,
+        "calibration": _margin(calibrated),
         "errors": {what: statistics_of(rows, what) for what in ERRORS},
         "rows": [asdict(row) for row in rows],
     }
+
+
+def _margin(calibrated: Profile | None) -> dict[str, Any] | None:
+    if calibrated is None or calibrated.margin is None:
+        return None
+    return {"date": calibrated.date, "versions": dict(calibrated.versions), **asdict(calibrated.margin)}
 
 
 def coverage(rows: Sequence[Row]) -> str:
@@ -239,11 +245,11 @@ def coverage(rows: Sequence[Row]) -> str:
     return text if whole else f"{text} (a part of the whole range of 50 MiB to 20 GiB)"
 
 
-def introduction(probe: Peaks, calibration: Calibration | None) -> str:
+def introduction(probe: Peaks, calibrated: Profile | None) -> str:
     versions = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
     parts = [f"{name} {probe.identity[key]}" for key, name in versions.items() if probe.identity[key]]
     size = [show_bytes(probe.device_bytes)] if probe.device_bytes else []
-    margin = f"margin calibrated {calibration.date[:10]}" if calibration else "no margin: specc doctor --calibrate"
+    margin = f"margin calibrated {calibrated.date[:10]}" if calibrated else "no margin: specc doctor --calibrate"
     return ", ".join([probe.identity["device"], *size, *parts, f"allocator: {probe.allocator}", margin])
 
 
@@ -267,19 +273,19 @@ def main(words: Sequence[str] | None = None) -> int:
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    calibration = matching(probe.identity)
+    calibrated = matching(probe.identity)
     pairs = prepared(arguments, probe.identity["kind"])
     rows = [row for row, _ in pairs]
-    print(introduction(probe, calibration))
+    print(introduction(probe, calibrated))
     print(coverage(rows) + "\n")
     print(markdown(HEADINGS))
     print(markdown(["---", *["---:"] * (len(HEADINGS) - 1)]))
     for row, found in pairs:
         if found is not None:
-            measure(row, found, arguments.device, arguments.timeout, calibration)
+            measure(row, found, arguments.device, arguments.timeout, calibrated)
         print(markdown(row.cells), flush=True)
         if arguments.json:
-            done = document(rows, arguments.device, probe, calibration)
+            done = document(rows, arguments.device, probe, calibrated)
             arguments.json.write_text(json.dumps(done, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     print("\n" + "\n".join(summary(rows)))
     return int(any(row.error for row in rows))

@@ -117,11 +117,11 @@ class Compiled:
             with self.counted:
                 return inner(given)
 
-        run._boxed_call = True  # type: ignore[attr-defined]
+        run._boxed_call = True
         return run
 
     def _step(self) -> None:
-        self.loss(*self.batch).backward()  # type: ignore[no-untyped-call]
+        self.loss(*self.batch).backward()
         if self.counted is not None and self.inside:
             with self.counted:
                 self.optimizer.step()

@@ -27,7 +27,7 @@ OPTIONS: dict[str, dict[str, object]] = {
 
 def config(dataset: str, root: Path, **options: object) -> DataConfig:
     """What reads it: folders of the user's own need more options."""
-    return DataConfig(dataset, root=str(root), **(OPTIONS.get(dataset, {}) | options))  # type: ignore[arg-type]
+    return DataConfig(dataset, root=str(root), **(OPTIONS.get(dataset, {}) | options))
 
 
 def put(root: Path, files: Mapping[str, bytes]) -> Path:

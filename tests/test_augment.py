@@ -274,7 +274,7 @@ def test_workers_help_with_what_lies_in_memory(task: str) -> None:
     for (a, b), (c, d) in zip(alone, helped, strict=True):
         assert torch.equal(a, c)
         assert torch.equal(b, d)
-    assert open_data(compiled(data=SYNTHETIC | {"workers": 2})).train.workers == 0  # type: ignore[attr-defined]
+    assert open_data(compiled(data=SYNTHETIC | {"workers": 2})).train.workers == 0
 
 
 def test_workers_without_anything_to_do_are_spoken_of() -> None:

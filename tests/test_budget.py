@@ -113,7 +113,7 @@ def run_out(trainer: Trainer, kind: str) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has. Pages of advice")
         ordinary(instruction)
 
-    step.run = run  # type: ignore[method-assign]
+    step.run = run
 
 
 def test_a_full_device_under_the_budget_names_the_instruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

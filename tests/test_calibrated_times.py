@@ -17,8 +17,8 @@ from runtime.timing import instructions
 from runtime.timing.clock import Clock
 from runtime.timing.moves import moves
 from specc.cli import main
+from specc.device.samples import Candidate
 from specc.graph.ops import OPS
-from specc.margins.samples import Candidate
 from specc.profiles import Profile, UnknownProfile, find, here, save, stored
 from specc.profiles.model import Curve, Overhead, Table
 from specc.profiles.store import written
@@ -219,7 +219,7 @@ def test_the_doctor_measures_a_cpu_and_lists_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(calibrating, "calibrate", lambda device, going: measured)
     result = CliRunner().invoke(main, ["doctor", "--calibrate", "--format", "json"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["profile"]["name"] == measured.name
+    assert json.loads(result.stdout)["name"] == measured.name
     assert stored() == (measured,)
     listed = json.loads(CliRunner().invoke(main, ["doctor", "--format", "json"]).stdout)["profiles"]
     assert listed[0].startswith(f"{measured.name}: ")

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from runtime.engine.device import identity
 from runtime.errors import RunError
 from runtime.memory import calibration as calibrating
-from runtime.memory.calibration import FEWEST, calibrate, calibration_of
+from runtime.memory.calibration import FEWEST, calibrate, calibrated
 from runtime.memory.sampling import Peaks, context_of
 from runtime.timing import calibrate as timing
 from specc.cli import main
-from specc.margins import Calibration, Sample, current, fit, folder, matching, save, stored
-from specc.margins.samples import candidates
-from specc.profiles import find, here
+from specc.device.samples import candidates
+from specc.profiles import Margin, Profile, Sample, find, folder, here, matching, save, stored, with_margins
+from specc.profiles.margin import fit
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
@@ -44,20 +44,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times of ops are measured elsewhere."""
-    found = replace(find("rtx3090"), name="my-cpu", kind="cpu", source="calibrated", date="2026-01-01")
+    found = replace(find("rtx3090"), name="my-cpu", device="my cpu", kind="cpu", source="calibrated", date="2026-01-01")
     monkeypatch.setattr(timing, "calibrate", lambda device, going: found)
 
 
-def made(**changes: Any) -> Calibration:
+VERSIONS = {"torch": torch.__version__, "cuda": "12.8", "cudnn": "91002"}
+MARGIN = Margin("native", 20 * MIB, 0.05, (Sample("a", 100 * MIB, 120 * MIB, 125 * MIB),))
+
+
+def made(margin: Margin | None = MARGIN, **changes: Any) -> Profile:
     """What an RTX 4090 might have given under the torch that is installed."""
-    return replace(
-        Calibration(
-            format_version=1, kind="cuda", device="NVIDIA GeForce RTX 4090", torch=torch.__version__, cuda="12.8",
-            cudnn=91002, allocator="native", date="2026-01-31T12:00:00+00:00", fixed_bytes=20 * MIB, relative=0.05,
-            samples=(Sample("a", 100 * MIB, 120 * MIB, 125 * MIB),),
-        ),
-        **changes,
-    )  # fmt: skip
+    fields = {
+        "name": "my-4090", "device": "NVIDIA GeForce RTX 4090", "source": "calibrated", "versions": VERSIONS,
+        "date": "2026-01-31T12:00:00+00:00", "margin": margin,
+    }  # fmt: skip
+    return replace(find("rtx4090"), **(fields | changes))
 
 
 def run(*words: str | Path) -> Result:
@@ -75,8 +76,8 @@ samples = st.builds(
 
 @given(st.lists(samples, min_size=1, max_size=9))
 def test_the_margin_is_never_too_little_on_its_samples(found: list[Sample]) -> None:
-    calibration = made(fixed_bytes=fit(found)[0], relative=fit(found)[1])
-    spare = [calibration.margin(s.predicted_bytes) - s.excess for s in found]
+    margin = Margin("native", *fit(found), tuple(found))
+    spare = [margin.beyond(s.predicted_bytes) - s.excess for s in found]
     assert min(spare) >= 0
     if max(s.excess for s in found) > 0:
         assert min(spare) <= 1, "touches one of them"
@@ -94,55 +95,44 @@ def test_a_workspace_of_one_size_is_a_fixed_margin() -> None:
 # ---------------------------------------------------------------------------------------------- the file
 
 
-def test_a_calibration_is_kept(cache: Path) -> None:
+def test_a_margin_is_kept_with_the_times_of_its_device(cache: Path) -> None:
     path = save(made())
-    assert path.parent == folder() == cache / "margins"
-    assert path.name == f"nvidia-geforce-rtx-4090-torch-{torch.__version__}-cuda-12.8-cudnn-91002.json"
+    assert path == folder() / "my-4090.json" == cache / "profiles" / "my-4090.json"
     assert stored() == (made(),)
     assert list(path.parent.iterdir()) == [path], "no temporary file stays"
 
 
-def test_a_new_calibration_takes_the_place_of_the_old_one() -> None:
-    save(made())
-    save(made(date="2026-02-01T00:00:00+00:00", fixed_bytes=1))
-    assert [c.fixed_bytes for c in stored()] == [1]
-
-
 def test_only_the_same_device_and_versions_match() -> None:
-    wanted = {key: getattr(made(), key) for key in ("kind", "device", "torch", "cuda", "cudnn")}
+    wanted = {"kind": "cuda", "device": made().device, **VERSIONS, "cudnn": 91002}
     save(made())
     assert matching(wanted) == made()
     assert all(matching(wanted | {key: "other"}) is None for key in wanted)
+    save(made(margin=None, date="2026-02-01T00:00:00+00:00"))
+    assert matching(wanted) is None, "only times were measured"
 
 
 def test_a_build_of_torch_is_no_other_version() -> None:
     public = torch.__version__.partition("+")[0]
-    save(made(torch=f"{public}+cu999"))
-    save(made(torch="2.0.0", device="older"))
-    save(made(kind="cpu", device="cpu"))
-    assert [c.torch for c in current()] == [f"{public}+cu999"]
+    builds = made(versions=VERSIONS | {"torch": f"{public}+cu999"})
+    save(builds)
+    save(made(name="older", device="older", versions=VERSIONS | {"torch": "2.0.0"}))
+    save(made(name="none", device="no margin", margin=None))
+    save(made(name="cpu", kind="cpu", device="a processor"))
+    assert with_margins() == (builds,)
 
 
 GOOD = json.dumps(asdict(made()))
 DAMAGED = {
-    "empty": b"",
-    "cut off": GOOD[: len(GOOD) // 2].encode(),
-    "not text": b"\xff\xfe\x00\x01" * 50,
-    "another document": b"[1, 2, 3]",
-    "null": b"null",
-    "another version": GOOD.replace('"format_version": 1', '"format_version": 2').encode(),
     "a negative margin": GOOD.replace(f'"fixed_bytes": {20 * MIB}', '"fixed_bytes": -5').encode(),
     "not a number": GOOD.replace('"relative": 0.05', '"relative": NaN').encode(),
     "infinite": GOOD.replace('"relative": 0.05', '"relative": Infinity').encode(),
-    "a missing key": GOOD.replace('"device"', '"devise"').encode(),
+    "a missing key": GOOD.replace('"allocator"', '"alocator"').encode(),
     "samples of nothing": GOOD.replace(f'"predicted_bytes": {100 * MIB}', '"predicted_bytes": 0').encode(),
-    "deep": b"[" * 100_000,
-    "endless": b" " * (3 << 20) + GOOD.encode(),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_file_is_as_if_it_were_not_there(name: str) -> None:
+def test_a_damaged_margin_is_as_if_its_file_were_not_there(name: str) -> None:
     folder().mkdir(parents=True)
     (folder() / "damaged.json").write_bytes(DAMAGED[name])
     assert stored() == ()
@@ -158,9 +148,9 @@ def test_an_odd_cache_is_as_if_it_were_empty(kind: str, cache: Path) -> None:
     if kind == "file":
         cache.write_text("not a folder")
     else:
-        (cache / "margins" / "folder.json").mkdir(parents=True)
+        (cache / "profiles" / "folder.json").mkdir(parents=True)
     if kind == "link":
-        (cache / "margins" / "link.json").symlink_to(cache / "nowhere")
+        (cache / "profiles" / "link.json").symlink_to(cache / "nowhere")
     assert stored() == ()
 
 
@@ -178,7 +168,7 @@ def test_a_plan_shows_the_margin_beside_its_prediction() -> None:
     assert shown == plain, "never inside of it"
     assert (parts["source"], before["source"]) == ("calibrated", "public measurements")
     assert parts["tensors"] == before["tensors"] == plain["predicted_peak_bytes"]
-    assert margin["margin_bytes"] == made().margin(plain["predicted_peak_bytes"])
+    assert margin["margin_bytes"] == made().beyond(plain["predicted_peak_bytes"])
     lines = run("plan", QUICKSTART, "--device", "cuda").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith("margin for cuDNN/cuBLAS workspaces")]
     assert "on NVIDIA GeForce RTX 4090: 20.65 MiB (calibrated 2026-01-31); prediction and margin 33.7 MiB" in line
@@ -193,15 +183,16 @@ def test_a_plan_says_when_only_the_margin_is_over_the_budget() -> None:
 
 
 def test_a_calibration_of_another_torch_is_named() -> None:
-    save(made(torch="2.0.0+cu117"))
+    save(made(versions=VERSIONS | {"torch": "2.0.0+cu117"}))
     line = run("plan", QUICKSTART, "--device", "cuda").stdout.splitlines()[-1]
     assert "RTX 4090 was made with torch 2.0.0+cu117, CUDA 12.8, cuDNN 91002; anew: specc doctor --calibrate" in line
 
 
 def test_the_doctor_lists_what_is_calibrated() -> None:
     save(made())
-    assert "NVIDIA GeForce RTX 4090: 20 MiB and 5.00%" in run("doctor").stdout
-    assert len(json.loads(run("doctor", "--format", "json").stdout)["margins"]) == 1
+    line = "my-4090: NVIDIA GeForce RTX 4090 (calibrated 2026-01-31, margin 20 MiB and 5.00%)"
+    assert line in run("doctor").stdout
+    assert line in json.loads(run("doctor", "--format", "json").stdout)["profiles"]
 
 
 # ---------------------------------------------------------------------------------------------- measuring
@@ -231,11 +222,12 @@ def test_a_plan_that_fails_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch)
     assert len(found.samples) == 2
     assert len(said) == 3
     assert "not measured: out of memory: so it goes" in said[1]
-    assert all(found.margin(s.predicted_bytes) >= s.excess for s in found.samples)
+    assert all(found.beyond(s.predicted_bytes) >= s.excess for s in found.samples)
     assert all(s.requested_bytes == s.allocated_bytes for s in found.samples), "unknown to this allocator"
     assert found.context_bytes == 2 * MIB, "the most of those that were measured"
-    save(found)
-    assert calibration_of(torch.device("cpu")) == found
+    kept = made(found, kind="cpu", device="a processor", versions={"torch": torch.__version__, "threads": "1"})
+    save(kept)
+    assert calibrated(torch.device("cpu")) == kept
 
 
 def test_the_context_is_what_is_taken_of_the_device_and_not_held_by_the_allocator(
@@ -244,14 +236,6 @@ def test_the_context_is_what_is_taken_of_the_device_and_not_held_by_the_allocato
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * MIB, 100 * MIB))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 22 * MIB)
     assert context_of(torch.device("cuda")) == 18 * MIB
-
-
-def test_a_calibration_that_knows_of_no_context_is_read_as_before() -> None:
-    path = save(made())
-    document = json.loads(path.read_text())
-    assert document.pop("context_bytes") is None
-    path.write_text(json.dumps(document))
-    assert stored() == (made(),)
 
 
 @pytest.mark.usefixtures("no_times")
@@ -271,8 +255,8 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(calibrating, "in_own_process", pretend([MIB, MIB, MIB]))
     result = run("doctor", "--calibrate", "--device", "cpu")
     assert result.exit_code == 3
-    assert "margin on cpu: 1 MiB and 0.00% of the prediction" in result.output, "what was measured is not lost"
-    assert "the margin cannot be kept" in result.output
+    assert "margin on my cpu: 1 MiB and 0.00% of the prediction" in result.output, "what was measured is not lost"
+    assert "the calibration cannot be kept" in result.output
     assert "SPECC_CACHE" in result.output
 
 
@@ -281,10 +265,11 @@ def test_without_a_gpu_only_times_are_measured(monkeypatch: pytest.MonkeyPatch) 
     """A CPU's tensors are counted one by one, as predicted."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     document = json.loads(run("doctor", "--calibrate", "--format", "json").stdout)
-    assert document["samples"] == []
-    assert document["profile"]["name"] == "my-cpu"
-    assert stored() == ()
-    assert here("cpu") is not None
+    assert document["name"] == "my-cpu"
+    assert document["margin"] is None
+    found = here("cpu")
+    assert found is not None
+    assert found.margin is None
     missing = run("doctor", "--calibrate", "--gpu", "0")
     assert missing.exit_code == 3
     assert "GPU 0 was asked for" in missing.output
@@ -308,15 +293,12 @@ def test_a_cpu_is_calibrated_for_real(cache: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
-    (file,) = (cache / "margins").iterdir()
-    profile = document.pop("profile")
+    (file,) = (cache / "profiles").iterdir()
     assert json.loads(file.read_text()) == document
-    assert json.loads((cache / "profiles" / f"{profile['name']}.json").read_text()) == profile
     said = [line.split(":")[0] for line in result.stderr.splitlines() if not line.startswith("measuring")]
-    assert said[: len(candidates("cpu")) + 1] == [*(c.name for c in candidates("cpu")), f"wrote {file}"]
-    assert (document["device"], document["torch"]) == ("cpu", torch.__version__)
-    assert document["fixed_bytes"] + document["relative"] < 1e-3 * min(
-        s["predicted_bytes"] for s in document["samples"]
-    )
-    for sample in document["samples"]:
+    assert said == [*(c.name for c in candidates("cpu")), f"wrote {file}"]
+    assert (document["kind"], document["versions"]["torch"]) == ("cpu", torch.__version__)
+    margin = document["margin"]
+    assert margin["fixed_bytes"] + margin["relative"] < 1e-3 * min(s["predicted_bytes"] for s in margin["samples"])
+    for sample in margin["samples"]:
         assert sample["allocated_bytes"] == pytest.approx(sample["predicted_bytes"], rel=5e-3)

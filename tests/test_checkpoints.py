@@ -93,7 +93,7 @@ def test_minutes_are_those_since_it_was_saved(tmp_path: Path) -> None:
         step_done(step, loss)
         trainer.cadence.saved_at -= 21
 
-    trainer.progress.step_done = later  # type: ignore[method-assign]
+    trainer.progress.step_done = later
     trainer.train()
     assert names(tmp_path) == [f"{steps:09d}" for steps in (0, 3, 6, 9)]
 
@@ -120,7 +120,7 @@ def evaluated(folder: Path, *figures: float, metric: str = "accuracy", **how: An
     plan = plan_saved(len(figures), keep_best={"metric": metric} if metric else {}, **how)
     trainer = trainer_of(plan, folder)
     zero = {"accuracy": 0.0, "loss": 0.0}
-    trainer.evaluate = lambda data: Findings(zero | {metric or "accuracy": next(said)})  # type: ignore[method-assign]
+    trainer.evaluate = lambda data: Findings(zero | {metric or "accuracy": next(said)})
     trainer.train()
 
 
@@ -181,7 +181,7 @@ def test_half_a_checkpoint_gives_its_name_to_the_whole_one(run: Path) -> None:
 
 def test_what_is_killed_before_its_first_step_goes_on_from_the_beginning(whole: Trainer, tmp_path: Path) -> None:
     trainer = trainer_of(plan_saved(), tmp_path)
-    trainer._one_epoch = sys.exit  # type: ignore[method-assign]
+    trainer._one_epoch = sys.exit
     with pytest.raises(SystemExit):
         trainer.train()
     assert checkpoint.newest(tmp_path).position.steps == 0

@@ -93,7 +93,7 @@ def test_a_processor_is_handed_its_batches_as_they_are() -> None:
 @pytest.mark.parametrize(("pad", "flip"), [(2, False), (0, True), (3, True), (0, False)])
 def test_a_device_crops_and_mirrors_as_the_host_does(mode: str, pad: int, flip: bool) -> None:
     images, indices, draws = pixels(9, 3, 6, 5), np.arange(40, 49), Draws(1, 2)
-    step = CropFlip(pad, mode, flip)  # type: ignore[arg-type]
+    step = CropFlip(pad, mode, flip)
     rows, columns = map(torch.from_numpy, step.places((6, 5), indices, draws))
     found = taken(torch.from_numpy(images), rows, columns)
     assert torch.equal(found, torch.from_numpy(step(images, indices, draws).copy()))

@@ -347,7 +347,7 @@ def image_folder(tmp_path: Path) -> Path:
 
 
 def folder_config(root: Path, **options: object) -> DataConfig:
-    return DataConfig("image_folder", root=str(root), image_size=28, classes=2, augment="paper", **options)  # type: ignore[arg-type]
+    return DataConfig("image_folder", root=str(root), image_size=28, classes=2, augment="paper", **options)
 
 
 def test_image_folder_evaluates_as_torchvision_does(image_folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_twelve_bits_are_not_taken_for_sixteen(tmp_path: Path) -> None:
     found = seen(tmp_path, pgm(DEEP >> 4, 4095), 1)
     assert (found - torch.from_numpy((DEEP >> 4) / 4095)).abs().max() < 1e-4
     image = Image.fromarray(DEEP >> 4)
-    image.tag_v2 = {258: (12,)}  # type: ignore[attr-defined]
+    image.tag_v2 = {258: (12,)}
     assert torch.equal(coloured(image, io.BytesIO(), 1)[0], torch.from_numpy((DEEP >> 4).astype(np.float32) / 4095))
 
 

@@ -171,7 +171,7 @@ def test_the_order_is_that_of_torchvision(root: Path) -> None:
     (root / "train/dog/linked").symlink_to(root / "val/dog")
     theirs = ImageFolder(str(root / "train"))
     splits = open_dataset(small.config("image_folder", root))
-    assert splits.train.samples == theirs.samples  # type: ignore[attr-defined]
+    assert splits.train.samples == theirs.samples
     assert len(splits.train) == 10
 
 

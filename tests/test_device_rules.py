@@ -113,7 +113,7 @@ def test_documents_say_whose_rules_were_used(words: tuple[str, ...], device: str
     whole = spec_of(document(backbone={"layers": LAYERS}, split={"blocks": 1}))
     assert fitted["device"] == device
     assert fitted["rows"][0]["predicted_peak_bytes"] == pytest.approx(
-        specc.compile(whole, device=device).memory.peak_bytes, abs=64  # type: ignore[arg-type]
+        specc.compile(whole, device=device).memory.peak_bytes, abs=64
     )  # fmt: skip
     (row,) = json.loads(call("compare", spec, "--format", "json", *words).stdout)["rows"]
     assert (row["predicted_for"], row["predicted_peak_bytes"]) == (device, expected[device])

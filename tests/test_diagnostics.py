@@ -24,7 +24,7 @@ KERNEL = Diagnostic(
 
 
 def at(line: int, column: int, end_line: int, end_column: int, **more: object) -> Diagnostic:
-    return Diagnostic("SPC100", "wrong", Span("specs/my.yaml", line, column, end_line, end_column), **more)  # type: ignore[arg-type]
+    return Diagnostic("SPC100", "wrong", Span("specs/my.yaml", line, column, end_line, end_column), **more)
 
 
 def human(*diagnostics: Diagnostic) -> list[str]:

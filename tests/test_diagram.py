@@ -127,7 +127,7 @@ def test_layers_are_opened_when_they_are_asked_for(both: Plan) -> None:
 @pytest.mark.parametrize("layers", [False, True], ids=["blocks", "layers"])
 def test_graphviz_reads_dot(plan: Plan, layers: bool) -> None:
     found = diagram(plan)
-    (graph,) = pydot.graph_from_dot_data(to_dot(found, layers=layers))  # type: ignore[misc]
+    (graph,) = pydot.graph_from_dot_data(to_dot(found, layers=layers))
     edges = [(edge.get_source(), edge.get_destination(), edge.get("label")) for edge in graph.get_edges()]
     links = sum(len(unit.links) for unit in found.units)
     assert sum(label == "EMA" for *_, label in edges) == links
@@ -164,10 +164,9 @@ def test_names_cannot_break_out_of_what_is_written() -> None:
     broken = Diagram(odd, found.levels, tuple(
         type(b)(b.index, odd, b.input, b.output, b.parameters, b.layers) for b in found.blocks
     ), found.units)  # fmt: skip
-    (graph,) = pydot.graph_from_dot_data(to_dot(broken))  # type: ignore[misc]
+    (graph,) = pydot.graph_from_dot_data(to_dot(broken))
     assert {node.get_name() for node in graph.get_nodes()} == {
-        node.get_name()
-        for node in pydot.graph_from_dot_data(to_dot(found))[0].get_nodes()  # type: ignore[index]
+        node.get_name() for node in pydot.graph_from_dot_data(to_dot(found))[0].get_nodes()
     }
     text = to_mermaid(broken)
     assert "<script>" not in text

@@ -33,9 +33,7 @@ PATIENT: Document = {"epochs": 9, "early_stopping": {"patience": 2}}
 def said(trainer: Trainer, figures: Iterator[float], metric: str = "accuracy") -> Trainer:
     """Its evaluations of the validation set say these figures; those of the test set say 0."""
     zero = {"accuracy": 0.0, "loss": 0.0}
-    trainer.evaluate = lambda data: Findings(  # type: ignore[method-assign]
-        zero | ({metric: next(figures)} if data is trainer.watched else {})
-    )
+    trainer.evaluate = lambda data: Findings(zero | ({metric: next(figures)} if data is trainer.watched else {}))
     return trainer
 
 
@@ -137,7 +135,7 @@ def test_the_best_one_is_tested_too_and_the_last_one_stays(average: Document | N
     plan = compiled(**HELD, train=train)
     trainer, losses = trainer_of(plan, tmp_path), iter((3.0, 1.0, 2.0, 4.0))
     really = trainer.evaluate
-    trainer.evaluate = lambda data: (  # type: ignore[method-assign]
+    trainer.evaluate = lambda data: (
         Findings({"accuracy": 0.0, "loss": next(losses)}) if data is trainer.watched else really(data)
     )
     summary = trainer.train()
@@ -163,7 +161,7 @@ def test_a_best_one_that_is_the_last_is_tested_once(tmp_path: Path) -> None:
         tests.append(data)
         return Findings({"accuracy": 0.7, "loss": 2.0})
 
-    trainer.evaluate = look  # type: ignore[method-assign]
+    trainer.evaluate = look
     summary = trainer.train()
     assert len(tests) == 1
     assert summary["best"]["test"] == summary["test"] == {"accuracy": 0.7, "loss": 2.0}
@@ -182,7 +180,7 @@ def test_who_stops_a_run_in_its_last_test_has_lost_nothing(tmp_path: Path) -> No
             trainer.interruption.grant()
         return Findings({"accuracy": next(figures) if data is trainer.watched else 0.0, "loss": 1.0})
 
-    trainer.evaluate = look  # type: ignore[method-assign]
+    trainer.evaluate = look
     with pytest.raises(Interrupted):
         trainer.train()
     whole = trainer_of(plan, tmp_path / "whole")

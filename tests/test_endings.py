@@ -180,7 +180,7 @@ def test_workers_that_are_gone_with_the_signal_do_not_spoil_the_checkpoint(signa
         trainer.interruption.wanted = signal.SIGTERM if signalled else 0
         raise DataError("the 1 worker processes failed: one exited unexpectedly")
 
-    trainer.train_data.epoch = dying  # type: ignore[method-assign]
+    trainer.train_data.epoch = dying
     assert isinstance(ended(trainer), Interrupted) == signalled
     assert checkpoint.newest(tmp_path).position.steps == 1, "between two steps, so that step need not be lost"
 

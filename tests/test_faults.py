@@ -108,7 +108,7 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, tmp_path: Path) -
             signal.pause()
             raise AssertionError
 
-        Session.train_step = slow  # type: ignore[assignment, method-assign]
+        Session.train_step = slow
 
     child = started("run", spec(tmp_path), "--device", "cpu", "--run-dir", run, before=before)
     wait_for(seen.exists, child)
@@ -261,7 +261,7 @@ def test_a_worker_process_that_is_killed(pictures: Path, tmp_path: Path) -> None
 def test_a_dead_worker_is_noticed_where_its_images_are_waited_for_and_nowhere_else() -> None:
     """Or the error could come in the middle of a checkpoint."""
     before = signal.getsignal(signal.SIGCHLD)
-    assert len(list(loading(list(range(3)), 1))) == 3  # type: ignore[arg-type]
+    assert len(list(loading(list(range(3)), 1))) == 3
     assert signal.getsignal(signal.SIGCHLD) == before
 
 

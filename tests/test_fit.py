@@ -174,7 +174,7 @@ def test_the_result_is_the_split_that_it_stands_for() -> None:
     split = plan.config.split
     assert (split.fit, split.blocks) == (None, None)
     assert split.after
-    again = specc.compile(loads((FITTED % ("{}", plan.config.budget.memory)).replace(  # type: ignore[union-attr]
+    again = specc.compile(loads((FITTED % ("{}", plan.config.budget.memory)).replace(
         "{fit: {}}", f"{{after: [{', '.join(split.after)}]}}")))  # fmt: skip
     assert again.fingerprint == plan.fingerprint
     assert loads(dump(plan.config)).config == plan.config

@@ -172,7 +172,7 @@ def shuffled(value: Any, rng: random.Random) -> Any:
 def written(document: Document, flow: bool) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = flow
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False
     out = StringIO()
     yaml.dump(document, out)
     return out.getvalue()

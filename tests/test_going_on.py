@@ -200,7 +200,7 @@ def test_a_crash_leaves_the_old_plan_or_the_new_one(run: Path, tmp_path: Path) -
     died = True
     while died:
         folder = shutil.copytree(run, tmp_path / str(count))
-        died = dies(lambda folder=folder: after.write(RunDir(folder)), count)  # type: ignore[misc]
+        died = dies(lambda folder=folder: after.write(RunDir(folder)), count)
         now = RunDir(folder)
         both = ("epochs: 5" in now.resolved(), "more" in now.environment())
         assert both in ((True, True), (False, False)), "and not one of each"

@@ -194,12 +194,12 @@ def test_a_part_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     assert [row["name"] for row in kept["rows"]] == ["a"]
 
 
-def test_a_cache_gets_nothing_outside_of_its_rooms(tmp_path: Path) -> None:
-    files = {"margins/a.json": {"a": 1}, "../b.json": {}, "/tmp/specc-surely-not.json": {}, "elsewhere/c.json": {}}
+def test_a_cache_gets_nothing_outside_of_its_room(tmp_path: Path) -> None:
+    files = {"profiles/a.json": {"a": 1}, "../b.json": {}, "/tmp/specc-surely-not.json": {}, "elsewhere/c.json": {}}
     documents.write(tmp_path, document("calibration", facts={"files": files}))
     calibration.restore(tmp_path, tmp_path / "cache")
     written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")]
-    assert sorted(written) == ["cache/margins/a.json", "calibration.json"]
+    assert sorted(written) == ["cache/profiles/a.json", "calibration.json"]
     assert not Path("/tmp/specc-surely-not.json").exists()
 
 

@@ -82,7 +82,7 @@ def test_tunables_of_something_else_are_no_word_on_malloc(monkeypatch: pytest.Mo
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def preloaded(address: object, place: object) -> int:
-        place._obj.file = b"/usr/lib/libjemalloc.so.2"  # type: ignore[attr-defined]
+        place._obj.file = b"/usr/lib/libjemalloc.so.2"
         return 1
 
     class Preloaded(Library):

@@ -95,7 +95,7 @@ class Lasting(nn.Module):
     width = 4
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.mix(self.norm(self.arranged(self.conv(x)))).mean((1, 2)))  # type: ignore[no-any-return]
+        return self.fc(self.mix(self.norm(self.arranged(self.conv(x)))).mean((1, 2)))
 
     def arranged(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1)

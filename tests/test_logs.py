@@ -230,7 +230,7 @@ class Diary:
 @pytest.fixture
 def diary(monkeypatch: pytest.MonkeyPatch) -> Diary:
     made = Diary()
-    monkeypatch.setitem(LOGS.own, "diary", Log("diary", "what it is told", "somewhere:Diary"))  # type: ignore[index]
+    monkeypatch.setitem(LOGS.own, "diary", Log("diary", "what it is told", "somewhere:Diary"))
     monkeypatch.setattr(keeping, "named", lambda name, user: made)
     return made
 

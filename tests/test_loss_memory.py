@@ -76,7 +76,7 @@ class HeadMachine(TorchMachine):
     """Of one head alone, which is no plan."""
 
     def __init__(self, network: Network) -> None:
-        self.model = SimpleNamespace(networks={network.name: GraphModule(network)})  # type: ignore[assignment]
+        self.model = SimpleNamespace(networks={network.name: GraphModule(network)})
         self._scale = lambda loss: loss
 
     def cast(self) -> nullcontext[None]:

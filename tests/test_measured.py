@@ -114,7 +114,7 @@ def test_a_device_that_died_tells_no_times() -> None:
         def elapsed_time(self, other: Dead) -> float:
             raise RuntimeError("device-side assert")
 
-    clock._marks = [[Dead(), Dead()]]  # type: ignore[list-item]
+    clock._marks = [[Dead(), Dead()]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "synchronize", lambda device: None)
         assert clock.medians() == []

@@ -83,7 +83,7 @@ def test_an_embedding_reads_the_bytes_of_a_normalised_picture() -> None:
     normalised = (picture / 255 - 0.5) / 0.5
     integers = BUILDERS["to_integers"](ops.ToIntegers(), ((1, 16, 16),))
     module = BUILDERS["embedding"](ops.Embedding(3), ((1, 16, 16),))
-    weight: Tensor = module.weight  # type: ignore[assignment]
+    weight: Tensor = module.weight
     assert torch.equal(integers(normalised), picture.long())
     assert torch.equal(module(integers(normalised)), weight[picture.flatten().long()][None])
     assert integers(torch.tensor([[-9.0, 9.0]])).tolist() == [[0, 255]]
@@ -101,7 +101,7 @@ def test_gradients_of_rms_norm_and_prelu(shape: Shape) -> None:
         if len(shape) != 2 or op != ops.Prelu("channels"):
             module = module_of(op, shape)
             with torch.no_grad():
-                module.weight.add_(torch.linspace(0, 1, len(module.weight)))  # type: ignore[operator, arg-type]
+                module.weight.add_(torch.linspace(0, 1, len(module.weight)))
             assert torch.autograd.gradcheck(module, (value(shape),))
 
 
@@ -109,7 +109,7 @@ def test_rms_norm_learns_a_scale_for_each_channel() -> None:
     module, theirs = module_of(ops.RmsNorm(), (5, 4)), nn.RMSNorm(4, 1e-6, dtype=torch.float64)
     with torch.no_grad():
         for own in (module, theirs):
-            own.weight.copy_(torch.arange(4.0))  # type: ignore[operator]
+            own.weight.copy_(torch.arange(4.0))
     x = value((5, 4))
     found, expected = module(x), theirs(x)
     torch.testing.assert_close(found, expected)

@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def made(**changes: object) -> Profile:
     """What a calibration might have given."""
     fields = {"name": "my-cpu", "kind": "cpu", "source": "calibrated", "date": "2026-01-01T00:00:00+00:00"}
-    return replace(SHEET, **(fields | changes))  # type: ignore[arg-type]
+    return replace(SHEET, **(fields | changes))
 
 
 def test_every_sheet_is_named_as_its_file_and_says_where_its_figures_are_from() -> None:

@@ -218,7 +218,7 @@ def test_a_picture_whose_lines_were_broken_by_a_narrower_terminal_is_taken_away_
 
 def test_a_picture_is_drawn_between_two_steps_and_by_another_thread_only_where_there_are_none() -> None:
     run, times = picture(Terminal(), clock := Clock()), list[float]()
-    run.live.refresh = lambda: times.append(round(clock.now - 100, 2))  # type: ignore[method-assign]
+    run.live.refresh = lambda: times.append(round(clock.now - 100, 2))
     run.epoch_begins(0, 1000)
     for step in range(1, 9):
         clock.now += 0.25

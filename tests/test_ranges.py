@@ -140,7 +140,7 @@ def test_an_op_that_a_family_derives_is_held_to_its_range_as_well() -> None:
 
 def test_a_graph_with_too_many_ops_is_refused_before_it_is_built() -> None:
     builder = Builder((4,))
-    builder.nodes = [None] * MOST_OPS  # type: ignore[list-item]
+    builder.nodes = [None] * MOST_OPS
     with pytest.raises(RangeError, match="20,000 ops"):
         builder.add(Relu())
     many = {"op": "basic_block", "out": 4, "repeat": 1_000}

@@ -101,7 +101,7 @@ class Flat(Pair):
 
 
 def test_no_estimate_contradicts_the_rows_that_were_compiled() -> None:
-    nothing: Candidate = None  # type: ignore[assignment]
+    nothing: Candidate = None
     alike = [Flat(nothing, None)]
     found = wins(alike, alike, 100, 1000, Known(500, local=True))
     assert found is not None

@@ -84,7 +84,7 @@ def test_every_test_of_this_file_is_named_on_the_page() -> None:
 
 EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module"}
 PROCESSES = {
-    "runtime/memory/sampling.py",
+    "runtime/memory/apart.py",
     "specc/comparing/crew.py",
     "runtime/run/environment.py",
 }  # specc itself, and git

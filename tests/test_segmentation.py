@@ -92,7 +92,7 @@ class Plain(nn.Module):
 
     def second(self, x: Tensor) -> Tensor:
         up = self.raised(self.bottom(F.max_pool2d(x, 2)))
-        return self.head(self.up(torch.cat((x, up), 1)))  # type: ignore[no-any-return]
+        return self.head(self.up(torch.cat((x, up), 1)))
 
     def step(self, images: Tensor, masks: Tensor) -> list[Tensor]:
         """The backwards of both blocks, no gradient from the second in the first; the losses."""

@@ -118,7 +118,7 @@ def test_a_batch_counts_once_in_the_statistics_however_often_it_is_computed() ->
 @settings(max_examples=10)
 def test_a_gate_takes_two_products_of_its_channels_and_hidden_ones(c: int, s: int, side: int, activation: str) -> None:
     """Products as torch counts them; a mean, a product for every number; 5 for each number between and gate."""
-    op = ops.SqueezeExcite(s, activation)  # type: ignore[arg-type]
+    op = ops.SqueezeExcite(s, activation)
     shape = (c, side, side)
     module = BUILDERS[op.name](op, (shape,))
     with FlopCounterMode(display=False) as counter, torch.no_grad():

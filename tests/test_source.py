@@ -359,7 +359,7 @@ def test_text_at_every_span_is_what_was_written(spec: dict[str, object]) -> None
     for path, span in tree.values.items():
         value: object = spec
         for part in path:
-            value = value[part]  # type: ignore[index]
+            value = value[part]
         if path:
             assert text_at(text, span) == written(value)
     assert all(text_at(text, span) == path[-1] for path, span in tree.keys.items())

@@ -107,6 +107,6 @@ def test_a_table_that_nobody_wrote_is_none(text: str) -> None:
 def test_a_run_that_ends_with_a_damaged_table_has_a_summary_all_the_same(tmp_path: Path) -> None:
     trainer = trainer_of(plan_of("SGD"), tmp_path / "run")
     ends = trainer.progress.epoch_ends
-    trainer.progress.epoch_ends = lambda row: (ends(row), trainer.run_dir.metrics.write_text("\0"))  # type: ignore
+    trainer.progress.epoch_ends = lambda row: (ends(row), trainer.run_dir.metrics.write_text("\0"))
     said = trainer.train()
     assert (said["status"], said["history"]) == ("completed", [])

@@ -174,7 +174,7 @@ def test_a_command_that_is_interrupted_says_so(number: signal.Signals, tmp_path:
             signal.raise_signal(number)
             raise AssertionError
 
-        files.read = read  # type: ignore[assignment]
+        files.read = read
 
     result = done("validate", "spec.yaml", before=before)
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")

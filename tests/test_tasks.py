@@ -241,7 +241,7 @@ def test_multi_label_losses_are_those_of_a_plain_loop() -> None:
     hot = step.logits.detach().requires_grad_()
     F.binary_cross_entropy_with_logits(hot, labels.double()).backward()
     assert hot.grad is not None
-    assert torch.allclose(named["head.fc.bias"].grad, hot.grad.sum(0), rtol=0, atol=1e-10)  # type: ignore[arg-type]
+    assert torch.allclose(named["head.fc.bias"].grad, hot.grad.sum(0), rtol=0, atol=1e-10)
     local = step.losses["unit0.independent"]["classification"]
     assert 0 < float(local) != pytest.approx(float(expected)), "another classifier"
 

@@ -212,14 +212,13 @@ def test_a_cached_graph_that_is_no_regular_file_is_as_if_absent(
     assert cache.load(key) is None
 
 
-def test_a_margin_that_is_no_regular_file_is_as_if_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from specc.margins import store
+def test_a_profile_that_is_no_regular_file_is_as_if_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from specc import profiles
 
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
-    store.folder().mkdir(parents=True)
-    os.mkfifo(store.folder() / "x.json")
-    assert store.stored() == ()
-    assert store._read(store.folder() / "x.json") is None
+    profiles.folder().mkdir(parents=True)
+    os.mkfifo(profiles.folder() / "x.json")
+    assert profiles.stored() == ()
 
 
 SECRETS = {

@@ -91,7 +91,7 @@ def test_it_says_what_peaks_where_and_how_much_is_allowed(local: Plan) -> None:
 
 def test_a_budget_on_the_scale_is_a_line_and_another_one_a_word(local: Plan) -> None:
     near = local.memory.peak_bytes * 5 // 4
-    config = local.config.model_copy(update={"budget": local.config.budget.model_copy(update={"memory": near})})  # type: ignore[union-attr]
+    config = local.config.model_copy(update={"budget": local.config.budget.model_copy(update={"memory": near})})
     assert "stroke-dasharray" in to_svg(memory_timeline(replace(local, config=config)))
     assert f"budget {show_bytes(near)}" in texts(memory_timeline(replace(local, config=config)))
     assert "stroke-dasharray" not in to_svg(memory_timeline(local))

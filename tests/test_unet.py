@@ -45,7 +45,7 @@ class Plain(nn.Module):
         x = self.two(F.max_pool2d(two, 2), 4)
         x = self.two(self.raised(x, 0, two), 6)
         x = self.two(self.raised(x, 1, one), 8)
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
 
     def in_order(self) -> list[nn.Module]:
         """The modules in the order in which they run."""

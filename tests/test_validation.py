@@ -229,7 +229,7 @@ def test_nothing_that_is_validated_on_is_ever_trained_on(tmp_path: Path) -> None
         seen.update(image.numpy().tobytes() for image in images)
         return step(images, labels)
 
-    trainer.session.train_step = watched  # type: ignore[method-assign, assignment]
+    trainer.session.train_step = watched
     trainer.train()
     ((images, _),) = Loader(trainer.splits.validation, 99, seed=0, train=False).epoch(0)
     kept = {image.numpy().tobytes() for image in images}

@@ -39,7 +39,7 @@ class Terminal(io.StringIO):
         self.charset = encoding
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:
         return self.charset
 
     def isatty(self) -> bool:
@@ -215,7 +215,7 @@ def test_what_takes_long_is_said_on_stderr(command: list[str], spec: Path, monke
 def _looks_before(ends: object) -> object:
     def looked(self: Waiting) -> None:
         self.tick()
-        ends(self)  # type: ignore[operator]
+        ends(self)
 
     return looked
 

@@ -42,6 +42,11 @@ def main(words: Sequence[str] | None = None) -> int:
     return measure(arguments, (arguments.out or page.FIGURES).resolve())
 
 
+def tell(line: str) -> None:
+    """Say it at once, whatever stdout is."""
+    print(line, flush=True)
+
+
 def measure(arguments: argparse.Namespace, folder: Path) -> int:
     """Run the parts and sum up."""
     machine = machine_of(arguments.device)
@@ -50,7 +55,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
     print(page.introduction(machine), flush=True)
-    tell = lambda line: print(line, flush=True)  # noqa: E731
     found = run_all(chosen, arguments.device, folder, 60 * arguments.minutes, machine, arguments.again, tell)
     print("\nsummary")
     for part, document in zip(chosen, found, strict=True):

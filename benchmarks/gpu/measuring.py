@@ -8,10 +8,7 @@ it is the time that the thread worked.
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,9 +17,9 @@ from typing import Any
 
 import torch
 
-from runtime.engine.device import choose, first_line, ran_out
+from runtime.engine.device import choose
 from runtime.engine.session import Session
-from runtime.errors import RunError
+from runtime.memory.apart import answer, asked
 from runtime.memory.measure import random_batch
 from runtime.memory.meter import Meter
 from specc.diagnostics.notices import notice
@@ -105,33 +102,8 @@ def apart(plan: Plan, device: torch.device, rounds: int, timeout: float) -> Meas
     """In a process of its own; raises `RunError` with what went wrong there. On a CPU nothing is left over: here."""
     if device.type == "cpu":
         return measure(plan, device, 1, 1)
-    command = [sys.executable, "-P", "-m", "benchmarks.gpu.measuring", str(device), str(rounds)]
-    try:
-        done = subprocess.run(command, input=plan.to_json(), capture_output=True, text=True, check=False,
-                              timeout=max(timeout, 1.0), env=os.environ)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise RunError(f"not done after {timeout:.0f} seconds") from None
-    try:
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        last = next(iter(done.stderr.strip().splitlines()[-1:]), f"ended with {done.returncode} and without a word")
-        raise RunError(last) from None
-    if "error" in answer:
-        raise RunError(answer["error"])
-    return Measured(**answer)
-
-
-def main() -> None:
-    """Measure the plan on stdin."""
-    try:
-        plan = Plan.from_json(sys.stdin.read())
-        found = asdict(measure(plan, choose(sys.argv[1], None), int(sys.argv[2])))
-    except RunError as error:
-        found = {"error": str(error)}
-    except RuntimeError as error:
-        found = {"error": ("out of memory: " if ran_out(error) else "") + first_line(error)}
-    print(json.dumps(found, allow_nan=False))
+    return Measured(**asked("benchmarks.gpu.measuring", [str(device), str(rounds)], plan, max(timeout, 1.0)))
 
 
 if __name__ == "__main__":
-    main()
+    answer(lambda plan: asdict(measure(plan, choose(sys.argv[1], None), int(sys.argv[2]))))

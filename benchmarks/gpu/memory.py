@@ -10,6 +10,7 @@ from runtime.engine.device import describe, identity
 from runtime.errors import RunError
 from specc.device import device_bytes
 from specc.language.schema import show_bytes
+from specc.profiles import matching
 
 from .measuring import apart
 from .predicting import predicted
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 def run(work: Work) -> None:
     """A row a spec, the sizes spread, so that a part of them covers the range as well as it can."""
-    calibration = gpu_memory.matching(identity(work.device))
+    calibrated = matching(identity(work.device))
     for case in spread(gpu_memory.chosen([STAND_IN] if work.small else [])):
         if work.has(case.name, 0.0 if work.small else SECONDS):
             continue
@@ -32,7 +33,7 @@ def run(work: Work) -> None:
             work.row(case.name, case.error, error=case.error)
             continue
         peak = found.predicted_bytes
-        figures = {"predicted_bytes": peak, "margin_bytes": calibration.margin(peak) if calibration else None}
+        figures = {"predicted_bytes": peak, "margin_bytes": calibrated.beyond(peak) if calibrated else None}
         try:
             measured = apart(found.plan, work.device, ROUNDS, work.left())
         except RunError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from runtime.engine.device import describe
+from runtime.engine.device import describe, kind
 from specc import profiles
 from specc.plan import Plan
 from specc.profiles import Profile
@@ -17,7 +17,7 @@ from specc.timing.step import step_time
 
 def predicted(plan: Plan, device: torch.device) -> dict[str, Any]:
     """For a row; None where there is no such profile."""
-    calibrated, sheet = profiles.here(device.type), sheet_of(describe(device), profiles.sheets())  # type: ignore[arg-type]
+    calibrated, sheet = profiles.here(kind(device)), sheet_of(describe(device), profiles.sheets())
     return {
         "calibrated_seconds": step_time(plan, calibrated).seconds if calibrated else None,
         "sheet_seconds": step_time(plan, sheet).seconds if sheet else None,

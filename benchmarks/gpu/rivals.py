@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from runtime.engine.device import choose, describe
+from runtime.engine.device import choose, describe, kind
 from runtime.errors import RunError
 from specc import profiles
 from specc.fit.comparison import Comparison
@@ -111,7 +111,7 @@ def spec_of(name: str, backbone: Document, size: int, classes: int, batch: int, 
 
 def profile_of(device: torch.device) -> Profile | None:
     """What was calibrated here, or else the device's data sheet."""
-    return profiles.here(device.type) or sheet_of(describe(device), profiles.sheets())  # type: ignore[arg-type]
+    return profiles.here(kind(device)) or sheet_of(describe(device), profiles.sheets())
 
 
 def compared(spec: Spec, profile: Profile | None, methods: list[str]) -> Rivals:
@@ -128,7 +128,7 @@ def one(work: Work, row: str, rival: Document) -> None:
     """Run one configuration."""
     figures = {key: value for key, value in rival.items() if key not in ("name", "spec")}
     try:
-        plan = compile_spec(loads(rival["spec"]).on(work.device.type))[0]  # type: ignore[arg-type]
+        plan = compile_spec(loads(rival["spec"]).on(kind(work.device)))[0]
         measured = apart(plan, work.device, ROUNDS, work.left())
     except RunError as error:
         work.row(row, str(error), **figures, error=str(error))

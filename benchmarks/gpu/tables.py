@@ -141,8 +141,8 @@ def of_rivals(document: Document) -> Iterator[str]:
 
 def of_calibration(document: Document) -> Iterator[str]:
     """The margin."""
-    said = document["facts"].get("document", {})
-    if "fixed_bytes" in said:
+    said = document["facts"].get("margin")
+    if said:
         yield f"The margin: {show_bytes(said['fixed_bytes'])} and {said['relative']:.1%} of the prediction."
         yield ""
 

@@ -43,7 +43,7 @@ class Work:
     @property
     def rows(self) -> list[Document]:
         """All cases so far."""
-        return self.document["rows"]  # type: ignore[no-any-return]
+        return self.document["rows"]
 
     def left(self) -> float:
         """Seconds until this process is ended."""

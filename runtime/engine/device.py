@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from specc.system.devices import Device
+
 from ..errors import RunError
 
 KINDS = ("cpu", "cuda")
@@ -67,6 +69,11 @@ def _wake(device: torch.device) -> None:
     except RuntimeError as error:
         help = ("`nvidia-smi` shows who uses it; `--gpu N` takes another, `--device cpu` none",)
         raise RunError(f"GPU {device.index} cannot be used: {first_line(error)}", help) from None
+
+
+def kind(device: torch.device) -> Device:
+    """What plans are made for and profiles are of."""
+    return "cuda" if device.type == "cuda" else "cpu"
 
 
 def describe(device: torch.device) -> str:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import torch
 
+from specc.device.samples import candidates
 from specc.language.schema import show_bytes
-from specc.margins import Calibration, Sample, fit, matching
-from specc.margins.samples import candidates
+from specc.profiles import Profile, matching
+from specc.profiles.margin import Margin, Sample, fit
 
-from ..engine.device import identity
+from ..engine.device import identity, kind
 from ..errors import RunError
 from .sampling import Peaks, in_own_process
 
 FEWEST = 3  # samples that a margin can rest on
 
 
-def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
+def calibrate(device: torch.device, tell: Callable[[str], None]) -> Margin:
     """Run the sample plans on the device, each in a process of its own; `tell` is told of every one."""
     samples: list[Sample] = []
     peaks: Peaks | None = None
     failures: list[str] = []
     contexts: list[int] = []
-    for plan in candidates(device.type):
+    for plan in candidates(kind(device)):
         try:
             peaks = in_own_process(plan.plan, str(device))
         except RunError as error:
@@ -39,11 +39,7 @@ def calibrate(device: torch.device, tell: Callable[[str], None]) -> Calibration:
         help = ("a GPU that nothing else uses, with 4 GiB or more, can be calibrated",)
         raise RunError(f"too few plans could be measured: {len(samples)}; {failures[0]}", help)
     fixed, relative = fit(samples)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    return Calibration(
-        1, **peaks.identity, allocator=peaks.allocator, date=date, fixed_bytes=fixed, relative=relative,
-        samples=tuple(samples), context_bytes=max(contexts, default=None),
-    )  # fmt: skip
+    return Margin(peaks.allocator, fixed, relative, tuple(samples), max(contexts, default=None))
 
 
 def sample_line(sample: Sample) -> str:
@@ -54,6 +50,6 @@ def sample_line(sample: Sample) -> str:
     return f"{sample.name}: predicted {predicted}, requested {requested}, allocated {allocated} ({more:+.1%})"
 
 
-def calibration_of(device: torch.device) -> Calibration | None:
-    """The newest calibration of this device under these versions."""
+def calibrated(device: torch.device) -> Profile | None:
+    """The newest profile with a margin of this device under these versions."""
     return matching(identity(device))

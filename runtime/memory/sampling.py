@@ -1,27 +1,24 @@
-"""The peak memory of a plan's steps, measured in a process of its own so that no plan leaves anything to the next.
+"""The peak memory of a plan's steps, measured in a process of its own.
 
     python -m runtime.memory.sampling DEVICE < plan.json
 
-prints one JSON document; `apart` does this and reads it.
+prints one JSON document; `in_own_process` does this and reads it.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from specc.plan import Plan
 
-from ..engine.device import choose, first_line, identity, ran_out
+from ..engine.device import choose, identity
 from ..engine.session import Session
-from ..errors import RunError
+from .apart import answer, asked
 from .measure import random_batch
 from .meter import Meter
 
@@ -73,53 +70,8 @@ def allocator() -> str:
 
 def in_own_process(plan: Plan, device: str, timeout: float = TIMEOUT) -> Peaks:
     """Measure in a process of its own; raises `RunError` with what went wrong there."""
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "runtime.memory.sampling", device],
-            input=plan.to_json(), capture_output=True, text=True, check=False, timeout=timeout,
-            env=os.environ | {"PYTHONPATH": path},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise RunError(f"not done after {timeout:.0f} seconds") from None
-    answer = _answer(done.stdout)
-    if "error" in answer:
-        raise RunError(answer["error"])
-    if not answer:
-        raise RunError(_why_it_ended(done))
-    return Peaks(**answer)
-
-
-def _answer(output: str) -> dict[str, Any]:
-    """The document on the last line; what libraries print comes before it."""
-    lines = output.strip().splitlines()
-    try:
-        found: dict[str, Any] = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        return {}
-    return found
-
-
-def _why_it_ended(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a process may have ended without an answer."""
-    if done.returncode < 0:
-        killed = " (the machine may have run out of memory)" if done.returncode == -9 else ""
-        return f"ended by signal {-done.returncode}{killed}"
-    said = done.stderr.strip().splitlines()
-    return said[-1] if said else f"ended with exit code {done.returncode} and without a word"
-
-
-def main() -> None:
-    """Measure the plan on stdin."""
-    try:
-        found = asdict(sample(Plan.from_json(sys.stdin.read()), choose(sys.argv[1], None)))
-    except RunError as error:
-        found = {"error": str(error)}
-    except RuntimeError as error:
-        found = {"error": ("out of memory: " if ran_out(error) else "") + first_line(error)}
-    print(json.dumps(found, allow_nan=False))
+    return Peaks(**asked("runtime.memory.sampling", [device], plan, timeout))
 
 
 if __name__ == "__main__":
-    main()
+    answer(lambda plan: asdict(sample(plan, choose(sys.argv[1], None))))

@@ -7,12 +7,9 @@ from typing import Any
 
 import torch
 
-from specc.margins import stored
-from specc.profiles import sheets
-from specc.profiles import stored as stored_profiles
+from specc.profiles import sheets, stored
 from specc.system.plugins import described
-from specc.views.margin import summary
-from specc.views.profiles import summary as profile_summary
+from specc.views.profiles import summary
 
 from ..engine.device import first_line
 from .environment import environment
@@ -26,8 +23,7 @@ def facts() -> dict[str, Any]:
     found["plugins"] = described()
     found["cpus"] = os.cpu_count()
     found["gpus"] = [_gpu(index) for index in range(torch.cuda.device_count())]
-    found["margins"] = [f"{c.device}: {summary(c)} ({c.date[:10]}, {c.versions})" for c in stored()]
-    found["profiles"] = [profile_summary(profile) for profile in (*stored_profiles(), *sheets())]
+    found["profiles"] = [summary(profile) for profile in (*stored(), *sheets())]
     return found
 
 

@@ -18,8 +18,8 @@ from specc.diagnostics.notices import doing, notice, watched
 from specc.diagnostics.render import render
 from specc.diagnostics.words import hanging, printable
 from specc.language.schema import show_bytes
-from specc.margins import newest
 from specc.plan import Plan
+from specc.profiles import newest_with_margin
 from specc.runs.manifest import NAME as MANIFEST
 from specc.runs.manifest import Damaged, sealed
 from specc.runs.names import PLAN, RESOLVED, SUMMARY
@@ -33,7 +33,7 @@ from ..engine.device import choose, describe
 from ..engine.heap import keep_freed_memory
 from ..engine.traced import check_traced
 from ..errors import Interrupted, RunError, WriteError
-from ..memory.calibration import calibration_of
+from ..memory.calibration import calibrated
 from . import record
 from .beginning import Beginning, begin
 from .changes import Checked, asked
@@ -191,8 +191,8 @@ def opening(trainer: Trainer, *, resumed: bool) -> Iterator[str]:
 
 def margin(plan: Plan, device: torch.device) -> str:
     """What the libraries of this GPU may take beyond the prediction."""
-    found = calibration_of(device)
-    return margin_line(found, plan) if found else uncalibrated(newest())
+    found = calibrated(device)
+    return margin_line(found, plan) if found else uncalibrated(newest_with_margin())
 
 
 def _epochs(number: int) -> str:

@@ -13,7 +13,7 @@ from specc.plan.parameters import parameter_counts
 from specc.runs.metrics import history, rows
 
 from ..errors import WriteError
-from ..memory.calibration import calibration_of
+from ..memory.calibration import calibrated
 from .checkpoint import Figures
 from .environment import hardware
 from .finishing import Results
@@ -90,9 +90,9 @@ def on_device(run: RunState) -> dict[str, int | None]:
     """What only a GPU has to say of its memory."""
     if run.device.type != "cuda":
         return {}
-    calibration = calibration_of(run.device)
+    found = calibrated(run.device)
     return {
         "requested_peak_bytes": run.meter.requested_bytes,
         "allocated_peak_bytes": run.meter.peak_bytes,
-        "margin_bytes": calibration.margin(run.plan.memory.peak_bytes) if calibration else None,
+        "margin_bytes": found.beyond(run.plan.memory.peak_bytes) if found else None,
     }

@@ -14,13 +14,14 @@ import torch
 
 from specc.graph.ops import numel
 from specc.memory.storage import Direction
+from specc.profiles.finding import versions_of
 from specc.profiles.model import Curve, Profile, Rate, Table
 from specc.timing.features import MOVE, Features, features_of, kind_of
 from specc.timing.samples import Sample, samples
 from specc.timing.surface import fit
 from specc.timing.work import Work
 
-from ..engine.device import identity
+from ..engine.device import identity, kind
 from ..engine.heap import keep_freed_memory
 from ..errors import RunError
 from .clock import Clock
@@ -30,6 +31,7 @@ from .ops import OpBench
 
 PASSES = 2  # over everything: what was disturbed once is measured again
 FEWEST = 4  # points that a surface can go through
+_RATED: dict[str, Rate] = {"conv": "conv", "linear": "matmul"}
 Points = dict[str, dict[Features, dict[Direction, float]]]
 Going = Callable[[Sequence[Sample]], Iterable[Sample]]
 Only = Callable[[Sample | Move], bool]
@@ -41,7 +43,7 @@ def calibrate(device: torch.device, going: Going = iter, only: Only = lambda eac
         keep_freed_memory()
     clock = Clock(device)
     bench = OpBench(device, clock)
-    todo = [sample for sample in samples("cuda" if device.type == "cuda" else "cpu") if only(sample)]
+    todo = [sample for sample in samples(kind(device)) if only(sample)]
     points: Points = defaultdict(lambda: defaultdict(dict))
     rates: dict[tuple[Rate, str], list[float]] = defaultdict(list)
     for sample in going(todo * PASSES):
@@ -67,9 +69,9 @@ def _measure(bench: OpBench, sample: Sample, points: Points, rates: Any) -> None
                 sample.turned)  # fmt: skip
     _note(points, kind_of(work), features_of(work), found)
     precision = "fp32" if sample.width == 4 else "bf16"
-    kind: Rate = {"conv": "conv", "linear": "matmul"}.get(node.op.name, "other")  # type: ignore[assignment]
-    if kind != "other":
-        rates[kind, precision].append(work.flops / found["forward"])
+    rated = _RATED.get(node.op.name, "other")
+    if rated != "other":
+        rates[rated, precision].append(work.flops / found["forward"])
     elif node.op.name == "add" and not sample.turned:
         rates["other", precision].append(sample.rows * 3 * numel(node.shape) * sample.width / found["forward"])
 
@@ -83,22 +85,22 @@ def _note(points: Points, kind: str, features: Features, found: dict[Direction, 
 
 def _profile(device: torch.device, points: Points, rates: Any) -> Profile:
     known = identity(device)
-    versions = {key: str(known[key]) for key in ("torch", "cuda", "cudnn") if known.get(key)}
+    versions = versions_of(known)
     if device.type == "cpu":
         versions["threads"] = str(torch.get_num_threads())
     name = _named(device, known)
-    tables = {key: table for kind, own in points.items() for key, table in _tables(kind, own)}
+    tables = {key: table for what, own in points.items() for key, table in _tables(what, own)}
     if "conv" not in tables or "linear" not in tables:
         raise RunError("too few ops could be measured on this device", ())
     bandwidth = max(rates.pop(("other", "fp32"), [1e10]))
     rates.pop(("other", "bf16"), None)
     best: dict[Any, dict[Any, float]] = {}
-    for (kind, precision), found in rates.items():
-        best.setdefault(kind, {})[precision] = float(f"{max(found):.4g}")
+    for (rated, precision), found in rates.items():
+        best.setdefault(rated, {})[precision] = float(f"{max(found):.4g}")
     launch = min(min(own.values()) for own in points["relu"].values()) if "relu" in points else 5e-6
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
     return Profile(
-        1, _slug(name, versions), name, "cuda" if device.type == "cuda" else "cpu", "calibrated", best,
+        1, _slug(name, versions), name, kind(device), "calibrated", best,
         float(f"{bandwidth:.4g}"), float(f"{launch:.4g}"), memory, {}, {"all": "specc doctor --calibrate"},
         datetime.now(UTC).isoformat(timespec="seconds"), versions, tables=tables,
     )  # fmt: skip

@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import torch
 
-from specc.margins.samples import candidates
+from specc.device.samples import candidates
 from specc.plan import Plan
 from specc.profiles.model import Overhead, Profile
 from specc.timing import step_time
 
+from ..engine.device import kind
 from ..engine.session import Session
 from ..memory.measure import random_batch
 from .clock import Clock
@@ -26,7 +27,7 @@ LEAST = 2e-5  # seconds of works from which their factor can be told
 def with_instructions(profile: Profile, device: torch.device, clock: Clock) -> Profile:
     """The profile with what every kind of instruction takes, in steps of the plans that margins are measured with."""
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)  # predicted and measured
-    for candidate in candidates("cuda" if device.type == "cuda" else "cpu"):
+    for candidate in candidates(kind(device)):
         try:
             measured = _measured(candidate.plan, device, clock)
         except RuntimeError:  # too little memory

@@ -18,7 +18,7 @@ from .writing import force_option, may_write, written
 if TYPE_CHECKING:
     from ..compiler.draft import Draft
     from ..fit.rivals import Rival, Rivals
-    from ..fit.search import Result
+    from ..fit.search import Aim, Result
     from ..profiles import Profile
     from ..spec.load import Spec
     from ..spec.models import SpecModel
@@ -34,7 +34,7 @@ def allowed() -> list[str]:
     return ["split", *KNOBS]
 
 
-def unasked(aim: str, profile: Profile | None) -> list[str]:
+def unasked(aim: Aim, profile: Profile | None) -> list[str]:
     """What a search may change where nobody says: what leaves the numbers of a step as they are, but for rounding."""
     from ..spec.knobs import Change, every
 
@@ -112,7 +112,7 @@ def fit(
     spec: Path,
     overrides: tuple[str, ...],
     budget: int | None,
-    aim: str,
+    aim: Aim,
     allow: list[str] | None,
     rivals: bool,
     methods: list[str] | None,
@@ -177,7 +177,7 @@ def _prepared(
 
 
 def _found(
-    draft: Draft, limit: int, names: list[str], aim: str, profile: Profile | None, form: str
+    draft: Draft, limit: int, names: list[str], aim: Aim, profile: Profile | None, form: str
 ) -> tuple[SpecModel, str]:
     """The chosen configuration, shown, and what it is called."""
     from ..fit.search import ANY, search, shortfall
@@ -186,7 +186,7 @@ def _found(
 
     fit = draft.spec.config.split.fit
     allow = [*names, *(["split", *fit.allow] if fit else ())]
-    result = search(draft, limit, allow, fit or ANY, aim, profile)  # type: ignore[arg-type]
+    result = search(draft, limit, allow, fit or ANY, aim, profile)
     _show_fit(result, draft.spec.device, form)
     if result.chosen is None:
         fail(1, shortfall(result), *_ways_out(result, names))

@@ -1,4 +1,4 @@
-"""What is known of a device: rates, bandwidth, memory; measured there, or of its data sheet. Nothing of plans.
+"""What is known of a device: rates, bandwidth, memory and its margin; measured there, or of its data sheet.
 
 `specc doctor --calibrate` measures a device and keeps what it finds in the user's cache; sheets of GPUs come along.
 """
@@ -9,15 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .finding import UnknownProfile, find, here, sheets
+    from .finding import UnknownProfile, find, here, matching, newest_with_margin, sheets, with_margins
+    from .margin import Margin, Sample
     from .model import Profile
     from .places import folder, names
     from .store import save, stored
 
-__all__ = ["Profile", "UnknownProfile", "find", "folder", "here", "names", "save", "sheets", "stored"]
+__all__ = [
+    "Margin", "Profile", "Sample", "UnknownProfile", "find", "folder", "here", "matching", "names",
+    "newest_with_margin", "save", "sheets", "stored", "with_margins",
+]  # fmt: skip
 
 _LAZY = {
-    "finding": ("UnknownProfile", "find", "here", "sheets"),
+    "finding": ("UnknownProfile", "find", "here", "matching", "newest_with_margin", "sheets", "with_margins"),
+    "margin": ("Margin", "Sample"),
     "model": ("Profile",),
     "places": ("folder", "names"),
     "store": ("save", "stored"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -62,3 +65,51 @@ def _of_file(path: Path) -> Profile:
 def here(kind: Device) -> Profile | None:
     """The newest profile of this machine that was measured on such a device; None where none was."""
     return next((profile for profile in stored() if profile.kind == kind), None)
+
+
+def with_margins() -> tuple[Profile, ...]:
+    """The newest profile with a margin of every GPU that was measured under the torch that is installed.
+
+    That torch is found without importing it.
+    """
+    installed = _installed()
+    found: dict[str, Profile] = {}
+    for profile in stored():
+        if profile.kind == "cuda" and profile.margin and _public(profile.versions.get("torch", "")) == installed:
+            found.setdefault(profile.device, profile)
+    return tuple(found.values())
+
+
+def newest_with_margin() -> Profile | None:
+    """The newest profile of a GPU that has a margin, whatever it was measured with."""
+    return next((profile for profile in stored() if profile.kind == "cuda" and profile.margin), None)
+
+
+def matching(identity: Mapping[str, Any]) -> Profile | None:
+    """The newest profile with a margin of exactly this device under these versions (`runtime.engine.device.identity`).
+
+    A processor has no name there: of those, only one is here.
+    """
+    kind, device, versions = identity["kind"], identity["device"], versions_of(identity)
+    for profile in stored():
+        same = profile.kind == kind and (kind == "cpu" or profile.device == device)
+        if same and profile.margin and {name: profile.versions.get(name) for name in versions} == versions:
+            return profile
+    return None
+
+
+def versions_of(identity: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the libraries that a device's times and workspaces depend on."""
+    return {name: str(identity[name]) for name in ("torch", "cuda", "cudnn") if identity[name]}
+
+
+def _installed() -> str:
+    try:
+        return _public(version("torch"))
+    except PackageNotFoundError:
+        return ""
+
+
+def _public(version: str) -> str:
+    """Without the build: packages leave `+cu128` out of their metadata or not."""
+    return version.partition("+")[0]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from ..system.devices import Device
+from .margin import Margin
 
 Above = Annotated[float, Field(ge=1e3, le=1e21)]  # a second, of anything: no device is outside, and times stay numbers
 Rate = Literal["matmul", "conv", "other"]  # matrix products, attention's included; convolutions; all other arithmetic
@@ -79,12 +80,24 @@ class Profile:
     versions: Mapping[str, str] = field(default_factory=dict)  # of what it was measured with; how many threads
     overheads: Mapping[str, Overhead] = field(default_factory=dict)  # of instructions, by their kinds
     tables: Mapping[str, Table] = field(default_factory=dict)  # of kinds of work, where they were measured
+    margin: Margin | None = None  # of memory beyond predicted tensors, where it was measured
 
     def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:
         """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""
         own = self.rates.get(kind) or self.rates.get("matmul") or {}
         peak = own.get(precision) or own.get("fp32") or max(own.values(), default=float("inf"))
         return peak * self.efficiency.get(efficient or kind, self.efficiency.get(kind, 1.0))
+
+    def beyond(self, predicted: int) -> int:
+        """Bytes to add to a predicted peak; raises `ValueError` where no margin was measured."""
+        if self.margin is None:
+            raise ValueError(f"no margin was measured on {self.device}")
+        return self.margin.beyond(predicted)
+
+    @property
+    def made_with(self) -> str:
+        """The versions that it was measured with, as people read them."""
+        return ", ".join(f"{_SPELLED.get(name, name)} {version}" for name, version in self.versions.items())
 
     @property
     def bytes_per_second(self) -> float:
@@ -94,6 +107,9 @@ class Profile:
     def moving(self, efficient: Efficient) -> float:
         """Bytes a second that ops of a kind move."""
         return self.bandwidth * self.efficiency.get(efficient, self.efficiency.get("bandwidth", 1.0))
+
+
+_SPELLED = {"cuda": "CUDA", "cudnn": "cuDNN"}
 
 
 def parsed(text: str | bytes) -> Profile:

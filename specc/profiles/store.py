@@ -21,9 +21,7 @@ def save(profile: Profile) -> Path:
     path = folder() / f"{profile.name}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(asdict(profile), separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(written(profile), encoding="utf-8")
     return path
 
 

@@ -62,8 +62,9 @@ class Clock:
 
     def shown(self, step: float | None, *, estimated: bool = False) -> tuple[str, str]:
         """A step and the whole training in words."""
-        found = (step, self.training(step))
-        return tuple("–" if each is None else f"{'≈ ' * estimated}{seconds(each)}" for each in found)  # type: ignore[return-value]
+        mark = "≈ " * estimated
+        one, all = ("–" if each is None else f"{mark}{seconds(each)}" for each in (step, self.training(step)))
+        return one, all
 
     def other(self, found: Candidate) -> tuple[str, str]:
         """The same of something else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -79,13 +79,13 @@ def times(subject: Subject, name: str) -> Figure | None:
     step, plan = subject.step, subject.plan
     if step is None or plan is None or len(step.seconds) != len(plan.instructions):
         return None
-    found = Counter[str]()
+    found: defaultdict[str, float] = defaultdict(float)
     for instruction, took in zip(plan.instructions, step.seconds, strict=True):
-        found[KINDS.get(instruction.kind, instruction.kind.replace("_", " "))] += took  # type: ignore[assignment]
-    found[AFTER] += step.seconds_after  # type: ignore[assignment]
+        found[KINDS.get(instruction.kind, instruction.kind.replace("_", " "))] += took
+    found[AFTER] += step.seconds_after
     whole = sum(found.values())
     counts = Counter(KINDS.get(i.kind, i.kind.replace("_", " ")) for i in plan.instructions)
-    order = found.most_common()
+    order = sorted(found.items(), key=lambda item: item[1], reverse=True)
     rows = [Bar(kind, took, f"{seconds(took)}, {share(took, whole)}") for kind, took in order]
     title = f"Where the {seconds(whole)} of a step go"
     summary = "; ".join(f"{row.label} {row.said}" for row in rows) + "."

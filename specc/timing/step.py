@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,16 +46,16 @@ def step_time(plan: Plan, profile: Profile) -> StepTime:
 def time_of(plan: Plan, work: Sequence[Sequence[Work]], profile: Profile) -> StepTime:
     """The time of a step whose work is known."""
     config = plan.config
-    by_kind: Counter[str] = Counter()
+    by_kind: defaultdict[str, float] = defaultdict(float)
     instructions = []
     times = times_on(profile)
     for instruction, own in zip(plan.instructions, work, strict=True):
         beside = profile.overheads.get(type(instruction).__name__, NONE)
         found = [beside.factor * seconds for seconds in times.of(own, config.train.precision)]
         for each, seconds in zip(own, found, strict=True):
-            by_kind[each.what] += seconds  # type: ignore[assignment]  # typeshed counts in integers
+            by_kind[each.what] += seconds
         if beside.seconds:
-            by_kind["instructions"] += beside.seconds  # type: ignore[assignment]
+            by_kind["instructions"] += beside.seconds
         instructions.append(sum(found) + beside.seconds)
     return StepTime(tuple(instructions), dict(by_kind), config.data.batch_size, profile.source, profile.name,
                     profile.device)  # fmt: skip

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..device import Answer, DeviceBytes, Measured, Verdict, answer, device_bytes
-from ..margins import Calibration, current
 from ..plan import Plan
-from ..profiles import Profile
+from ..profiles import Profile, with_margins
 
 _TIGHT: dict[Verdict, str] = {
     "barely fits": "the allocator has to give back what it caches",
@@ -22,11 +21,11 @@ def device_lines(plan: Plan, profile: Profile | None = None) -> Iterator[str]:
     if found is None:
         return
     on = profile.device if profile else "the device"
-    yield f"about {_about(found.bytes)} on {on} ({_gib(found.low)} to {_gib(found.high)}), as nvidia-smi shows it"
+    yield f"about {_about(found.bytes)} on {on} ({_about(found.low)} to {_about(found.high)}), as nvidia-smi shows it"
     parts = {"tensors": found.tensors, "allocator": found.allocator, "libraries": found.libraries}
-    shown = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
+    shown = ", ".join(f"{name} {_about(size)}" for name, size in parts.items())
     by = "a calibration and public" if found.source == "calibrated" else "public"
-    yield f"  {shown} and context {_gib(found.context)} GiB, by {by} measurements"
+    yield f"  {shown} and context {_about(found.context)}, by {by} measurements"
     if said is not None:
         yield verdict(said)
 
@@ -41,12 +40,6 @@ def verdict(said: Answer) -> str:
 def _about(size: int) -> str:
     """As many digits as mean something."""
     return f"{size / 2**30:.1f} GiB" if size >= 1 << 30 else f"{size / 2**20:.0f} MiB"
-
-
-def _gib(size: int) -> str:
-    """In GiB."""
-    number = size / 2**30
-    return f"{number:.1f}" if number >= 1 else f"{number:.2f}"
 
 
 def device_document(plan: Plan, profile: Profile | None = None) -> dict[str, Any] | None:
@@ -64,12 +57,8 @@ def _asked(plan: Plan, profile: Profile | None) -> tuple[DeviceBytes | None, Ans
     """On a GPU, where the plan is for one or the profile is of one."""
     if (profile.kind if profile else plan.memory.device) != "cuda":
         return None, None
-    found = _calibration(profile)
-    measured = Measured(found.margin(plan.memory.peak_bytes), found.context_bytes) if found else None
+    found = next((each for each in with_margins() if profile is None or each.device == profile.device), None)
+    context = found.margin.context_bytes if found and found.margin else None
+    measured = Measured(found.beyond(plan.memory.peak_bytes), context) if found else None
     said = answer(plan, profile, measured) if profile else None
     return said.found if said else device_bytes(plan, found.device if found else "", measured), said
-
-
-def _calibration(profile: Profile | None) -> Calibration | None:
-    """The margin that was measured on the device; where none is named, on one that is here."""
-    return next((each for each in current() if profile is None or each.device == profile.device), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..profiles import Profile
+from .margin import calibration_lines
+from .margin import summary as margin_summary
 
 
 def profile_lines(profile: Profile) -> Iterator[str]:
@@ -14,10 +16,13 @@ def profile_lines(profile: Profile) -> Iterator[str]:
     yield f"{profile.device}: GFLOP/s at best: {rates}; {profile.bandwidth / 1e9:,.3g} GB/s"
     count = sum(len(table.points) for table in profile.tables.values())
     yield f"{count} works of {len(profile.tables)} kinds; specc plan --device-profile {profile.name}"
-    yield ", ".join(f"{name} {version}" for name, version in profile.versions.items()) + f", {profile.date}"
+    if profile.margin:
+        yield from calibration_lines(profile.margin, profile.device)
+    yield f"{profile.made_with}, {profile.date}"
 
 
 def summary(profile: Profile) -> str:
     """One line in a list."""
     when = f"calibrated {profile.date[:10]}" if profile.date else profile.source
-    return f"{profile.name}: {profile.device} ({when})"
+    margin = f", margin {margin_summary(profile.margin)}" if profile.margin else ""
+    return f"{profile.name}: {profile.device} ({when}{margin})"

@@ -202,7 +202,7 @@ def _parts(case: Case) -> Iterator[Case]:
 def without(module: str) -> Iterator[None]:
     """Whoever imports the module fails."""
     before = sys.modules.get(module)
-    sys.modules[module] = None  # type: ignore[assignment]
+    sys.modules[module] = None
     try:
         yield
     finally:

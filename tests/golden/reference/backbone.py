@@ -24,7 +24,7 @@ def units(config: Config) -> list[list[Position]]:
     left, parts = positions(config), []
     ends = [tuple(split) for split in config["splits"]]
     for end in [*(end for end in ends if end != left[-1]), left[-1]]:
-        at = left.index(end) + 1  # type: ignore[arg-type]
+        at = left.index(end) + 1
         parts.append(left[:at])
         left = left[at:]
     return parts

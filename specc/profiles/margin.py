@@ -1,4 +1,8 @@
-"""A margin, from the samples that it was measured on."""
+"""What a GPU's libraries take beyond the predicted tensors: measured once a device, never part of a prediction.
+
+cuDNN and cuBLAS take workspaces whose sizes depend on the device, the versions and the shapes, and the allocator rounds
+up; no model of tensors can know either. A plan shows the margin beside its prediction, never inside it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -29,37 +33,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Margin:
     """What to add to a prediction on one device under one set of versions: so many bytes and a part of it.
 
     It was never too little on its samples; beyond the largest of them it is extrapolated.
     """
 
-    format_version: Literal[1]
-    kind: Literal["cuda", "cpu"]
-    device: str
-    torch: str
-    cuda: str | None
-    cudnn: int | None
     allocator: str  # how torch's allocator was set up, which decides how it rounds
-    date: str  # ISO 8601, UTC
     fixed_bytes: Size
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     samples: tuple[Sample, ...]
     context_bytes: Size | None = None  # the most that CUDA's context took beside; None: nobody looked
 
-    def margin(self, predicted: int) -> int:
+    def beyond(self, predicted: int) -> int:
         """Bytes to add to a predicted peak."""
-        return margin(self.fixed_bytes, self.relative, predicted)
-
-    @property
-    def versions(self) -> str:
-        """The versions it holds for, as people read them."""
-        named = {"torch": self.torch, "CUDA": self.cuda, "cuDNN": self.cudnn}
-        return ", ".join(f"{name} {version}" for name, version in named.items() if version)
+        return _beyond(self.fixed_bytes, self.relative, predicted)
 
 
-def margin(fixed: int, relative: float, predicted: int) -> int:
+def _beyond(self, predicted: int) -> int:
+    """Bytes to add to a predicted peak."""
+    return _beyond(self.fixed_bytes, self.relative, predicted)
+
+
+def _beyond(fixed: int, relative: float, predicted: int) -> int:
     """A fixed part and one that grows with the prediction."""
     return fixed + math.ceil(relative * predicted)
 
@@ -78,7 +74,7 @@ def fit(samples: Sequence[Sample]) -> tuple[int, float]:
 
     def cost(line: tuple[int, float]) -> float:
         fixed, relative = line
-        return sum(margin(fixed, relative, s.predicted_bytes) / s.predicted_bytes for s in samples)
+        return sum(_beyond(fixed, relative, s.predicted_bytes) / s.predicted_bytes for s in samples)
 
     return min(lines, key=cost)
 
