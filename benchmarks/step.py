@@ -1,10 +1,12 @@
 """The time of a training step, as ratios: specc with one block beside a hand-written loop, local methods beside that.
 
-    python -m benchmarks.step [--json FILE] [--rounds N] [--only loop|methods|memory|compiled]
+    python -m benchmarks.step [--json FILE] [--rounds N] [--processes N] [--only loop|methods|memory|compiled]
 
 CPU time of one thread. What is compared takes turns, and the median of the ratios of the turns is told, so that a
 machine with other work tells little worse. Two processes take turns too: in one glibc keeps what a step frees, as in a
-run, in the other it hands it back, as it does by itself.
+run, in the other it hands it back, as it does by itself. Where tensors happen to lie in memory makes a step of a
+process some per cent slower or faster for as long as it lives, so the loop is measured in several pairs of processes,
+which build the two steps in either order; the ratio is the median of theirs.
 """
 
 from __future__ import annotations
@@ -116,22 +118,34 @@ def ratio(times: dict[str, list[float]], of: str, to: str) -> float:
     return statistics.median(x / y for x, y in zip(times[of], times[to], strict=True))
 
 
-def loop(rounds: int) -> Iterator[Row]:
-    """One block beside the loop, both in a process that keeps freed memory, and both in one that does not."""
+def loop(rounds: int, processes: int) -> Iterator[Row]:
+    """One block beside the loop, both in processes that keep freed memory, and both in some that do not."""
+    for case in of_loop():
+        found = [beside(case, rounds, loop_first=bool(number % 2)) for number in range(processes)]
+        ratios = [name for name in found[0] if name.startswith("ratio")]
+        yield case | {
+            "milliseconds": found[0]["milliseconds"],
+            "page_faults": found[0]["page_faults"],
+            **{name: statistics.median(each[name] for each in found) for name in ratios},
+            "ratios": [round(each["ratio"], 3) for each in found],
+        }
+
+
+def beside(case: Row, rounds: int, *, loop_first: bool) -> Row:
+    """In a pair of processes of their own."""
     with workers() as two:
-        for case in of_loop():
-            names = [f"{side} {kind}" for kind in two for side in ("specc", "loop")]
-            for worker in two.values():
-                worker.ask("build", case)
-            times = alternating(names, rounds, lambda name: two[name.split(" ", 1)[1]].ask("time", name.split()[0]))
-            faults = {name: two[name.split(" ", 1)[1]].ask("faults", name.split()[0]) for name in names}
-            yield case | {
-                "milliseconds": {name: round(1e3 * statistics.median(each), 2) for name, each in times.items()},
-                "page_faults": faults,
-                "ratio": ratio(times, f"specc {KEPT}", f"loop {KEPT}"),
-                "ratio_handed_back": ratio(times, f"specc {HANDED_BACK}", f"loop {HANDED_BACK}"),
-                "ratio_to_an_untuned_loop": ratio(times, f"specc {KEPT}", f"loop {HANDED_BACK}"),
-            }
+        names = [f"{side} {kind}" for kind in two for side in ("specc", "loop")]
+        for worker in two.values():
+            worker.ask("build", case, loop_first)
+        times = alternating(names, rounds, lambda name: two[name.split(" ", 1)[1]].ask("time", name.split()[0]))
+        faults = {name: two[name.split(" ", 1)[1]].ask("faults", name.split()[0]) for name in names}
+    return {
+        "milliseconds": {name: round(1e3 * statistics.median(each), 2) for name, each in times.items()},
+        "page_faults": faults,
+        "ratio": ratio(times, f"specc {KEPT}", f"loop {KEPT}"),
+        "ratio_handed_back": ratio(times, f"specc {HANDED_BACK}", f"loop {HANDED_BACK}"),
+        "ratio_to_an_untuned_loop": ratio(times, f"specc {KEPT}", f"loop {HANDED_BACK}"),
+    }
 
 
 def methods(rounds: int) -> Iterator[Row]:
@@ -193,11 +207,11 @@ def shown(row: Row) -> str:
     return "  ".join(words)
 
 
-PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
+PARTS: dict[str, Callable[[int, int], Iterator[Row]]] = {
     "loop": loop,
-    "methods": methods,
-    "memory": lambda rounds: memory(),
-    "compiled": compiled,
+    "methods": lambda rounds, processes: methods(rounds),
+    "memory": lambda rounds, processes: memory(),
+    "compiled": lambda rounds, processes: compiled(rounds),
 }
 
 
@@ -206,13 +220,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=7, metavar="N")
+    parser.add_argument("--processes", type=int, default=4, metavar="N", help="pairs of them, for the loop")
     parser.add_argument("--only", choices=list(PARTS), action="append")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # of the workers
     found: dict[str, list[Row]] = {}
     for name in arguments.only or PARTS:
         print(f"-- {name}")
-        for row in PARTS[name](arguments.rounds):
+        for row in PARTS[name](arguments.rounds, arguments.processes):
             found.setdefault(name, []).append(row)
             print(shown(row), flush=True)
         if arguments.json:  # what is done is kept

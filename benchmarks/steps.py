@@ -30,8 +30,8 @@ class Steps:
         torch.set_num_threads(1)
         self.made: dict[str, Callable[[], Any]] = {}
 
-    def build(self, case: dict[str, Any]) -> None:
-        """The same network and optimizer in one block and in a loop."""
+    def build(self, case: dict[str, Any], loop_first: bool) -> None:
+        """The same network and optimizer in one block and in a loop, which take their memory one after the other."""
         plan = case_plan(case)
         network = getattr(plain, {"vit": "Vit"}.get(case["network"], case["network"]))()
         loop = plain.Loop(network, case["optimizer"], MEMORY_FORMATS[case["memory_format"]])
@@ -40,8 +40,9 @@ class Steps:
             raise ValueError(f"the networks differ: {ours} and {theirs} parameters")
         images, labels = random_batch(plan, torch.device("cpu"))
         self.made = {"specc": _step(plan), "loop": lambda: loop.step(images, labels)}
-        for step in self.made.values():
-            step(), step()
+        for name in ("loop", "specc") if loop_first else ("specc", "loop"):
+            for _ in range(2):
+                self.made[name]()
 
     def build_spec(self, path: str, batch: int, name: str) -> None:
         """The step of a spec."""

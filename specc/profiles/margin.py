@@ -50,11 +50,6 @@ class Margin:
         return _beyond(self.fixed_bytes, self.relative, predicted)
 
 
-def _beyond(self, predicted: int) -> int:
-    """Bytes to add to a predicted peak."""
-    return _beyond(self.fixed_bytes, self.relative, predicted)
-
-
 def _beyond(fixed: int, relative: float, predicted: int) -> int:
     """A fixed part and one that grows with the prediction."""
     return fixed + math.ceil(relative * predicted)

@@ -21,11 +21,12 @@ def device_lines(plan: Plan, profile: Profile | None = None) -> Iterator[str]:
     if found is None:
         return
     on = profile.device if profile else "the device"
-    yield f"about {_about(found.bytes)} on {on} ({_about(found.low)} to {_about(found.high)}), as nvidia-smi shows it"
+    yield f"about {_about(found.bytes)} on {on} ({_gib(found.low)} to {_gib(found.high)}), as nvidia-smi shows it"
     parts = {"tensors": found.tensors, "allocator": found.allocator, "libraries": found.libraries}
-    shown = ", ".join(f"{name} {_about(size)}" for name, size in parts.items())
+    small = found.tensors < 100 << 20  # of which GiB would be a row of noughts
+    shown = ", ".join(f"{name} {_about(size) if small else _gib(size)}" for name, size in parts.items())
     by = "a calibration and public" if found.source == "calibrated" else "public"
-    yield f"  {shown} and context {_about(found.context)}, by {by} measurements"
+    yield f"  {shown} and context {_gib(found.context)} GiB, by {by} measurements"
     if said is not None:
         yield verdict(said)
 
@@ -40,6 +41,12 @@ def verdict(said: Answer) -> str:
 def _about(size: int) -> str:
     """As many digits as mean something."""
     return f"{size / 2**30:.1f} GiB" if size >= 1 << 30 else f"{size / 2**20:.0f} MiB"
+
+
+def _gib(size: int) -> str:
+    """In GiB."""
+    number = size / 2**30
+    return f"{number:.1f}" if number >= 1 else f"{number:.2f}"
 
 
 def device_document(plan: Plan, profile: Profile | None = None) -> dict[str, Any] | None:
