@@ -1,4 +1,4 @@
-"""What is known of a device: rates, bandwidth, memory and its margin; measured there, or of its data sheet.
+"""What is known of a device: rates, bandwidth, memory and its margin; measured there or of its data sheet. No plans.
 
 `specc doctor --calibrate` measures a device and keeps what it finds in the user's cache; sheets of GPUs come along.
 """
