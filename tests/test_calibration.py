@@ -107,6 +107,7 @@ def test_only_the_same_device_and_versions_match() -> None:
     save(made())
     assert matching(wanted) == made()
     assert all(matching(wanted | {key: "other"}) is None for key in wanted)
+    assert matching(wanted | {"cudnn": None}) is None, "it was measured with one"
     save(made(margin=None, date="2026-02-01T00:00:00+00:00"))
     assert matching(wanted) is None, "only times were measured"
 

@@ -14,8 +14,6 @@ from . import documents
 if TYPE_CHECKING:
     from .work import Work
 
-MOST = 1 << 20  # bytes of a file of the cache
-
 
 def run(work: Work) -> None:
     """One row for each plan that was measured, and the files that it left in the cache."""

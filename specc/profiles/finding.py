@@ -93,14 +93,14 @@ def matching(identity: Mapping[str, Any]) -> Profile | None:
     kind, device, versions = identity["kind"], identity["device"], versions_of(identity)
     for profile in stored():
         same = profile.kind == kind and (kind == "cpu" or profile.device == device)
-        if same and profile.margin and {name: profile.versions.get(name) for name in versions} == versions:
+        if same and profile.margin and versions_of(profile.versions) == versions:
             return profile
     return None
 
 
-def versions_of(identity: Mapping[str, Any]) -> dict[str, str]:
-    """Those of the libraries that a device's times and workspaces depend on."""
-    return {name: str(identity[name]) for name in ("torch", "cuda", "cudnn") if identity[name]}
+def versions_of(known: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the libraries that a device's times and workspaces depend on, as far as there are any."""
+    return {name: str(known[name]) for name in ("torch", "cuda", "cudnn") if known.get(name)}
 
 
 def _installed() -> str:
