@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import json
-import resource
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -105,19 +106,29 @@ def test_a_system_without_glibc_has_nothing_to_ask(monkeypatch: pytest.MonkeyPat
     assert not keep_freed_memory.__wrapped__()
 
 
+FAULTED_AGAIN = """
+import resource, torch
+from runtime.engine.heap import keep_freed_memory
+
+torch.set_num_threads(1)
+assert keep_freed_memory()
+
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [torch.ones(1 << 20) for _ in range(8)]  # of 4 MiB, a thousand pages, each
+    del held  # more at once than glibc keeps by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(pages() for _ in range(6)))
+"""
+
+
 @needs_glibc
 def test_what_is_freed_is_not_faulted_in_again() -> None:
-    keep_freed_memory.cache_clear()
-    assert keep_freed_memory()
-
-    def pages() -> int:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(8):
-            torch.ones(1 << 20)  # 4 MiB, a thousand pages
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    pages()
-    assert pages() < 200
+    """In a process of its own: where memory is found depends on all that a process did before."""
+    command = [sys.executable, "-c", FAULTED_AGAIN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 200
 
 
 def test_a_run_on_a_processor_keeps_what_is_freed_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
