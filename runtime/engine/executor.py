@@ -55,11 +55,17 @@ class Executor:
         """Unweighted losses by unit and term."""
         return self.step.losses
 
-    def run(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Tensor:
-        """Execute the plan; returns the logits. With `update` off no parameter is stepped and gradients stay."""
+    def run(
+        self, images: Tensor | None, labels: Tensor | None, *, samples: int | None = None, update: bool = True
+    ) -> Tensor | None:
+        """Execute the plan; returns the logits, where they are made.
+
+        `samples` are those of the whole batch, of which a copy has a part, and which a later stage gets from another
+        one. With `update` off no parameter is stepped and gradients stay.
+        """
         self.machine.model.train(True)
         try:
-            self.step.begin(images, labels)
+            self._begin(images, labels, samples)
             for instruction in self.plan.instructions:
                 self.running = instruction
                 if self.observer is not None:
@@ -76,6 +82,15 @@ class Executor:
             return self.step.end()
         finally:
             self.step.values = {}
+
+    def _begin(self, images: Tensor | None, labels: Tensor | None, samples: int | None) -> None:
+        layout = self.plan.layout
+        if images is not None and labels is not None:
+            self.step.begin(images, labels, samples)
+        elif layout is None or samples is None:
+            raise ValueError("only a later stage is given no batch, and it is told how many samples there are")
+        else:
+            self.step.expect(len(layout.share(samples)), samples)
 
     def check_losses(self) -> None:
         """Raise `NotFinite` for the first loss that is no number, of those that the heads have said so far."""

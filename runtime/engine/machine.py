@@ -12,11 +12,13 @@ from torch import Tensor
 
 from specc.graph.layout import Layout
 from specc.learning.heads.patches import Cell
-from specc.plan import HeadPlan, LinkPlan, Plan
+from specc.plan import HeadPlan, LinkPlan, Plan, Receive
 
+from .borrowed import flattened
 from .label_views import label_views, select, without_label
 from .losses import loss_function
 from .model import Model
+from .wire import Wire
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,8 +27,9 @@ class TorchMachine:
     """Runs on the tensors of a model; `scale` is what a loss goes through before its backward (mixed precision)."""
 
     def __init__(
-        self, plan: Plan, model: Model, step: Callable[[str], None], scale: Callable[[Tensor], Tensor]
-    ) -> None:
+        self, plan: Plan, model: Model, step: Callable[[str], None], scale: Callable[[Tensor], Tensor],
+        wire: Wire | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.model, self._step, self._scale = plan, model, step, scale
         tensor = next(iter(model.parameters.values()))
         self.mean_of_images, self.std_of_images = (
@@ -34,7 +37,9 @@ class TorchMachine:
             for v in (plan.data.mean, plan.data.std)
         )
         self.classes = plan.data.classes
-        self.labelled = plan.config.views > 1
+        self.view_count = plan.config.views
+        self.labelled = self.view_count > 1
+        self._wire = wire
 
     def cast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.plan.config.train.precision)
@@ -155,10 +160,46 @@ class TorchMachine:
         part.copy_(x)
 
     def step(self, group: str) -> None:
+        if self._wire is not None:
+            self._wire.await_sums(group)
         self._step(group)
 
     def average(self, link: LinkPlan) -> None:
         self.model.update_averages(link)
+
+    @property
+    def wire(self) -> Wire:
+        """To the other devices, of which there are some."""
+        assert self._wire is not None
+        return self._wire
+
+    def reduce(self, group: str) -> None:
+        self.wire.reduce(group, self.model.group(group))
+
+    def send(self, x: Tensor, to: int, *, channels_last: bool) -> None:
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        self.wire.send(x.detach().contiguous(memory_format=order), to)
+
+    def receive(self, value: Receive, rows: int) -> Tensor:
+        like, task = self.mean_of_images, self.plan.config.learns
+        of = {"labels": getattr(torch, task.target.dtype), "images": getattr(torch, task.input.dtype)}
+        dtype = of.get(value.what) or (like.dtype if value.width == 4 else AUTOCAST[self.plan.config.train.precision])
+        if value.what == "images" and dtype.is_floating_point:
+            dtype = like.dtype
+        order = torch.channels_last if value.channels_last else torch.contiguous_format
+        empty = torch.empty((rows, *value.shape), dtype=dtype, device=like.device, memory_format=order)
+        return self.wire.receive(empty, value.source)
+
+    def send_sources(self, unit: str, tensors: Sequence[str], to: int) -> None:
+        own = self.model.tensors()
+        self.wire.send(flattened([own[name] for name in tensors]), to, "sources")
+
+    def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
+        self.wire.receive(self.model.borrowed[unit].message, source, "sources")
+
+    def settle(self) -> None:
+        if self._wire is not None:
+            self._wire.settle()
 
     def first(self, x: Tensor, rows: int) -> Tensor:
         return x if len(x) == rows else x[:rows]

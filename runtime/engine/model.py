@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from specc.graph.ops.base import ParameterKind
-from specc.plan import LinkPlan, Plan
+from specc.plan import LinkPlan, Plan, ReceiveSources
 
+from .borrowed import Borrowed
 from .network import GraphModule, initialise
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -31,6 +32,8 @@ class Model:
             link.scale: nn.Parameter(torch.ones((), dtype=dtype, device=device)) for link in self.links if link.scale
         }
         self.parameters = dict(self._parameters())
+        self.borrowed = {i.unit: Borrowed(plan, i, device, dtype) for i in plan.instructions
+                         if isinstance(i, ReceiveSources)}  # fmt: skip
         self._averaged: dict[str, tuple[list[Tensor], list[Tensor]]] = {}  # copies and sources of links, once asked
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -78,6 +81,8 @@ class Model:
                         tensor.copy_(fixed[name])
                     else:
                         tensor.fill_(1 if name == "running_var" else 0)
+        for borrowed in self.borrowed.values():
+            borrowed.reset(seed)
         for link in self.links:
             self._start(link)
 
@@ -86,6 +91,7 @@ class Model:
         """Put both branches where the link says they start; drawn anew is where they are already."""
         tensors = self.tensors()
         if link.init == "copy":
+            tensors |= self._lent(link)
             for copy, source in link.sources.items():
                 tensors[copy].copy_(tensors[source])
                 if link.bias and link.mode != "parameter":
@@ -105,10 +111,15 @@ class Model:
 
     def _listed(self, link: LinkPlan) -> tuple[list[Tensor], list[Tensor]]:
         """To go through the modules for them takes longer than to average them, so it is done once."""
-        tensors = self.tensors()
+        tensors = self.tensors() | self._lent(link)
         found = [tensors[name] for name in link.sources], [tensors[name] for name in link.sources.values()]
         self._averaged[link.ema] = found
         return found
+
+    def _lent(self, link: LinkPlan) -> dict[str, Tensor]:
+        """The tensors of another stage that a link averages; every unit is lent its own, when it is its turn."""
+        unit = next(unit.name for unit in self.plan.units if link in unit.links)
+        return self.borrowed[unit].tensors if unit in self.borrowed else {}
 
     def train(self, mode: bool) -> None:
         """Batch statistics (training) or running statistics (evaluation); to walk through all parts takes a while."""

@@ -23,6 +23,7 @@ from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
 from .weight_average import WeightAverage
+from .wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Step:
 
     losses: dict[str, dict[str, Tensor]]  # unit -> term -> unweighted loss
     total: dict[str, Tensor]  # unit -> what it minimises
-    logits: Tensor  # (N, classes) of the training forward
+    logits: Tensor | None  # (N, classes) of the training forward; None on a stage that does not end the network
 
 
 class Session:
@@ -47,6 +48,7 @@ class Session:
         dtype: torch.dtype = torch.float32,
         *,
         initialise: bool = True,
+        wire: Wire | None = None,
     ) -> None:
         self.plan = plan
         self.device = torch.device(device)
@@ -65,7 +67,7 @@ class Session:
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
         average = plan.config.train.weight_average
         self.average = WeightAverage(average, self.model) if average else None
-        self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale))
+        self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale, wire))
         if plan.config.train.compile and initialise:
             compile_networks(self.model, self.device)
         self.graphed: Graphed | None = None
@@ -110,11 +112,17 @@ class Session:
             for group in optimizer.param_groups:
                 group.update(values)
 
-    def train_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
-        """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind."""
-        images, labels = self._placed(images), labels.to(self.device)
-        if self.graphed is None or not update:
-            step = self._computed(images, labels, update=update)
+    def train_step(
+        self, images: Tensor | None, labels: Tensor | None, *, samples: int | None = None, update: bool = True
+    ) -> Step:
+        """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind.
+
+        With several devices these are this copy's part of a batch of `samples`; a later stage is given none.
+        """
+        if images is not None and labels is not None:
+            images, labels = self._placed(images), labels.to(self.device)
+        if self.graphed is None or not update or images is None or labels is None:
+            step = self._computed(images, labels, samples, update=update)
         else:
             step = self.graphed(images, labels, watched=self.executor.observer is not None)
         if update:
@@ -123,11 +131,13 @@ class Session:
                 self.average.update()
         return step
 
-    def _computed(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
-        logits = self.executor.run(images, labels, update=update)
+    def _computed(
+        self, images: Tensor | None, labels: Tensor | None, samples: int | None = None, *, update: bool = True
+    ) -> Step:
+        logits = self.executor.run(images, labels, samples=samples, update=update)
         losses = self.executor.losses
         total = {unit.name: total_loss(unit, losses[unit.name]) for unit in self.plan.units}
-        return Step(losses, total, logits.detach())
+        return Step(losses, total, None if logits is None else logits.detach())
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:

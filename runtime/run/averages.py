@@ -49,4 +49,6 @@ class Averages:
 def training_figures(step: Step, task: Task, labels: Tensor) -> dict[str, Tensor]:
     """What an epoch's row says of its training: a metric of the backbone and every unit's unweighted losses."""
     losses = {f"{unit}.{term}": value for unit, terms in step.losses.items() for term, value in terms.items()}
+    if step.logits is None:  # another device's
+        return losses
     return {task.running: metric(task, task.running).of(step.logits, labels), **losses}

@@ -7,10 +7,10 @@ and an optimizer step as soon as its gradients are final, because both free memo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from ..memory.prediction import Prediction
-from ..plan import Backward, Forward, Free, Instruction
+from ..plan import Instruction
+from ..plan.lifetimes import with_frees, with_retain
 from .dependencies import ORDERS, hazards
 from .draft import Draft
 
@@ -28,7 +28,7 @@ def scheduled(draft: Draft, program: Sequence[Instruction]) -> tuple[Instruction
     """A program's instructions in the order that they run in, with what packages add."""
     for addition in draft.spec.config.train.instructions:
         program = list(addition.into(program))
-    return tuple(_with_frees(_with_retain(list(order(program)))))
+    return tuple(with_frees(with_retain(list(order(program))), len(draft.blocks) - 1))
 
 
 def order(program: Sequence[Instruction]) -> Iterator[Instruction]:
@@ -37,28 +37,3 @@ def order(program: Sequence[Instruction]) -> Iterator[Instruction]:
 
     found = nx.lexicographical_topological_sort(hazards(program), key=lambda i: (program[i].urgency, i))
     return (program[i] for i in found)
-
-
-def _with_retain(ordered: list[Instruction]) -> list[Instruction]:
-    """Every backward along a graph but its last keeps what the next one needs."""
-    last = {one.graph: i for i, one in enumerate(ordered) if isinstance(one, Backward)}
-    return [
-        replace(one, retain=i < last[one.graph]) if isinstance(one, Backward) else one for i, one in enumerate(ordered)
-    ]
-
-
-def _with_frees(ordered: list[Instruction]) -> Iterator[Instruction]:
-    """The instructions, each followed by the values that nobody reads any more; the logits stay for the caller."""
-    last_use: dict[str, int] = {}
-    for i, one in enumerate(ordered):
-        last_use |= dict.fromkeys(one.reads | one.writes, i)
-    last = max((one.block for one in ordered if isinstance(one, Forward)), default=-1)
-    logits = {one.output for one in ordered if isinstance(one, Forward) and one.block == last}
-    dying: dict[int, list[str]] = {}
-    for value, i in last_use.items():
-        if value not in logits and ":" not in value and not value.startswith(("images", "labels")):
-            dying.setdefault(i, []).append(value)
-    for i, one in enumerate(ordered):
-        yield one
-        if i in dying:
-            yield Free(values=tuple(sorted(dying[i])))

@@ -22,6 +22,11 @@ from ..plan import (
     Head,
     Instruction,
     Plan,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
     Step,
     Unit,
 )
@@ -106,6 +111,8 @@ class Replay:
                 self._free(instruction)
             case Extension():
                 self._extension(instruction)
+            case Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
+                self._wrong("is of one of several devices, and this plan is of one for all")
             case _:
                 assert_never(instruction)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 from ..graph.graph import Graph
@@ -10,7 +11,8 @@ from ..graph.layout import Layout
 from ..graph.ops import Order, Shape, numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
-from ..plan import HeadPlan, LinkPlan, Network
+from ..plan import HeadPlan, LinkPlan, Network, Receive
+from ..plan.buckets import buckets
 from ..spec.sections.train import Train
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
 from .operations import Costs, Parameters, run
@@ -18,6 +20,11 @@ from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
 _WITH_GAPS: dict[Order, Order] = {"plain": "slice", "swapped": "swapped slice"}
+
+
+def tensor_bytes(shape: Shape) -> int:
+    """Of a parameter or buffer; a counter is one integer."""
+    return 4 * numel(shape) if shape else 8
 
 
 class ShapeMachine:
@@ -28,6 +35,7 @@ class ShapeMachine:
         self.memory, self.costs, self.networks, self.train = memory, costs, networks, train
         self.classes, self.view_count = classes, views
         self.parameters: dict[str, Parameters] = {}  # of the networks that have run
+        self.sent: list[Storage] = []  # to other stages, in this step
 
     def _made(self, rows: int, shape: Shape, category: str = "activations", *, width: int = 4,
               graph: Function | None = None) -> Value:  # fmt: skip
@@ -48,6 +56,11 @@ class ShapeMachine:
         graph = self.networks[link.ema].graph
         size, tensors = 4 * graph.parameter_count, len(graph.parameters)
         self.memory.moves("average", 2 * size, size, calls=tensors)
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Of all tensors of its networks."""
+        return {name: shape for network in self.networks.values() for name, shape in network.tensors.items()}
 
     def rows(self, x: Value) -> int:
         return x.rows
@@ -212,6 +225,40 @@ class ShapeMachine:
         self.memory.moves(f"step/{train.optimizer.name}", 2 * size + state, size + state, calls=tensors)
         if train.weight_average is not None:
             self.memory.moves("average", 2 * size, size, calls=tensors)
+
+    def reduce(self, group: str) -> None:
+        for bucket in buckets(self._gradients(group), lambda each: each.storage.bytes):
+            self.memory.moves("reduce", sum(each.storage.bytes for each in bucket), 0)
+            if len(bucket) > 1:
+                flat = self.memory.new(sum(each.storage.bytes for each in bucket), "gradients")
+                self.memory.moves("copy", flat.bytes, flat.bytes)
+                for each in bucket:
+                    each.storage = flat
+
+    def _gradients(self, group: str) -> list[Gradient]:
+        return [leaf.gradient for leaf in self.leaves(group) if leaf.gradient is not None]
+
+    def send(self, x: Value, to: int, *, channels_last: bool) -> None:
+        self.memory.moves("send", x.numbers * x.storage.width, 0)
+        own = x.order == ("swapped" if channels_last else "plain")
+        self.sent.append(x.storage if own else self.copy(x).storage)
+
+    def receive(self, value: Receive, rows: int) -> Value:
+        category = "activations" if value.what == "activations" else "inputs"
+        made = self._made(rows, value.shape, category, width=value.width)
+        self.memory.moves("receive", 0, made.storage.bytes)
+        return Value(made.storage, rows, made.shape, "swapped" if value.channels_last else "plain")
+
+    def send_sources(self, unit: str, tensors: Sequence[str], to: int) -> None:
+        size = sum(tensor_bytes(self.shapes[name]) for name in tensors)
+        self.memory.moves("send", 2 * size, size, calls=len(tensors))
+        self.sent.append(self.memory.new(size, "parameters"))
+
+    def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
+        """Into tensors that live throughout."""
+
+    def settle(self) -> None:
+        self.sent.clear()
 
     def first(self, x: Value, rows: int) -> Value:
         return Value(x.storage, rows, x.shape, x.order)

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
-from ..plan import Memory, Moment, Network, Plan, Unit
+from ..plan import Memory, Moment, Network, Plan, ReceiveSources, Unit
 from ..plan.values import IMAGES, features, of_slice
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
 from ..system.devices import Device
 from ..tasks.datasets import ResolvedData
 from .autograd import Value
-from .machine import ShapeMachine
+from .machine import ShapeMachine, tensor_bytes
 from .operations import Costs
 from .storage import Allocator
 
@@ -64,12 +64,19 @@ class Prediction:
         for network in self.plan.networks.values():
             for category, size in resident(config, network).items():
                 self.memory.resident(size, category, network.name)
-        batch, image, task = config.data.batch_size, self.plan.data.shape, config.learns
+        for each in self.plan.instructions:
+            if isinstance(each, ReceiveSources):
+                self.memory.resident(_lent_bytes(self.plan, each), "EMA copies", each.unit)
+        batch, image, task = self.plan.batch, self.plan.data.shape, config.learns
+        if self.plan.layout is not None and self.plan.layout.stage:
+            self.resident = self.memory.total
+            self.step.expect(batch, config.data.batch_size)
+            return
         target = task.target.shape(self.plan.data)
         images, labels = (self.memory.new(batch * n.bytes(self.plan.data), "inputs") for n in (task.input, task.target))
         self.resident = self.memory.total
         self.batch = Value(images, batch, image, self.order), Value(labels, batch, target, "plain")  # the caller's
-        self.step.begin(*self.batch)
+        self.step.begin(*self.batch, config.data.batch_size)
         if source is not None:
             self._give(source)
 
@@ -113,6 +120,13 @@ def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:
 def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
     """The batch as the step is given it: fp32 images and what is to be learnt of them."""
     return config.data.batch_size * config.learns.sample_bytes(data)
+
+
+def _lent_bytes(plan: Plan, lent: ReceiveSources) -> int:
+    """Of the tensors of another stage that a unit averages, which have the shapes of its copies."""
+    links = plan.by_unit[lent.unit].links
+    shapes = {source: plan.networks[link.ema].tensors[copy] for link in links for copy, source in link.sources.items()}
+    return sum(map(tensor_bytes, (shapes[name] for name in lent.tensors)))
 
 
 def _statistics_bytes(graph: Graph) -> int:

@@ -12,12 +12,32 @@ from .instructions import (
     Free,
     Head,
     Instruction,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
     Step,
 )
-from .model import FORMAT_VERSION, Block, HeadPlan, LinkPlan, Memory, Moment, Network, PatchGrid, Piece, Plan, Unit
+from .model import (
+    FORMAT_VERSION,
+    Block,
+    Channel,
+    HeadPlan,
+    Layout,
+    LinkPlan,
+    Memory,
+    Moment,
+    Network,
+    PatchGrid,
+    Piece,
+    Plan,
+    Unit,
+)
 
 __all__ = [
-    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "EmaUpdate", "Extension", "Forward", "Free",
-    "Head", "HeadPlan", "Instruction", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Piece", "Plan", "Step",
-    "Unit",
+    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Extension",
+    "Forward", "Free",
+    "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Piece",
+    "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit",
 ]  # fmt: skip

@@ -16,6 +16,11 @@ from .instructions import (
     Free,
     Head,
     Instruction,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
     Step,
 )
 from .model import HeadPlan, LinkPlan, Network, Plan, Unit
@@ -48,7 +53,7 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
             return sum(_link(link, networks, forward=forward) for link in units[i.unit].links)
         case Extension():
             return i.flops
-        case EmaUpdate() | Step() | Free():
+        case EmaUpdate() | Step() | Free() | Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
             return 0
         case _:
             assert_never(i)

@@ -38,6 +38,7 @@ Trains = Annotated[tuple[Name, ...], Touch(("params:", "grads:"), ("grads:",))]
 Steps = Annotated[Name, Touch(("params:", "grads:"), ("params:", "grads:"))]
 ReadsAverages = Annotated[Name, Touch(reads=("ema:",))]
 Averages = Annotated[Name, Touch(writes=("ema:",))]
+Sums = Annotated[Name, Touch(("grads:",), ("grads:",))]
 After = Annotated[tuple[Name, ...], Touch(reads=("grads:",))]  # not before these gradients are final
 
 
@@ -198,6 +199,74 @@ class Step(Common):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reduce(Common):
+    """Begins to sum a group's gradients over the copies of the network; its step waits for the sums."""
+
+    kind: Literal["reduce"] = "reduce"
+    group: Sums
+
+    urgency: ClassVar[int] = 5
+    words: ClassVar[str] = "{i.group}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send(Common):
+    """Begins to send a value to another stage, which reads it."""
+
+    kind: Literal["send"] = "send"
+    value: Reads
+    to: int
+    channels_last: bool = False  # how its message lies in memory
+
+    urgency: ClassVar[int] = 5
+    words: ClassVar[str] = "{i.value} to stage {i.to}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive(Common):
+    """Waits for a value of another stage; a gradient is added to what this stage has of it already."""
+
+    kind: Literal["receive"] = "receive"
+    value: Makes
+    source: int
+    what: Literal["images", "labels", "activations"]
+    shape: tuple[int, ...]  # of one sample
+    width: int = 4  # bytes of a number, where a step in fp32 has four
+    channels_last: bool = False  # how it lies in memory
+    adds: bool = False
+
+    urgency: ClassVar[int] = 5
+    words: ClassVar[str] = "{i.value} from stage {i.source}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSources(Common):
+    """Begins to send the weights that a unit of another stage averages, as they are before this step."""
+
+    kind: Literal["send_sources"] = "send_sources"
+    unit: Name
+    to: int
+    uses: Uses
+    tensors: tuple[Name, ...]
+
+    urgency: ClassVar[int] = 5
+    words: ClassVar[str] = "of {i.unit} to stage {i.to}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveSources(Common):
+    """Waits for the weights that a unit averages, where they are another stage's."""
+
+    kind: Literal["receive_sources"] = "receive_sources"
+    unit: Name
+    source: int
+    tensors: tuple[Name, ...]
+
+    urgency: ClassVar[int] = 5
+    words: ClassVar[str] = "of {i.unit} from stage {i.source}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Free(Common):
     """Values that nobody reads any more die."""
 
@@ -247,8 +316,12 @@ def _tag(value: Any) -> str | None:
     return kind if kind in OWN else "extension"
 
 
-Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Extension
-OWN = {"forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free"}
+Communication = Reduce | Send | Receive | SendSources | ReceiveSources
+Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Communication | Extension
+OWN = {
+    "forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free",
+    "reduce", "send", "receive", "send_sources", "receive_sources",
+}  # fmt: skip
 AnyInstruction = Annotated[
     Annotated[Forward, Tag("forward")]
     | Annotated[Branch, Tag("branch")]
@@ -258,6 +331,11 @@ AnyInstruction = Annotated[
     | Annotated[EmaUpdate, Tag("ema_update")]
     | Annotated[Step, Tag("step")]
     | Annotated[Free, Tag("free")]
+    | Annotated[Reduce, Tag("reduce")]
+    | Annotated[Send, Tag("send")]
+    | Annotated[Receive, Tag("receive")]
+    | Annotated[SendSources, Tag("send_sources")]
+    | Annotated[ReceiveSources, Tag("receive_sources")]
     | Annotated[Extension, PlainValidator(_read), PlainSerializer(asdict), Tag("extension")],
     Discriminator(_tag),
 ]

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..graph.graph import Graph
-from ..graph.layout import Layout
+from ..graph.layout import Layout as TokenLayout
 from ..graph.ops import Shape
 from ..language.names import Name, Prefix
 from ..language.plugged import OneOf
 from ..learning.heads.patches import Cell, cells
 from ..learning.losses import LOSSES, Target
 from ..spec.models import SpecModel
+from ..spec.sections.devices import Devices
 from ..system.devices import Device
 from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
 from .instructions import AnyInstruction
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,12 @@ class Network:
     def parameters(self) -> dict[str, Shape]:
         """Its parameters by canonical name."""
         return {self.prefix + name: shape for name, shape in self.graph.parameters.items()}
+
+    @property
+    def tensors(self) -> dict[str, Shape]:
+        """Its parameters and buffers by canonical name."""
+        own = ((node.name, node.parameters | node.buffers) for node in self.graph.nodes)
+        return {f"{self.prefix}{node}.{name}": shape for node, held in own for name, shape in held.items()}
 
     @property
     def reads_images(self) -> bool:
@@ -87,7 +95,7 @@ class PatchGrid:
     grid: tuple[int, int]
     fuse: Literal["losses", "outputs"]
     execution: Literal["joint", "sequential"]
-    tokens: Layout | None = None  # how tokens are laid out before they are cut; None: the features are a map
+    tokens: TokenLayout | None = None  # how tokens are laid out before they are cut; None: the features are a map
 
     def cells(self, size: Sequence[int]) -> tuple[Cell, ...]:
         """The patches of so many rows and columns, row by row."""
@@ -184,6 +192,58 @@ class Memory:
     device: Device = "cuda"  # whose rules were followed
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Channel:
+    """Between two stages, on which messages arrive in the order in which they were sent."""
+
+    source: int
+    to: int
+    kind: Literal["values", "sources"] = "values"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which part of a run one of several devices has: stage `rank % stages` of copy `rank // stages`."""
+
+    copies: int
+    stages: tuple[int, ...]  # the first block of each
+    rank: int
+    whole: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # fingerprint of the plan for one device
+    channels: tuple[Channel, ...] = ()  # between all its stages
+
+    @property
+    def copy(self) -> int:
+        """Which copy of the network it belongs to."""
+        return self.rank // len(self.stages)
+
+    @property
+    def stage(self) -> int:
+        """Which stage of it."""
+        return self.rank % len(self.stages)
+
+    @property
+    def last(self) -> bool:
+        """Whether it has the network's end."""
+        return self.stage == len(self.stages) - 1
+
+    @property
+    def count(self) -> int:
+        """Of all devices."""
+        return self.copies * len(self.stages)
+
+    def rank_of(self, stage: int, copy: int | None = None) -> int:
+        """The rank that has a stage of a copy, by default of its own."""
+        return (self.copy if copy is None else copy) * len(self.stages) + stage
+
+    def stage_of(self, block: int) -> int:
+        """The stage that has a block."""
+        return bisect_right(self.stages, block) - 1
+
+    def share(self, samples: int) -> range:
+        """Which of a batch's samples are this copy's; those of two copies differ by one in number at most."""
+        return range(self.copy * samples // self.copies, (self.copy + 1) * samples // self.copies)
+
+
 @dataclass(frozen=True)
 class Plan:
     """One training step as a straight list of instructions over named networks, and the configuration around it."""
@@ -195,6 +255,7 @@ class Plan:
     units: tuple[Unit, ...]
     instructions: tuple[AnyInstruction, ...]
     memory: Memory
+    layout: Layout | None = None  # of a plan for one of several devices: it has the parts that are there
 
     @property
     def name(self) -> str:
@@ -210,6 +271,12 @@ class Plan:
                 found.setdefault(network.group, []).append(network.name)
         return {group: tuple(names) for group, names in found.items()}
 
+    @property
+    def batch(self) -> int:
+        """How many samples of a full batch this device has."""
+        size = self.config.data.batch_size
+        return size if self.layout is None else len(self.layout.share(size))
+
     @cached_property
     def by_unit(self) -> dict[str, Unit]:
         """Units by name."""
@@ -222,13 +289,17 @@ class Plan:
         Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
         memory, what is allowed, how often the run is saved, and what is told of it.
         """
+        if self.layout is not None:
+            return self.layout.whole
         document = json.loads(self.to_json())
-        document.pop("memory")
+        for key in ("memory", "layout"):
+            document.pop(key)
         for key in ("class_names", "files"):
             document["data"].pop(key)
         config = document["config"]
         for key in ("name", "description", "requires", "budget"):
             config.pop(key)
+        config["devices"] = _deciding(self.config.devices)
         for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
         for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs"):
@@ -256,6 +327,13 @@ class Plan:
             raise ValueError(_first(error)) from None
         except RecursionError as error:
             raise ValueError(f"no plan was written like this: {error!r}") from error
+
+
+def _deciding(devices: Devices) -> list[str]:
+    """What of the devices decides numbers: however many there are, they make the step of one."""
+    decoupled = devices.mode == "decoupled" and devices.block_parallel > 1
+    apart = not devices.sync_batch_norm and devices.data_parallel > 1
+    return ["decoupled"] * decoupled + ["batch norm"] * apart
 
 
 def _first(error: ValidationError) -> str:

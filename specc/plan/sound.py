@@ -70,7 +70,7 @@ def _networks(plan: Plan) -> Iterator[str]:
         yield from _pieces(network)
         for graph in network.graphs:
             yield from (f"{key}: {wrong}" for wrong in graph_faults(graph, plan.data.shape))
-    names = [name for network in plan.networks.values() for name, _ in _tensors(network)]
+    names = [name for network in plan.networks.values() for name in network.tensors]
     if len(set(names)) != len(names):
         yield "two tensors have one name"
 
@@ -88,13 +88,6 @@ def _pieces(network: Network) -> Iterator[str]:
             if not known.issuperset(node.inputs):
                 yield f"a piece of `{network.name}` reads more than the one before it hands on"
                 return
-
-
-def _tensors(network: Network) -> Iterator[tuple[str, Shape]]:
-    """All tensors that a network holds, by canonical name; links average running statistics too."""
-    for node in network.graph.nodes:
-        held = node.parameters | node.buffers
-        yield from ((f"{network.prefix}{node.name}.{name}", shape) for name, shape in held.items())
 
 
 def _blocks(plan: Plan) -> Iterator[str]:
@@ -125,7 +118,7 @@ def _link(plan: Plan, link: LinkPlan, shape: Shape) -> Iterator[str]:
     networks = [plan.networks.get(name) for name in (link.ema, link.bias) if name]
     if None in networks or any(network and network.graph.input != shape for network in networks):
         yield f"there is no `{link.ema}` or `{link.bias}` for its features"
-    shapes = dict(tensor for network in plan.networks.values() for tensor in _tensors(network))
+    shapes = {name: shape for network in plan.networks.values() for name, shape in network.tensors.items()}
     for copy, source in link.sources.items():
         if copy not in shapes or shapes[copy] != shapes.get(source):
             yield f"`{copy}` is no copy of `{source}`"

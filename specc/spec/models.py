@@ -16,6 +16,7 @@ from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from .sections.auxiliary import Auxiliary, merge
 from .sections.data import Data
+from .sections.devices import Devices
 from .sections.levels import EmaLink, Level, UnitOverride
 from .sections.split import Budget, Split
 from .sections.train import StepOrder, Train
@@ -50,7 +51,8 @@ class SpecModel(Config):
     ema_links: list[EmaLink] = Field([], description="EMA copies of later layers in the auxiliary networks (MAN)")
     train: Train = Field(Train(), description="how to train")
     schedule: StepOrder = Field(StepOrder(), description="in which order a step's work is done")
-    budget: Budget | None = Field(None, description="the most memory one step may take")
+    budget: Budget | None = Field(None, description="the most memory one step may take, on every device")
+    devices: Devices = Field(Devices(), description="over how many devices the run is spread")
 
     aliases: ClassVar[dict[str, str]] = {
         "model": "backbone", "network": "backbone", "dataset": "data", "splits": "split", "aux": "auxiliary",

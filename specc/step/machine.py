@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from ..graph.layout import Layout
 from ..learning.heads.patches import Cell
-from ..plan import HeadPlan, LinkPlan
+from ..plan import HeadPlan, LinkPlan, Receive
 
 T = TypeVar("T")
 
@@ -20,6 +20,8 @@ class Machine(Protocol[T]):
     """Torch's tensors (`runtime.engine.machine`), or shapes alone (`specc.memory.machine`)."""
 
     # -- the batch ------------------------------------------------------------------------------------------------
+
+    view_count: int  # how many views of every sample go through the network
 
     def rows(self, x: T) -> int:
         """How many samples a tensor has."""
@@ -113,6 +115,28 @@ class Machine(Protocol[T]):
 
     def average(self, link: LinkPlan) -> None:
         """ema <- m ema + (1 - m) source, in place."""
+
+    # -- other devices --------------------------------------------------------------------------------------------
+
+    def reduce(self, group: str) -> None:
+        """Begin to sum a group's gradients over all copies of the network; the group's step waits for the sums."""
+
+    def send(self, x: T, to: int, *, channels_last: bool) -> None:
+        """Begin to send a value to another stage; it stays alive until the step ends."""
+
+    def receive(self, value: Receive, rows: int) -> T:
+        """Wait for a value of so many rows that another stage has sent."""
+
+    def send_sources(self, unit: str, tensors: Sequence[str], to: int) -> None:
+        """Begin to send copies of the tensors that a unit of another stage averages."""
+
+    def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
+        """Wait for the tensors of another stage that a unit averages next."""
+
+    def settle(self) -> None:
+        """Wait until all that was sent has arrived."""
+
+    # -- the end --------------------------------------------------------------------------------------------------
 
     def first(self, x: T, rows: int) -> T:
         """A view of its first samples."""

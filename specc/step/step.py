@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Generic, assert_never
 
 from ..plan import (
@@ -16,6 +17,11 @@ from ..plan import (
     Head,
     Instruction,
     LinkPlan,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
     Step,
     Unit,
 )
@@ -34,21 +40,27 @@ class TrainingStep(Generic[T]):
         self.values: dict[str, T] = {}
         self.losses: dict[str, dict[str, T]] = {}
         self.outputs: dict[int, str] = {}  # of the last block that ran, by slice
-        self.samples = 0
+        self.samples = 0  # of the whole batch, on all devices
+        self.rows: list[int] = []  # of every slice, on this one
 
-    def begin(self, images: T, labels: T) -> None:
-        """Take a batch."""
-        self.samples = self.machine.rows(labels)
-        if self.samples < self.slices:
-            raise ValueError(f"a batch of {self.samples} cannot be divided into {self.slices} slices")
+    def begin(self, images: T, labels: T, samples: int | None = None) -> None:
+        """Take a batch, or this copy's part of a batch of so many samples."""
+        own = self.machine.rows(labels)
+        self.expect(own, own if samples is None else samples)
+        batch = zip(self.machine.slices(images, self.slices), self.machine.slices(labels, self.slices), strict=True)
+        for i, (part, labels) in enumerate(batch):
+            self.values[of_slice(IMAGES, i)] = self.machine.views(part, labels, sum(self.rows[:i]))
+            self.values[of_slice(LABELS, i)] = labels
+
+    def expect(self, own: int, samples: int) -> None:
+        """Be told how many samples there are: all that a stage knows of a batch that another one sends on."""
+        if own < self.slices:
+            raise ValueError(f"a batch of {own} cannot be divided into {self.slices} slices")
+        self.samples = samples
+        ends = [i * own // self.slices for i in range(self.slices + 1)]
+        self.rows = [end - first for first, end in pairwise(ends)]
         self.losses = {unit: {} for unit in self.units}
         self.values = {}
-        batch = zip(self.machine.slices(images, self.slices), self.machine.slices(labels, self.slices), strict=True)
-        first = 0
-        for i, (part, own) in enumerate(batch):
-            self.values[of_slice(IMAGES, i)] = self.machine.views(part, own, first)
-            self.values[of_slice(LABELS, i)] = own
-            first += self.machine.rows(own)
 
     def run(self, instruction: Instruction) -> None:
         """Do what an instruction says."""
@@ -71,16 +83,30 @@ class TrainingStep(Generic[T]):
             case Free():
                 for name in instruction.values:
                     del self.values[name]
+            case Reduce():
+                self.machine.reduce(instruction.group)
+            case Send():
+                self._send(instruction)
+            case Receive():
+                self._receive(instruction)
+            case SendSources():
+                self.machine.send_sources(instruction.unit, instruction.tensors, instruction.to)
+            case ReceiveSources():
+                self.machine.receive_sources(instruction.unit, instruction.tensors, instruction.source)
             case Extension():
                 instruction.run(self.values, self.machine)
             case _:
                 assert_never(instruction)
 
-    def end(self) -> T:
-        """The network's output, all slices in one, of views with labels the first; the step lets go of everything."""
+    def end(self) -> T | None:
+        """What the last block gave, where it is here: all slices in one, of views with labels the first."""
         values, self.values = self.values, {}
-        parts = [self.machine.first(values[name], self.machine.rows(values[of_slice(LABELS, slice)]))
-                 for slice, name in sorted(self.outputs.items())]  # fmt: skip
+        here = ((slice, values[name]) for slice, name in sorted(self.outputs.items()) if name in values)
+        parts = [self.machine.first(value, self.rows[slice]) for slice, value in here]
+        del values
+        self.machine.settle()
+        if not parts:
+            return None
         return parts[0] if len(parts) == 1 else self.machine.join(parts)
 
     def _forward(self, i: Forward) -> None:
@@ -117,10 +143,10 @@ class TrainingStep(Generic[T]):
         return self.machine.scaled(link, *both) if link.mode == "scaled" else self.machine.plus(*both)
 
     def _head(self, i: Head) -> None:
-        part = self.machine.rows(self.values[of_slice(LABELS, i.slice)]) / self.samples  # of the batch
+        part = self.rows[i.slice] / self.samples  # of the batch
         loss, gradient = self.run_head(i, self.values[i.source], part)
         said, head = self.losses[i.unit], self.heads[i.unit, i.head]
-        if self.slices > 1:
+        if part != 1:
             self.machine.shrink(loss, 1 / part)
         said[head.term] = loss if head.term not in said else self.machine.plus(said[head.term], loss)
         self._add(i.gradient, gradient)
@@ -142,6 +168,17 @@ class TrainingStep(Generic[T]):
         )
         if i.gradient and i.leaf:
             self._add(i.gradient, self.machine.gradient(self.values[i.leaf]))
+
+    def _send(self, i: Send) -> None:
+        self.machine.send(self.values[i.value], i.to, channels_last=i.channels_last)
+
+    def _receive(self, i: Receive) -> None:
+        rows = self.rows[i.slice] * (1 if i.what == "labels" else self.machine.view_count)
+        found = self.machine.receive(i, rows)
+        if i.adds:
+            self._add(i.value, found)
+        else:
+            self.values[i.value] = found
 
     def _add(self, name: str, gradient: T) -> None:
         if name in self.values:

@@ -1,0 +1,211 @@
+"""From a plan for one device to what each of several does: its own instructions, and what moves between them.
+
+All ranks keep to one order of the whole step, so nobody waits in a circle. What is sent goes as soon as it is there;
+what is received is waited for as late as its reader and the order in which it was sent allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from ..graph.ops import Order
+from ..memory.prediction import Prediction
+from ..plan import (
+    Channel,
+    EmaUpdate,
+    Free,
+    Instruction,
+    Layout,
+    Plan,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
+    Step,
+)
+from ..plan.lifetimes import with_frees, with_retain
+from ..plan.values import IMAGES, LABELS
+from .owners import Owners
+
+What = Literal["images", "labels", "activations"]
+
+
+def laid_out(plan: Plan, rank: int, stages: Sequence[int] = (0,)) -> Plan:
+    """What a rank does, whose devices are as the spec says, in stages that begin with these blocks; memory included."""
+    layout = Layout(plan.config.devices.data_parallel, tuple(stages), rank, plan.fingerprint)
+    whole: list[Instruction] = [each for each in plan.instructions if not isinstance(each, Free)]
+    owners = Owners(plan, layout)
+    ordered: list[Instruction] = whole
+    if len(stages) > 1:
+        moves = Moves(plan, owners, whole)
+        by_stage = [moves.of(stage) for stage in range(len(stages))]
+        ordered, layout = by_stage[layout.stage], replace(layout, channels=tuple(sorted(set(channels(by_stage)))))
+    if layout.copies > 1:
+        ordered = list(with_reduces(ordered))
+    own = replace(
+        plan, layout=layout, networks=owners.networks, blocks=owners.blocks, units=owners.units,
+        instructions=tuple(with_frees(with_retain(ordered), len(plan.blocks) - 1)),
+    )  # fmt: skip
+    return replace(own, memory=Prediction(own, plan.memory.device).run())
+
+
+def channels(by_stage: Sequence[Sequence[Instruction]]) -> Iterator[Channel]:
+    """What the instructions of all stages send on."""
+    for stage, own in enumerate(by_stage):
+        for each in own:
+            if isinstance(each, Send | SendSources):
+                yield Channel(stage, each.to, "values" if isinstance(each, Send) else "sources")
+
+
+def with_reduces(ordered: Sequence[Instruction]) -> Iterator[Instruction]:
+    """Sums over all copies begin as soon as a group's gradients are final; steps wait while the next ones are made.
+
+    A step comes after the sums of the next group have begun, so that these move while something is computed; the last
+    one waits for its own.
+    """
+    final: dict[int, list[str]] = {}
+    steps = {each.group: each for each in ordered if isinstance(each, Step)}
+    for group in steps:
+        made = (i for i, each in enumerate(ordered) if f"grads:{group}" in each.writes and not isinstance(each, Step))
+        final.setdefault(max(made, default=-1), []).append(group)
+    waiting: list[str] = []
+    for i, each in enumerate(ordered):
+        if not isinstance(each, Step):
+            yield each
+        for group in final.get(i, ()):
+            yield Reduce(group=group)
+            yield from (steps[name] for name in waiting)
+            waiting = [group]
+    yield from (steps[name] for name in waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A value that goes from one stage to another: after which instruction of the whole, and before which."""
+
+    value: str
+    source: int
+    to: int
+    made: int
+    read: int
+    adds: bool
+    slice: int
+
+
+class Described(NamedTuple):
+    """How a value lies in memory."""
+
+    shape: tuple[int, ...]  # of one sample
+    width: int  # bytes of a number
+    order: Order
+
+
+def described(plan: Plan) -> dict[str, Described]:
+    """Every value of a step, by name."""
+    prediction, found = Prediction(plan, plan.memory.device), dict[str, Described]()
+    prediction.begin()
+    for each in (None, *plan.instructions):
+        if each is not None:
+            prediction.step.run(each)
+        for name, value in prediction.step.values.items():
+            if name not in found:
+                found[name] = Described(tuple(value.shape), value.storage.width, value.order)
+    return found
+
+
+class Moves:
+    """What moves between the stages of a step."""
+
+    def __init__(self, plan: Plan, owners: Owners, whole: Sequence[Instruction]) -> None:
+        self.plan, self.owners, self.whole = plan, owners, whole
+        self.at = [owners.of(each) for each in whole]
+        self.values = described(plan)
+        self.moves = self._in_order(list(self._values()))
+
+    def of(self, stage: int) -> list[Instruction]:
+        """The instructions of one stage."""
+        before: dict[int, list[Instruction]] = {}
+        after: dict[int, list[Instruction]] = {}
+        for move in self.moves:
+            if move.source == stage:
+                after.setdefault(move.made, []).append(self._send(move))
+            if move.to == stage:
+                before.setdefault(move.read, []).append(self._receive(move))
+        for i, each in enumerate(self.whole):
+            if isinstance(each, EmaUpdate):
+                self._sources(i, each, stage, before, after)
+        ordered = list(after.get(-1, ()))
+        for i, each in enumerate(self.whole):
+            ordered += before.get(i, ())
+            if self.at[i] == stage:
+                ordered.append(each)
+            ordered += after.get(i, ())
+        return ordered
+
+    def _values(self) -> Iterator[Move]:
+        """Every value that is read where it is not made; a gradient of several heads goes once from each stage."""
+        made: dict[str, dict[int, int]] = {name: {0: -1} for name in self._given()}  # value: stage: position
+        moved: set[tuple[str, int]] = set()
+        for i, each in enumerate(self.whole):
+            here = self.at[i]
+            for value in sorted(name for name in each.reads - each.writes if ":" not in name):
+                there = here in made.get(value, {})
+                for stage, position in sorted(made.get(value, {}).items()):
+                    if stage != here and (value, here) not in moved:
+                        yield Move(value, stage, here, position, i, there, each.slice)
+                        there = True
+                moved.add((value, here))
+            for value in (name for name in each.writes if ":" not in name):
+                made.setdefault(value, {})[here] = i
+
+    def _in_order(self, moves: list[Move]) -> list[Move]:
+        """Between two stages values are received in the order in which they were sent."""
+        found: list[Move] = []
+        for pair in sorted({(move.source, move.to) for move in moves}):
+            own = sorted((m for m in moves if (m.source, m.to) == pair), key=lambda m: (m.made, m.value))
+            soonest = len(self.whole)
+            for move in reversed(own):
+                soonest = min(soonest, move.read)
+                found.append(replace(move, read=soonest))
+        return sorted(found, key=lambda m: (m.made, m.value))
+
+    def _given(self) -> Iterator[str]:
+        """The batch, which the first stage is given."""
+        read = {name for each in self.whole for name in each.reads}
+        return (name for name in sorted(read) if name.partition("@")[0] in (IMAGES, LABELS))
+
+    def _send(self, move: Move) -> Send:
+        swapped = self.values[move.value].order == "swapped"
+        return Send(value=move.value, to=move.to, channels_last=swapped, slice=move.slice)
+
+    def _receive(self, move: Move) -> Receive:
+        value, name = self.values[move.value], move.value.partition("@")[0]
+        what: What = "images" if name == IMAGES else "labels" if name == LABELS else "activations"
+        return Receive(
+            value=move.value, source=move.source, what=what, shape=value.shape, width=value.width,
+            channels_last=value.order == "swapped", adds=move.adds, slice=move.slice,
+        )  # fmt: skip
+
+    def _sources(
+        self, i: int, update: EmaUpdate, stage: int, before: dict[int, list[Instruction]],
+        after: dict[int, list[Instruction]],
+    ) -> None:  # fmt: skip
+        """The weights that a unit averages, from every other stage that has some of them."""
+        here = self.at[i]
+        lent: dict[int, tuple[list[str], list[str]]] = {}
+        for link in self.plan.by_unit[update.unit].links:
+            owner = self.owners.of_block(link.source_block)
+            if owner != here:
+                blocks, tensors = lent.setdefault(owner, ([], []))
+                blocks.append(link.source_block)
+                tensors += link.sources.values()
+        for owner, (blocks, tensors) in sorted(lent.items()):
+            names = tuple(dict.fromkeys(tensors))
+            if owner == stage:
+                uses = tuple(dict.fromkeys(blocks))
+                after.setdefault(-1, []).append(SendSources(unit=update.unit, to=here, uses=uses, tensors=names))
+            if here == stage:
+                before.setdefault(i, []).append(ReceiveSources(unit=update.unit, source=owner, tensors=names))
