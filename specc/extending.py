@@ -25,8 +25,6 @@ from .learning.losses import Loss
 from .learning.losses import Sizes as LossSizes
 from .learning.losses import Use as LossMemory
 from .plan.instructions import (
-    AddsTo,
-    After,
     Backward,
     Branch,
     BranchBackward,
@@ -34,14 +32,10 @@ from .plan.instructions import (
     Extension,
     Forward,
     Instruction,
-    Makes,
-    Reads,
     Step,
-    Steps,
-    Trains,
-    Uses,
 )
 from .plan.instructions import Head as HeadStep
+from .plan.touches import AddsTo, After, Makes, Reads, Steps, Trains, Uses
 from .spec.augmentations import Augmentation
 from .spec.knobs import Knob
 from .spec.models import SpecModel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .communication import Receive, ReceiveSources, Reduce, Send, SendSources
 from .instructions import (
     Backward,
     Branch,
@@ -12,19 +13,13 @@ from .instructions import (
     Free,
     Head,
     Instruction,
-    Receive,
-    ReceiveSources,
-    Reduce,
-    Send,
-    SendSources,
     Step,
 )
+from .layout import Channel, Layout
 from .model import (
     FORMAT_VERSION,
     Block,
-    Channel,
     HeadPlan,
-    Layout,
     LinkPlan,
     Memory,
     Moment,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from ..graph.graph import INPUT, Graph
+from .communication import Receive, ReceiveSources, Reduce, Send, SendSources
 from .instructions import (
     Backward,
     Branch,
@@ -16,11 +17,6 @@ from .instructions import (
     Free,
     Head,
     Instruction,
-    Receive,
-    ReceiveSources,
-    Reduce,
-    Send,
-    SendSources,
     Step,
 )
 from .model import HeadPlan, LinkPlan, Network, Plan, Unit

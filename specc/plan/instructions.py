@@ -7,84 +7,31 @@ of a unit's averaged copies.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
 
 from ..language.names import Name, Value
 from ..spec.sections.train import ADDITIONS
 from ..system.plugins import PluginError
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """What an instruction does with what a field names: prefixes of what is read, and of what is written."""
-
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-
-
-Reads = Annotated[Value, Touch(reads=("",))]
-ReadsIfAny = Annotated[Value | None, Touch(reads=("",))]
-Makes = Annotated[Value, Touch(writes=("",))]
-MakesIfAny = Annotated[Value | None, Touch(writes=("",))]
-AddsTo = Annotated[Value, Touch(("",), ("",))]  # a gradient to a cotangent, which the first one makes
-AddsToIfAny = Annotated[Value | None, Touch(("",), ("",))]
-Uses = Annotated[tuple[Name, ...], Touch(reads=("params:",))]  # parameters of optimizer groups
-Trains = Annotated[tuple[Name, ...], Touch(("params:", "grads:"), ("grads:",))]
-Steps = Annotated[Name, Touch(("params:", "grads:"), ("params:", "grads:"))]
-ReadsAverages = Annotated[Name, Touch(reads=("ema:",))]
-Averages = Annotated[Name, Touch(writes=("ema:",))]
-Sums = Annotated[Name, Touch(("grads:",), ("grads:",))]
-After = Annotated[tuple[Name, ...], Touch(reads=("grads:",))]  # not before these gradients are final
-
-
-@cache
-def _touched(kind: Any, how: Literal["reads", "writes"]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The fields of a kind that name what it reads, or writes, with the prefixes of these names."""
-    hints = get_type_hints(kind, include_extras=True)
-    found = ((name, each) for name, hint in hints.items() for each in getattr(hint, "__metadata__", ()))
-    touches = ((name, getattr(touch, how)) for name, touch in found if isinstance(touch, Touch))
-    return tuple((name, prefixes) for name, prefixes in touches if prefixes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
-    """What all kinds have."""
-
-    kind: str
-    slice: int = 0  # of the batch: which of the micro-batches
-
-    urgency: ClassVar[int]  # among instructions that could come next the lowest comes first
-    words: ClassVar[str] = ""  # what it works on, of its fields
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Values and state that are read."""
-        return frozenset(self._named("reads"))
-
-    @property
-    def writes(self) -> frozenset[str]:
-        """Values and state that are made, changed or added to."""
-        return frozenset(self._named("writes"))
-
-    def _named(self, how: Literal["reads", "writes"]) -> Iterator[str]:
-        kind: Any = type(self)  # for mypy a frozen dataclass with a property has no hash
-        for field, prefixes in _touched(kind, how):
-            named = getattr(self, field)
-            names = (named,) if isinstance(named, str) else named or ()
-            yield from (prefix + name for prefix in prefixes for name in names)
-
-    @property
-    def about(self) -> str:
-        """What it works on."""
-        return self.words.format(i=self)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.about}" + (f" of slice {self.slice}" if self.slice else "")
+from .communication import Communication, Receive, ReceiveSources, Reduce, Send, SendSources
+from .touches import (
+    AddsTo,
+    AddsToIfAny,
+    After,
+    Averages,
+    Common,
+    Makes,
+    MakesIfAny,
+    Reads,
+    ReadsAverages,
+    ReadsIfAny,
+    Steps,
+    Trains,
+    Uses,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,74 +146,6 @@ class Step(Common):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reduce(Common):
-    """Begins to sum a group's gradients over the copies of the network; its step waits for the sums."""
-
-    kind: Literal["reduce"] = "reduce"
-    group: Sums
-
-    urgency: ClassVar[int] = 5
-    words: ClassVar[str] = "{i.group}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send(Common):
-    """Begins to send a value to another stage, which reads it."""
-
-    kind: Literal["send"] = "send"
-    value: Reads
-    to: int
-    channels_last: bool = False  # how its message lies in memory
-
-    urgency: ClassVar[int] = 5
-    words: ClassVar[str] = "{i.value} to stage {i.to}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receive(Common):
-    """Waits for a value of another stage; a gradient is added to what this stage has of it already."""
-
-    kind: Literal["receive"] = "receive"
-    value: Makes
-    source: int
-    what: Literal["images", "labels", "activations"]
-    shape: tuple[int, ...]  # of one sample
-    width: int = 4  # bytes of a number, where a step in fp32 has four
-    channels_last: bool = False  # how it lies in memory
-    adds: bool = False
-
-    urgency: ClassVar[int] = 5
-    words: ClassVar[str] = "{i.value} from stage {i.source}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendSources(Common):
-    """Begins to send the weights that a unit of another stage averages, as they are before this step."""
-
-    kind: Literal["send_sources"] = "send_sources"
-    unit: Name
-    to: int
-    uses: Uses
-    tensors: tuple[Name, ...]
-
-    urgency: ClassVar[int] = 5
-    words: ClassVar[str] = "of {i.unit} to stage {i.to}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiveSources(Common):
-    """Waits for the weights that a unit averages, where they are another stage's."""
-
-    kind: Literal["receive_sources"] = "receive_sources"
-    unit: Name
-    source: int
-    tensors: tuple[Name, ...]
-
-    urgency: ClassVar[int] = 5
-    words: ClassVar[str] = "of {i.unit} from stage {i.source}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Free(Common):
     """Values that nobody reads any more die."""
 
@@ -316,7 +195,6 @@ def _tag(value: Any) -> str | None:
     return kind if kind in OWN else "extension"
 
 
-Communication = Reduce | Send | Receive | SendSources | ReceiveSources
 Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Communication | Extension
 OWN = {
     "forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free",

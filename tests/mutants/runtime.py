@@ -90,7 +90,7 @@ MUTANTS = [
            SLICES),
     mutant("specc/step/step.py", "            self.machine.shrink(loss, 1 / part)\n", "            pass\n",
            "losses of slices are added up as if each were the batch's", SLICES),
-    mutant("specc/step/step.py", "            first += self.machine.rows(own)\n", "            pass\n",
+    mutant("specc/step/step.py", "views(part, labels, sum(self.rows[:i]))", "views(part, labels, 0)",
            "wrong labels begin anew in every slice", SLICES + "[labels written into images-10-slices]"),
     mutant("specc/compiler/dependencies.py", "for block in draft.blocks for slice in range(draft.slices))",
            "for slice in range(draft.slices) for block in draft.blocks)",
