@@ -36,13 +36,37 @@ What = Literal["images", "labels", "activations"]
 def laid_out(plan: Plan, rank: int, stages: Sequence[int] = (0,)) -> Plan:
     """What a rank does, whose devices are as the spec says, in stages that begin with these blocks; memory included."""
     layout = Layout(plan.config.devices.data_parallel, tuple(stages), rank, plan.fingerprint)
+    return _own(plan, layout, _by_stage(plan, layout))
+
+
+def every_rank(plan: Plan, stages: Sequence[int] = (0,)) -> tuple[Plan, ...]:
+    """What all of them do; those of one stage with as many samples have all but their number in common."""
+    first = Layout(plan.config.devices.data_parallel, tuple(stages), 0, plan.fingerprint)
+    by_stage, found = _by_stage(plan, first), list[Plan]()
+    known: dict[tuple[int, int], Plan] = {}
+    for rank in range(first.count):
+        layout = replace(first, rank=rank)
+        same = layout.stage, len(layout.share(plan.config.data.batch_size))
+        if same not in known:
+            known[same] = _own(plan, layout, by_stage)
+        own = known[same]
+        assert own.layout is not None
+        found.append(replace(own, layout=replace(own.layout, rank=rank)))
+    return tuple(found)
+
+
+def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:
+    """The instructions of every stage."""
     whole: list[Instruction] = [each for each in plan.instructions if not isinstance(each, Free)]
-    owners = Owners(plan, layout)
-    ordered: list[Instruction] = whole
-    if len(stages) > 1:
-        moves = Moves(plan, owners, whole)
-        by_stage = [moves.of(stage) for stage in range(len(stages))]
-        ordered, layout = by_stage[layout.stage], replace(layout, channels=tuple(sorted(set(channels(by_stage)))))
+    if len(layout.stages) == 1:
+        return [whole]
+    moves = Moves(plan, Owners(plan, layout), whole)
+    return [moves.of(stage) for stage in range(len(layout.stages))]
+
+
+def _own(plan: Plan, layout: Layout, by_stage: Sequence[Sequence[Instruction]]) -> Plan:
+    owners, ordered = Owners(plan, layout), list(by_stage[layout.stage])
+    layout = replace(layout, channels=tuple(sorted(set(channels(by_stage)))))
     if layout.copies > 1:
         ordered = list(with_reduces(ordered))
     own = replace(

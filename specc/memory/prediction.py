@@ -66,7 +66,7 @@ class Prediction:
                 self.memory.resident(size, category, network.name)
         for each in self.plan.instructions:
             if isinstance(each, ReceiveSources):
-                self.memory.resident(_lent_bytes(self.plan, each), "EMA copies", each.unit)
+                self.memory.resident(lent_bytes(self.plan, each), "EMA copies", each.unit)
         batch, image, task = self.plan.batch, self.plan.data.shape, config.learns
         if self.plan.layout is not None and self.plan.layout.stage:
             self.resident = self.memory.total
@@ -122,7 +122,7 @@ def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
     return config.data.batch_size * config.learns.sample_bytes(data)
 
 
-def _lent_bytes(plan: Plan, lent: ReceiveSources) -> int:
+def lent_bytes(plan: Plan, lent: ReceiveSources) -> int:
     """Of the tensors of another stage that a unit averages, which have the shapes of its copies."""
     links = plan.by_unit[lent.unit].links
     shapes = {source: plan.networks[link.ema].tensors[copy] for link in links for copy, source in link.sources.items()}

@@ -1,0 +1,178 @@
+"""How a step of several devices goes in time: the plans of all ranks, run by a clock instead of by torch.
+
+Every instruction takes what a device's profile says; what is sent takes the links between devices in turn. A send is
+over when it was asked for on both sides, as with gloo and NCCL; a step ends when all that it sent has arrived. A stage
+of a decoupled run asks for what it will receive some steps ahead, and reads averaged weights as it has them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..plan import Instruction, Plan, Receive, ReceiveSources, Reduce, Send, SendSources, Step
+from ..profiles import Profile
+from ..timing import step_time
+from .events import Action, Events, Key, Links, Span, Transfer, Went
+from .volume import message_bytes, summed
+
+ENDS = "end of the step"
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What a rank does in a step, and how long each instruction of it takes."""
+
+    plan: Plan
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Several steps of all ranks."""
+
+    went: Went
+    images: int  # of a step
+
+    @property
+    def steps(self) -> int:
+        """How many there were."""
+        return len(self.went.ends[0])
+
+    @cached_property
+    def step_seconds(self) -> float:
+        """Of a step, once they have all come into their rhythm: of the slowest rank, over the second half of them."""
+        first, last = (self.steps - 1) // 2, self.steps - 1
+        if first == last:
+            return max(ends[last] for ends in self.went.ends)
+        return max((ends[last] - ends[first]) / (last - first) for ends in self.went.ends)
+
+    @property
+    def images_per_second(self) -> float:
+        """How many are learnt from."""
+        return self.images / self.step_seconds
+
+    @property
+    def work(self) -> tuple[float, ...]:
+        """Seconds that each rank computes, of a step."""
+        return tuple(busy / self.steps for busy in self.went.busy)
+
+    @property
+    def idle(self) -> tuple[float, ...]:
+        """The share of a step that each rank waits."""
+        return tuple(max(0.0, 1 - work / self.step_seconds) for work in self.work)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All that took time, work and transfers."""
+        return self.went.spans
+
+
+def ranks_on(plans: Sequence[Plan], profile: Profile) -> tuple[Rank, ...]:
+    """Ranks with their times on a device; copies that do the same are timed once."""
+    known: dict[tuple[int, int], tuple[float, ...]] = {}
+    for plan in plans:
+        if (same := _same(plan)) not in known:
+            known[same] = step_time(plan, profile).instructions
+    return tuple(Rank(plan, known[_same(plan)]) for plan in plans)
+
+
+def _same(plan: Plan) -> tuple[int, int]:
+    """Ranks of one stage with as many samples do the same."""
+    assert plan.layout is not None
+    return plan.layout.stage, plan.batch
+
+
+def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None) -> Simulation:
+    """So many steps in a row, by default enough of them to come into a rhythm."""
+    config = ranks[0].plan.config
+    ahead = config.devices.staleness if config.devices.mode == "decoupled" else 0
+    count = steps or (1 if len(ranks) == 1 else 6 + 2 * ahead)
+    own = [_Program(rank, number, ahead, count) for number, rank in enumerate(ranks)]
+    transfers = {key: transfer for each in own for key, transfer in each.transfers.items()}
+    went = Events([tuple(each.actions()) for each in own], transfers, links).run()
+    return Simulation(went, config.data.batch_size)
+
+
+class _Program:
+    """One rank's actions over all steps, and the transfers that it knows how large they are.
+
+    Between two ranks the messages of a step are numbered, on each channel by itself.
+    """
+
+    def __init__(self, rank: Rank, number: int, ahead: int, steps: int) -> None:
+        assert rank.plan.layout is not None
+        self.rank, self.number, self.ahead, self.steps = rank, number, ahead, steps
+        self.plan, self.layout, self.stages = rank.plan, rank.plan.layout, len(rank.plan.layout.stages)
+        self.copy, self.stage = divmod(number, self.stages)
+        self.keys = self._keys()
+        self.sums = {each.group: i for i, each in enumerate(self.plan.instructions) if isinstance(each, Reduce)}
+
+    @property
+    def transfers(self) -> dict[Key, Transfer]:
+        """All that it receives or sums, of all steps."""
+        found: dict[Key, Transfer] = {}
+        for i, key in self.keys.items():
+            each = self.plan.instructions[i]
+            if isinstance(each, Reduce):
+                transfer = self._sum(each)
+            elif isinstance(each, Receive | ReceiveSources):
+                transfer = Transfer((self._peer(each.source), self.number), message_bytes(self.plan, each))
+            else:
+                continue
+            found |= {(*key, step): transfer for step in range(self.steps)}
+        return found
+
+    def actions(self) -> Iterator[Action]:
+        """Of all steps."""
+        sent = tuple(k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Send | SendSources))
+        received = [k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Receive | ReceiveSources)]
+        for step in range(self.steps):
+            if self.ahead:
+                soon = range(step + self.ahead - 1 if step else 0, min(step + self.ahead, self.steps))
+                yield Action("", asks=tuple((*key, later) for later in soon for key in received))
+            for i, each in enumerate(self.plan.instructions):
+                yield self._action(i, each, step)
+            yield Action(ENDS, awaits=tuple((*key, step) for key in sent), ends=True)
+
+    def _action(self, i: int, each: Instruction, step: int) -> Action:
+        label, seconds = str(each), self.rank.seconds[i]
+        own = ((*self.keys[i], step),) if i in self.keys else ()
+        match each:
+            case Send() | SendSources() | Reduce():
+                return Action(label, seconds, gives=own)
+            case Receive() | ReceiveSources():
+                late = isinstance(each, ReceiveSources) and self.ahead  # it takes what is there
+                return Action(label, seconds, asks=() if self.ahead else own, awaits=() if late else own)
+            case Step() if each.group in self.sums:
+                return Action(label, seconds, awaits=((*self.keys[self.sums[each.group]], step),))
+        return Action(label, seconds)
+
+    def _keys(self) -> dict[int, tuple[object, ...]]:
+        """Names of transfers by the instructions that ask for them."""
+        found: dict[int, tuple[object, ...]] = {}
+        numbers: defaultdict[tuple[object, ...], int] = defaultdict(int)
+        for i, each in enumerate(self.plan.instructions):
+            match each:
+                case Send() | SendSources():
+                    channel: tuple[object, ...] = (self.number, self._peer(each.to), isinstance(each, SendSources))
+                case Receive() | ReceiveSources():
+                    channel = (self._peer(each.source), self.number, isinstance(each, ReceiveSources))
+                case Reduce():
+                    found[i] = ("sum", self.stage, each.group)
+                    continue
+                case _:
+                    continue
+            found[i] = (*channel, numbers[channel])
+            numbers[channel] += 1
+        return found
+
+    def _peer(self, stage: int) -> int:
+        return self.layout.rank_of(stage, self.copy)
+
+    def _sum(self, each: Reduce) -> Transfer:
+        copies, size = self.layout.copies, summed(self.plan, each)
+        members = tuple(self.layout.rank_of(self.stage, copy) for copy in range(copies))
+        return Transfer(members, size.by_device(copies), size.latencies(copies), ring=True)

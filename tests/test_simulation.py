@@ -1,0 +1,184 @@
+"""Steps of several devices in time: by hand where the times are plain, then plans of random specs and layouts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import specc
+from specc.layout import every_rank, laid_out, stages_of
+from specc.layout.events import Action, Events, Links, Stuck, Transfer, Went
+from specc.layout.simulate import Rank, Simulation, ranks_on, simulate
+from specc.layout.volume import volumes
+from specc.plan import Plan
+from specc.profiles import find
+from specc.timing import step_time
+
+from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
+
+H100 = find("h100")
+FAST, PLAIN = Links(50e9, 5e-6), Links(10.0, 0.5)
+
+
+def went(*programs: list[Action], transfers: dict[str, Transfer]) -> Went:
+    return Events(programs, transfers, PLAIN).run()
+
+
+def ends(*programs: list[Action], transfers: dict[str, Transfer]) -> list[float]:
+    return [found[-1] for found in went(*programs, transfers=transfers).ends]
+
+
+def sends(seconds: float, *keys: str) -> list[Action]:
+    return [Action(key, seconds, gives=(key,)) for key in keys]
+
+
+def receives(seconds: float, *keys: str) -> list[Action]:
+    return [Action(key, seconds, asks=(key,), awaits=(key,)) for key in keys]
+
+
+END = Action("end", ends=True)
+
+
+def test_a_message_takes_its_latency_and_its_bytes() -> None:
+    source, to = [*sends(1.0, "m"), END], [*receives(0.25, "m"), END]
+    assert ends(source, to, transfers={"m": Transfer((0, 1), 20)}) == [1.0, 1.0 + 0.5 + 2.0 + 0.25]
+
+
+def test_who_sends_goes_on_at_once() -> None:
+    source, to = [*sends(1.0, "m"), Action("work", 3.0), END], [*receives(0.0, "m"), END]
+    assert ends(source, to, transfers={"m": Transfer((0, 1), 20)}) == [4.0, 3.5]
+
+
+def test_nothing_is_sent_before_it_is_asked_for() -> None:
+    source = [*sends(1.0, "m"), Action("end", awaits=("m",), ends=True)]
+    to = [Action("work", 5.0), *receives(0.0, "m"), END]
+    assert ends(source, to, transfers={"m": Transfer((0, 1), 20)}) == [7.5, 7.5]
+
+
+def test_messages_wait_for_a_link_in_turn_but_not_for_a_latency() -> None:
+    source, to = [*sends(0.0, "a", "b"), END], [Action("", asks=("a", "b")), Action("w", awaits=("a", "b")), END]
+    assert ends(source, to, transfers={name: Transfer((0, 1), 20) for name in "ab"})[1] == 4.5
+
+
+def test_a_device_sends_and_receives_at_the_same_time() -> None:
+    both = {"a": Transfer((0, 1), 20), "b": Transfer((1, 0), 20)}
+    first = [Action("", gives=("a",)), *receives(0.0, "b"), END]
+    other = [Action("", gives=("b",)), *receives(0.0, "a"), END]
+    assert ends(first, other, transfers=both) == [2.5, 2.5]
+
+
+def test_a_device_receives_from_two_others_in_turn() -> None:
+    both = {"a": Transfer((0, 2), 20), "b": Transfer((1, 2), 20)}
+    to = [Action("", asks=("a", "b")), Action("w", awaits=("a", "b")), END]
+    assert ends([*sends(0.0, "a"), END], [*sends(0.0, "b"), END], to, transfers=both)[2] == 4.5
+
+
+def test_a_sum_begins_with_the_last_of_its_members_and_overlaps_with_work() -> None:
+    ring = {"sum": Transfer((0, 1), 20, hops=2, ring=True)}
+    programs = [[Action("w", late), Action("", gives=("sum",)), Action("more", 2.0), Action("s", 1.0, awaits=("sum",)),
+                 END] for late in (1.0, 4.0)]  # fmt: skip
+    assert ends(*programs, transfers=ring) == [8.0, 8.0]  # begun at 4, done at 4 + 2 * 0.5 + 2
+
+
+def test_devices_that_wait_for_one_another_are_told_of() -> None:
+    first = [*receives(0.0, "b"), *sends(0.0, "a")]
+    other = [*receives(0.0, "a"), *sends(0.0, "b")]
+    with pytest.raises(Stuck, match="rank 0 waits at `b`; rank 1 waits at `a`"):
+        ends(first, other, transfers={"a": Transfer((0, 1), 1), "b": Transfer((1, 0), 1)})
+
+
+# -- plans ------------------------------------------------------------------------------------------------------------
+
+
+def over(found: Document, **devices: object) -> Plan:
+    return specc.compile(spec_of({**found, "devices": devices}))
+
+
+def simulated(plan: Plan, links: Links = FAST, steps: int | None = None) -> Simulation:
+    return simulate(ranks_on(every_rank(plan, stages_of(plan)), H100), links, steps)
+
+
+def test_one_rank_takes_the_predicted_time_of_a_step() -> None:
+    plan = compiled(**HPFF)
+    assert simulated(plan).step_seconds == pytest.approx(step_time(plan, H100).seconds, rel=1e-12)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Plan:
+    found = draw(documents())
+    blocks = len(found["split"].get("after", ())) + 1
+    found["train"]["micro_batches"] = draw(st.integers(1, 2))
+    mode, staleness = draw(st.sampled_from(["synchronous", "decoupled"])), draw(st.integers(1, 3))
+    stages, copies = draw(st.integers(1, blocks)), draw(st.integers(1, 3))
+    return over(found, block_parallel=stages, data_parallel=copies, mode=mode, staleness=staleness)
+
+
+@settings(max_examples=25)
+@given(plan=layouts(), bandwidth=st.sampled_from([1e6, 1e9, 1e12]), latency=st.sampled_from([0.0, 1e-4]))
+def test_no_layout_waits_forever_nor_takes_less_time_than_its_busiest_rank(
+    plan: Plan, bandwidth: float, latency: float
+) -> None:
+    links = Links(bandwidth, latency)
+    found = simulated(plan, links)
+    assert found.step_seconds >= max(found.work) * (1 - 1e-9)
+    assert found.spans == simulated(plan, links).spans
+    for rank in range(len(found.work)):
+        own = sorted((s.start, s.end) for s in found.spans if s.rank == rank and not s.moves)
+        assert all(one[1] <= other[0] for one, other in pairwise(own))
+
+
+def test_every_rank_has_the_plan_that_is_made_for_it_alone() -> None:
+    plan = over(document(**HPFF, ema_links=MAN["ema_links"]), block_parallel=3, data_parallel=4)
+    stages = stages_of(plan)
+    assert list(every_rank(plan, stages)) == [laid_out(plan, rank, stages) for rank in range(12)]
+
+
+def test_bytes_that_arrive_were_sent_and_sums_go_round_a_ring() -> None:
+    plan = over(document(), data_parallel=3)
+    parameters = sum(network.graph.parameter_count for network in plan.networks.values())
+    assert [v.sent for v in volumes(every_rank(plan))] == pytest.approx([4 * parameters * 2 * 2 / 3] * 3)
+    staged = over(document(**HPFF), block_parallel=4)
+    found = volumes(every_rank(staged, stages_of(staged)))
+    assert sum(v.sent for v in found) == sum(v.received for v in found) > 0
+
+
+def slow_second(plan: Plan) -> tuple[Rank, ...]:
+    """The second stage takes ten times as long as the first one."""
+    ranks = ranks_on(every_rank(plan, stages_of(plan)), H100)
+    unit = 1.0 / len(ranks[0].seconds)
+    return tuple(replace(rank, seconds=tuple(unit * (1 + 9 * i) for _ in rank.seconds)) for i, rank in enumerate(ranks))
+
+
+@pytest.mark.parametrize("staleness", [1, 2, 4])
+def test_a_decoupled_stage_is_so_many_steps_ahead_and_no_more(staleness: int) -> None:
+    plan = over(document(**MAN), block_parallel=2, mode="decoupled", staleness=staleness)
+    found = simulate(slow_second(plan), FAST, 12).went.ends
+    ahead = [step - sum(end <= begun + 1e-9 for end in found[1]) for step, begun in enumerate((0.0, *found[0][:-1]))]
+    assert max(ahead) == staleness
+
+
+def test_a_decoupled_stage_does_not_wait_for_the_weights_that_it_averages() -> None:
+    together, apart = (
+        simulated(over(document(**MAN), block_parallel=2, mode=mode)) for mode in ("synchronous", "decoupled")
+    )
+    assert apart.step_seconds < together.step_seconds
+    assert apart.step_seconds == pytest.approx(max(apart.work), rel=0.05)
+
+
+def test_a_slow_link_is_what_a_step_takes() -> None:
+    plan = over(document(), block_parallel=2, mode="decoupled")
+    slow = Links(1e5)
+    moved = max(v.sent for v in volumes(every_rank(plan, stages_of(plan))))
+    assert simulated(plan, slow).step_seconds == pytest.approx(moved / slow.bandwidth, rel=1e-3)
+
+
+def test_sixty_four_ranks_are_simulated() -> None:
+    data = document()["data"] | {"samples": 64, "batch_size": 64}
+    plan = over(document(**MAN, data=data), block_parallel=4, data_parallel=16)
+    found = simulated(plan)
+    assert len(found.work) == 64
+    assert found.step_seconds > max(found.work)
