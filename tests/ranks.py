@@ -29,7 +29,14 @@ from typing import Any
 
 PATIENCE = 60.0  # seconds; a rank that takes longer says where it is, and ends
 GRACE = 3.0  # for the others, once one has failed: to say what they know of it
-ONCE = ("torch", "torch.distributed", "runtime", "specc.layout", "pytest", "hypothesis")
+ONCE = (
+    "torch._dynamo",
+    "torch.distributed",
+    "runtime",
+    "specc.layout",
+    "pytest",
+    "hypothesis",
+)  # optimizers ask for dynamo
 END_WITH_PARENT = 1
 
 
