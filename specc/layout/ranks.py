@@ -15,6 +15,7 @@ from ..memory.prediction import Prediction
 from ..plan import (
     Channel,
     EmaUpdate,
+    Forward,
     Free,
     Instruction,
     Layout,
@@ -119,6 +120,19 @@ class Move:
     slice: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Tensors of one stage that a unit of another averages: after which instruction of the whole, and before which."""
+
+    unit: str
+    source: int
+    to: int
+    made: int
+    read: int
+    uses: tuple[str, ...]
+    tensors: tuple[str, ...]
+
+
 class Described(NamedTuple):
     """How a value lies in memory."""
 
@@ -148,6 +162,7 @@ class Moves:
         self.at = [owners.of(each) for each in whole]
         self.values = described(plan)
         self.moves = self._in_order(list(self._values()))
+        self.lent = list(self._lent())
 
     def of(self, stage: int) -> list[Instruction]:
         """The instructions of one stage."""
@@ -158,9 +173,13 @@ class Moves:
                 after.setdefault(move.made, []).append(self._send(move))
             if move.to == stage:
                 before.setdefault(move.read, []).append(self._receive(move))
-        for i, each in enumerate(self.whole):
-            if isinstance(each, EmaUpdate):
-                self._sources(i, each, stage, before, after)
+        for lent in self.lent:
+            if lent.source == stage:
+                sources = SendSources(unit=lent.unit, to=lent.to, uses=lent.uses, tensors=lent.tensors)
+                after.setdefault(lent.made, []).append(sources)
+            if lent.to == stage:
+                taken = ReceiveSources(unit=lent.unit, source=lent.source, tensors=lent.tensors)
+                before.setdefault(lent.read, []).append(taken)
         ordered = list(after.get(-1, ()))
         for i, each in enumerate(self.whole):
             ordered += before.get(i, ())
@@ -213,23 +232,37 @@ class Moves:
             channels_last=value.order == "swapped", adds=move.adds, slice=move.slice,
         )  # fmt: skip
 
-    def _sources(
-        self, i: int, update: EmaUpdate, stage: int, before: dict[int, list[Instruction]],
-        after: dict[int, list[Instruction]],
-    ) -> None:  # fmt: skip
-        """The weights that a unit averages, from every other stage that has some of them."""
-        here = self.at[i]
-        lent: dict[int, tuple[list[str], list[str]]] = {}
+    def _lent(self) -> Iterator[Lent]:
+        """The weights that units average, from every other stage that has some of them.
+
+        Statistics change with every forward of their block, so they go after the last one before the average; weights,
+        which change with its step alone, go at the beginning. On a channel they arrive in the order of their readers.
+        """
+        soonest: dict[tuple[int, int], int] = {}
+        for i, each in enumerate(self.whole):
+            if isinstance(each, EmaUpdate):
+                for lent in self._of_update(i, each):
+                    channel = (lent.source, lent.to)
+                    soonest[channel] = max(lent.made, soonest.get(channel, -1))
+                    yield replace(lent, made=soonest[channel])
+
+    def _of_update(self, i: int, update: EmaUpdate) -> Iterator[Lent]:
+        found: dict[int, tuple[list[str], list[str]]] = {}
         for link in self.plan.by_unit[update.unit].links:
             owner = self.owners.of_block(link.source_block)
-            if owner != here:
-                blocks, tensors = lent.setdefault(owner, ([], []))
+            if owner != self.at[i]:
+                blocks, tensors = found.setdefault(owner, ([], []))
                 blocks.append(link.source_block)
                 tensors += link.sources.values()
-        for owner, (blocks, tensors) in sorted(lent.items()):
-            names = tuple(dict.fromkeys(tensors))
-            if owner == stage:
-                uses = tuple(dict.fromkeys(blocks))
-                after.setdefault(-1, []).append(SendSources(unit=update.unit, to=here, uses=uses, tensors=names))
-            if here == stage:
-                before.setdefault(i, []).append(ReceiveSources(unit=update.unit, source=owner, tensors=names))
+        for owner, (blocks, tensors) in sorted(found.items()):
+            uses, names = tuple(dict.fromkeys(blocks)), tuple(dict.fromkeys(tensors))
+            yield Lent(update.unit, owner, self.at[i], self._changed(i, uses, names), i, uses, names)
+
+    def _changed(self, i: int, blocks: Sequence[str], tensors: Sequence[str]) -> int:
+        """The last instruction before this one that changes some of these tensors."""
+        weights = {name for block in blocks for name in self.plan.networks[block].parameters}
+        if weights.issuperset(tensors):
+            return -1
+        forwards = (j for j, each in enumerate(self.whole[:i])
+                    if isinstance(each, Forward) and f"block{each.block}" in blocks)  # fmt: skip
+        return max(forwards, default=-1)
