@@ -195,7 +195,7 @@ class TorchMachine:
         self.wire.send(flattened([own[name] for name in tensors]), to, "sources")
 
     def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
-        self.wire.receive(self.model.borrowed[unit].message, source, "sources")
+        self.wire.borrow(unit, self.model.borrowed[unit].message, source)
 
     def settle(self) -> None:
         if self._wire is not None:

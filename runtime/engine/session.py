@@ -53,6 +53,7 @@ class Session:
         self.plan = plan
         self.device = torch.device(device)
         self.dtype = dtype
+        self.wire = wire
         self.model = Model(plan, self.device, dtype)
         if initialise:
             self.model.reset(plan.config.train.seed)
@@ -159,6 +160,11 @@ class Session:
         """The images where and how the model takes them; no copy where they are so already."""
         dtype = self.dtype if images.is_floating_point() else images.dtype  # tokens stay what they are
         return images.to(self.device, dtype, memory_format=self.model.memory_format)
+
+    def finish(self) -> None:
+        """No step follows: stages that are ahead of others wait for them."""
+        if self.wire is not None:
+            self.wire.finish({unit: each.message for unit, each in self.model.borrowed.items()})
 
     def resident(self) -> list[Tensor]:
         """Tensors that live through a step: parameters, buffers, optimizer state and averages."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from specc.plan import Channel, Layout, Plan
+from specc.plan import Channel, Layout, Plan, ReceiveSources
 from specc.plan.buckets import buckets
 
 Kind = Literal["values", "sources"]
@@ -27,6 +28,9 @@ class Wire:
 
     Every two stages have a process group for each direction, and one for the weights that are lent: within a group
     messages arrive in the order in which they were sent, and none waits behind one of another group.
+
+    Decoupled stages may be some steps ahead: so long what was sent may be on its way, and so old are the weights that
+    are lent. That is a number of steps, not of seconds, so a run gives the same numbers every time.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -41,7 +45,10 @@ class Wire:
         sums = [_group(layout, [layout.rank_of(stage, copy) for copy in copies]) for stage in stages]
         self.copies = sums[layout.stage]
         self._pending: dict[str, list[Waits]] = {}
-        self._sent: list[tuple[Waits | None, Tensor]] = []
+        self._sent: list[tuple[Waits | None, Tensor]] = []  # in this step
+        self._earlier: deque[list[tuple[Waits | None, Tensor]]] = deque()  # in those before it
+        self._borrowed: Counter[str] = Counter()  # by units, and how often
+        self._lenders = [(each.unit, each.source) for each in plan.instructions if isinstance(each, ReceiveSources)]
 
     def reduce(self, group: str, parameters: Sequence[nn.Parameter]) -> None:
         """Begin to sum gradients over the copies; they become views of the messages that they travel in."""
@@ -67,12 +74,39 @@ class Wire:
         dist.recv(_flat(x), self.layout.rank_of(source), group=channel)
         return x
 
+    def borrow(self, unit: str, x: Tensor, source: int) -> None:
+        """Fill a tensor with the weights that another stage lends a unit; with older ones where stages are decoupled.
+
+        The first is waited for, so that a run that goes on begins with the weights of its checkpoint.
+        """
+        self._borrowed[unit] += 1
+        if not 1 < self._borrowed[unit] <= self.layout.ahead + 1:
+            self.receive(x, source, "sources")
+
+    def finish(self, spare: Mapping[str, Tensor]) -> None:
+        """No step follows: wait until all has arrived, and take what was lent and is needed no more."""
+        for missed in range(self.layout.ahead):
+            for unit, source in self._lenders:
+                if self._borrowed[unit] > missed + 1:
+                    self.receive(torch.empty_like(spare[unit]), source, "sources")
+        self._borrowed.clear()
+        for step in (*self._earlier, self._sent):
+            _await(step)
+        self._earlier.clear()
+        self._sent = []
+
     def settle(self) -> None:
-        """Wait until all that was sent has arrived."""
-        while self._sent:
-            begun, _ = self._sent.pop(0)
-            if begun is not None:  # of another rank's group
-                begun.wait()
+        """The step ends: wait until all has arrived that was sent so many steps ago as stages may be ahead."""
+        self._earlier.append(self._sent)
+        self._sent = []
+        while len(self._earlier) > self.layout.ahead:
+            _await(self._earlier.popleft())
+
+
+def _await(sent: Sequence[tuple[Waits | None, Tensor]]) -> None:
+    for begun, _ in sent:
+        if begun is not None:  # of another rank's group
+            begun.wait()
 
 
 def _group(layout: Layout, ranks: list[int]) -> Any:

@@ -36,13 +36,13 @@ What = Literal["images", "labels", "activations"]
 
 def laid_out(plan: Plan, rank: int, stages: Sequence[int] = (0,)) -> Plan:
     """What a rank does, whose devices are as the spec says, in stages that begin with these blocks; memory included."""
-    layout = Layout(plan.config.devices.data_parallel, tuple(stages), rank, plan.fingerprint)
+    layout = _layout(plan, rank, stages)
     return _own(plan, layout, _by_stage(plan, layout))
 
 
 def every_rank(plan: Plan, stages: Sequence[int] = (0,)) -> tuple[Plan, ...]:
     """What all of them do; those of one stage with as many samples have all but their number in common."""
-    first = Layout(plan.config.devices.data_parallel, tuple(stages), 0, plan.fingerprint)
+    first = _layout(plan, 0, stages)
     by_stage, found = _by_stage(plan, first), list[Plan]()
     known: dict[tuple[int, int], Plan] = {}
     for rank in range(first.count):
@@ -54,6 +54,12 @@ def every_rank(plan: Plan, stages: Sequence[int] = (0,)) -> tuple[Plan, ...]:
         assert own.layout is not None
         found.append(replace(own, layout=replace(own.layout, rank=rank)))
     return tuple(found)
+
+
+def _layout(plan: Plan, rank: int, stages: Sequence[int]) -> Layout:
+    devices = plan.config.devices
+    ahead = devices.staleness if devices.mode == "decoupled" and len(stages) > 1 else 0
+    return Layout(devices.data_parallel, tuple(stages), rank, plan.fingerprint, ahead=ahead)
 
 
 def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:

@@ -36,6 +36,7 @@ class ShapeMachine:
         self.classes, self.view_count = classes, views
         self.parameters: dict[str, Parameters] = {}  # of the networks that have run
         self.sent: list[Storage] = []  # to other stages, in this step
+        self.sent_bytes = 0  # in the last one
 
     def _made(self, rows: int, shape: Shape, category: str = "activations", *, width: int = 4,
               graph: Function | None = None) -> Value:  # fmt: skip
@@ -258,6 +259,7 @@ class ShapeMachine:
         """Into tensors that live throughout."""
 
     def settle(self) -> None:
+        self.sent_bytes = sum(storage.bytes for storage in {id(each): each for each in self.sent}.values())
         self.sent.clear()
 
     def first(self, x: Value, rows: int) -> Value:

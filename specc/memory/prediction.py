@@ -51,11 +51,9 @@ class Prediction:
         swapped = config.train.memory_format == "channels_last"
         self.order: Order = "swapped" if swapped else "plain"
         costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", swapped=swapped)
-        self.costs, machine = (
-            costs,
-            ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train),
-        )
-        self.step = kind(machine, plan.units, config.train.micro_batches)
+        self.costs = costs
+        self.machine = ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train)
+        self.step = kind(self.machine, plan.units, config.train.micro_batches)
         self.resident = 0  # bytes that live throughout
 
     def begin(self, source: Shape | None = None) -> None:
@@ -67,6 +65,7 @@ class Prediction:
         for each in self.plan.instructions:
             if isinstance(each, ReceiveSources):
                 self.memory.resident(lent_bytes(self.plan, each), "EMA copies", each.unit)
+        self._on_its_way()
         batch, image, task = self.plan.batch, self.plan.data.shape, config.learns
         if self.plan.layout is not None and self.plan.layout.stage:
             self.resident = self.memory.total
@@ -79,6 +78,14 @@ class Prediction:
         self.step.begin(*self.batch, config.data.batch_size)
         if source is not None:
             self._give(source)
+
+    def _on_its_way(self) -> None:
+        """What decoupled stages have sent in earlier steps and may still hold."""
+        layout = self.plan.layout
+        if layout is not None and layout.ahead:
+            together = Prediction(replace(self.plan, layout=replace(layout, ahead=0)), self.device)
+            together.run()
+            self.memory.resident(layout.ahead * together.machine.sent_bytes, "activations", "sent")
 
     def _give(self, source: Shape) -> None:
         """What the first block reads of every slice."""

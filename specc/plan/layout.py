@@ -27,6 +27,7 @@ class Layout:
     rank: int
     whole: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # fingerprint of the plan for one device
     channels: tuple[Channel, ...] = ()  # between all its stages
+    ahead: int = 0  # how many steps a stage may be ahead of the next one: of decoupled stages
 
     @property
     def copy(self) -> int:
