@@ -30,6 +30,7 @@ from ..plan import (
 from ..plan.lifetimes import with_frees, with_retain
 from ..plan.values import IMAGES, LABELS
 from .owners import Owners
+from .pipelines import Arrange
 
 What = Literal["images", "labels", "activations"]
 
@@ -40,10 +41,15 @@ def laid_out(plan: Plan, rank: int, stages: Sequence[int] = (0,)) -> Plan:
     return _own(plan, layout, _by_stage(plan, layout))
 
 
-def every_rank(plan: Plan, stages: Sequence[int] = (0,)) -> tuple[Plan, ...]:
-    """What all of them do; those of one stage with as many samples have all but their number in common."""
+def every_rank(plan: Plan, stages: Sequence[int] = (0,), arrange: Arrange | None = None) -> tuple[Plan, ...]:
+    """What all of them do, in an order of their own where somebody arranges it.
+
+    Those of one stage with as many samples have all but their number in common.
+    """
     first = _layout(plan, 0, stages)
     by_stage, found = _by_stage(plan, first), list[Plan]()
+    if arrange is not None:
+        by_stage = [arrange(stage, len(by_stage), own) for stage, own in enumerate(by_stage)]
     known: dict[tuple[int, int], Plan] = {}
     for rank in range(first.count):
         layout = replace(first, rank=rank)

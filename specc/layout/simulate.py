@@ -1,8 +1,9 @@
 """How a step of several devices goes in time: the plans of all ranks, run by a clock instead of by torch.
 
-Every instruction takes what a device's profile says; what is sent takes the links between devices in turn. A send is
-over when it was asked for on both sides, as with gloo and NCCL; a step ends when all that it sent has arrived. A stage
-of a decoupled run asks for what it will receive some steps ahead, and reads averaged weights as it has them.
+Every instruction takes what a device's profile says; what is sent takes the links between devices in turn. Nothing is
+on its way before both sides have asked for it, as with gloo and NCCL. A step ends when all that it sent has arrived; of
+decoupled stages, when all has arrived that was sent so many steps ago as they may be ahead, and so old are the weights
+that they are lent.
 """
 
 from __future__ import annotations
@@ -87,13 +88,13 @@ def _same(plan: Plan) -> tuple[int, int]:
 
 def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None) -> Simulation:
     """So many steps in a row, by default enough of them to come into a rhythm."""
-    config = ranks[0].plan.config
-    ahead = config.devices.staleness if config.devices.mode == "decoupled" else 0
-    count = steps or (1 if len(ranks) == 1 else 6 + 2 * ahead)
-    own = [_Program(rank, number, ahead, count) for number, rank in enumerate(ranks)]
+    layout = ranks[0].plan.layout
+    assert layout is not None
+    count = steps or (1 if len(ranks) == 1 else 6 + 2 * layout.ahead)
+    own = [_Program(rank, number, count) for number, rank in enumerate(ranks)]
     transfers = {key: transfer for each in own for key, transfer in each.transfers.items()}
     went = Events([tuple(each.actions()) for each in own], transfers, links).run()
-    return Simulation(went, config.data.batch_size)
+    return Simulation(went, ranks[0].plan.config.data.batch_size)
 
 
 class _Program:
@@ -102,9 +103,9 @@ class _Program:
     Between two ranks the messages of a step are numbered, on each channel by itself.
     """
 
-    def __init__(self, rank: Rank, number: int, ahead: int, steps: int) -> None:
+    def __init__(self, rank: Rank, number: int, steps: int) -> None:
         assert rank.plan.layout is not None
-        self.rank, self.number, self.ahead, self.steps = rank, number, ahead, steps
+        self.rank, self.number, self.steps = rank, number, steps
         self.plan, self.layout, self.stages = rank.plan, rank.plan.layout, len(rank.plan.layout.stages)
         self.copy, self.stage = divmod(number, self.stages)
         self.keys = self._keys()
@@ -128,14 +129,11 @@ class _Program:
     def actions(self) -> Iterator[Action]:
         """Of all steps."""
         sent = tuple(k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Send | SendSources))
-        received = [k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Receive | ReceiveSources)]
         for step in range(self.steps):
-            if self.ahead:
-                soon = range(step + self.ahead - 1 if step else 0, min(step + self.ahead, self.steps))
-                yield Action("", asks=tuple((*key, later) for later in soon for key in received))
             for i, each in enumerate(self.plan.instructions):
                 yield self._action(i, each, step)
-            yield Action(ENDS, awaits=tuple((*key, step) for key in sent), ends=True)
+            arrived = step - self.layout.ahead
+            yield Action(ENDS, awaits=tuple((*key, arrived) for key in sent if arrived >= 0), ends=True)
 
     def _action(self, i: int, each: Instruction, step: int) -> Action:
         label, seconds = str(each), self.rank.seconds[i]
@@ -143,12 +141,19 @@ class _Program:
         match each:
             case Send() | SendSources() | Reduce():
                 return Action(label, seconds, gives=own)
-            case Receive() | ReceiveSources():
-                late = isinstance(each, ReceiveSources) and self.ahead  # it takes what is there
-                return Action(label, seconds, asks=() if self.ahead else own, awaits=() if late else own)
+            case Receive():
+                return Action(label, seconds, asks=own, awaits=own)
+            case ReceiveSources():
+                lent = self._lent(i, step)
+                return Action(label, seconds, asks=lent, awaits=lent)
             case Step() if each.group in self.sums:
                 return Action(label, seconds, awaits=((*self.keys[self.sums[each.group]], step),))
         return Action(label, seconds)
+
+    def _lent(self, i: int, step: int) -> tuple[Key, ...]:
+        """The weights of so many steps ago; until there are some, those of the first step."""
+        ahead = self.layout.ahead
+        return () if 0 < step <= ahead else ((*self.keys[i], max(step - ahead, 0)),)
 
     def _keys(self) -> dict[int, tuple[object, ...]]:
         """Names of transfers by the instructions that ask for them."""

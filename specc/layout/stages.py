@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from ..plan import Free, Instruction, Layout, Plan
+from ..plan import Free, Layout, Plan
 from ..plan.flops import flops_of
 from .owners import Owners
 
@@ -21,13 +21,23 @@ def stages_of(plan: Plan, costs: Sequence[float] | None = None) -> tuple[int, ..
 
 def block_flops(plan: Plan) -> list[float]:
     """FLOPs of a step for one image, by the block that they are of or at whose end."""
+    return [float(flops_of((plan.instructions[i] for i in own), plan.networks, plan.units)) for own in _by_block(plan)]
+
+
+def block_seconds(plan: Plan, seconds: Sequence[float]) -> list[float]:
+    """How long a step is at every block, of how long every instruction of the whole takes."""
+    return [sum(seconds[i] for i in own) for own in _by_block(plan)]
+
+
+def _by_block(plan: Plan) -> list[list[int]]:
+    """The instructions that are done where a block is, by number."""
     layout = Layout(1, tuple(range(len(plan.blocks))), 0, "0" * 64)
     owners = Owners(plan, layout)
-    by_block: list[list[Instruction]] = [[] for _ in plan.blocks]
-    for each in plan.instructions:
+    by_block: list[list[int]] = [[] for _ in plan.blocks]
+    for i, each in enumerate(plan.instructions):
         if not isinstance(each, Free):
-            by_block[owners.of(each)].append(each)
-    return [float(flops_of(own, plan.networks, plan.units)) for own in by_block]
+            by_block[owners.of(each)].append(i)
+    return by_block
 
 
 def balanced(costs: Sequence[float], count: int) -> tuple[int, ...]:
