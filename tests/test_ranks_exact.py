@@ -12,7 +12,7 @@ from runtime.engine.session import Session
 from runtime.engine.wire import Wire
 from runtime.memory.measure import random_batch
 from specc.layout import laid_out, stages_of
-from specc.plan import Plan
+from specc.plan import Layout, Plan
 
 from .documents import HPFF, MAN, Document, compiled
 from .ranks import in_ranks
@@ -37,14 +37,22 @@ def steps_of(session: Session, sizes: Sequence[int]) -> Found:
         elif layout.stage:
             found = session.train_step(None, None, samples=len(labels))
         else:
-            part = layout.share(len(labels))
-            own = slice(part.start, part.stop)
+            own = list(layout.share(len(labels)))
             found = session.train_step(images[own], labels[own], samples=len(labels))
         said |= {f"{step}/{unit}.{term}": x for unit, terms in found.losses.items() for term, x in terms.items()}
         if found.logits is not None:
-            said[f"{step}/logits"] = found.logits
+            said[f"{step}/logits"] = placed(found.logits, layout, len(labels))
     return {"tensors": session.model.tensors(), "state": state_of(session), "averages": averages_of(session),
             "said": said}  # fmt: skip
+
+
+def placed(logits: Tensor, layout: Layout | None, samples: int) -> Tensor:
+    """A copy's where they are in the whole batch's."""
+    if layout is None:
+        return logits
+    whole = logits.new_zeros(samples, *logits.shape[1:])
+    whole[list(layout.share(samples))] = logits.detach()
+    return whole
 
 
 def state_of(session: Session) -> dict[str, Tensor]:
@@ -79,7 +87,7 @@ def alone(plan: Plan, sizes: Sequence[int]) -> Found:
 
 
 def together(ranks: Sequence[Found], plan: Plan, stages: Sequence[int]) -> Found:
-    """What all ranks have: stages one after the other, copies added up (losses), joined (logits) or all the same."""
+    """What all ranks have: stages one after the other, copies added up (what was said) or all the same."""
     copies = [ranks[first : first + len(stages)] for first in range(0, len(ranks), len(stages))]
     found: Found = {}
     for kind in ranks[0]:
@@ -87,16 +95,12 @@ def together(ranks: Sequence[Found], plan: Plan, stages: Sequence[int]) -> Found
         assert sum(len(rank[kind]) for rank in copies[0]) == len(by_copy[0]), "two stages have one tensor"
         first, *others = by_copy
         if kind == "said":
-            first = {name: joined(name, [own[name] for own in by_copy]) for name in first}
+            first = {name: torch.stack([own[name] for own in by_copy]).sum(0) for name in first}
         else:
             for other in others:
                 assert all(torch.equal(first[name], other[name]) for name in first), "copies drift apart"
         found[kind] = first
     return found
-
-
-def joined(name: str, parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts)) if name.endswith("logits") else torch.stack(list(parts)).sum(0)
 
 
 def hold(plan: Plan, *, within: float = 0.0, sizes: Sequence[int] = (6,) * STEPS) -> None:

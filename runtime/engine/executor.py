@@ -48,6 +48,7 @@ class Executor:
         self.running: Instruction | None = None
         self.watchful = False
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
+        self.step.layout = plan.layout
         self._telling = [[unit for unit in plan.units if unit.telling and unit.end == b.index] for b in plan.blocks]
 
     @property
@@ -84,13 +85,12 @@ class Executor:
             self.step.values = {}
 
     def _begin(self, images: Tensor | None, labels: Tensor | None, samples: int | None) -> None:
-        layout = self.plan.layout
         if images is not None and labels is not None:
             self.step.begin(images, labels, samples)
-        elif layout is None or samples is None:
+        elif self.plan.layout is None or samples is None:
             raise ValueError("only a later stage is given no batch, and it is told how many samples there are")
         else:
-            self.step.expect(len(layout.share(samples)), samples)
+            self.step.expect(samples)
 
     def check_losses(self) -> None:
         """Raise `NotFinite` for the first loss that is no number, of those that the heads have said so far."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -50,10 +49,8 @@ class TorchMachine:
     def rows(self, x: Tensor) -> int:
         return len(x)
 
-    def slices(self, batch: Tensor, count: int) -> Sequence[Tensor]:
-        if count == 1:
-            return [batch]
-        return [batch[first:end] for first, end in pairwise(i * len(batch) // count for i in range(count + 1))]
+    def slices(self, batch: Tensor, rows: Sequence[int]) -> Sequence[Tensor]:
+        return [batch] if len(rows) == 1 else batch.split(list(rows))
 
     def views(self, images: Tensor, labels: Tensor, first: int = 0) -> Tensor:
         if not self.labelled:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from specc.diagnostics.notices import notice
 from specc.graph.ops.base import ParameterKind
 from specc.plan import LinkPlan, Plan, ReceiveSources
 
 from .borrowed import Borrowed
+from .modules import BatchNorm
 from .network import GraphModule, initialise
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -120,6 +123,15 @@ class Model:
         """The tensors of another stage that a link averages; every unit is lent its own, when it is its turn."""
         unit = next(unit.name for unit in self.plan.units if link in unit.links)
         return self.borrowed[unit].tensors if unit in self.borrowed else {}
+
+    def synchronise(self, copies: Any) -> None:
+        """Have every batch norm look at the samples of all copies, a process group."""
+        for name, module in self.networks.items():
+            for part in module.modules():
+                if isinstance(part, BatchNorm):
+                    part.copies = copies
+                elif isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    notice(f"warning: a batch norm inside of a part of `{name}` takes its own copy's statistics alone")
 
     def train(self, mode: bool) -> None:
         """Batch statistics (training) or running statistics (evaluation); to walk through all parts takes a while."""

@@ -55,6 +55,8 @@ class Session:
         self.dtype = dtype
         self.wire = wire
         self.model = Model(plan, self.device, dtype)
+        if wire is not None and wire.norms is not None:
+            self.model.synchronise(wire.norms)
         if initialise:
             self.model.reset(plan.config.train.seed)
         scaled = plan.config.train.precision == "fp16"

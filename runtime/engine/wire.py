@@ -44,6 +44,8 @@ class Wire:
         self._channels = {each: group for (copy, each), group in made.items() if copy == layout.copy}
         sums = [_group(layout, [layout.rank_of(stage, copy) for copy in copies]) for stage in stages]
         self.copies = sums[layout.stage]
+        apart = [_group(layout, [layout.rank_of(stage, copy) for copy in copies]) for stage in stages]
+        self.norms = apart[layout.stage] if plan.config.devices.sync_batch_norm else None  # nobody waits behind sums
         self._pending: dict[str, list[Waits]] = {}
         self._sent: list[tuple[Waits | None, Tensor]] = []  # in this step
         self._earlier: deque[list[tuple[Waits | None, Tensor]]] = deque()  # in those before it

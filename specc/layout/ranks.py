@@ -50,10 +50,10 @@ def every_rank(plan: Plan, stages: Sequence[int] = (0,), arrange: Arrange | None
     by_stage, found = _by_stage(plan, first), list[Plan]()
     if arrange is not None:
         by_stage = [arrange(stage, len(by_stage), own) for stage, own in enumerate(by_stage)]
-    known: dict[tuple[int, int], Plan] = {}
+    known: dict[tuple[int, ...], Plan] = {}
     for rank in range(first.count):
         layout = replace(first, rank=rank)
-        same = layout.stage, len(layout.share(plan.config.data.batch_size))
+        same = layout.stage, *layout.rows(plan.config.data.batch_size)
         if same not in known:
             known[same] = _own(plan, layout, by_stage)
         own = known[same]
@@ -65,7 +65,8 @@ def every_rank(plan: Plan, stages: Sequence[int] = (0,), arrange: Arrange | None
 def _layout(plan: Plan, rank: int, stages: Sequence[int]) -> Layout:
     devices = plan.config.devices
     ahead = devices.staleness if devices.mode == "decoupled" and len(stages) > 1 else 0
-    return Layout(devices.data_parallel, tuple(stages), rank, plan.fingerprint, ahead=ahead)
+    slices = plan.config.train.micro_batches
+    return Layout(devices.data_parallel, tuple(stages), rank, plan.fingerprint, ahead=ahead, slices=slices)
 
 
 def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:

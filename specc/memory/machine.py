@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 
 from ..graph.graph import Graph
 from ..graph.layout import Layout
@@ -66,9 +65,8 @@ class ShapeMachine:
     def rows(self, x: Value) -> int:
         return x.rows
 
-    def slices(self, batch: Value, count: int) -> list[Value]:
-        ends = [i * batch.rows // count for i in range(count + 1)]
-        return [Value(batch.storage, end - first, batch.shape, batch.order) for first, end in pairwise(ends)]
+    def slices(self, batch: Value, rows: Sequence[int]) -> list[Value]:
+        return [Value(batch.storage, count, batch.shape, batch.order) for count in rows]
 
     def views(self, images: Value, labels: Value, first: int) -> Value:
         if self.view_count == 1:

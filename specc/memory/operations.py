@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import BYTES, Conv, ConvTranspose, Order, Saved
-from ..graph.ops.base import without_gaps
+from ..graph.ops.base import Exchange, without_gaps
 from ..graph.ops.footprint import highest
 from ..plan import Network
 from .autograd import Engine, Function, Gradient, Value, dense
@@ -23,6 +23,7 @@ class Costs:
 
     low: int = 4  # bytes of one number where autocast computes in low precision; 4: there is no autocast
     traced: bool = False  # as counted on a CPU, under a dispatch mode: masks are floats
+    copies: int = 1  # of the network, whose batch norms are as one
     swapped: bool = False  # images and the weights of convolutions have their channels last
 
 
@@ -93,6 +94,8 @@ class Forward:
         if gathered:
             self.memory.moves("turn", first.bytes, first.bytes)
         keeping = needed and not self.again
+        if operation.exchange is not None:
+            self._gather(operation.exchange, node.saved)
         if stops or (gathered and not parameters):
             out = gathered or first
         else:
@@ -146,6 +149,11 @@ class Forward:
             width = 4 if node.parameters and (node.op.spreads or node.op.passes_gradient) else _widest(inputs)
         return self.memory.new(node.size * operation.rows * width, width=width)
 
+    def _gather(self, exchange: Exchange, saved: Saved) -> None:
+        """What the copies tell each other before any of them has a result."""
+        self.memory.passing(4 * (exchange.forward + saved.floats))
+        self.memory.moves("gather", 4 * exchange.gathered, 4 * exchange.gathered * self.costs.copies)
+
     def _extra(self, operation: Operation, out: Storage, *, keeping: bool) -> Storage | None:
         """What the op makes beside its result, whether that is kept or not."""
         node, saved, rows, measured = operation.node, operation.node.saved, operation.rows, operation.footprint
@@ -156,19 +164,21 @@ class Forward:
         elements, others = saved.elements, saved.bytes
         if self.costs.traced and saved.cpu_elements is not None:
             elements, others = elements + saved.cpu_elements, 0
-        extra = rows * (elements * out.width + others) + 4 * (saved.floats + saved.again * bool(self.until))
+        again = saved.again if self.until and operation.exchange is None else 0
+        extra = rows * (elements * out.width + others) + 4 * (saved.floats + again)
         return self.memory.new(extra) if extra else None
 
 
 class Operation(Function):
     """One op of a forward; its operands are the inputs, and then the parameters."""
 
-    __slots__ = ("computed", "footprint", "node", "rows")
+    __slots__ = ("computed", "exchange", "footprint", "node", "rows")
 
     def __init__(self, node: Node, inputs: Sequence[Value], parameters: Sequence[Value], costs: Costs) -> None:
         super().__init__((*inputs, *parameters))
         self.node, self.rows = node, inputs[0].rows
         self.computed = 0  # bytes of one number of the op's own arithmetic
+        self.exchange = node.op.exchange(node.in_shapes, costs.copies) if costs.copies > 1 else None
         widths = tuple(value.storage.width for value in inputs)
         self.footprint = node.op.footprint(costs.low < 4, widths)  # of an op whose memory was measured
 
@@ -211,6 +221,10 @@ class Operation(Function):
             surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
         if node.saved.passing:
             memory.passing(self.rows * node.saved.passing, GRADIENT)
+        if self.exchange is not None:
+            trained = any(i >= len(node.inputs) for i in outgoing)
+            memory.passing(4 * (self.exchange.backward + self.exchange.summed * (not trained)), GRADIENT)
+            memory.moves("reduce", 4 * self.exchange.summed, 0, direction="input")
         eager.clear()
         for i, gradient in reversed(outgoing.items()):
             if i >= len(node.inputs) or not node.op.passes_gradient:

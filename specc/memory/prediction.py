@@ -50,10 +50,12 @@ class Prediction:
         self.memory = memory or Allocator()
         swapped = config.train.memory_format == "channels_last"
         self.order: Order = "swapped" if swapped else "plain"
-        costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", swapped=swapped)
+        copies = plan.layout.copies if plan.layout and config.devices.sync_batch_norm else 1
+        costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", copies=copies, swapped=swapped)
         self.costs = costs
         self.machine = ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train)
         self.step = kind(self.machine, plan.units, config.train.micro_batches)
+        self.step.layout = plan.layout
         self.resident = 0  # bytes that live throughout
 
     def begin(self, source: Shape | None = None) -> None:
@@ -69,7 +71,7 @@ class Prediction:
         batch, image, task = self.plan.batch, self.plan.data.shape, config.learns
         if self.plan.layout is not None and self.plan.layout.stage:
             self.resident = self.memory.total
-            self.step.expect(batch, config.data.batch_size)
+            self.step.expect(config.data.batch_size)
             return
         target = task.target.shape(self.plan.data)
         images, labels = (self.memory.new(batch * n.bytes(self.plan.data), "inputs") for n in (task.input, task.target))

@@ -15,7 +15,7 @@ from .instructions import (
     Instruction,
     Step,
 )
-from .layout import Channel, Layout
+from .layout import Channel, Layout, divided
 from .model import (
     FORMAT_VERSION,
     Block,
@@ -34,5 +34,5 @@ __all__ = [
     "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Extension",
     "Forward", "Free",
     "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Piece",
-    "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit",
+    "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit", "divided",
 ]  # fmt: skip

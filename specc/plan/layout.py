@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,6 +29,7 @@ class Layout:
     whole: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # fingerprint of the plan for one device
     channels: tuple[Channel, ...] = ()  # between all its stages
     ahead: int = 0  # how many steps a stage may be ahead of the next one: of decoupled stages
+    slices: PositiveInt = 1  # of a batch
 
     @property
     def copy(self) -> int:
@@ -57,6 +59,25 @@ class Layout:
         """The stage that has a block."""
         return bisect_right(self.stages, block) - 1
 
-    def share(self, samples: int) -> range:
-        """Which of a batch's samples are this copy's; those of two copies differ by one in number at most."""
-        return range(self.copy * samples // self.copies, (self.copy + 1) * samples // self.copies)
+    def share(self, samples: int) -> Sequence[int]:
+        """Which of a batch's samples are this copy's: its part of every slice, one after the other."""
+        parts = self._parts(samples)
+        return parts[0] if len(parts) == 1 else [i for part in parts for i in part]
+
+    def rows(self, samples: int) -> list[int]:
+        """How many samples of every slice are this copy's."""
+        return [len(part) for part in self._parts(samples)]
+
+    def _parts(self, samples: int) -> list[range]:
+        """Of every slice: all copies together have the slices that one device has, whose statistics a norm takes."""
+        slices = divided(range(samples), self.slices)
+        return [divided(each, self.copies)[(self.copy + i) % self.copies] for i, each in enumerate(slices)]
+
+
+def divided(samples: range, count: int) -> list[range]:
+    """So many successive parts, which differ by one in number at most.
+
+    >>> divided(range(5), 2)
+    [range(0, 2), range(2, 5)]
+    """
+    return [samples[i * len(samples) // count : (i + 1) * len(samples) // count] for i in range(count)]

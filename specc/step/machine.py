@@ -26,8 +26,8 @@ class Machine(Protocol[T]):
     def rows(self, x: T) -> int:
         """How many samples a tensor has."""
 
-    def slices(self, batch: T, count: int) -> Sequence[T]:
-        """Views of successive slices of a batch, which differ by one sample at most."""
+    def slices(self, batch: T, rows: Sequence[int]) -> Sequence[T]:
+        """Views of successive slices of a batch, of so many samples each."""
 
     def views(self, images: T, labels: T, first: int) -> T:
         """What goes through the network: the images, or their views with labels written in; the first one's place."""

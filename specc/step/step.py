@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Generic, assert_never
 
 from ..plan import (
@@ -16,6 +15,7 @@ from ..plan import (
     Free,
     Head,
     Instruction,
+    Layout,
     LinkPlan,
     Receive,
     ReceiveSources,
@@ -24,6 +24,7 @@ from ..plan import (
     SendSources,
     Step,
     Unit,
+    divided,
 )
 from ..plan.values import IMAGES, LABELS, of_slice
 from .heads import HeadRun
@@ -35,6 +36,7 @@ class TrainingStep(Generic[T]):
 
     def __init__(self, machine: Machine[T], units: Iterable[Unit], slices: int = 1) -> None:
         self.machine, self.slices = machine, slices
+        self.layout: Layout | None = None  # where this is one of several devices
         self.units: Mapping[str, Unit] = {unit.name: unit for unit in units}
         self.heads = {(unit.name, head.name): head for unit in self.units.values() for head in unit.heads}
         self.values: dict[str, T] = {}
@@ -46,19 +48,21 @@ class TrainingStep(Generic[T]):
     def begin(self, images: T, labels: T, samples: int | None = None) -> None:
         """Take a batch, or this copy's part of a batch of so many samples."""
         own = self.machine.rows(labels)
-        self.expect(own, own if samples is None else samples)
-        batch = zip(self.machine.slices(images, self.slices), self.machine.slices(labels, self.slices), strict=True)
+        self.expect(own if samples is None else samples)
+        if sum(self.rows) != own:
+            raise ValueError(f"{own} samples are not the {sum(self.rows)} of {self.samples} that this device has")
+        batch = zip(self.machine.slices(images, self.rows), self.machine.slices(labels, self.rows), strict=True)
         for i, (part, labels) in enumerate(batch):
             self.values[of_slice(IMAGES, i)] = self.machine.views(part, labels, sum(self.rows[:i]))
             self.values[of_slice(LABELS, i)] = labels
 
-    def expect(self, own: int, samples: int) -> None:
+    def expect(self, samples: int) -> None:
         """Be told how many samples there are: all that a stage knows of a batch that another one sends on."""
-        if own < self.slices:
-            raise ValueError(f"a batch of {own} cannot be divided into {self.slices} slices")
         self.samples = samples
-        ends = [i * own // self.slices for i in range(self.slices + 1)]
-        self.rows = [end - first for first, end in pairwise(ends)]
+        self.rows = self.layout.rows(samples) if self.layout else [*map(len, divided(range(samples), self.slices))]
+        if 0 in self.rows:
+            copies = f" and {self.layout.copies} copies" if self.layout and self.layout.copies > 1 else ""
+            raise ValueError(f"a batch of {samples} cannot be divided into {self.slices} slices{copies}")
         self.losses = {unit: {} for unit in self.units}
         self.values = {}
 

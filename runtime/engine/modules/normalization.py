@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .synchronised import Normalised, whole_statistics
+
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm over any number of axes whose step may count several times in the running statistics.
 
     n updates with one batch equal one with momentum 1 - (1 - m)^n. With `tracking` off a training forward normalises
-    by the batch and leaves the statistics alone, as a second pass over the same batch must.
+    by the batch and leaves the statistics alone, as a second pass over the same batch must. With `copies`, which is a
+    process group, the batch is that of all of them.
     """
 
     def __init__(self, channels: int, eps: float, momentum: float, updates: int) -> None:
@@ -21,15 +24,31 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self.updates = updates
         self.factor = 1 - (1 - momentum) ** updates
         self.tracking = True
+        self.copies: Any = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (N, C) or (N, C, H, W)."""
+        if self.training and self.copies is not None:
+            return self._synchronised(input)
         mean, var = self.running_mean, self.running_var
         if self.training and not self.tracking and mean is not None and var is not None:
             mean, var = mean.clone(), var.clone()  # passed, not left out: a recomputation must save as many tensors
         if self.training and self.tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(self.updates)
         return F.batch_norm(input, mean, var, self.weight, self.bias, self.training, self.factor, self.eps)
+
+    def _synchronised(self, input: Tensor) -> Tensor:
+        running = self.running_mean, self.running_var
+        assert running[0] is not None and running[1] is not None  # noqa: PT018
+        with torch.no_grad():
+            mean, variance, count = whole_statistics(input, running[0], self.copies)
+            if self.tracking and self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(self.updates)
+                running[0].lerp_(mean, self.factor)
+                running[1].lerp_(variance * (count / (count - 1)), self.factor)
+        del count
+        result: Tensor = Normalised.apply(input, self.weight, self.bias, mean, variance, self.eps, self.copies)
+        return result
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of axes."""

@@ -68,6 +68,16 @@ class Saved:
         return self.own or bool(self.inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What an op that looks at the whole batch exchanges with the other copies of the network, in fp32 numbers."""
+
+    gathered: int  # from each copy, by the forward
+    summed: int  # over all copies, by the backward: gradients of its parameters, wanted or not
+    forward: int  # what the forward takes for a moment, before its result is made
+    backward: int  # what the backward takes for a moment, beside the gradients
+
+
 NOTHING = Saved()
 # Of numbers in memory: channels before positions (in tokens after them), the other way round, or either of these with
 # gaps. Where an op needs them one after the other torch makes a copy.
@@ -168,6 +178,10 @@ class Op(Named):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         """What autograd keeps for the backward when gradients are needed."""
         return self.saves
+
+    def exchange(self, inputs: tuple[Shape, ...], copies: int) -> Exchange | None:
+        """What it exchanges with so many copies of the network; None: every sample is by itself."""
+        return None
 
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
         """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...language.schema import Fraction, Positive, Width
-from .base import INPUT, Autocast, Lies, Op, ParameterKind, Saved, Shape, ShapeError, SubOp, channels, numel, show
+from .base import (
+    INPUT,
+    Autocast,
+    Exchange,
+    Lies,
+    Op,
+    ParameterKind,
+    Saved,
+    Shape,
+    ShapeError,
+    SubOp,
+    channels,
+    numel,
+    show,
+)
 from .shaping import ToMap, ToTokens
 
 
@@ -46,6 +60,10 @@ class BatchNorm(Normalization):
 
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return Saved(inputs=(0,), floats=2 * inputs[0][0], again=2 * inputs[0][0])  # copies of the running statistics
+
+    def exchange(self, inputs: tuple[Shape, ...], copies: int) -> Exchange | None:
+        c = inputs[0][0]  # of each copy there are means, variances, and of how many numbers these are
+        return Exchange(2 * c + 1, 2 * c, copies * (2 * c + 1) + 1 + copies + copies * c, 4 * c + 1)
 
 
 @dataclass(frozen=True, slots=True)
