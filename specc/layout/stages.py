@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Callable, Container, Sequence
+from itertools import accumulate, pairwise
+from math import inf
 
 from ..plan import Free, Layout, Plan
 from ..plan.flops import flops_of
 from .owners import Owners
+from .ranks import laid_out
+
+Fits = Callable[[int, int], bool]  # the first of a run, and the first after it
 
 
 def stages_of(plan: Plan, costs: Sequence[float] | None = None) -> tuple[int, ...]:
-    """The first block of every stage; `costs` are of the blocks with their units, by default FLOPs."""
+    """The first block of every stage; `costs` are of the blocks with their units, by default FLOPs.
+
+    Where a budget is given and there is a division of which each stage keeps to it, one of those; else as if there
+    were no budget, which whoever checks the ranks then finds exceeded.
+    """
     devices, count = plan.config.devices, plan.config.devices.block_parallel
     if devices.after is not None:
         last = {block.layers[-1]: block.index for block in plan.blocks}
         return (0, *(last[name] + 1 for name in devices.after))
-    return balanced(block_flops(plan) if costs is None else costs, count)
+    costs = block_flops(plan) if costs is None else costs
+    found, budget = balanced(costs, count), plan.config.budget
+    if found is None:
+        raise ValueError(f"{len(plan.blocks)} blocks are no {count} stages")
+    if budget is None or count == 1:
+        return found
+    return balanced(costs, count, Peaks(plan, budget.memory).fits) or found
+
+
+class Peaks:
+    """What each run of blocks takes as a stage of its own, as far as somebody asked."""
+
+    def __init__(self, plan: Plan, budget: int) -> None:
+        self.plan, self.budget = plan, budget
+        self.known: dict[tuple[int, int], int] = {}
+
+    def fits(self, first: int, end: int) -> bool:
+        """Whether the stage of the blocks `first` to before `end` keeps to the budget."""
+        if (first, end) not in self.known:
+            starts = tuple(sorted({0, first, end} - {len(self.plan.blocks)}))
+            largest = (self.plan.config.devices.data_parallel - 1) * len(starts)  # of the copies the last has most
+            own = laid_out(self.plan, largest + starts.index(first), starts)
+            self.known[first, end] = own.memory.peak_bytes
+        return self.known[first, end] <= self.budget
 
 
 def block_flops(plan: Plan) -> list[float]:
@@ -40,24 +71,44 @@ def _by_block(plan: Plan) -> list[list[int]]:
     return by_block
 
 
-def balanced(costs: Sequence[float], count: int) -> tuple[int, ...]:
+def balanced(costs: Sequence[float], count: int, fits: Fits = lambda first, end: True) -> tuple[int, ...] | None:
     """The first of each of `count` runs of successive costs, none empty, the largest of whose sums is least.
+
+    Only runs that fit are taken; None where there is no such division. Whether one fits is asked of those alone that
+    would be taken: what does not fit is left out, and the best looked for anew.
 
     >>> balanced([1, 1, 1, 3, 1, 1], 3)
     (0, 3, 4)
     >>> balanced([5, 1, 1, 1], 2)
     (0, 1)
+    >>> balanced([5, 1, 1, 1], 2, lambda first, end: end - first < 3)
+    (0, 2)
     """
+    too_large: set[tuple[int, int]] = set()
+    while found := _divided(costs, count, too_large):
+        runs = set(pairwise((*found, len(costs))))
+        large = {run for run in runs if not fits(*run)}
+        if not large:
+            return found
+        too_large |= large
+    return None
+
+
+def _divided(costs: Sequence[float], count: int, too_large: Container[tuple[int, int]]) -> tuple[int, ...] | None:
+    """The best division into runs that are not known to be too large."""
     sums = [0.0, *accumulate(costs)]
-    best = [[0.0, *[float("inf")] * len(costs)]]  # by how many runs there are, and by how many costs are in them
+    best = [[0.0, *[inf] * len(costs)]]  # by how many runs there are, and by how many costs are in them
     cuts: list[list[int]] = [[0] * (len(costs) + 1)]
     for _ in range(count):
-        row, chosen = [float("inf")] * (len(costs) + 1), [0] * (len(costs) + 1)
+        row, chosen = [inf] * (len(costs) + 1), [0] * (len(costs) + 1)
         for end in range(1, len(costs) + 1):
-            options = ((max(best[-1][first], sums[end] - sums[first]), first) for first in range(end))
-            row[end], chosen[end] = min(options)
+            firsts = (first for first in range(end) if (first, end) not in too_large)
+            options = ((max(best[-1][first], sums[end] - sums[first]), first) for first in firsts)
+            row[end], chosen[end] = min(options, default=(inf, 0))
         best.append(row)
         cuts.append(chosen)
+    if best[count][-1] == inf:
+        return None
     found, end = [], len(costs)
     for run in range(count, 0, -1):
         end = cuts[run][end]
