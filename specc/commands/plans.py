@@ -105,6 +105,15 @@ def _verify(compiled: Plan) -> None:
 
     with doing("checking every invariant of the plan"):
         broken = verify(compiled)
+        if compiled.config.devices.count > 1:
+            broken += _ranks_checked(compiled)
     if broken:
         fail(3, "the plan breaks an invariant, which is a bug in specc", *broken)
     echo("every invariant of the plan holds", err=True)
+
+
+def _ranks_checked(compiled: Plan) -> list[str]:
+    from ..layout import every_rank, stages_of
+    from ..layout.witness import witness
+
+    return witness(compiled, every_rank(compiled, stages_of(compiled)))

@@ -102,22 +102,27 @@ def with_reduces(ordered: Sequence[Instruction]) -> Iterator[Instruction]:
     """Sums over all copies begin as soon as a group's gradients are final; steps wait while the next ones are made.
 
     A step comes after the sums of the next group have begun, so that these move while something is computed; the last
-    one waits for its own.
+    one waits for its own. None comes before its turn: until then others read what it changes.
     """
     final: dict[int, list[str]] = {}
     steps = {each.group: each for each in ordered if isinstance(each, Step)}
     for group in steps:
         made = (i for i, each in enumerate(ordered) if f"grads:{group}" in each.writes and not isinstance(each, Step))
         final.setdefault(max(made, default=-1), []).append(group)
-    waiting: list[str] = []
+    begun: list[str] = []  # of those whose steps have not been made
+    due: set[str] = set()
     for i, each in enumerate(ordered):
-        if not isinstance(each, Step):
+        if isinstance(each, Step):
+            due.add(each.group)
+        else:
             yield each
         for group in final.get(i, ()):
             yield Reduce(group=group)
-            yield from (steps[name] for name in waiting)
-            waiting = [group]
-    yield from (steps[name] for name in waiting)
+            begun.append(group)
+        for group in [group for group in begun[:-1] if group in due]:
+            yield steps[group]
+            begun.remove(group)
+    yield from (steps[group] for group in begun)
 
 
 @dataclass(frozen=True, slots=True)
