@@ -9,7 +9,8 @@ import pytest
 from specc.layout import every_rank
 from specc.layout.events import Links
 from specc.layout.pipelines import Arrange, bubble, gpipe, one_forward_one_backward
-from specc.layout.simulate import Rank, simulate
+from specc.layout.simulate import simulate
+from specc.layout.timed import Rank
 from specc.plan import Backward, Forward, Plan
 
 from .documents import compiled, document

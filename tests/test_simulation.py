@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import specc
 from specc.layout import every_rank, laid_out, stages_of
 from specc.layout.events import Action, Events, Links, Stuck, Transfer, Went
-from specc.layout.simulate import Rank, Simulation, ranks_on, simulate
-from specc.layout.volume import volumes
+from specc.layout.simulate import Simulation, simulate
+from specc.layout.timed import Rank, ranks_on
+from specc.layout.volume import Volume, volumes
 from specc.plan import Plan
 from specc.profiles import find
 from specc.timing import step_time
@@ -98,6 +99,10 @@ def over(found: Document, **devices: object) -> Plan:
     return specc.compile(spec_of({**found, "devices": devices}))
 
 
+def moved(plan: Plan) -> tuple[Volume, ...]:
+    return volumes(ranks_on(every_rank(plan, stages_of(plan)), None))
+
+
 def simulated(plan: Plan, links: Links = FAST, steps: int | None = None) -> Simulation:
     return simulate(ranks_on(every_rank(plan, stages_of(plan)), H100), links, steps)
 
@@ -138,12 +143,38 @@ def test_every_rank_has_the_plan_that_is_made_for_it_alone() -> None:
 
 
 def test_bytes_that_arrive_were_sent_and_sums_go_round_a_ring() -> None:
-    plan = over(document(), data_parallel=3)
+    plan = over(document(), data_parallel=3, sync_batch_norm=False)
     parameters = sum(network.graph.parameter_count for network in plan.networks.values())
-    assert [v.sent for v in volumes(every_rank(plan))] == pytest.approx([4 * parameters * 2 * 2 / 3] * 3)
-    staged = over(document(**HPFF), block_parallel=4)
-    found = volumes(every_rank(staged, stages_of(staged)))
+    assert [v.sent for v in moved(plan)] == pytest.approx([4 * parameters * 2 * 2 / 3] * 3)
+    found = moved(over(document(**HPFF), block_parallel=4))
     assert sum(v.sent for v in found) == sum(v.received for v in found) > 0
+
+
+def test_batch_norms_of_all_copies_are_waited_for() -> None:
+    together, apart = (over(document(), data_parallel=4, sync_batch_norm=sync) for sync in (True, False))
+    late = Links(1e30, 1e-3)
+    norms = [node for network in together.networks.values() for node in network.graph.nodes
+             if node.op.name == "batch_norm"]  # fmt: skip
+    channels = sum(node.parameter_count for node in norms)  # each twice
+    # gathered from three others, and summed round a ring of four, there and back
+    waited = simulated(together, late).step_seconds - simulated(apart, late).step_seconds
+    assert (
+        waited > 0.8 * len(norms) * (3 + 6) * late.latency
+    )  # what sums of gradients hide of it is not waited for twice
+    assert moved(together)[0].sent - moved(apart)[0].sent == pytest.approx(
+        4 * (3 * (channels + len(norms)) + 2 * 3 / 4 * channels)
+    )
+
+
+def test_state_in_parts_is_gathered_for_its_turn_and_its_gradients_go_round_once() -> None:
+    whole, parts = (over(document(), data_parallel=4, sync_batch_norm=False, shard=shard) for shard in (False, True))
+    size = sum(4 * n.graph.parameter_count for n in whole.networks.values())
+    assert moved(whole)[0].sent == pytest.approx(2 * 3 / 4 * size)
+    assert moved(parts)[0].sent == pytest.approx(2 * 3 / 4 * size)  # gathered once, as a block goes back at once
+    end_to_end = over(document(levels=[{"name": "all", "window": 4}]), data_parallel=4, sync_batch_norm=False,
+                      shard=True)  # fmt: skip
+    backbone = [4 * block.graph.parameter_count for name, block in end_to_end.networks.items()]
+    assert moved(end_to_end)[0].sent == pytest.approx(3 / 4 * (3 * sum(backbone) - backbone[3]))  # the last turns once
 
 
 def slow_second(plan: Plan) -> tuple[Rank, ...]:
@@ -181,8 +212,8 @@ def test_weights_are_lent_first_and_then_from_so_many_steps_ago() -> None:
 def test_a_slow_link_is_what_a_step_takes() -> None:
     plan = over(document(), block_parallel=2, mode="decoupled")
     slow = Links(1e5)
-    moved = max(v.sent for v in volumes(every_rank(plan, stages_of(plan))))
-    assert simulated(plan, slow).step_seconds == pytest.approx(moved / slow.bandwidth, rel=0.05)
+    most = max(v.sent for v in moved(plan))
+    assert simulated(plan, slow).step_seconds == pytest.approx(most / slow.bandwidth, rel=0.05)
 
 
 def test_sixty_four_ranks_are_simulated() -> None:

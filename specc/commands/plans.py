@@ -9,6 +9,7 @@ import click
 
 from ..diagnostics.notices import doing
 from .devices import device_profile, is_given, predicted_for
+from .layouts import layout_options, links_of, over_any_budget, show_layouts
 from .options import FILE, human_or_json, main, predicted_on, spec_argument
 from .output import echo, echo_json
 from .shared import compile_shown, errors_shown, fail, failures_shown, load, loading_torch, say
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @spec_argument
 @predicted_on
 @device_profile
+@layout_options
 @click.option("--trace", "traced", is_flag=True, help="Also count the tensors of the real modules, run on fakes.")
 @click.option("--verify", "verified", is_flag=True, help="Also check every invariant of the plan.")
 @click.option(
@@ -43,6 +45,9 @@ def plan(
     overrides: tuple[str, ...],
     device: Device,
     profile: Profile | None,
+    count: int | None,
+    bandwidth: int | None,
+    latency: float,
     traced: bool,
     verified: bool,
     timeline: Path | None,
@@ -56,7 +61,14 @@ def plan(
         raise click.UsageError("--format json carries `timeline` anyway: give --timeline a FILE.svg, or leave it out")
     may_write("--timeline", drawn, spec, force)
     may_write("--snapshot", snapshot, spec, force)
+    links = links_of(count, bandwidth, latency, given=is_given("latency"))
+    if links is not None and (traced or verified or timeline or snapshot):
+        raise click.UsageError("--devices shows layouts, and no single plan: leave out what is about one")
     device, profile = predicted_for(device, profile, said=is_given("device"))
+    if count is not None and links is not None:
+        with errors_shown(form):
+            show_layouts(over_any_budget(load(spec, list(overrides), device)), count, links, profile, form)
+        return
     with errors_shown(form):
         loaded = load(spec, list(overrides), device)
         compiled = compile_shown(loaded)

@@ -63,9 +63,19 @@ def end_to_end(plan: Plan) -> Plan | None:
     Made of what the plan says alone, so also of one that a run left behind. None where it is that
     already, or where this cannot be.
     """
-    if len(plan.blocks) == 1:
-        return None
-    config = whole(plan.config)
+    return None if len(plan.blocks) == 1 else replanned(plan, whole(plan.config))
+
+
+def end_to_end_in_blocks(plan: Plan, slices: int) -> Plan | None:
+    """The same, cut into the plan's own blocks, and the batch into slices: what a pipeline trains."""
+    after = [block.layers[-1] for block in plan.blocks[:-1]]
+    config = whole(plan.config).model_copy(update={"split": Split(after=after) if after else Split(blocks=1)})
+    config = config.model_copy(update={"levels": [Level(name="end_to_end", window=len(plan.blocks))]})
+    return replanned(plan, config.changed("train", micro_batches=slices))
+
+
+def replanned(plan: Plan, config: SpecModel) -> Plan | None:
+    """The plan of another configuration of the same backbone on the same images; None where that cannot be."""
     spec = loads(dump(config)).on(plan.memory.device)
     backbone = config.backbone.expand(plan.data.shape, plan.data.classes)
     draft = recompiled(Draft(spec, (), plan.data, backbone), config)

@@ -13,21 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..plan import Instruction, Plan, Receive, ReceiveSources, Reduce, Send, SendSources, Step
-from ..profiles import Profile
-from ..timing import step_time
+from ..plan import Instruction, Receive, ReceiveSources, Reduce, Send, SendSources, Step
 from .events import Action, Events, Key, Links, Span, Transfer, Went
+from .gathering import gathers
+from .timed import Rank
 from .volume import message_bytes, summed
 
 ENDS = "end of the step"
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """What a rank does in a step, and how long each instruction of it takes."""
-
-    plan: Plan
-    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -71,21 +63,6 @@ class Simulation:
         return self.went.spans
 
 
-def ranks_on(plans: Sequence[Plan], profile: Profile) -> tuple[Rank, ...]:
-    """Ranks with their times on a device; copies that do the same are timed once."""
-    known: dict[tuple[int, int], tuple[float, ...]] = {}
-    for plan in plans:
-        if (same := _same(plan)) not in known:
-            known[same] = step_time(plan, profile).instructions
-    return tuple(Rank(plan, known[_same(plan)]) for plan in plans)
-
-
-def _same(plan: Plan) -> tuple[int, int]:
-    """Ranks of one stage with as many samples do the same."""
-    assert plan.layout is not None
-    return plan.layout.stage, plan.batch
-
-
 def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None) -> Simulation:
     """So many steps in a row, by default enough of them to come into a rhythm."""
     layout = ranks[0].plan.layout
@@ -109,6 +86,7 @@ class _Program:
         self.plan, self.layout, self.stages = rank.plan, rank.plan.layout, len(rank.plan.layout.stages)
         self.copy, self.stage = divmod(number, self.stages)
         self.keys = self._keys()
+        self.gathers = list(gathers(self.plan))
         self.sums = {each.group: i for i, each in enumerate(self.plan.instructions) if isinstance(each, Reduce)}
 
     @property
@@ -124,6 +102,12 @@ class _Program:
             else:
                 continue
             found |= {(*key, step): transfer for step in range(self.steps)}
+        for number, gather in enumerate(self.gathers):
+            transfer = Transfer(self._copies, gather.bytes, gather.latencies, ring=True)
+            found |= {self._gather(number, step): transfer for step in range(self.steps)}
+        for i, said in self.rank.synced.items():
+            transfer = Transfer(self._copies, said.bytes, said.latencies, ring=True)
+            found |= {self._sync(i, step): transfer for step in range(self.steps)}
         return found
 
     def actions(self) -> Iterator[Action]:
@@ -131,6 +115,7 @@ class _Program:
         sent = tuple(k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Send | SendSources))
         for step in range(self.steps):
             for i, each in enumerate(self.plan.instructions):
+                yield from self._gathered(i, step)
                 yield self._action(i, each, step)
             arrived = step - self.layout.ahead
             yield Action(ENDS, awaits=tuple((*key, arrived) for key in sent if arrived >= 0), ends=True)
@@ -149,6 +134,22 @@ class _Program:
             case Step() if each.group in self.sums:
                 return Action(label, seconds, awaits=((*self.keys[self.sums[each.group]], step),))
         return Action(label, seconds)
+
+    def _gathered(self, i: int, step: int) -> Iterator[Action]:
+        """Parameters whose turn is next begin to come, and those whose turn it is are waited for; so are statistics."""
+        asks = tuple(self._gather(n, step) for n, each in enumerate(self.gathers) if each.asked == i)
+        awaits = tuple(self._gather(n, step) for n, each in enumerate(self.gathers) if each.needed == i)
+        if asks or awaits:
+            yield Action("gather", asks=asks)
+            yield Action("gather", awaits=awaits)
+        if i in self.rank.synced:
+            yield Action("statistics", asks=(self._sync(i, step),), awaits=(self._sync(i, step),))
+
+    def _sync(self, i: int, step: int) -> Key:
+        return ("statistics", self.stage, i, step)
+
+    def _gather(self, number: int, step: int) -> Key:
+        return ("gather", self.stage, number, step)
 
     def _lent(self, i: int, step: int) -> tuple[Key, ...]:
         """The weights of so many steps ago; until there are some, those of the first step."""
@@ -179,5 +180,8 @@ class _Program:
 
     def _sum(self, each: Reduce) -> Transfer:
         copies, size = self.layout.copies, summed(self.plan, each)
-        members = tuple(self.layout.rank_of(self.stage, copy) for copy in range(copies))
-        return Transfer(members, size.by_device(copies), size.latencies(copies), ring=True)
+        return Transfer(self._copies, size.by_device(copies), size.latencies(copies), ring=True)
+
+    @property
+    def _copies(self) -> tuple[int, ...]:
+        return tuple(self.layout.rank_of(self.stage, copy) for copy in range(self.layout.copies))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..graph.ops import numel
 from ..memory.prediction import lent_bytes
 from ..plan import Plan, Receive, ReceiveSources, Reduce
 from ..plan.buckets import buckets
+from .gathering import gathers
+from .timed import Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,51 +27,51 @@ class Sum:
 
     bytes: int
     messages: int
+    told: bool = True  # to all; a sum whose parts stay where they were added up goes round once
 
     def by_device(self, copies: int) -> float:
         """Bytes that each device sends, and as many that it receives: 2 (n - 1) / n, as round a ring."""
-        return turns(copies) / copies * self.bytes
+        return self._turns(copies) / copies * self.bytes
 
     def latencies(self, copies: int) -> int:
         """How many messages a device waits for, one after the other."""
-        return turns(copies) * self.messages
+        return self._turns(copies) * self.messages
 
-
-def turns(copies: int) -> int:
-    """Of a ring that sums: once round to add up, and once round to tell."""
-    return 2 * (copies - 1)
+    def _turns(self, copies: int) -> int:
+        """Once round to add up, and once round to tell."""
+        return (1 + self.told) * (copies - 1)
 
 
 def summed(plan: Plan, each: Reduce) -> Sum:
     """The gradients of a group, which are in fp32."""
     networks = (plan.networks[name] for name in plan.groups[each.group])
     sizes = [4 * numel(shape) for network in networks for shape in network.parameters.values()]
-    return Sum(sum(sizes), sum(1 for _ in buckets(sizes, lambda size: size)))
+    return Sum(sum(sizes), sum(1 for _ in buckets(sizes, lambda size: size)), not plan.config.devices.shard)
 
 
 def message_bytes(plan: Plan, each: Receive | ReceiveSources) -> int:
     """What a rank receives by an instruction."""
     if isinstance(each, ReceiveSources):
         return lent_bytes(plan, each)
-    count, slices = plan.batch, plan.config.train.micro_batches
-    rows = (each.slice + 1) * count // slices - each.slice * count // slices
+    assert plan.layout is not None
+    rows = plan.layout.rows(plan.config.data.batch_size)[each.slice]
     return rows * (1 if each.what == "labels" else plan.config.views) * numel(each.shape) * each.width
 
 
-def volumes(plans: tuple[Plan, ...]) -> tuple[Volume, ...]:
+def volumes(ranks: Sequence[Rank]) -> tuple[Volume, ...]:
     """Of all ranks: what one receives another one has sent."""
-    sent, received = [0.0] * len(plans), [0.0] * len(plans)
-    for rank, plan in enumerate(plans):
-        layout = plan.layout
+    sent, received = [0.0] * len(ranks), [0.0] * len(ranks)
+    for number, rank in enumerate(ranks):
+        layout = rank.plan.layout
         assert layout is not None
-        for each in plan.instructions:
-            match each:
-                case Receive() | ReceiveSources():
-                    size = message_bytes(plan, each)
-                    received[rank] += size
-                    sent[layout.rank_of(each.source)] += size
-                case Reduce():
-                    size_of_ring = summed(plan, each).by_device(layout.copies)
-                    sent[rank] += size_of_ring
-                    received[rank] += size_of_ring
+        rings = [gather.bytes for gather in gathers(rank.plan)] + [told.bytes for told in rank.synced.values()]
+        rings += [summed(rank.plan, each).by_device(layout.copies)
+                  for each in rank.plan.instructions if isinstance(each, Reduce)]  # fmt: skip
+        sent[number] += sum(rings)
+        received[number] += sum(rings)
+        for each in rank.plan.instructions:
+            if isinstance(each, Receive | ReceiveSources):
+                size = message_bytes(rank.plan, each)
+                received[number] += size
+                sent[layout.rank_of(each.source)] += size
     return tuple(map(Volume, sent, received))
