@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import specc
 from specc.compiler.dependencies import by_slices
-from specc.compiler.schedule import _with_frees, _with_retain, order
+from specc.compiler.schedule import order
 from specc.compiler.verify import verify
 from specc.pipeline import run_passes
 from specc.plan import Backward, BranchBackward, EmaUpdate, Free, Head, Instruction, Plan
+from specc.plan.lifetimes import with_frees, with_retain
 from specc.spec.load import Spec
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
@@ -176,7 +177,7 @@ def before(tasks: list[Instruction], early: str, late: str) -> list[Instruction]
 
 def sealed(plan: Plan, tasks: Sequence[Instruction]) -> Plan:
     """The plan with these tasks, retain flags and frees made for their order."""
-    return having(plan, tuple(_with_frees(_with_retain(list(tasks)))))
+    return having(plan, tuple(with_frees(with_retain(list(tasks)), len(plan.blocks) - 1)))
 
 
 def having(plan: Plan, instructions: tuple[Instruction, ...]) -> Plan:

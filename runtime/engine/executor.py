@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from specc.plan import HeadPlan, Instruction, Plan, Step, Unit
+from specc.plan.offloading import AVERAGES, PARAMETERS
 from specc.step.heads import HeadRun
 from specc.step.step import TrainingStep
 
@@ -81,6 +82,9 @@ class Executor:
             if self.done is not None:
                 self.done()
             return self.step.end()
+        except BaseException:
+            self.machine.abandon()
+            raise
         finally:
             self.step.values = {}
 
@@ -107,7 +111,8 @@ class Executor:
         """What each block gives."""
         values = images
         for block in self.plan.blocks:
-            values = self.machine.run(block.name, values, images, record=torch.is_grad_enabled())
+            with self.machine.here(PARAMETERS + block.name):
+                values = self.machine.run(block.name, values, images, record=torch.is_grad_enabled())
             yield values
 
     def answers(self, images: Tensor, labels: Tensor, *, units: bool = True) -> Iterator[Answer]:
@@ -118,12 +123,22 @@ class Executor:
         whole = self.machine.unlabelled(images)
         for block, values in zip(self.plan.blocks, self._outputs(whole), strict=True):
             for unit in self._telling[block.index] if units else ():
-                features = self.step.linked(unit, values, whole, record=False) if unit.links else values
+                features = self._linked(unit, values, whole)
                 for head in unit.telling:
-                    run = HeadRun(self.machine, head, self.machine.target(head, labels))
-                    for output, target in run.answer(features):
+                    for output, target in self._said(unit, head, features, labels):
                         yield Answer(unit, head, answer_function(head.loss)(output), target)
         yield Answer(None, None, values, labels)
+
+    def _linked(self, unit: Unit, values: Tensor, images: Tensor) -> Tensor:
+        if not unit.links:
+            return values
+        biases = (PARAMETERS + link.bias for link in unit.links if link.bias)
+        with self.machine.here(AVERAGES + unit.name, *biases):
+            return self.step.linked(unit, values, images, record=False)
+
+    def _said(self, unit: Unit, head: HeadPlan, features: Tensor, labels: Tensor) -> Sequence[tuple[Tensor, Tensor]]:
+        with self.machine.here(f"{PARAMETERS}{unit.name}.{head.name}"):
+            return HeadRun(self.machine, head, self.machine.target(head, labels)).answer(features)
 
 
 def total_loss(unit: Unit, losses: dict[str, Tensor]) -> Tensor:

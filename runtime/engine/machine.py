@@ -11,7 +11,8 @@ from torch import Tensor
 
 from specc.graph.layout import Layout
 from specc.learning.heads.patches import Cell
-from specc.plan import HeadPlan, LinkPlan, Plan, Receive
+from specc.plan import HeadPlan, LinkPlan, Load, Plan, Receive
+from specc.plan.offloading import AVERAGES, PARAMETERS
 
 from .borrowed import flattened
 from .label_views import label_views, select, without_label
@@ -30,15 +31,14 @@ class TorchMachine:
         wire: Wire | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.model, self._step, self._scale = plan, model, step, scale
-        tensor = next(iter(model.parameters.values()))
+        dtype = next(iter(model.parameters.values())).dtype
         self.mean_of_images, self.std_of_images = (
-            torch.tensor(v, dtype=tensor.dtype, device=tensor.device).view(1, -1, 1, 1)
-            for v in (plan.data.mean, plan.data.std)
+            torch.tensor(v, dtype=dtype, device=model.device).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std)
         )
         self.classes = plan.data.classes
         self.view_count = plan.config.views
         self.labelled = self.view_count > 1
-        self._wire = wire
+        self._wire, self.offload = wire, model.offload
 
     def cast(self) -> AbstractContextManager[None]:
         dtype = AUTOCAST.get(self.plan.config.train.precision)
@@ -159,10 +159,37 @@ class TorchMachine:
     def step(self, group: str) -> None:
         if self._wire is not None:
             self._wire.await_sums(group)
-        self._step(group)
+        if self.offload is None:
+            self._step(group)
+        else:
+            self.offload.behind(PARAMETERS + group, lambda: self._step(group))
 
     def average(self, link: LinkPlan) -> None:
-        self.model.update_averages(link)
+        if self.offload is None or link.ema not in self.model.held.networks:
+            self.model.update_averages(link)
+        else:
+            self.model.update_averages(link, hosted=False)
+            unit = next(unit.name for unit in self.plan.units if link in unit.links)
+            self.offload.behind(AVERAGES + unit, lambda: self.model.update_averages(link, hosted=True))
+
+    def load(self, what: Load) -> None:
+        assert self.offload is not None
+        self.offload.load(what.state, what.then)
+
+    def evict(self, state: str) -> None:
+        assert self.offload is not None
+        if self._wire is not None and state.startswith(PARAMETERS):
+            self._wire.await_sums(state.removeprefix(PARAMETERS))
+        self.offload.evict(state)
+
+    def here(self, *states: str) -> AbstractContextManager[None]:
+        """For as long as this lasts parameters are on the device, of whatever lives elsewhere."""
+        return nullcontext() if self.offload is None else self.offload.here(states)
+
+    def abandon(self) -> None:
+        """After an error a step is not gone on with."""
+        if self.offload is not None:
+            self.offload.abandon()
 
     @property
     def wire(self) -> Wire:
@@ -189,7 +216,7 @@ class TorchMachine:
 
     def send_sources(self, unit: str, tensors: Sequence[str], to: int) -> None:
         own = self.model.tensors()
-        self.wire.send(flattened([own[name] for name in tensors]), to, "sources")
+        self.wire.send(flattened([own[name] for name in tensors]).to(self.model.device), to, "sources")
 
     def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
         self.wire.borrow(unit, self.model.borrowed[unit].message, source)
@@ -197,6 +224,8 @@ class TorchMachine:
     def settle(self) -> None:
         if self._wire is not None:
             self._wire.settle()
+        if self.offload is not None:
+            self.offload.settle()
 
     def first(self, x: Tensor, rows: int) -> Tensor:
         return x if len(x) == rows else x[:rows]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 from specc.diagnostics.notices import notice
 from specc.graph.ops.base import ParameterKind
 from specc.plan import LinkPlan, Plan, ReceiveSources
+from specc.plan.offloading import PARAMETERS, held_by
 
 from .borrowed import Borrowed
 from .modules import BatchNorm
 from .network import GraphModule, initialise
+from .offload import Offload, Slot
 
+Pairs = tuple[list[Tensor], list[Tensor]]
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -23,21 +27,45 @@ class Model:
     """The networks of a plan on one device."""
 
     def __init__(self, plan: Plan, device: torch.device, dtype: torch.dtype) -> None:
-        self.plan = plan
+        self.plan, self.device, self.held = plan, device, held_by(plan)
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]
         for name, module in self.networks.items():
-            _materialise(module, device, dtype, self.memory_format, trainable=plan.networks[name].group is not None)
+            _materialise(module, self._empty(name), device, dtype, self.memory_format,
+                         trainable=plan.networks[name].group is not None)  # fmt: skip
         self.blocks = [self.networks[block.name] for block in plan.blocks]
         self.links = [link for unit in plan.units for link in unit.links]
         self.scales = {
-            link.scale: nn.Parameter(torch.ones((), dtype=dtype, device=device)) for link in self.links if link.scale
-        }
+            link.scale: nn.Parameter(self._empty(link.bias or "")((), dtype=dtype).fill_(1.0))
+            for link in self.links if link.scale
+        }  # fmt: skip
         self.parameters = dict(self._parameters())
         self.borrowed = {i.unit: Borrowed(plan, i, device, dtype) for i in plan.instructions
                          if isinstance(i, ReceiveSources)}  # fmt: skip
-        self._averaged: dict[str, tuple[list[Tensor], list[Tensor]]] = {}  # copies and sources of links, once asked
+        self.offload = Offload(self.held, self.slots(), device) if self.held else None
+        self.copied: dict[str, Tensor] = {}  # what the device has throughout of parameters that live on the host
+        if self.offload is not None:
+            names = {id(parameter): name for name, parameter in self.parameters.items()}
+            self.copied = {names[id(own)]: copy for own, copy in self.offload.staying()}
+        self._averaged: dict[tuple[str, bool | None], Pairs] = {}  # copies and sources of links, once asked
+
+    def _empty(self, network: str) -> Callable[..., Tensor]:
+        """Makes the parameters of a network where they live; a GPU reads those of the host that are never paged out."""
+        if network not in self.held.networks:
+            return partial(torch.empty, device=self.device)
+        return partial(torch.empty, device="cpu", pin_memory=self.device.type == "cuda")
+
+    def slots(self) -> dict[str, list[Slot]]:
+        """What lives on the host, by what is loaded together."""
+        found: dict[str, list[Slot]] = {}
+        for state, names in self.held.states.items():
+            modules = (module for name in names for part in self.networks[name].parts for module in part.modules())
+            places = [(module._parameters, key) for module in modules for key in module._parameters]
+            own = [Slot(holder, key, p) for holder, key in places if (p := holder[key]) is not None]
+            scales = (key for key in self.scales if state == PARAMETERS + key.removesuffix(".scale"))
+            found[state] = own + [Slot(self.scales, key, self.scales[key]) for key in scales]
+        return found
 
     def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.networks.values():
@@ -106,17 +134,21 @@ class Model:
             self.scales[link.scale].fill_(1.0)
 
     @torch.no_grad()
-    def update_averages(self, link: LinkPlan) -> None:
-        """ema <- m ema + (1 - m) source, in place."""
-        copies, sources = self._averaged.get(link.ema) or self._listed(link)
+    def update_averages(self, link: LinkPlan, *, hosted: bool | None = None) -> None:
+        """ema <- m ema + (1 - m) source, in place: all, or those copies that live on the host, or those that do not."""
+        copies, sources = self._averaged.get((link.ema, hosted)) or self._listed(link, hosted)
         if copies:  # a copied ReLU has nothing to average
+            if hosted:  # what another stage lends is on the device
+                sources = [source.to(copy.device) for copy, source in zip(copies, sources, strict=True)]
             torch._foreach_lerp_(copies, sources, 1 - link.momentum)
 
-    def _listed(self, link: LinkPlan) -> tuple[list[Tensor], list[Tensor]]:
+    def _listed(self, link: LinkPlan, hosted: bool | None) -> Pairs:
         """To go through the modules for them takes longer than to average them, so it is done once."""
-        tensors = self.tensors() | self._lent(link)
-        found = [tensors[name] for name in link.sources], [tensors[name] for name in link.sources.values()]
-        self._averaged[link.ema] = found
+        tensors = self.tensors() | self.copied | self._lent(link)
+        there = self.parameters.keys() if link.ema in self.held.networks else frozenset()
+        names = [name for name in link.sources if hosted is None or (name in there) == hosted]
+        found = [tensors[name] for name in names], [tensors[link.sources[name]] for name in names]
+        self._averaged[link.ema, hosted] = found
         return found
 
     def _lent(self, link: LinkPlan) -> dict[str, Tensor]:
@@ -141,14 +173,14 @@ class Model:
 
 
 def _materialise(
-    module: nn.Module, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format, *, trainable: bool
-) -> None:
-    """Give the tensors of a module built on `meta` a place on the device; works for fake tensors too."""
+    module: nn.Module, empty: Callable[..., Tensor], device: torch.device, dtype: torch.dtype,
+    memory_format: torch.memory_format, *, trainable: bool,
+) -> None:  # fmt: skip
+    """Give the tensors of a module built on `meta` a place; works for fake tensors too."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
             order = memory_format if parameter.dim() == 4 else torch.contiguous_format
-            tensor = torch.empty(parameter.shape, dtype=dtype, device=device, memory_format=order)
-            part._parameters[name] = nn.Parameter(tensor, trainable)
+            part._parameters[name] = nn.Parameter(empty(parameter.shape, dtype=dtype, memory_format=order), trainable)
         for name, buffer in part.named_buffers(recurse=False):
             kind = dtype if buffer.is_floating_point() else buffer.dtype
             part._buffers[name] = torch.empty(buffer.shape, dtype=kind, device=device)

@@ -15,6 +15,7 @@ from specc.plan import Plan
 from specc.plan import Step as StepInstruction
 from specc.spec.sections.train import NO_GRAPH
 
+from . import host
 from .clipping import clip
 from .compiling import compile_networks
 from .executor import Answer, Executor, total_loss
@@ -169,7 +170,9 @@ class Session:
             self.wire.finish({unit: each.message for unit, each in self.model.borrowed.items()})
 
     def resident(self) -> list[Tensor]:
-        """Tensors that live through a step: parameters, buffers, optimizer state and averages."""
+        """Tensors that live on the device through a step: parameters, buffers, optimizer state and averages."""
         states = (s for o in self.optimizers.values() for state in o.state.values() for s in state.values())
         average = self.average.tensors.values() if self.average else ()
-        return [*self.model.tensors().values(), *(s for s in states if isinstance(s, Tensor)), *average]
+        own = (*self.model.tensors().values(), *self.model.copied.values(), *average)
+        kept = () if self.model.offload else (s for s in states if isinstance(s, Tensor))
+        return [*(tensor for tensor in own if not host.has(tensor)), *kept]

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from specc.spec.sections.average import WeightAverage as Config
 
+from . import host
 from .model import Model
 
 
@@ -28,7 +29,7 @@ class WeightAverage:
     def update(self) -> None:
         """A step was taken."""
         if not self.tensors:
-            self.tensors = {name: tensor.detach().clone() for name, tensor in self.followed.items()}
+            self.tensors = {name: _copied(tensor) for name, tensor in self.followed.items()}
         elif self.steps % self.every == 0:
             self._mix([*self.tensors.values()], [*self.followed.values()], self.steps)
         self.steps += 1
@@ -46,3 +47,13 @@ class WeightAverage:
         for name, tensor in self.tensors.items():
             own = self.followed[name]
             tensor.data, own.data = own.data, tensor.data
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """Of what lives on the host there."""
+    if not host.has(tensor):
+        return tensor.detach().clone()
+    with host.working():
+        copy = tensor.detach().clone()
+    host.put(copy)
+    return copy

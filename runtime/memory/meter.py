@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ..engine import host
+
 
 class LiveTensors(TorchDispatchMode):
     """Counts the bytes of every storage that an op made and somebody still holds; works on fake tensors too."""
@@ -30,14 +32,19 @@ class LiveTensors(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                self.add(leaf)
+                self._made(leaf)
         return result
 
+    def _made(self, tensor: Tensor) -> None:
+        if host.is_working() and tensor.untyped_storage()._cdata not in self._known:
+            host.put(tensor)
+        self.add(tensor)
+
     def add(self, tensor: Tensor) -> None:
-        """Count a tensor's storage from now on until it dies."""
+        """Count a tensor's storage from now on until it dies; not where it is the host's."""
         storage = tensor.untyped_storage()
         key = storage._cdata
-        if key in self._known:
+        if key in self._known or host.has(tensor):
             return
         size = storage.nbytes()
 

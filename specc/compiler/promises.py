@@ -22,6 +22,7 @@ def expected_of(plan: Plan) -> Iterator[str]:
     yield from (source for source, _ in sources_of(plan))
     yield from (identity("ema_update", unit.name, 0) for unit in plan.units if unit.links)
     yield from (identity("step", group, 0) for group in contributors_of(plan))
+    yield from (identity(kind, state, 0) for kind in ("load", "evict") for state in held_of(plan))
 
 
 def sources_of(plan: Plan) -> Iterator[tuple[str, list[str]]]:
@@ -50,6 +51,17 @@ def groups_of(plan: Plan, networks: Iterable[str]) -> list[str]:
     """The optimizer groups of networks that have parameters to step."""
     members = (plan.networks[name] for name in networks)
     return sorted({n.group for n in members if n.group is not None and n.parameters})
+
+
+def held_of(plan: Plan) -> set[str]:
+    """What lives on the host, of which each part is loaded once and evicted once."""
+    if not plan.config.train.offload:
+        return set()
+    groups = {f"params:{group}" for group in groups_of(plan, plan.networks)}
+    if "parameters" not in plan.config.train.offload:
+        return groups
+    copies = ((unit.name, plan.networks[link.ema]) for unit in plan.units for link in unit.links)
+    return groups | {f"ema:{unit}" for unit, network in copies if network.parameters}
 
 
 def biases_of(unit: Unit) -> tuple[str, ...]:

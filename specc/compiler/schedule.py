@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from ..memory.prediction import Prediction
 from ..plan import Instruction
 from ..plan.lifetimes import with_frees, with_retain
+from ..plan.offloading import held, with_moves
 from .dependencies import ORDERS, hazards
 from .draft import Draft
 
@@ -28,7 +29,9 @@ def scheduled(draft: Draft, program: Sequence[Instruction]) -> tuple[Instruction
     """A program's instructions in the order that they run in, with what packages add."""
     for addition in draft.spec.config.train.instructions:
         program = list(addition.into(program))
-    return tuple(with_frees(with_retain(list(order(program))), len(draft.blocks) - 1))
+    ordered = list(order(program))
+    ordered = list(with_moves(ordered, held(draft.spec.config.train.offload, draft.networks, draft.units)))
+    return tuple(with_frees(with_retain(ordered), len(draft.blocks) - 1))
 
 
 def order(program: Sequence[Instruction]) -> Iterator[Instruction]:

@@ -16,11 +16,13 @@ from ..plan import (
     Branch,
     BranchBackward,
     EmaUpdate,
+    Evict,
     Extension,
     Forward,
     Free,
     Head,
     Instruction,
+    Load,
     Plan,
     Receive,
     ReceiveSources,
@@ -44,6 +46,7 @@ from .promises import (
     identity,
     starts_of,
 )
+from .whereabouts import Whereabouts
 from .wiring import miswired
 
 
@@ -77,6 +80,7 @@ class Replay:
         self.values = {name: Value(-1) for name in given}
         self.gradients: dict[str, set[str]] = {group: set() for group in self.contributors}
         self.stepped: set[str] = set()
+        self.whereabouts = Whereabouts(plan, self._wrong)
         self.averaged: set[str] = set()  # units whose EMA copies have their new values
         self.done: Counter[str] = Counter()
         self.position = self.previous = -1  # of this instruction, and of the last one that was not a free
@@ -85,6 +89,7 @@ class Replay:
     def run(self, position: int, instruction: Instruction) -> None:
         """Replay one instruction."""
         self.position, self.instruction = position, instruction
+        self.whereabouts.begin(instruction)
         if not isinstance(instruction, Free):
             self.previous = position
             self.done[str(instruction)] += 1
@@ -109,6 +114,11 @@ class Replay:
                 self._step(instruction)
             case Free():
                 self._free(instruction)
+            case Load():
+                self.whereabouts.load(instruction)
+            case Evict():
+                self.whereabouts.evict(instruction)
+                self._final(instruction.state.removeprefix("params:"))
             case Extension():
                 self._extension(instruction)
             case Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
@@ -120,6 +130,7 @@ class Replay:
         """What should have happened until the end of the step and did not."""
         yield from (f"end: {missing} never comes" for missing in self.expected - self.done)
         yield from (f"end: `{name}` is never freed" for name in self.values.keys() - self.callers)
+        yield from self.whereabouts.left_over()
 
     # ------------------------------------------------------------------------------------------- instructions
 
@@ -197,9 +208,13 @@ class Replay:
         self.averaged.add(i.unit)
 
     def _step(self, i: Step) -> None:
-        for source in sorted(self.contributors[i.group] - self.gradients[i.group]):
-            self._wrong(f"comes before the gradient of {source}")
+        self.whereabouts.stepped(i.group)
+        self._final(i.group)
         self.stepped.add(i.group)
+
+    def _final(self, group: str) -> None:
+        for source in sorted(self.contributors.get(group, set()) - self.gradients.get(group, set())):
+            self._wrong(f"comes before the gradient of {source}")
 
     def _free(self, i: Free) -> None:
         for name in i.values:
@@ -268,11 +283,13 @@ class Replay:
         for group in groups:
             if group in self.stepped:
                 self._wrong(f"reads the parameters of {group} after their step")
+            self.whereabouts.reads(self.instruction, group)
 
     def _read_branch(self, unit: Unit) -> None:
         if unit.name in self.averaged:
             self._wrong("reads EMA copies after their update")
         self._read_parameters(*branch_groups_of(self.plan, unit))
+        self.whereabouts.used(f"ema:{unit.name}")
 
     def _gradients(self, groups: Iterable[str]) -> None:
         for group in groups:

@@ -228,7 +228,7 @@ class BlockCosts:
 
 
 PASSES = ("forward", "backward")
-SILENT = ("free", "ema_update")  # they allocate nothing
+SILENT = ("free", "ema_update", "load", "evict")  # they allocate nothing, or no more than what follows them
 
 
 def _above(i: Instruction, moment: Mapping[int, int], resident: int) -> Peaks:

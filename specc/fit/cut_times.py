@@ -16,7 +16,7 @@ from ..compiler.dependencies import by_blocks
 from ..compiler.draft import Draft
 from ..compiler.schedule import scheduled
 from ..diagnostics.notices import progress
-from ..plan import Backward, Forward, Free, Instruction, Step
+from ..plan import Backward, Evict, Forward, Free, Instruction, Load, Step
 from ..plan.flops import flops_of
 from ..profiles import Profile
 from ..timing import step_time
@@ -89,4 +89,6 @@ class CutTimes:
 
 def _of_blocks(i: Instruction) -> bool:
     """Whether an instruction is there whatever the units."""
+    if isinstance(i, Load | Evict):
+        return i.state.startswith("params:block")
     return isinstance(i, Free) or (isinstance(i, Step) and i.group.startswith("block"))

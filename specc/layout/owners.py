@@ -11,12 +11,14 @@ from ..plan import (
     Branch,
     BranchBackward,
     EmaUpdate,
+    Evict,
     Extension,
     Forward,
     Free,
     Head,
     Instruction,
     Layout,
+    Load,
     Network,
     Plan,
     Receive,
@@ -51,10 +53,20 @@ class Owners:
                 return self._of_network[self.plan.groups[instruction.group][0]]
             case Extension():
                 return self._of_extension(instruction)
+            case Load() | Evict():
+                return self._of_state(instruction.state)
             case Free() | Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
                 raise ValueError(f"{instruction} is none of a plan for one device")
             case _:
                 assert_never(instruction)
+
+    def _of_state(self, state: str) -> int:
+        kind, _, name = state.partition(":")
+        return (
+            self.layout.stage_of(self.plan.by_unit[name].end)
+            if kind == "ema"
+            else self._of_network[self.plan.groups[name][0]]
+        )
 
     def _of_extension(self, instruction: Extension) -> int:
         """Where the state is that it works on; the compiler has said so where that is in several stages."""

@@ -28,6 +28,7 @@ from ..plan import (
     Step,
 )
 from ..plan.lifetimes import with_frees, with_retain
+from ..plan.offloading import held, with_moves, without_moves
 from ..plan.values import IMAGES, LABELS
 from .owners import Owners
 from .pipelines import Arrange
@@ -71,7 +72,7 @@ def _layout(plan: Plan, rank: int, stages: Sequence[int]) -> Layout:
 
 def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:
     """The instructions of every stage."""
-    whole: list[Instruction] = [each for each in plan.instructions if not isinstance(each, Free)]
+    whole: list[Instruction] = [each for each in without_moves(plan.instructions) if not isinstance(each, Free)]
     if len(layout.stages) == 1:
         return [whole]
     moves = Moves(plan, Owners(plan, layout), whole)
@@ -83,6 +84,7 @@ def _own(plan: Plan, layout: Layout, by_stage: Sequence[Sequence[Instruction]]) 
     layout = replace(layout, channels=tuple(sorted(set(channels(by_stage)))))
     if layout.copies > 1:
         ordered = list(with_reduces(ordered))
+    ordered = list(with_moves(ordered, held(plan.config.train.offload, owners.networks, owners.units)))
     own = replace(
         plan, layout=layout, networks=owners.networks, blocks=owners.blocks, units=owners.units,
         instructions=tuple(with_frees(with_retain(ordered), len(plan.blocks) - 1)),

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from ..graph.graph import Graph
 from ..graph.layout import Layout
 from ..graph.ops import Order, Shape, numel
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes, Use
-from ..plan import HeadPlan, LinkPlan, Network, Receive
+from ..plan import HeadPlan, LinkPlan, Load, Network, Receive
 from ..plan.buckets import buckets
+from ..plan.offloading import NOTHING, PARAMETERS, Held
 from ..spec.sections.train import Train
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
+from .lent import Lent
 from .operations import Costs, Parameters, run
+from .stepping import tell_step
 from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
@@ -30,10 +32,11 @@ class ShapeMachine:
     """Runs a step on `networks`."""
 
     def __init__(self, memory: Allocator, costs: Costs, networks: Mapping[str, Network], classes: int,
-                 views: int, train: Train | None = None) -> None:  # fmt: skip
+                 views: int, train: Train | None = None, host: Held = NOTHING) -> None:  # fmt: skip
         self.memory, self.costs, self.networks, self.train = memory, costs, networks, train
         self.classes, self.view_count = classes, views
         self.parameters: dict[str, Parameters] = {}  # of the networks that have run
+        self.lent = Lent(memory, host, networks)
         self.sent: list[Storage] = []  # to other stages, in this step
         self.sent_bytes = 0  # in the last one
 
@@ -207,23 +210,15 @@ class ShapeMachine:
         return made
 
     def step(self, group: str) -> None:
+        if PARAMETERS + group in self.lent:
+            return  # the host makes it
         if self.train is not None and not self.train.steps_in_place:
             graphs = [network.graph for network in self.networks.values() if network.group == group]
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
         for leaf in self.leaves(group):
             leaf.gradient = None
         if self.train is not None:
-            self._tell_step(self.train, [n.graph for n in self.networks.values() if n.group == group])
-
-    def _tell_step(self, train: Train, graphs: Sequence[Graph]) -> None:
-        """The optimizer's work: parameters, gradients and state are read, all but the gradients written."""
-        size, tensors = 4 * sum(graph.parameter_count for graph in graphs), sum(len(g.parameters) for g in graphs)
-        state = sum(train.optimizer.state_bytes(graph.parameters.values()) for graph in graphs)
-        if train.clip is not None:
-            self.memory.moves("clip", 2 * size, size, calls=tensors)
-        self.memory.moves(f"step/{train.optimizer.name}", 2 * size + state, size + state, calls=tensors)
-        if train.weight_average is not None:
-            self.memory.moves("average", 2 * size, size, calls=tensors)
+            tell_step(self.memory, self.train, [n.graph for n in self.networks.values() if n.group == group])
 
     def reduce(self, group: str) -> None:
         for bucket in buckets(self._gradients(group), lambda each: each.storage.bytes):
@@ -259,6 +254,12 @@ class ShapeMachine:
     def settle(self) -> None:
         self.sent_bytes = sum(storage.bytes for storage in {id(each): each for each in self.sent}.values())
         self.sent.clear()
+
+    def load(self, what: Load) -> None:
+        self.lent.load(what)
+
+    def evict(self, state: str) -> None:
+        self.lent.evict(state, self.leaves(state.removeprefix(PARAMETERS)))
 
     def first(self, x: Value, rows: int) -> Value:
         return Value(x.storage, rows, x.shape, x.order)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
 from ..plan import Memory, Moment, Network, Plan, ReceiveSources, Unit
+from ..plan.offloading import held_by
 from ..plan.values import IMAGES, features, of_slice
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
@@ -53,7 +54,9 @@ class Prediction:
         copies = plan.layout.copies if plan.layout and config.devices.sync_batch_norm else 1
         costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", copies=copies, swapped=swapped)
         self.costs = costs
-        self.machine = ShapeMachine(self.memory, costs, plan.networks, plan.data.classes, config.views, config.train)
+        self.machine = ShapeMachine(
+            self.memory, costs, plan.networks, plan.data.classes, config.views, config.train, held_by(plan)
+        )
         self.step = kind(self.machine, plan.units, config.train.micro_batches)
         self.step.layout = plan.layout
         self.resident = 0  # bytes that live throughout
@@ -111,14 +114,15 @@ class Prediction:
 
 
 def resident(config: SpecModel, network: Network) -> dict[str, int]:
-    """Bytes of a network's state, by category."""
-    size = 4 * network.graph.parameter_count
-    found = {"buffers": _buffer_bytes(network.graph)}
+    """Bytes of a network's state that are on the device throughout, by category."""
+    size, there = 4 * network.graph.parameter_count, config.train.offload
+    found, throughout = {"buffers": _buffer_bytes(network.graph)}, size * ("parameters" not in there)
     if network.group is None:
-        return found | {"EMA copies": size}
-    state = config.train.optimizer.state_bytes(network.graph.parameters.values())
-    average = {"weight average": size + _statistics_bytes(network.graph)} if config.train.weight_average else {}
-    return found | {"parameters": size, "optimizer state": state} | average
+        return found | {"EMA copies": throughout}
+    state = 0 if there else config.train.optimizer.state_bytes(network.graph.parameters.values())
+    average = size * (not there) + _statistics_bytes(network.graph)
+    found |= {"parameters": throughout, "optimizer state": state}
+    return found | ({"weight average": average} if config.train.weight_average else {})
 
 
 def resident_bytes(config: SpecModel, networks: Iterable[Network]) -> int:

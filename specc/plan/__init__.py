@@ -29,10 +29,11 @@ from .model import (
     Plan,
     Unit,
 )
+from .moving import Evict, Load
 
 __all__ = [
-    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Extension",
+    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Evict", "Extension",
     "Forward", "Free",
-    "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Memory", "Moment", "Network", "PatchGrid", "Piece",
-    "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit", "divided",
+    "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Load", "Memory", "Moment", "Network", "PatchGrid",
+    "Piece", "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit", "divided",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from .instructions import (
     Step,
 )
 from .model import HeadPlan, LinkPlan, Network, Plan, Unit
+from .moving import Evict, Load
 
 Networks = Mapping[str, Network]
 
@@ -50,6 +51,8 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
         case Extension():
             return i.flops
         case EmaUpdate() | Step() | Free() | Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
+            return 0
+        case Load() | Evict():
             return 0
         case _:
             assert_never(i)

@@ -17,6 +17,7 @@ from ..language.names import Name, Value
 from ..spec.sections.train import ADDITIONS
 from ..system.plugins import PluginError
 from .communication import Communication, Receive, ReceiveSources, Reduce, Send, SendSources
+from .moving import Evict, Load, Moving
 from .touches import (
     AddsTo,
     AddsToIfAny,
@@ -195,10 +196,12 @@ def _tag(value: Any) -> str | None:
     return kind if kind in OWN else "extension"
 
 
-Instruction = Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Communication | Extension
+Instruction = (
+    Forward | Branch | Head | BranchBackward | Backward | EmaUpdate | Step | Free | Communication | Moving | Extension
+)
 OWN = {
     "forward", "branch", "head", "branch_backward", "backward", "ema_update", "step", "free",
-    "reduce", "send", "receive", "send_sources", "receive_sources",
+    "reduce", "send", "receive", "send_sources", "receive_sources", "load", "evict",
 }  # fmt: skip
 AnyInstruction = Annotated[
     Annotated[Forward, Tag("forward")]
@@ -214,6 +217,8 @@ AnyInstruction = Annotated[
     | Annotated[Receive, Tag("receive")]
     | Annotated[SendSources, Tag("send_sources")]
     | Annotated[ReceiveSources, Tag("receive_sources")]
+    | Annotated[Load, Tag("load")]
+    | Annotated[Evict, Tag("evict")]
     | Annotated[Extension, PlainValidator(_read), PlainSerializer(asdict), Tag("extension")],
     Discriminator(_tag),
 ]

@@ -25,6 +25,7 @@ from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
 from .instructions import AnyInstruction
 from .layout import Layout
+from .moving import MOVING
 
 FORMAT_VERSION = 5
 
@@ -242,6 +243,7 @@ class Plan:
         document = json.loads(self.to_json())
         document.pop("memory")
         document.pop("layout")
+        document["instructions"] = [each for each in document["instructions"] if each["kind"] not in MOVING]
         for key in ("class_names", "files"):
             document["data"].pop(key)
         config = document["config"]
@@ -250,7 +252,7 @@ class Plan:
         config["devices"] = _deciding(self.config.devices)
         for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
-        for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs"):
+        for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs", "offload"):
             config["train"].pop(key)
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
-from ..language.names import Name, Value
+from ..language.names import Name, State, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ Trains = Annotated[tuple[Name, ...], Touch(("params:", "grads:"), ("grads:",))]
 Steps = Annotated[Name, Touch(("params:", "grads:"), ("params:", "grads:"))]
 ReadsAverages = Annotated[Name, Touch(reads=("ema:",))]
 Averages = Annotated[Name, Touch(writes=("ema:",))]
+Moves = Annotated[State, Touch(reads=("",))]  # of a group's parameters, or a unit's averaged copies
 Sums = Annotated[Name, Touch(("grads:",), ("grads:",))]
 After = Annotated[tuple[Name, ...], Touch(reads=("grads:",))]  # not before these gradients are final
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from ..graph.layout import Layout
 from ..learning.heads.patches import Cell
-from ..plan import HeadPlan, LinkPlan, Receive
+from ..plan import HeadPlan, LinkPlan, Load, Receive
 
 T = TypeVar("T")
 
@@ -134,7 +134,15 @@ class Machine(Protocol[T]):
         """Wait for the tensors of another stage that a unit averages next."""
 
     def settle(self) -> None:
-        """Wait until all that was sent has arrived."""
+        """Wait until all that was sent has arrived, and until the host has made its steps."""
+
+    # -- the host -------------------------------------------------------------------------------------------------
+
+    def load(self, what: Load) -> None:
+        """Wait until parameters are on the device, and begin to move what is loaded next."""
+
+    def evict(self, state: str) -> None:
+        """Begin to move gradients to the host; parameters that are lent leave the device."""
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from ..plan import (
     Branch,
     BranchBackward,
     EmaUpdate,
+    Evict,
     Extension,
     Forward,
     Free,
@@ -17,6 +18,7 @@ from ..plan import (
     Instruction,
     Layout,
     LinkPlan,
+    Load,
     Receive,
     ReceiveSources,
     Reduce,
@@ -97,6 +99,10 @@ class TrainingStep(Generic[T]):
                 self.machine.send_sources(instruction.unit, instruction.tensors, instruction.to)
             case ReceiveSources():
                 self.machine.receive_sources(instruction.unit, instruction.tensors, instruction.source)
+            case Load():
+                self.machine.load(instruction)
+            case Evict():
+                self.machine.evict(instruction.state)
             case Extension():
                 instruction.run(self.values, self.machine)
             case _:

@@ -53,7 +53,7 @@ MUTANTS = [
            "test_validation.py::test_nothing_that_is_validated_on_is_ever_trained_on"),
     mutant("runtime/data/splits.py", "watched = self.validation or self.test", "watched = self.test or self.validation",
            "epochs are judged by the test set", "test_validation.py::test_epochs_are_judged_by_the_validation_set_and_the_test_waits"),
-    mutant("runtime/engine/executor.py", "self.step.linked(unit, values, whole, record=False) if unit.links else values", "values",
+    mutant("runtime/engine/executor.py", "return self.step.linked(unit, values, images, record=False)", "return values",
            "a unit is evaluated without its links", "test_units_evaluated.py::test_a_unit_is_as_good_as_a_plain_computation_says"),
     mutant("runtime/run/patience.py", "self.epoch - self.at >= self.config.patience", "self.epoch - self.at > self.config.patience",
            "an epoch too many", "test_early_stopping.py::test_a_run_stops_when_it_was_not_better_for_a_while"),

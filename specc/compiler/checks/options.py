@@ -25,7 +25,7 @@ from .choices import chosen
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; nothing is silently ignored, or chosen by a test; variables stand in paths only."""
     idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft), *_not_captured(draft))
-    return draft.updated(*_schedule(draft), *idle, *chosen(draft), *_variables(draft))
+    return draft.updated(*_schedule(draft), *idle, *_offloaded(draft), *chosen(draft), *_variables(draft))
 
 
 def _schedule(draft: Draft) -> Iterator[Diagnostic]:
@@ -96,6 +96,21 @@ def _not_captured(draft: Draft) -> Iterator[Diagnostic]:
         help = ("leave `graphs` out; steps run as ever",)
         message = f"`graphs` has no effect: {reason}"
         yield spec.warning("SPC618", message, "train", "graphs", label="not captured", help=help, key=True)
+
+
+def _offloaded(draft: Draft) -> Iterator[Diagnostic]:
+    """What works on a device's parameters in ways of its own, where these are the host's."""
+    spec, config = draft.spec, draft.spec.config
+    beside = {
+        ("train", "instructions"): "what packages add to a step may change parameters, which would be the device's own",
+        ("devices", "shard"): "of a sharded block no device has all parameters to move",
+    }
+    set_too = {at: why for at, why in beside.items() if getattr(getattr(config, at[0]), at[1])}
+    for at, why in set_too.items() if config.train.offload else ():
+        message = f"`train.offload` and `{'.'.join(at)}` cannot be together: {why}"
+        help = ("leave one of them out",)
+        found = spec.beside("this works on the device", *at)
+        yield spec.error("SPC619", message, "train", "offload", label="not with this", help=help, secondary=found)
 
 
 # -- variables ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from .checkpoint import Checkpoints
 from .clip import Clip
 from .early_stopping import EarlyStopping
 from .log import WRITTEN, Logs
+from .offload import Offload
 from .optimizers import AnyOptimizer, Sgd
 from .recompute import Recompute
 from .schedule import Schedule
@@ -86,6 +87,12 @@ class Train(Config):
         description="on a GPU: the whole step as one CUDA graph, which the host starts with a single call; for steps "
         "of many small operations. It keeps the memory of its step for itself",
     )
+    offload: Offload = Field(
+        [],
+        description="what lives on the host: `[optimizer]`, the optimizer's state, and steps are made there; "
+        "`[optimizer, parameters]`, the parameters too, which a device has for their block's turn alone, so that a "
+        "network may be larger than the device (see offload.md)",
+    )
     micro_batches: Slices = Field(
         1,
         description="into how many slices a step's batch is divided: their gradients are summed, then the optimizer "
@@ -145,6 +152,8 @@ class Train(Config):
     def not_captured(self) -> str | None:
         """Why a step cannot be a CUDA graph, which holds no decision of the host."""
         cycles = self.schedule.name == "one_cycle" and self.schedule.cycle_momentum
+        if self.offload:
+            return "parameters are stepped by the host"
         if self.precision == "fp16":
             return "fp16 asks after every backward whether its gradients are finite"
         if not self.optimizer.fused:
@@ -166,6 +175,7 @@ class Train(Config):
         "checkpoints": "checkpoint", "save": "checkpoint",
         "logs": "log", "logger": "log", "loggers": "log", "logging": "log",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
+        "host_offload": "offload", "cpu_offload": "offload",
         "clipping": "clip", "gradient_clipping": "clip", "grad_clip": "clip",
         "ema": "weight_average", "model_ema": "weight_average", "swa": "weight_average",
     }  # fmt: skip
