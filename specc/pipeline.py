@@ -8,6 +8,7 @@ from dataclasses import replace
 from .compiler.checks.augmentation import check_augmentation
 from .compiler.checks.collisions import check_tensors
 from .compiler.checks.consequences import reliable
+from .compiler.checks.layouts import check_layouts
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
 from .compiler.checks.slices import check_slices
@@ -31,7 +32,7 @@ Pass = Callable[[Draft], Draft]
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_tensors, check_statistics,
-    check_slices, check_augmentation,
+    check_slices, check_layouts, check_augmentation,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
@@ -74,6 +75,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
         form_units: cut,
         check_statistics: cut,
         check_slices: cut,
+        check_layouts: cut,
         check_augmentation: known,
     }
     return needs.get(step, True)
