@@ -75,16 +75,18 @@ def plan(
     from ..views import plan as view
     from ..views.budget import decision_lines
     from ..views.device import device_lines
+    from ..views.devices import devices_document, devices_parts, ranks_timed
     from ..views.margin import margin_lines
     from ..views.step_time import time_line, timed
 
-    time = timed(compiled, profile)
+    time, ranks = timed(compiled, profile), ranks_timed(compiled, profile)
     peaks = _trace(compiled) if traced else None
     if form == "json":
-        echo_json(view.plan_document(compiled, peaks, profile, time))
+        echo_json(view.plan_document(compiled, peaks, profile, time) | {"devices": devices_document(ranks)})
     else:
         say(
             view.plan_table(compiled, time),
+            *devices_parts(ranks),
             *decision_lines(loaded.config, compiled),
             time_line(compiled, time),
             *view.memory_lines(compiled),

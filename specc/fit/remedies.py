@@ -13,6 +13,7 @@ from ..memory.prediction import resident_bytes
 from ..spec.knobs import Found, Knob, Peak, by_cost, turned
 from ..spec.models import SpecModel
 from ..spec.sections.split import Split
+from .devices import check_devices
 from .roles import lists_of_weights, with_one_weight
 
 MOST_TRIED = 5_000  # ops, backbone and heads: some twenty changes of a ResNet-1202 take about three seconds
@@ -33,7 +34,11 @@ class Remedy:
 def check_budget(draft: Draft) -> Draft:
     """A peak over the budget is an error (or a warning) at the budget's line, with the cheapest changes that fit."""
     budget, memory = draft.spec.config.budget, draft.memory
-    if budget is None or memory is None or memory.peak_bytes <= budget.memory:
+    if budget is None or memory is None:
+        return draft
+    if draft.spec.config.devices.count > 1:
+        return check_devices(draft, budget)
+    if memory.peak_bytes <= budget.memory:
         return draft
     peak, most = memory.peak_bytes, budget.memory
     message = f"the predicted peak of {show_bytes(peak)} is over the budget of {show_bytes(most)}"
