@@ -16,9 +16,13 @@ from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.compiler.verify import verify
 from specc.layout import laid_out
+from specc.layout.witness import witness
 from specc.memory.prediction import as_traced
 from specc.plan import Evict, Load, Plan, Step
 from specc.plan.offloading import moved_bytes
+from specc.profiles import find
+from specc.profiles.model import HOST_BANDWIDTH
+from specc.timing import step_time
 
 from .documents import HPFF, MAN, Document, compiled, document
 from .ranks import in_ranks
@@ -217,6 +221,17 @@ def test_what_cannot_be_is_said_where_it_stands(parts: Any, place: str) -> None:
     assert found.span is not None
 
 
+def test_moves_take_the_time_of_the_way_to_the_host() -> None:
+    """Each by itself: how much of it is hidden by what is computed meanwhile is not predicted."""
+    plan, sheet = plan_of("links", BOTH), find("h100")
+    slow = replace(sheet, host_bandwidth=1e9)
+    moved = [i for i, each in enumerate(plan.instructions) if isinstance(each, Load | Evict)]
+    taken = [step_time(plan, profile).instructions for profile in (slow, replace(sheet, host_bandwidth=2e9))]
+    first, second = (sum(times[i] for i in moved) for times in taken)
+    assert first - second == pytest.approx(sum(moved_bytes(plan)) * (1 / 1e9 - 1 / 2e9))
+    assert step_time(plan, sheet) == step_time(plan, replace(sheet, host_bandwidth=HOST_BANDWIDTH))
+
+
 # -- several devices ------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +247,14 @@ def work(rank: int, plan: Plan, stages: tuple[int, ...]) -> dict[str, Tensor]:
         given = (images[part.start : part.stop], labels[part.start : part.stop])
         session.train_step(*(given if session.plan.layout.stage == 0 else (None, None)), samples=len(labels))
     return {name: tensor.detach() for name, tensor in session.model.tensors().items()}
+
+
+@pytest.mark.parametrize("offload", [OPTIMIZER, BOTH], ids=["optimizer", "both"])
+def test_ranks_that_offload_do_the_step_of_one_device(offload: list[str]) -> None:
+    for copies, stages in ((1, (0, 2)), (2, (0,)), (2, (0, 2))):
+        devices = {"data_parallel": copies, "block_parallel": len(stages)}
+        plan = compiled(train={"offload": offload}, devices=devices, **MAN)
+        assert witness(plan, [laid_out(plan, rank, stages) for rank in range(copies * len(stages))]) == []
 
 
 def test_stages_offload_their_own_blocks_to_the_same_numbers() -> None:

@@ -6,7 +6,21 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from ..plan import Channel, EmaUpdate, Free, Instruction, Plan, Receive, ReceiveSources, Reduce, Send, SendSources, Step
+from ..plan import (
+    Channel,
+    EmaUpdate,
+    Evict,
+    Free,
+    Instruction,
+    Load,
+    Plan,
+    Receive,
+    ReceiveSources,
+    Reduce,
+    Send,
+    SendSources,
+    Step,
+)
 from ..plan.values import IMAGES, LABELS, cotangent, features, of_slice
 from .symbols import SOURCE, Sum, Whole
 
@@ -73,7 +87,7 @@ class Replay:
         began = self.position
         while not self.ended and not self._waits(self.now):
             self._do(self.now)
-            if not isinstance(self.now, Free):
+            if not isinstance(self.now, Free | Load | Evict):
                 self.previous = self.position
             self.position += 1
         return self.position > began
@@ -107,6 +121,8 @@ class Replay:
         match i:
             case Free():
                 self._free(i)
+            case Load() | Evict():
+                pass  # where parameters are, which each rank decides for itself, changes nothing that is computed
             case Reduce():
                 self._reduce(i)
             case Send():

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..plan import Backward, BranchBackward, EmaUpdate, Extension, Forward, Free, Head, Instruction, Plan, Step
+from ..plan import (
+    Backward,
+    BranchBackward,
+    EmaUpdate,
+    Evict,
+    Extension,
+    Forward,
+    Free,
+    Head,
+    Instruction,
+    Load,
+    Plan,
+    Step,
+)
 
 STATISTICS = "statistics:"  # of a block, which its forwards change
 SOURCE = "source:"  # a tensor that is averaged
@@ -103,7 +116,7 @@ class Whole:
     def __init__(self, plan: Plan, given: tuple[str, ...]) -> None:
         self.plan, self.symbols, self.tensors = plan, Symbols(), Tensors(plan)
         self.given = given
-        self.instructions = [each for each in plan.instructions if not isinstance(each, Free)]
+        self.instructions = [each for each in plan.instructions if not isinstance(each, Free | Load | Evict)]
         self.places = {str(each): place for place, each in enumerate(self.instructions)}
         self.seen: dict[str, dict[str, Sum | None]] = {}
         state = self.state(plan, given)

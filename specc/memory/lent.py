@@ -37,6 +37,7 @@ class Lent:
         self.here.pop(state, None)
         own = [leaf for leaf in leaves if leaf.gradient is not None]
         size = sum(leaf.gradient.storage.bytes for leaf in own if leaf.gradient is not None)
-        self.memory.moves("evict", size, 0, calls=len(own))
+        if own:
+            self.memory.moves("evict", size, 0, calls=len(own))
         for leaf in own:
             leaf.gradient = None

@@ -81,6 +81,7 @@ class Profile:
     overheads: Mapping[str, Overhead] = field(default_factory=dict)  # of instructions, by their kinds
     tables: Mapping[str, Table] = field(default_factory=dict)  # of kinds of work, where they were measured
     margin: Margin | None = None  # of memory beyond predicted tensors, where it was measured
+    host_bandwidth: Above | None = None  # bytes a second from the host and to it; `HOST_BANDWIDTH` where nobody knows
 
     def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:
         """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""
@@ -104,11 +105,17 @@ class Profile:
         """What ops reach that only move numbers."""
         return self.moving("bandwidth")
 
+    @property
+    def from_the_host(self) -> float:
+        """Bytes a second that come from the host, or go there."""
+        return self.host_bandwidth or HOST_BANDWIDTH
+
     def moving(self, efficient: Efficient) -> float:
         """Bytes a second that ops of a kind move."""
         return self.bandwidth * self.efficiency.get(efficient, self.efficiency.get("bandwidth", 1.0))
 
 
+HOST_BANDWIDTH = 25e9  # an assumption: four fifths of the 31.5 GB/s of PCIe 4.0 x16 (16 GT/s a lane, 128b/130b)
 _SPELLED = {"cuda": "CUDA", "cudnn": "cuDNN"}
 
 
