@@ -16,6 +16,7 @@ class RunError(Exception):
     """The run failed: `str(error)` says what happened, `help` what to do about it."""
 
     exit_code = 3
+    told = False  # another process of the run says it
 
     def __init__(self, message: str, help: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -28,6 +29,22 @@ class FoundInSpec(RunError):
     def __init__(self, diagnostics: Sequence[Diagnostic], sources: Mapping[str, str]) -> None:
         super().__init__("\n".join(map(str, diagnostics)))
         self.diagnostics, self.sources = tuple(diagnostics), sources
+
+
+class RankLost(RunError):
+    """Another process of the run is gone, or does not answer."""
+
+    def __init__(self, message: str, rank: int | None, help: tuple[str, ...] = ()) -> None:
+        super().__init__(message, help)
+        self.rank = rank
+
+
+class Shown(RunError):
+    """What another process has to say, in `text` as it is to be shown."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.exit_code, self.text = code, text
 
 
 class WriteError(RunError):

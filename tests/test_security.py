@@ -87,6 +87,7 @@ PROCESSES = {
     "runtime/memory/apart.py",
     "specc/comparing/crew.py",
     "runtime/run/environment.py",
+    "runtime/distributed/launcher.py",
 }  # specc itself, and git
 UNPICKLING = {"runtime/data/sources/pickled.py"}
 PICKLING = {"specc/views/snapshot.py"}  # what PyTorch's memory visualiser reads

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from specc.plan import Channel, Layout, Plan, ReceiveSources
 from specc.plan.buckets import buckets
 
+from .groups import new_group
+
 Kind = Literal["values", "sources"]
 
 
@@ -113,7 +115,7 @@ def _await(sent: Sequence[tuple[Waits | None, Tensor]]) -> None:
 
 def _group(layout: Layout, ranks: list[int]) -> Any:
     """All ranks make all groups, in one order; None for those that this one is not in."""
-    made = dist.new_group(ranks) if len(ranks) > 1 else None
+    made = new_group(ranks) if len(ranks) > 1 else None
     return made if layout.rank in ranks else None
 
 

@@ -12,9 +12,11 @@ from torch import Tensor
 from specc.plan import Instruction
 from specc.plan.instructions import Head
 from specc.runs.checkpoints import exists
+from specc.system.ranks import again
 
 from ..data import DataError
 from ..data.errors import described
+from ..distributed.world import current
 from ..engine.determinism import refused
 from ..engine.device import obtainable, ran_out
 from ..engine.executor import NotFinite
@@ -34,6 +36,9 @@ def ending_for(run: RunState, error: BaseException) -> RunError | None:
     """
     if isinstance(error, KeyboardInterrupt):  # in the middle of a step, so its parameters are not worth keeping
         return interrupted(run, what_is_saved(run))
+    if (world := current()) and (lost := world.lost(error)):
+        lost.help = (*lost.help, *what_next(run, "then"))
+        return lost
     if isinstance(error, WriteError):
         return _unwritable(run, error)
     if isinstance(error, DataError):
@@ -76,7 +81,7 @@ def _unwritable(run: RunState, error: WriteError) -> RunError:
 
 def resume_command(run: RunState) -> str:
     """What goes on with the run."""
-    return f"specc resume {shlex.quote(str(run.run_dir.path))}"
+    return shlex.join(again("resume", str(run.run_dir.path)))
 
 
 def run_command(run: RunState, *overrides: str) -> str:

@@ -25,6 +25,7 @@ from specc.runs.manifest import Damaged, sealed
 from specc.runs.names import PLAN, RESOLVED, SUMMARY
 from specc.spec.load import Spec, loads
 from specc.system.consoles import StreamConsole
+from specc.system.ranks import RUN, again, leave, placed
 from specc.system.streams import messages, results
 from specc.system.terminal import paper, width
 from specc.views.margin import margin_line, uncalibrated
@@ -134,6 +135,7 @@ def _train(
 ) -> None:  # fmt: skip
     if device.type == "cpu":
         keep_freed_memory()
+    leave(placed(), RUN, str(target.path))
     console = _console()
     progress = progress_on(console, plan.config.train.epochs)
     try:
@@ -148,7 +150,7 @@ def _train(
             tell(trainer.logs, trainer)
             summary = trainer.train()
     except KeyboardInterrupt:
-        help = (f"continue with: specc resume {shlex.quote(str(target.path))}",)
+        help = (f"continue with: {shlex.join(again('resume', str(target.path)))}",)
         raise Interrupted("interrupted before the first step", help) from None
     finally:
         progress.close()
@@ -174,7 +176,7 @@ def _prepared(
 
 
 def _no_memory(target: RunDir) -> RunError:
-    help = ("nothing was trained", f"as soon as there is more: specc resume {shlex.quote(str(target.path))}")
+    help = ("nothing was trained", f"as soon as there is more: {shlex.join(again('resume', str(target.path)))}")
     return RunError("out of memory before the first step", help)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ..diagnostics.words import written
-from ..system import streams
+from ..system import ranks, streams
 from .output import clean, echo, make_writable
 from .waiting import waits_shown
 
@@ -119,7 +119,11 @@ def in_words() -> Iterator[None]:
         code, said = FAILED, found
     else:
         return
-    if said:
+    place = ranks.placed()
+    if place is not None and place.reports is not None:  # who has started this process says how all have ended
+        message, *help = (line.removeprefix("error: ").removeprefix("  = help: ") for line in said or ("ended",))
+        ranks.report(place, ranks.Report(place.rank, code, message, tuple(help)))
+    elif said:
         echo("\n".join(said), err=True)
     sys.exit(code)
 

@@ -9,7 +9,8 @@ import click
 from .calibrating import calibrate as _calibrate
 from .options import FILE, FOLDER, device_options, human_or_json, main, one_device, spec_argument, with_report
 from .output import echo, echo_json
-from .shared import compile_shown, errors_shown, failures_shown, load, loading_torch
+from .several import among, device_of, place_words, report_words, several, several_options, spread, start
+from .shared import compile_shown, errors_shown, failures_shown, loading_torch
 from .trained import checkpoint_option
 
 
@@ -18,32 +19,39 @@ from .trained import checkpoint_option
 @device_options
 @click.option("--run-dir", type=FOLDER, help="Folder for the results.")
 @with_report
+@several_options
 def run(
-    spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None, report: bool
-) -> None:
+    spec: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, run_dir: Path | None, report: bool,
+    nproc: int, nodes: int, rendezvous: str | None, timeout: float,
+) -> None:  # fmt: skip
     """Compile a spec, train it, and hold the measured memory against the budget.
 
     Ctrl-C, SIGTERM and SIGUSR1 finish the step and save a checkpoint, with which `specc resume` goes on; a second one
     stops at once.
     """
     one_device(gpu, device)
+    asked = several(nproc, nodes, rendezvous, timeout, gpu)
     from ..system.devices import kind_of_device
 
     with errors_shown():
-        loaded = load(spec, list(overrides), kind_of_device(device, gpu) or "cuda")
+        loaded, changes = spread(spec, overrides, kind_of_device(device, gpu) or "cuda", asked)
         compiled = compile_shown(loaded)
+    if asked.starts:
+        place = [*place_words(device), *(["--run-dir", str(run_dir)] if run_dir else [])]
+        start(asked, ["run", *place, *report_words(report), *asked.words, "--", str(spec), *changes])
+        return
     with failures_shown():
         with loading_torch():
-            from runtime.engine.device import choose
             from runtime.run import launch
 
-        kind = kind_of_device(str(choose(device, gpu)))
+        chosen = device_of(asked, device, gpu)
+        kind = kind_of_device(chosen)
     if kind is not None and kind != loaded.device:  # torch knows better what is here
         loaded = loaded.on(kind)
         with errors_shown():
             compiled = compile_shown(loaded)
-    with failures_shown():
-        launch.run(compiled, loaded, device, gpu, run_dir, report=report)
+    with failures_shown(), among(asked, chosen, compiled):
+        launch.run(compiled, loaded, chosen, None, run_dir, report=report)
 
 
 @main.command()
@@ -51,7 +59,11 @@ def run(
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @device_options
 @with_report
-def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, report: bool) -> None:
+@several_options
+def resume(
+    run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: str | None, report: bool,
+    nproc: int, nodes: int, rendezvous: str | None, timeout: float,
+) -> None:  # fmt: skip
     """Continue a run from its last checkpoint, with the plan it was started with, as if it had never been stopped.
 
     A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
@@ -59,6 +71,12 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
     train.log, data.workers, data.root, data.download, budget.
     """
     one_device(gpu, device)
+    asked = several(nproc, nodes, rendezvous, timeout, gpu)
+    if asked.starts:
+        start(
+            asked, ["resume", *place_words(device), *report_words(report), *asked.words, "--", str(run_dir), *overrides]
+        )
+        return
     from ..system.devices import kind_of_device
 
     with errors_shown(), failures_shown():
@@ -67,10 +85,18 @@ def resume(run_dir: Path, overrides: tuple[str, ...], gpu: int | None, device: s
 
         from ..memory.prediction import predicted_for
 
-        kind = kind_of_device(device, gpu) or "cuda"
-        launch.resume(
-            run_dir, device, gpu, predicted_for, overrides, lambda spec: compile_shown(spec.on(kind)), report=report
-        )
+        chosen = device_of(asked, device, gpu)
+        kind = kind_of_device(chosen) or "cuda"
+        with among(asked, chosen, words=(str(run_dir), *overrides)):
+            launch.resume(
+                run_dir,
+                chosen,
+                None,
+                predicted_for,
+                overrides,
+                lambda spec: compile_shown(spec.on(kind)),
+                report=report,
+            )
 
 
 @main.command()

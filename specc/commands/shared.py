@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..diagnostics import SpecError
 from ..diagnostics.notices import doing
+from ..system import ranks
 from ..system.plugins import PluginError
 from ..system.streams import messages, results
 from ..system.terminal import paper
@@ -45,7 +47,8 @@ def compile_shown(spec: Spec) -> Plan:
         from ..pipeline import compile_spec
 
         compiled, warnings = compile_spec(spec)
-    if warnings:
+    place = ranks.placed()
+    if warnings and (place is None or place.reports is None):  # else who has started this process has said so
         show(warnings, spec.sources, "human")
     return compiled
 
@@ -63,8 +66,7 @@ def errors_shown(form: str = "human") -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        show(error.diagnostics, error.sources, form, to_stdout=form == "json")
-        sys.exit(1)
+        _fail_shown(1, error, form)
     except PluginError as error:
         fail(1, str(error), error.help)
 
@@ -73,17 +75,21 @@ def errors_shown(form: str = "human") -> Iterator[None]:
 def failures_shown() -> Iterator[None]:
     """What ended a run, and what to type next."""
     check_runtime()
-    from runtime.errors import BudgetExceeded, FoundInSpec, RunError
+    from runtime.errors import BudgetExceeded, FoundInSpec, RankLost, RunError, Shown
 
     try:
         yield
     except BudgetExceeded as error:
         fail(error.exit_code, str(error), *what_fits(error), *error.help)
     except FoundInSpec as error:
-        show(error.diagnostics, error.sources, "human")
+        _fail_shown(error.exit_code, error, "human")
+    except Shown as error:
+        write(error.text, err=True)
         sys.exit(error.exit_code)
     except RunError as error:
-        fail(error.exit_code, str(error), *error.help)
+        if error.told:
+            _gone(error.exit_code)
+        fail(error.exit_code, str(error), *error.help, lost=isinstance(error, RankLost))
 
 
 def what_fits(error: BudgetExceeded) -> Iterator[str]:
@@ -131,10 +137,46 @@ def cannot_read(path: str | Path, error: OSError) -> str:
     return f"cannot read {path}: {error.strerror}"
 
 
-def fail(code: int, message: str, *help: str) -> NoReturn:
-    """Say what is wrong and end the command."""
-    told(message, *help)
+def fail(code: int, message: str, *help: str, lost: bool = False) -> NoReturn:
+    """Say what is wrong and end the command; one of several processes has it said by who has started them."""
+    if not _reported(code, message, *help, lost=lost):
+        told(_named(message), *help)
+    if lost:
+        _gone(code)
     sys.exit(code)
+
+
+def _gone(code: int) -> NoReturn:
+    """End at once: what torch would wait for at the interpreter's end is a rank that does not answer."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _fail_shown(code: int, error: Any, form: str) -> NoReturn:
+    """The same for diagnostics."""
+    if not _reported(code, str(error), text=lambda: _rendered(error.diagnostics, error.sources, "human", sys.stderr)):
+        show(error.diagnostics, error.sources, form, to_stdout=form == "json")
+    sys.exit(code)
+
+
+def _reported(code: int, message: str, *help: str, lost: bool = False, text: Callable[[], str] = str) -> bool:
+    """Whether another process is told, which will say it."""
+    place = ranks.placed()
+    if place is None or place.reports is None:
+        if place is not None and place.quiet:
+            sys.stderr = sys.__stderr__ or sys.stderr  # the one thing that it says
+        return False
+    ranks.report(place, ranks.Report(place.rank, code, message, help, text(), lost))
+    return True
+
+
+def _named(message: str) -> str:
+    """Whose it is, where that is not the first rank."""
+    place = ranks.placed()
+    quiet = place is not None and place.quiet and not message.startswith("rank ")
+    return f"rank {place.rank}: {message}" if place is not None and quiet else message
 
 
 def told(message: str, *help: str) -> None:
@@ -156,12 +198,15 @@ def _apart(text: str) -> str:
 
 def show(diagnostics: Any, sources: Any, form: str, *, to_stdout: bool = False) -> None:
     """Print diagnostics in file order."""
+    stream = sys.stdout if to_stdout else sys.stderr
+    write(_rendered(diagnostics, sources, form, stream), err=not to_stdout)
+
+
+def _rendered(diagnostics: Any, sources: Any, form: str, stream: Any) -> str:
     from ..diagnostics import sort
     from ..diagnostics.render import render
 
-    stream = sys.stdout if to_stdout else sys.stderr
-    text = render(sort(diagnostics), sources, form, **paper(stream))
-    write(text.rstrip("\n"), err=not to_stdout)
+    return render(sort(diagnostics), sources, form, **paper(stream)).rstrip("\n")
 
 
 def say(*parts: str | Table) -> None:
