@@ -175,4 +175,5 @@ class Session:
         average = self.average.tensors.values() if self.average else ()
         own = (*self.model.tensors().values(), *self.model.copied.values(), *average)
         kept = () if self.model.offload else (s for s in states if isinstance(s, Tensor))
-        return [*(tensor for tensor in own if not host.has(tensor)), *kept]
+        lent = (each.message for each in self.model.borrowed.values())
+        return [*(tensor for tensor in own if not host.has(tensor)), *kept, *lent]

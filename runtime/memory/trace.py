@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,6 +18,7 @@ from specc.plan import Instruction, Plan
 
 from ..engine.model import MEMORY_FORMATS
 from ..engine.session import Session
+from ..engine.wire import Wire
 from .meter import LiveTensors
 
 LATE = 1e9  # what any tensor says that it holds
@@ -30,13 +33,31 @@ class Trace:
 
 
 def trace(plan: Plan) -> Trace:
-    """Count the storages of the second step (momentum exists) under fake CPU tensors; nothing is computed."""
-    with FakeTensorMode(), Corrections():
-        session = Session(plan, "cpu", initialise=False)
+    """Count the storages of the second step (momentum exists) under fake CPU tensors; nothing is computed.
+
+    Of a rank's plan its own; no other rank is there, as nothing is sent.
+    """
+    with _fake_ranks(plan) as wire, FakeTensorMode(), Corrections():
+        session = Session(plan, "cpu", initialise=False, wire=wire)
         # Fakes cannot be asked whether their gradients are finite, which fp16's scaler does: every step is taken.
         session.scaler = torch.amp.GradScaler("cpu", enabled=False)
         images, labels = fake_batch(plan)
         return watch(session, images, labels)
+
+
+@contextmanager
+def _fake_ranks(plan: Plan) -> Iterator[Wire | None]:
+    """A rank's end of all that moves, in a process group that moves nothing; a process has one such group at a time."""
+    if plan.layout is None:
+        yield None
+        return
+    fakes = importlib.import_module("torch.testing._internal.distributed.fake_pg")  # which makes the backend known
+    rank, count = plan.layout.rank, plan.layout.count
+    dist.init_process_group("fake", rank=rank, world_size=count, store=fakes.FakeStore())
+    try:
+        yield Wire(plan)
+    finally:
+        dist.destroy_process_group()
 
 
 class Corrections(TorchDispatchMode):
@@ -67,7 +88,7 @@ class Corrections(TorchDispatchMode):
 
 def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
     """A batch of the plan's shape; its values are never looked at."""
-    task, batch = plan.config.learns, plan.config.data.batch_size
+    task, batch = plan.config.learns, plan.batch
     images, target = (
         torch.zeros(batch, *values.shape(plan.data), dtype=getattr(torch, values.dtype))
         for values in (task.input, task.target)
@@ -77,9 +98,12 @@ def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
 
 def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:
     """Run two steps and count the second, instruction by instruction; real tensors or fake ones."""
-    session.train_step(images, labels)
-    with LiveTensors([*session.resident(), images, labels]) as live, _observed(session, live) as peaks:
-        session.train_step(images, labels)
+    layout, samples = session.plan.layout, session.plan.config.data.batch_size
+    given = (images, labels) if layout is None or layout.stage == 0 else (None, None)
+    session.train_step(*given, samples=samples)
+    held = [tensor for tensor in given if tensor is not None]
+    with LiveTensors([*session.resident(), *held]) as live, _observed(session, live) as peaks:
+        session.train_step(*given, samples=samples)
     return Trace(max(peaks), tuple(peaks))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from ..graph.ops import Order
+from ..graph.ops import Order, numel
 from ..memory.prediction import Prediction
 from ..plan import (
     Channel,
@@ -247,10 +247,17 @@ class Moves:
     def _receive(self, move: Move) -> Receive:
         value, name = self.values[move.value], move.value.partition("@")[0]
         what: What = "images" if name == IMAGES else "labels" if name == LABELS else "activations"
+        width = value.width if what == "activations" else self._given_width(what)
         return Receive(
-            value=move.value, source=move.source, what=what, shape=value.shape, width=value.width,
+            value=move.value, source=move.source, what=what, shape=value.shape, width=width,
             channels_last=value.order == "swapped", adds=move.adds, slice=move.slice,
         )  # fmt: skip
+
+    def _given_width(self, what: What) -> int:
+        """Bytes of a number of the batch, which may be integers."""
+        task, data = self.plan.config.learns, self.plan.data
+        given = task.target if what == "labels" else task.input
+        return given.bytes(data) // numel(given.shape(data))
 
     def _lent(self) -> Iterator[Lent]:
         """The weights that units average, from every other stage that has some of them.
