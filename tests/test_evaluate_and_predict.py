@@ -15,6 +15,7 @@ from PIL import Image
 
 from runtime import Session
 from runtime.data import Loader
+from runtime.data.loader import Part
 from runtime.data.opening import open_data
 from runtime.errors import Interrupted, RunError
 from runtime.run import checkpoint as checkpoints
@@ -373,5 +374,5 @@ def test_units_are_told_where_there_are_several_levels(tmp_path: Path) -> None:
     run = trained(tmp_path, **HPFF)
     found = documented("evaluate", run)
     session, (images, labels) = session_of(run), seen_at_the_end(run)
-    assert found["units"] == evaluated(session, [(images, labels)], units=True).units
+    assert found["units"] == evaluated(session, [Part((images, labels), len(labels))], units=True).units
     assert len(found["units"]) == 7

@@ -101,7 +101,7 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, tmp_path: Path) -
     run, seen = tmp_path / "run", tmp_path / "seen"
 
     def before() -> None:
-        def slow(*_: object) -> None:
+        def slow(*_: object, **__: object) -> None:
             seen.touch()
             signal.pause()
             seen.with_name("first").touch()

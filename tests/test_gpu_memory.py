@@ -299,7 +299,7 @@ def test_a_full_gpu_is_the_budgets_fault_only_if_it_is(taken: bool, tmp_path: Pa
 
 
 def test_a_gpu_too_full_for_the_model_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **how: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
 
     monkeypatch.setattr("runtime.run.trainer.Session", full)

@@ -10,6 +10,7 @@ import torch
 
 import specc
 from runtime import Session
+from runtime.data.loader import Part
 from runtime.errors import RunError
 from runtime.run.evaluation import evaluated
 from specc.checking import check_text
@@ -74,7 +75,7 @@ def refused_by_torch(spec: str) -> bool:
     count, last = min(batch, train), min(size % together or together for size in sizes)
     try:
         session.train_step(torch.rand(count, channels, *size), torch.zeros(count, dtype=torch.int64))
-        told = [(torch.rand(last, channels, *size), torch.zeros(last, dtype=torch.int64))]
+        told = [Part((torch.rand(last, channels, *size), torch.zeros(last, dtype=torch.int64)), last)]
         evaluated(session, told, units=plan.config.train.evaluate_units)
     except ValueError as error:
         return "more than 1 value" in str(error)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from runtime import Session
 from runtime.data import Loader
+from runtime.data.loader import Part
 from runtime.run.evaluation import columns, evaluated
 from runtime.run.progress import epoch_line
 from specc import compile as compile_spec
@@ -121,7 +122,8 @@ def trained(plan: Plan) -> tuple[Session, Tensor, Tensor]:
 def test_a_unit_is_as_good_as_a_plain_computation_says(kind: str) -> None:
     plan = compiled(**KINDS[kind])
     session, images, labels = trained(plan)
-    found = evaluated(session, zip(images.split(25), labels.split(25), strict=True), units=True)
+    parts = [Part(batch, len(batch[1])) for batch in zip(images.split(25), labels.split(25), strict=True)]
+    found = evaluated(session, parts, units=True)
     names, expected, told = columns(plan), {}, {}
     for unit, head, output in Plainly(session).answers(images):
         told[unit, head] = output
@@ -207,7 +209,7 @@ def test_every_patch_tells_its_part_of_the_picture() -> None:
     right = (whole.argmax(1) == masks)[counts]
     share = [float((right & (masks[counts] == k)).sum() / ((whole.argmax(1)[counts] == k) | (masks[counts] == k)).sum())
              for k in range(3)]  # fmt: skip
-    found = evaluated(session, [(images[:2], masks[:2]), (images[2:], masks[2:])], units=True)
+    found = evaluated(session, [Part((images[:2], masks[:2]), 2), Part((images[2:], masks[2:]), 3)], units=True)
     assert found.units["unit0.independent.mean_iou"] == pytest.approx(sum(share) / 3, abs=1e-6)
 
 

@@ -225,9 +225,9 @@ def test_nothing_that_is_validated_on_is_ever_trained_on(tmp_path: Path) -> None
     seen: set[bytes] = set()
     step = trainer.session.train_step
 
-    def watched(images: torch.Tensor, labels: torch.Tensor) -> Any:
+    def watched(images: torch.Tensor, labels: torch.Tensor, **how: Any) -> Any:
         seen.update(image.numpy().tobytes() for image in images)
-        return step(images, labels)
+        return step(images, labels, **how)
 
     trainer.session.train_step = watched
     trainer.train()

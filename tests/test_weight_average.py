@@ -65,7 +65,7 @@ def test_a_run_evaluates_the_average_and_goes_on_with_the_weights(tmp_path: Path
     assert trainer.session.average is not None
     load_model(average, {**trainer.session.model.tensors(), **trainer.session.average.tensors}, tmp_path)
     assert trainer.test_data is not None
-    found = evaluated(average, trainer.test_data.epoch(0), units=True)
+    found = evaluated(average, trainer.test_data.parts(0), units=True)
     assert {key: summary["test"][key] for key in found.whole} == found.whole
 
 

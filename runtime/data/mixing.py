@@ -25,6 +25,15 @@ def mixed(split: Split, config: DataConfig) -> Split:
     return Mixed(split, found) if found else split
 
 
+def mixes(split: Split) -> bool:
+    """Whether the samples of a split are mixed, each with the one before it in its batch."""
+    while isinstance(split, Over):
+        if isinstance(split, Mixed):
+            return True
+        split = split.whole
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed(Over):
     """A split whose images are mixed where they are augmented: each with the one before it in its batch.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from specc.plan import HeadPlan, Instruction, Plan, Step, Unit
+from specc.plan import Forward, HeadPlan, Instruction, Plan, Receive, Send, Step, Unit
 from specc.plan.offloading import AVERAGES, PARAMETERS
+from specc.plan.values import IMAGES, LABELS, features
 from specc.step.heads import HeadRun
 from specc.step.step import TrainingStep
 
@@ -50,7 +51,7 @@ class Executor:
         self.watchful = False
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
         self.step.layout = plan.layout
-        self._telling = [[unit for unit in plan.units if unit.telling and unit.end == b.index] for b in plan.blocks]
+        self._moved = [i for i in plan.instructions if isinstance(i, Send | Receive) and i.value in _forward(plan)]
 
     @property
     def losses(self) -> dict[str, dict[str, Tensor]]:
@@ -59,8 +60,8 @@ class Executor:
 
     def run(
         self, images: Tensor | None, labels: Tensor | None, *, samples: int | None = None, update: bool = True
-    ) -> Tensor | None:
-        """Execute the plan; returns the logits, where they are made.
+    ) -> tuple[Tensor, Tensor] | None:
+        """Execute the plan; returns the logits, where they are made, and what is right.
 
         `samples` are those of the whole batch, of which a copy has a part, and which a later stage gets from another
         one. With `update` off no parameter is stepped and gradients stay.
@@ -81,7 +82,9 @@ class Executor:
             self.running = None  # after an error it stays
             if self.done is not None:
                 self.done()
-            return self.step.end()
+            logits, received = self.step.end(), self.step.received()
+            labels = received if labels is None else labels
+            return None if logits is None or labels is None else (logits, labels)
         except BaseException:
             self.machine.abandon()
             raise
@@ -105,31 +108,52 @@ class Executor:
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits of the backbone alone, in whatever mode the model is."""
-        return deque(self._outputs(self.machine.unlabelled(images)), maxlen=1).pop()
+        return deque(self._outputs({IMAGES: self.machine.unlabelled(images)}, len(images)), maxlen=1).pop()
 
-    def _outputs(self, images: Tensor) -> Iterator[Tensor]:
-        """What each block gives."""
-        values = images
+    def _outputs(self, values: MutableMapping[str, Tensor], rows: int) -> Iterator[Tensor]:
+        """What each block gives; other stages send what is not there, and are sent what they need."""
+        first = self.plan.blocks[0].index
+        for each in self._moved:
+            if isinstance(each, Receive) and (each.what != "activations" or each.value == features(first - 1)):
+                values[each.value] = self.machine.receive_judged(each, rows)
+        self._pass(values, IMAGES, LABELS)
+        x = values.pop(features(first - 1)) if first else values[IMAGES]
         for block in self.plan.blocks:
             with self.machine.here(PARAMETERS + block.name):
-                values = self.machine.run(block.name, values, images, record=torch.is_grad_enabled())
-            yield values
+                x = self.machine.run(block.name, x, values.get(IMAGES), record=torch.is_grad_enabled())
+            self._pass({features(block.index): x}, features(block.index))
+            yield x
 
-    def answers(self, images: Tensor, labels: Tensor, *, units: bool = True) -> Iterator[Answer]:
+    def _pass(self, values: Mapping[str, Tensor], *names: str) -> None:
+        """Send on those of these values that other stages need."""
+        for each in self._moved:
+            if isinstance(each, Send) and each.value in names:
+                self.machine.send(values[each.value], each.to, channels_last=each.channels_last)
+
+    def answers(
+        self, images: Tensor | None, labels: Tensor | None, rows: int, *, units: bool = True
+    ) -> Iterator[Answer]:
         """What every head says that answers by itself what the network is to tell, block by block; then the network.
 
-        In whatever mode the model is; each as soon as its block has run, so that no two blocks' features are held.
+        In whatever mode the model is; each as soon as its block has run, so that no two blocks' features are held. Of
+        several stages each answers for its own, of so many samples.
         """
-        whole = self.machine.unlabelled(images)
-        for block, values in zip(self.plan.blocks, self._outputs(whole), strict=True):
-            for unit in self._telling[block.index] if units else ():
-                features = self._linked(unit, values, whole)
-                for head in unit.telling:
-                    for output, target in self._said(unit, head, features, labels):
-                        yield Answer(unit, head, answer_function(head.loss)(output), target)
-        yield Answer(None, None, values, labels)
+        given = {} if images is None or labels is None else {IMAGES: self.machine.unlabelled(images), LABELS: labels}
+        for block, values in zip(self.plan.blocks, self._outputs(given, rows), strict=True):
+            for unit in self.plan.units if units else ():
+                if unit.telling and unit.end == block.index:
+                    yield from self._of_unit(unit, values, given)
+        if self.plan.layout is None or self.plan.layout.last:
+            yield Answer(None, None, values, given[LABELS])
+        self.machine.settle()
 
-    def _linked(self, unit: Unit, values: Tensor, images: Tensor) -> Tensor:
+    def _of_unit(self, unit: Unit, values: Tensor, given: Mapping[str, Tensor]) -> Iterator[Answer]:
+        x = self._linked(unit, values, given.get(IMAGES))
+        for head in unit.telling:
+            for output, target in self._said(unit, head, x, given[LABELS]):
+                yield Answer(unit, head, answer_function(head.loss)(output), target)
+
+    def _linked(self, unit: Unit, values: Tensor, images: Tensor | None) -> Tensor:
         if not unit.links:
             return values
         biases = (PARAMETERS + link.bias for link in unit.links if link.bias)
@@ -139,6 +163,12 @@ class Executor:
     def _said(self, unit: Unit, head: HeadPlan, features: Tensor, labels: Tensor) -> Sequence[tuple[Tensor, Tensor]]:
         with self.machine.here(f"{PARAMETERS}{unit.name}.{head.name}"):
             return HeadRun(self.machine, head, self.machine.target(head, labels)).answer(features)
+
+
+def _forward(plan: Plan) -> set[str]:
+    """What goes forward through the network: the batch, and what blocks give of its first slice."""
+    found = [(i.source, i.output) for i in plan.instructions if isinstance(i, Forward) and not i.slice]
+    return {IMAGES, LABELS, *(name for pair in found for name in pair)}
 
 
 def total_loss(unit: Unit, losses: dict[str, Tensor]) -> Tensor:

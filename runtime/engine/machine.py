@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from specc.graph.layout import Layout
 from specc.learning.heads.patches import Cell
 from specc.plan import HeadPlan, LinkPlan, Load, Plan, Receive
 from specc.plan.offloading import AVERAGES, PARAMETERS
+from specc.tasks.registry import TASKS
+from specc.tasks.task import Task
 
 from .borrowed import flattened
 from .label_views import label_views, select, without_label
@@ -205,7 +208,16 @@ class TorchMachine:
         self.wire.send(x.detach().contiguous(memory_format=order), to)
 
     def receive(self, value: Receive, rows: int) -> Tensor:
-        like, task = self.mean_of_images, self.plan.config.learns
+        return self._received(value, rows, self.plan.config.learns)
+
+    def receive_judged(self, value: Receive, rows: int) -> Tensor:
+        """As `receive`, of samples that are told and not learnt: what is right for them is never a mixture."""
+        task = TASKS[self.plan.config.task]
+        shape = task.target.shape(self.plan.data) if value.what == "labels" else value.shape
+        return self._received(replace(value, shape=shape), rows, task)
+
+    def _received(self, value: Receive, rows: int, task: Task) -> Tensor:
+        like = self.mean_of_images
         of = {"labels": getattr(torch, task.target.dtype), "images": getattr(torch, task.input.dtype)}
         dtype = of.get(value.what) or (like.dtype if value.width == 4 else AUTOCAST[self.plan.config.train.precision])
         if value.what == "images" and dtype.is_floating_point:

@@ -33,7 +33,8 @@ class Step:
 
     losses: dict[str, dict[str, Tensor]]  # unit -> term -> unweighted loss
     total: dict[str, Tensor]  # unit -> what it minimises
-    logits: Tensor | None  # (N, classes) of the training forward; None on a stage that does not end the network
+    logits: Tensor | None = None  # (N, classes) of the training forward; None on a stage that does not end the network
+    labels: Tensor | None = None  # what is right, where there are logits
 
 
 class Session:
@@ -83,6 +84,8 @@ class Session:
         if self.device.type != "cuda":
             if self.plan.memory.device != self.device.type:
                 notice(f"warning: `train.graphs` has no effect: {NO_GRAPH}")
+        elif self.plan.layout is not None:
+            notice("warning: `train.graphs` has no effect: what moves between devices is not captured")
         elif self.plan.config.train.not_captured is None:
             self.graphed = Graphed(self._computed, self.optimizers, CudaGraphs(self.device))
 
@@ -138,10 +141,10 @@ class Session:
     def _computed(
         self, images: Tensor | None, labels: Tensor | None, samples: int | None = None, *, update: bool = True
     ) -> Step:
-        logits = self.executor.run(images, labels, samples=samples, update=update)
+        told = self.executor.run(images, labels, samples=samples, update=update)
         losses = self.executor.losses
         total = {unit.name: total_loss(unit, losses[unit.name]) for unit in self.plan.units}
-        return Step(losses, total, None if logits is None else logits.detach())
+        return Step(losses, total) if told is None else Step(losses, total, told[0].detach(), told[1])
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -150,10 +153,22 @@ class Session:
         return self.executor.predict(self._placed(images))
 
     @torch.no_grad()
-    def answers(self, images: Tensor, labels: Tensor, *, units: bool = True) -> Iterator[Answer]:
-        """What the units' own classifiers say in evaluation mode, where they are asked, and last the network."""
+    def answers(
+        self, images: Tensor | None, labels: Tensor | None, *, units: bool = True, samples: int | None = None
+    ) -> Iterator[Answer]:
+        """What the units' own classifiers say in evaluation mode, where they are asked, and last the network.
+
+        With several devices these are this copy's part of so many samples; a later stage is given none.
+        """
         self.model.train(False)
-        yield from self.executor.answers(self._placed(images), labels.to(self.device), units=units)
+        if images is not None and labels is not None:
+            images, labels = self._placed(images), labels.to(self.device)
+            rows = len(images)
+        else:
+            assert self.plan.layout is not None
+            assert samples is not None
+            rows = len(self.plan.layout.share(samples))
+        yield from self.executor.answers(images, labels, rows, units=units)
 
     def averaged(self) -> AbstractContextManager[None]:
         """For as long as this lasts the weights are their average, where the plan asks for one."""

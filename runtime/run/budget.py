@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from specc.language.schema import show_bytes
@@ -11,31 +13,51 @@ from specc.plan import Instruction, Plan
 from ..errors import BudgetExceeded
 
 
-def over_budget(plan: Plan, measured: int, where: Instruction | None, folder: Path, saved: str) -> BudgetExceeded:
-    """For a step that was measured."""
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most memory of a step on one device, predicted and measured, and the instruction at which it was measured."""
+
+    predicted: int
+    measured: int = 0
+    at: str = ""
+    predicted_there: int = 0
+    device: str = ""
+
+    @classmethod
+    def of(cls, plan: Plan, measured: int, where: Instruction | None, device: str = "") -> Peak:
+        """Of what this device does."""
+        there = _predicted(plan, where) if where else plan.memory.peak_bytes
+        return cls(plan.memory.peak_bytes, measured, str(where or ""), there, device)
+
+    def __str__(self) -> str:
+        """The instruction, and what was predicted for it."""
+        return f"; the peak is at `{self.at}`, predicted {show_bytes(self.predicted_there)}" if self.at else ""
+
+
+def over_budget(plan: Plan, peaks: Sequence[Peak], folder: Path, saved: str) -> BudgetExceeded:
+    """For a step that was measured, on each of a run's devices."""
     assert plan.config.budget is not None
     budget = plan.config.budget.memory
+    rank, peak = max(enumerate(peaks), key=lambda each: each[1].measured)
+    where = f" on rank {rank}" if len(peaks) > 1 else ""
     message = (
-        f"one step takes {show_bytes(measured)}, over the budget of {show_bytes(budget)} by "
-        f"{show_bytes(measured - budget)} (predicted {show_bytes(plan.memory.peak_bytes)}){_at(plan, where)}"
+        f"one step takes {show_bytes(peak.measured)}{where}, over the budget of {show_bytes(budget)} by "
+        f"{show_bytes(peak.measured - budget)} (predicted {show_bytes(peak.predicted)}){peak}"
     )
-    predicted = _predicted(plan, where) if where else plan.memory.peak_bytes
-    return BudgetExceeded(message, _help(folder, saved), plan, max(measured - predicted, 0), folder)
+    return BudgetExceeded(message, _help(folder, saved), plan, max(peak.measured - peak.predicted_there, 0), folder)
 
 
-def did_not_fit(plan: Plan, reason: str, where: Instruction | None, folder: Path, saved: str) -> BudgetExceeded:
-    """For a step that the device ended, because the budget is a hard limit there."""
+def did_not_fit(
+    plan: Plan, own: Plan, reason: str, where: Instruction | None, folder: Path, saved: str
+) -> BudgetExceeded:
+    """For a step that the device ended, because the budget is a hard limit there; `own` is what this device does."""
     assert plan.config.budget is not None
+    peak = Peak.of(own, 0, where)
     message = (
         f"one step does not fit into the budget of {show_bytes(plan.config.budget.memory)} "
-        f"(predicted {show_bytes(plan.memory.peak_bytes)}){_at(plan, where)}: {reason}"
+        f"(predicted {show_bytes(peak.predicted)}){peak}: {reason}"
     )
     return BudgetExceeded(message, _help(folder, saved), plan, 0, folder)
-
-
-def _at(plan: Plan, where: Instruction | None) -> str:
-    """The instruction, and what was predicted for it."""
-    return f"; the peak is at `{where}`, predicted {show_bytes(_predicted(plan, where))}" if where else ""
 
 
 def _predicted(plan: Plan, where: Instruction) -> int:

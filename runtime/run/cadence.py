@@ -19,10 +19,15 @@ class Cadence:
         self.metric = (config.keep_best.metric or first_metric) if config.keep_best else None
         self.saved_at = time.monotonic()
 
-    def due(self, epoch: int, steps: int, saved: Position | None) -> bool:
-        """Whether it is time, at an epoch (from 0) and after so many steps in all."""
+    @property
+    def time_is_up(self) -> bool:
+        """Whether it is time by the clock, where that is what counts."""
+        return self.unit == "minute" and time.monotonic() - self.saved_at >= 60 * self.number
+
+    def due(self, epoch: int, steps: int, saved: Position | None, time_is_up: bool | None = None) -> bool:
+        """Whether it is time, at an epoch (from 0) and after so many steps in all; by a clock, or as somebody says."""
         if self.unit == "minute":
-            return time.monotonic() - self.saved_at >= 60 * self.number
+            return self.time_is_up if time_is_up is None else time_is_up
         now, before = (
             (epoch, saved.epoch if saved else 0) if self.unit == "epoch" else (steps, saved.steps if saved else 0)
         )

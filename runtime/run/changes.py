@@ -20,7 +20,7 @@ from . import checkpoint, record
 from .learning_rate import learning_rate
 from .rundir import RunDir, as_json
 
-EPOCHS, ROOT = ("train", "epochs"), ("data", "root")
+EPOCHS, ROOT, DEVICES = ("train", "epochs"), ("data", "root"), ("devices",)
 Checked = Callable[[Spec], object]  # raises `SpecError` where the spec is wrong
 
 
@@ -48,6 +48,7 @@ def asked(run: RunDir, overrides: Sequence[str], checked: Checked) -> Change:
     if found is None or not found.values:
         return Change(resolved, plan, resolved)
     checked(found.after)
+    _same_numbers(plan, found)
     after, config, env = _changed_plan(plan, found), found.after.config, run.environment()
     env["plans"] = [*env.get("plans", [plan.fingerprint]), after.fingerprint]
     if ROOT in found.keys:
@@ -55,6 +56,14 @@ def asked(run: RunDir, overrides: Sequence[str], checked: Checked) -> Change:
         config = config.changed("data", root=env["data_root"])
     notes = (*found.told(), *(_of_epochs(run, plan, found) if EPOCHS in found.keys else ()))
     return Change(resolved, after, dump(config), notes, env)
+
+
+def _same_numbers(plan: Plan, found: Changed) -> None:
+    """Raise `SpecError` where other devices would train otherwise: nearly all make the step of one."""
+    devices = found.after.config.devices
+    if replace(plan, config=plan.config.model_copy(update={"devices": devices})).fingerprint != plan.fingerprint:
+        why = "stages that run ahead, or norms of a part of the batch, are another training"
+        raise SpecError([cannot_change(found.after, DEVICES, why, "as these devices train")], found.after.sources)
 
 
 def _changed_plan(plan: Plan, found: Changed) -> Plan:

@@ -203,6 +203,11 @@ def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
         raise Damaged(f"{name}: {error}") from None
 
 
+def state_of(text: str) -> State:
+    """What `state_json` has written."""
+    return _STATE.validate_json(text)
+
+
 def state_json(state: State) -> bytes:
     """The file."""
     return _STATE.dump_json(state, indent=2)

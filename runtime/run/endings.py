@@ -157,7 +157,7 @@ def out_of_memory(run: RunState, error: BaseException, where: Instruction | None
     capped = run.device.type == "cuda" and budget is not None and budget.on_exceed == "error"
     if budget is not None and capped and obtainable(run.device) >= budget.memory:  # else other processes are why
         run.fits = False
-        return did_not_fit(run.plan, first, where, run.run_dir.path, what_is_left(run))
+        return did_not_fit(run.plan, run.own, first, where, run.run_dir.path, what_is_left(run))
     at = f" at `{where}`" if where else ""
     return RunError(f"out of memory{at}: {first}", (what_is_saved(run), _less_memory(run)))
 

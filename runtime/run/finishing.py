@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..data import Loader
 from . import checkpoint, endings
@@ -37,13 +38,14 @@ def results(run: RunState, judged: Findings, test_data: Loader | None, look: Cal
 
 def _of_best(run: RunState, best: Best, test: Findings, look: Callable[[], Findings]) -> Findings:
     """The test of the best checkpoint, as it was evaluated; afterwards the network is the last one again."""
-    if best.checkpoint == checkpoint.newest(run.run_dir.path).path.name:
+    folder, team, session = run.run_dir.path, run.team, run.session
+    if team.by_first(lambda: best.checkpoint == checkpoint.newest(folder).path.name):
         return test
-    path, session = checkpoint.best(run.run_dir.path).path, run.session
+    path = Path(team.by_first(lambda: str(checkpoint.best(folder).path)))
     kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in session.model.tensors().items()}
     average, session.average = session.average, None  # the weights of a checkpoint are averages where there are any
     try:
-        load_model(session, checkpoint.load_weights(path), path)
+        load_model(session, team.read_by_first(lambda: checkpoint.load_weights(path)), path)
         return look()
     finally:
         session.average = average

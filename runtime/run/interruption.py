@@ -56,9 +56,9 @@ class Interruption:
         before, self._heard[number] = self._heard.get(number), time.monotonic()
         return before is not None and number != signal.SIGINT and self._heard[number] - before < ECHO
 
-    def grant(self) -> None:
-        """Stop here if somebody wishes to."""
+    def grant(self, wanted: bool | None = None) -> None:
+        """Stop here if somebody wishes to: here, or in any process of the run, where that is known."""
         if self.insisted:  # Python swallows what is raised while it destroys an object
             raise KeyboardInterrupt
-        if self.wanted:
+        if self.wanted if wanted is None else wanted:
             raise Stopped

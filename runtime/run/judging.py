@@ -83,7 +83,7 @@ def judge(who: Trained, on: str | None, table: Path | None) -> dict[str, Any]:
 
     data = _loader(who, split, task)
     with explained(), doing("evaluating") as so_far:
-        found = evaluated(who.session, counted(data.epoch(0), so_far, len(data)), units=True, seen=seen)
+        found = evaluated(who.session, counted(data.parts(0), so_far, len(data)), units=True, seen=seen)
     if table is not None and (matrix := tally.matrix) is not None:
         write_file(table, _csv(plan, matrix))
     return {

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +39,52 @@ from . import record
 from .beginning import Beginning, begin
 from .changes import Checked, asked
 from .data_report import LISTING
+from .going import Going, heard_of, told_of
 from .lock import locked
 from .logs.beginning import check_logs, tell
 from .progress import progress_on
+from .ranks import present, require_count
 from .reporting import reported
 from .rundir import RunDir
 from .shown import Silence, facts_of
 from .summary import not_begun
+from .team import Team
 from .trainer import Trainer
 
 
 def run(
     plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None, *, report: bool = True
 ) -> None:  # fmt: skip
-    """Train a plan in a new run directory; a `report` of it is written at the end."""
-    chosen = choose(device, gpu)
+    """Train a plan in a new run directory; a `report` of it is written at the end.
+
+    Of several devices every rank calls this, each with its own device, and the first one has the directory.
+    """
+    chosen, team = choose(device, gpu), present()
+    require_count(plan, team)
+    check_traced(plan)
+    with ExitStack() as whole:
+        going = team.share(lambda: _new(plan, spec, folder, chosen, whole, report=report), told_of, heard_of)
+        assert going is not None
+        _train(going, chosen, team)
+
+
+def _new(
+    plan: Plan, spec: Spec, folder: Path | None, device: torch.device, whole: ExitStack, *, report: bool
+) -> Going:  # fmt: skip
+    """A run directory, whose lock is held until the `whole` is over."""
     if folder is not None:
         _require_vacant(folder)
-    check_traced(plan)
     check_logs(spec)
     found = _begin(plan, spec)  # missing data should leave no run directory behind
     target = RunDir.make(found.plan, folder)
-    with reported(target, wanted=report) as begun, locked(target.path):
-        _require_vacant(target.path)  # somebody else may have been quicker
-        target.begin(found.plan, spec.tree.text, found.resolved, found.root, chosen)
-        if found.skipped:
-            target.write(LISTING, found.listing)
-        begun()
-        _train(found.plan, target, chosen, found.resolved)
+    begun = whole.enter_context(reported(target, wanted=report))
+    whole.enter_context(locked(target.path))
+    _require_vacant(target.path)  # somebody else may have been quicker
+    target.begin(found.plan, spec.tree.text, found.resolved, found.root, device)
+    if found.skipped:
+        target.write(LISTING, found.listing)
+    begun()
+    return Going(found.plan, target, found.resolved)
 
 
 def _begin(plan: Plan, spec: Spec) -> Beginning:
@@ -101,22 +119,32 @@ def resume(
 
     Overrides change what a run may go on with, and nothing else of it.
     """
-    target = RunDir(folder)
-    change = asked(target, overrides, checked)
-    if finished := _finished(target, change.plan):
-        print(printable(f"the run in {folder} is complete: nothing is left to do"), file=messages())
-        say(finished)
-        return
+    team = present()
     chosen = choose(device, gpu)
-    check_logs(loads(change.resolved, str(folder / RESOLVED)))
-    with reported(target, wanted=report) as begun, locked(folder) as left:
+
+    def going_on(whole: ExitStack) -> Going | None:
+        target = RunDir(folder)
+        change = asked(target, overrides, checked)
+        if finished := _finished(target, change.plan):
+            print(printable(f"the run in {folder} is complete: nothing is left to do"), file=messages())
+            say(finished)
+            return None
+        require_count(change.plan, team)
+        check_logs(loads(change.resolved, str(folder / RESOLVED)))
+        begun = whole.enter_context(reported(target, wanted=report))
+        left = whole.enter_context(locked(folder))
         if target.resolved() != change.before:
             raise RunError(f"another process has changed the run in {folder} just now", ("try again",))
         record.settle(folder)
         plan, warnings = predicted_for(change.plan, chosen.type), [*target.damages(), *([left] if left else [])]
         change.write(target)
         begun()
-        _train(plan, target, chosen, change.resolved, warnings, change.notes, resumed=True)
+        return Going(plan, target, change.resolved, tuple(warnings), tuple(change.notes), resumed=True)
+
+    with ExitStack() as whole:
+        told = team.share(lambda: going_on(whole), told_of, heard_of)
+        if told is not None:
+            _train(told, chosen, team)
 
 
 def _finished(target: RunDir, plan: Plan) -> list[str]:
@@ -129,22 +157,19 @@ def _finished(target: RunDir, plan: Plan) -> list[str]:
         return []  # it is made anew, from the last checkpoint
 
 
-def _train(
-    plan: Plan, target: RunDir, device: Any, resolved: str, warnings: Sequence[str] = (), notes: Sequence[str] = (),
-    *, resumed: bool = False,
-) -> None:  # fmt: skip
+def _train(going: Going, device: torch.device, team: Team) -> None:
     if device.type == "cpu":
         keep_freed_memory()
+    target = going.target
     leave(placed(), RUN, str(target.path))
-    console = _console()
-    progress = progress_on(console, plan.config.train.epochs)
+    progress = progress_on(_console(), going.plan.config.train.epochs) if team.first else Silence()
     try:
         with watched(progress), notice.heard(progress.say):
             with doing("building the network"):
-                trainer = _prepared(plan, target, device, resolved, progress, resumed=resumed)
-            trainer.warnings += warnings
-            trainer.notes += notes
-            for line in opening(trainer, resumed=resumed):
+                trainer = _prepared(going, device, progress, team)
+            trainer.warnings += going.warnings
+            trainer.notes += going.notes
+            for line in opening(trainer, resumed=going.resumed):
                 progress.say(line)
             progress.run_begins(facts_of(trainer))
             tell(trainer.logs, trainer)
@@ -154,24 +179,23 @@ def _train(
         raise Interrupted("interrupted before the first step", help) from None
     finally:
         progress.close()
-    say(closing(summary, target.path))
+    if team.first:
+        say(closing(summary, target.path))
     trainer.check_budget()  # a run may be over before there was a step to check it after
 
 
-def _prepared(
-    plan: Plan, target: RunDir, device: Any, resolved: str, progress: Silence, *, resumed: bool
-) -> Trainer:  # fmt: skip
+def _prepared(going: Going, device: torch.device, progress: Silence, team: Team) -> Trainer:
     """A run that may begin; where it may not, a summary says why, unless there was one of a run that did."""
     try:
-        trainer = Trainer(plan, device, target, progress, resolved)
-        if resumed:
+        trainer = Trainer(going.plan, device, going.target, progress, going.resolved, team)
+        if going.resumed:
             trainer.resume()
         return trainer
     except (RunError, MemoryError) as error:
-        ending = error if isinstance(error, RunError) else _no_memory(target)
-        if not resumed:
+        ending = error if isinstance(error, RunError) else _no_memory(going.target)
+        if team.first and not going.resumed:
             with suppress(WriteError):
-                target.write_json(SUMMARY, sealed(not_begun(plan.name, str(ending))))
+                going.target.write_json(SUMMARY, sealed(not_begun(going.plan.name, str(ending))))
         raise ending from None
 
 

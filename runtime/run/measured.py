@@ -38,6 +38,8 @@ def _parts(run: RunState, found: Results) -> dict[str, Any]:
 
 def _step(run: RunState) -> dict[str, Any]:
     """Of every instruction, in the order of the plan's; of a step that ended early as far as it came."""
+    if run.own.layout is not None:
+        return {}  # the instructions of one rank are not those of the plan
     seconds, found = run.instructions.medians(), dict[str, Any]()
     if seconds:
         found = {"timed_steps": len(run.instructions.steps), "seconds": seconds[:-1], "seconds_after": seconds[-1]}

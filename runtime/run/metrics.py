@@ -34,7 +34,10 @@ class Metric:
 
     def add(self, held: list[Tensor], outputs: Tensor, targets: Tensor) -> None:
         """Put a batch's statistic to those that are held."""
-        found = self.statistic(outputs, targets)
+        self.put(held, self.statistic(outputs, targets))
+
+    def put(self, held: list[Tensor], found: Tensor) -> None:
+        """Put a statistic to those that are held."""
         held[:] = [held[0] + found] if held and self.summed else [*held, found if self.summed else found.cpu()]
 
 
@@ -61,14 +64,32 @@ class Evaluation:
         for statistic, each in {metric.statistic: metric for metric in metrics}.items():
             each.add(self.held.setdefault(statistic, []), outputs, targets)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What was counted so far."""
+        found = {"count": torch.tensor(self.count), "loss": torch.as_tensor(self.loss)} if self.count else {}
+        return found | {f"held {name}": self._held(metric(self.task, name)) for name in self.metrics if self.count}
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Count what another one has counted, as its `tensors` say."""
+        if not tensors:
+            return
+        self.count += int(tensors["count"])
+        self.loss = self.loss + tensors["loss"]
+        named = {metric(self.task, name).statistic: name for name in self.metrics}
+        for statistic, name in named.items():
+            metric(self.task, name).put(self.held.setdefault(statistic, []), tensors[f"held {name}"])
+
     def figures(self) -> dict[str, float]:
         """The metrics, the one that counts first, then the mean loss of a sample."""
         found = {name: self._value(metric(self.task, name)) for name in self.metrics}
         return found | ({"loss": float(self.loss) / self.count} if self.judged else {})
 
     def _value(self, metric: Metric) -> float:
+        return float(metric.value(self._held(metric)))
+
+    def _held(self, metric: Metric) -> Tensor:
         held = self.held[metric.statistic]
-        return float(metric.value(held[0] if metric.summed else torch.cat(held, 1)))
+        return held[0] if metric.summed else torch.cat(held, 1)
 
 
 def metric(task: Task, name: str) -> Metric:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from mmap import mmap
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save as serialised
@@ -24,35 +25,58 @@ from ..named import named
 from . import checkpoint, storing
 from .averages import COUNT
 from .checkpoint import Found, Position, State
+from .team import ALONE, Team, on_host
 
+T = TypeVar("T")
 _SPARE = 1 << 20  # bytes for what else it takes
 
 
 def save(
-    session: Session, position: Position, run_dir: Path, sums: Mapping[str, Tensor] | None = None, metrics: bytes = b""
-) -> Position:
-    """Add a checkpoint; `sums` are those of the epoch's figures so far, `metrics` what metrics.csv holds.
+    session: Session, position: Position, run_dir: Path, sums: Mapping[str, Tensor] | None = None,
+    metrics: Callable[[], bytes] = bytes, team: Team = ALONE,
+) -> Position:  # fmt: skip
+    """Add a checkpoint; `sums` are those of the epoch's figures so far, `metrics` tells what metrics.csv holds.
 
-    A best one without a name is the one that is written; says where the run stands, with that name.
+    A best one without a name is the one that is written; says where the run stands, with that name. The first rank
+    writes, of the same names whatever the layout, and all learn whether it could.
     """
-    name = storing.name_for(run_dir, position.steps)
+    name = team.by_first(lambda: storing.name_for(run_dir, position.steps))
     if position.best and not position.best.checkpoint:
         position = replace(position, best=replace(position.best, checkpoint=name))
-    storing.write(run_dir, name, _contents(session, position, sums or {}, metrics))
+    parts = list(_parts(session, team))
+    if team.first:
+        with team.leading() as ask:
+            state = State(position, session.scaler.state_dict())
+            storing.write(run_dir, name, _contents(parts, ask, state, sums or {}, metrics, team))
+    else:
+        asked = iter(parts)
+        for _ in team.following():
+            team.to_first(next(asked)[1]())
     return position
 
 
+Part = tuple[str, Callable[[], Mapping[str, Tensor]]]
+
+
+def _parts(session: Session, team: Team) -> Iterator[Part]:
+    """The files of which every rank has a part: copies of one stage have the same, and the first of them tells it."""
+    yield checkpoint.MODEL, lambda: session.model.tensors() if team.speaks else {}
+    yield checkpoint.OPTIMIZER, lambda: optimizer_tensors(session) if team.speaks else {}
+    if average := session.average:
+        yield checkpoint.WEIGHT_AVERAGE, lambda: average.tensors if team.speaks else {}
+
+
 def _contents(
-    session: Session, position: Position, sums: Mapping[str, Tensor], metrics: bytes
-) -> Iterator[tuple[str, bytes]]:
+    parts: Iterable[Part], ask: Callable[[], None], state: State, sums: Mapping[str, Tensor],
+    metrics: Callable[[], bytes], team: Team,
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
     """The files, one after the other: no two of them are in memory together."""
-    yield checkpoint.MODEL, _as_bytes(_on_cpu(session.model.tensors()))
-    yield checkpoint.OPTIMIZER, _as_bytes(_on_cpu(optimizer_tensors(session)))
-    if session.average:
-        yield checkpoint.WEIGHT_AVERAGE, _as_bytes(_on_cpu(session.average.tensors))
-    yield checkpoint.AVERAGES, _as_bytes(_on_cpu(sums))
-    yield METRICS, metrics
-    yield checkpoint.STATE, checkpoint.state_json(State(position, session.scaler.state_dict()))
+    for name, tensors in parts:
+        ask()
+        yield name, _as_bytes(team.to_first(tensors()))
+    yield checkpoint.AVERAGES, _as_bytes(on_host(sums))
+    yield METRICS, metrics()
+    yield checkpoint.STATE, checkpoint.state_json(state)
 
 
 def _as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -63,10 +87,6 @@ def _as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     except OSError as error:
         raise MemoryError(f"{size} bytes for a file of tensors: {error.strerror}") from None
     return serialised(dict(tensors))
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def optimizer_tensors(session: Session) -> dict[str, Tensor]:
@@ -81,22 +101,30 @@ def optimizer_tensors(session: Session) -> dict[str, Tensor]:
     }
 
 
-def load(session: Session, found: Found, before: Collection[str] = ()) -> tuple[Position, dict[str, Tensor]]:
+def load(
+    session: Session, found: Found, before: Collection[str] = (), team: Team = ALONE
+) -> tuple[Position, dict[str, Tensor]]:
     """Put a checkpoint into the session; says where it stands, and the sums of the epoch so far.
 
-    It is of the session's plan, or of one of those that this run had `before`, of another number of epochs.
+    The first rank reads, and each takes what it has of the network. It is of the session's plan, or of one of those
+    that this run had `before`, of another number of epochs.
     """
     path, position = found.path, found.position
     if position.plan_fingerprint not in (session.plan.fingerprint, *before):
         raise RunError(f"the checkpoint {path} belongs to another plan", ("resume it from its own run directory",))
+
+    def read(name: str) -> dict[str, Tensor]:
+        return team.read_by_first(lambda: checkpoint.read_tensors(path, name))
+
     try:
-        load_model(session, checkpoint.read_tensors(path, checkpoint.MODEL), path)
-        _load_optimizer(session, checkpoint.read_tensors(path, checkpoint.OPTIMIZER), path)
+        load_model(session, read(checkpoint.MODEL), path)
+        _load_optimizer(session, read(checkpoint.OPTIMIZER), path)
         if session.average:
-            _load_average(session.average, checkpoint.read_tensors(path, checkpoint.WEIGHT_AVERAGE), path)
+            own = _of_stage(session, read(checkpoint.WEIGHT_AVERAGE), session.average.followed)
+            _load_average(session.average, own, path)
             session.average.steps = position.steps
         session.scaler.load_state_dict(found.state.scaler)
-        sums = checkpoint.read_tensors(path, checkpoint.AVERAGES)
+        sums = read(checkpoint.AVERAGES)
         if COUNT not in sums or any(tensor.dim() for tensor in sums.values()):
             raise KeyError(f"{checkpoint.AVERAGES} holds no sums")
         return position, sums
@@ -114,11 +142,19 @@ def _of_another(path: Path, reason: str) -> RunError:
 def load_model(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Copy tensors into the model by canonical name."""
     own = session.model.tensors()
+    tensors = _of_stage(session, tensors, own)
     if differing := sorted(set(own) ^ set(tensors))[:3]:
         raise RunError(f"the tensors in {where} are not those of the plan (for example {', '.join(differing)})")
     for name, tensor in own.items():
         _same_kind(name, tensors[name], tensor, where)
         tensor.copy_(tensors[name])
+
+
+def _of_stage(session: Session, tensors: Mapping[str, T], own: Collection[str]) -> Mapping[str, T]:
+    """What a rank takes of the tensors of a whole network: those that it has."""
+    if session.plan.layout is None:
+        return tensors
+    return {name: tensor for name, tensor in tensors.items() if name in own}
 
 
 def _same_kind(name: str, found: Tensor, own: Tensor, where: Path) -> None:
@@ -140,7 +176,8 @@ def _load_average(average: WeightAverage, tensors: Mapping[str, Tensor], where: 
 
 def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Give every optimizer its state, as `optimizer_tensors` named it."""
-    names, states = {id(parameter): name for name, parameter in session.named_parameters()}, _by_parameter(tensors)
+    names = {id(parameter): name for name, parameter in session.named_parameters()}
+    states = {**_of_stage(session, _by_parameter(tensors), frozenset(names.values()))}
     kept = cache(partial(_kept, session.plan.config.train.optimizer))
     for optimizer in session.optimizers.values():
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

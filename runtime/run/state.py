@@ -10,9 +10,11 @@ from specc.plan import Plan
 from specc.tasks.registry import TASKS
 
 from ..data import Loader
+from ..data.splits import Splits
 from ..engine.session import Session
 from ..memory.meter import Meter
 from .averages import Averages
+from .budget import Peak
 from .cadence import Cadence
 from .checkpoint import Best, Figures, Position
 from .clock import StepClock, WallClock
@@ -20,11 +22,12 @@ from .evaluation import NOTHING
 from .interruption import Interruption
 from .patience import Patience
 from .rundir import RunDir
+from .team import ALONE, GO_ON, Team
 from .watching import InstructionClock, PeakWatch
 
 
 class RunState:
-    """One run of a plan on a device, in a run directory.
+    """One run of a plan on a device, or on several as one of their ranks, in a run directory, which the first one has.
 
     Where it stands are `epoch`, `step` (the next one), `averages` and `seconds`: a checkpoint holds them all, so a
     resumed run goes on in the middle of an epoch, or before its evaluation, as if it had never been stopped.
@@ -33,19 +36,25 @@ class RunState:
     session: Session
     meter: Meter
     train_data: Loader
+    splits: Splits
     interruption: Interruption
     batch: int  # images a step, all that there are where those are fewer than the plan's
 
-    def __init__(self, plan: Plan, device: torch.device, run: RunDir, spec_text: str) -> None:
-        self.plan, self.device, self.run_dir, self.spec_text = plan, device, run, spec_text
+    def __init__(self, plan: Plan, device: torch.device, run: RunDir, spec_text: str, team: Team = ALONE) -> None:
+        self.plan, self.device, self.run_dir, self.spec_text, self.team = plan, device, run, spec_text, team
+        self.own, self.wire = team.lay_out(plan)  # what this rank does of it, and its end of what moves
+        self.environment: dict[str, Any] = team.by_first(run.environment)
+        self.peaks: list[Peak] = []  # of all ranks, when they were last asked
         self.config, self.task = plan.config.train, TASKS[plan.config.task]
         self.epoch = self.step = self.taken = 0
+        self.heard = GO_ON  # of the ranks, last
         self.averages, self.seconds = Averages(), 0.0  # of this epoch
         self.saved: Position | None = None
         self.best: Best | None = None
         self.cadence = Cadence(self.config.checkpoint, self.task.metrics[0])
         self.patience, self.validated = Patience(self.config.early_stopping, self.task.metrics[0]), False
         self.earlier = Figures()
+        self.notes, self.warnings = list[str](), list[str]()  # what a person should know before it goes on
         self.fits = True  # in the device, under the budget
         self.cause: str | None = None  # of an end before its time
         self.clock, self.wall = StepClock(device), WallClock()

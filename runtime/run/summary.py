@@ -14,6 +14,7 @@ from specc.runs.metrics import history, rows
 
 from ..errors import WriteError
 from ..memory.calibration import calibrated
+from .budget import Peak
 from .checkpoint import Figures
 from .environment import hardware
 from .finishing import Results
@@ -36,6 +37,7 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
         "spec_sha256": spec_hash(run.spec_text),
         "plan_fingerprint": plan.fingerprint,
         "device": str(run.device),
+        "devices": devices_of(run),
         "hardware": hardware(run.device) | {"torch": torch.__version__},
         "task": plan.config.task,
         "seed": run.config.seed,
@@ -54,7 +56,7 @@ def summary_of(run: RunState, status: str, found: Results = NOTHING) -> dict[str
         "skipped_images": len(plan.data.skipped),
         "memory": {
             "budget_bytes": budget.memory if budget else None,
-            "predicted_peak_bytes": plan.memory.peak_bytes,
+            "predicted_peak_bytes": max(each.predicted for each in peaks_of(run)),
             "measured_peak_bytes": peak,
             "within_budget": run.fits and (budget is None or peak <= budget.memory),
             **on_device(run),
@@ -83,7 +85,30 @@ def figures_of(run: RunState) -> Figures:
     run.clock.collect()
     took = run.clock.seconds[WARMING:] or run.clock.seconds
     seconds = statistics.median(took) if took else run.earlier.step_seconds
-    return Figures(str(run.device), run.meter.peak_bytes, run.meter.requested_bytes, seconds)
+    before = 0 if run.team.alone else run.earlier.peak_bytes  # else the meter has it
+    most = max(before, *(each.measured for each in peaks_of(run)))
+    return Figures(run.team.device_of(run.device), most, run.meter.requested_bytes, seconds)
+
+
+def peaks_of(run: RunState) -> list[Peak]:
+    """What every rank has said of its memory; before they were asked, what this one knows."""
+    return [own_peak(run)] if run.team.alone or not run.peaks else run.peaks
+
+
+def own_peak(run: RunState) -> Peak:
+    """Of this rank."""
+    return Peak.of(run.own, run.meter.peak_bytes, run.peak.instruction, str(run.device))
+
+
+def devices_of(run: RunState) -> dict[str, Any] | None:
+    """How the run was spread over several devices, and the memory of each."""
+    layout = run.own.layout
+    if layout is None:
+        return None
+    ranks = [{"device": each.device, "predicted_peak_bytes": each.predicted, "measured_peak_bytes": each.measured}
+             for each in run.peaks]  # fmt: skip
+    return {"data_parallel": layout.copies, "block_parallel": len(layout.stages), "stages": list(layout.stages),
+            "ranks": ranks}  # fmt: skip
 
 
 def on_device(run: RunState) -> dict[str, int | None]:
@@ -94,5 +119,5 @@ def on_device(run: RunState) -> dict[str, int | None]:
     return {
         "requested_peak_bytes": run.meter.requested_bytes,
         "allocated_peak_bytes": run.meter.peak_bytes,
-        "margin_bytes": found.beyond(run.plan.memory.peak_bytes) if found else None,
+        "margin_bytes": found.beyond(run.own.memory.peak_bytes) if found else None,
     }

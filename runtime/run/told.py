@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,22 @@ class Told:
         elif self.kind == "multi_label":
             said, there = outputs > 0, targets > 0.5
             self._sum(torch.stack([(said & there).sum(0), said.sum(0), there.sum(0)], 1))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What was counted so far."""
+        if not self.held:
+            return {}
+        held = torch.cat(self.held) if self.kind == "class" else self.held[0]
+        return {"held": held, "classes": torch.tensor(self.classes)}
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Count what another one has counted."""
+        if tensors:
+            self.classes = int(tensors["classes"])
+            if self.kind == "class":
+                self.held.append(tensors["held"])
+            else:
+                self._sum(tensors["held"])
 
     def _sum(self, found: Tensor) -> None:
         self.held = [self.held[0] + found] if self.held else [found]

@@ -107,7 +107,7 @@ class Prediction:
             self.memory.begin()
             self.step.run(instruction)
             if i + 1 == len(self.plan.instructions):
-                self.output = self.step.end()
+                self.output, self.labels = self.step.end(), self.step.received()
             moments.append(Moment(i, self.memory.highest, {k: v for k, v in self.memory.snapshot.items() if v}))
         top = max(moments, key=lambda moment: moment.bytes)
         return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.device)

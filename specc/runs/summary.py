@@ -65,6 +65,23 @@ class Best(_Document):
     test: Figures = {}
 
 
+class Rank(_Document):
+    """What one of several devices took."""
+
+    device: str = ""
+    predicted_peak_bytes: int = 0
+    measured_peak_bytes: int = 0
+
+
+class Devices(_Document):
+    """How a run was spread over several devices."""
+
+    data_parallel: int = 1
+    block_parallel: int = 1
+    stages: list[int] = []
+    ranks: list[Rank] = []
+
+
 class Summary(_Document):
     """How a run ended."""
 
@@ -74,6 +91,7 @@ class Summary(_Document):
     spec_sha256: str = ""
     plan_fingerprint: str = ""
     device: str = ""
+    devices: Devices | None = None
     hardware: Hardware = Hardware()
     task: str = ""
     seed: int | None = None

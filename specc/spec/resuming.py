@@ -18,7 +18,7 @@ MAY_CHANGE: tuple[Path, ...] = (
     ("train", "epochs"), ("train", "early_stopping"), ("train", "checkpoint"), ("train", "log"),
     ("train", "compile"), ("train", "graphs"),
     ("data", "workers"), ("data", "root"), ("data", "download"),
-    ("budget",),
+    ("devices",), ("budget",),
 )  # fmt: skip
 _ABSENT = object()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, assert_never
 
 from ..plan import (
@@ -46,6 +46,7 @@ class TrainingStep(Generic[T]):
         self.outputs: dict[int, str] = {}  # of the last block that ran, by slice
         self.samples = 0  # of the whole batch, on all devices
         self.rows: list[int] = []  # of every slice, on this one
+        self.labels: dict[int, T] = {}  # that were received, by slice: what is told at the end is held against them
 
     def begin(self, images: T, labels: T, samples: int | None = None) -> None:
         """Take a batch, or this copy's part of a batch of so many samples."""
@@ -66,7 +67,7 @@ class TrainingStep(Generic[T]):
             copies = f" and {self.layout.copies} copies" if self.layout and self.layout.copies > 1 else ""
             raise ValueError(f"a batch of {samples} cannot be divided into {self.slices} slices{copies}")
         self.losses = {unit: {} for unit in self.units}
-        self.values = {}
+        self.values, self.labels = {}, {}
 
     def run(self, instruction: Instruction) -> None:
         """Do what an instruction says."""
@@ -115,9 +116,17 @@ class TrainingStep(Generic[T]):
         parts = [self.machine.first(value, self.rows[slice]) for slice, value in here]
         del values
         self.machine.settle()
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else self.machine.join(parts)
+        return self._joined(parts)
+
+    def received(self) -> T | None:
+        """The labels of all slices, where the network ends here and they are of another device."""
+        labels, self.labels = self.labels, {}
+        return self._joined([labels[slice] for slice in sorted(labels)])
+
+    def _joined(self, parts: Sequence[T]) -> T | None:
+        if len(parts) > 1:
+            return self.machine.join(parts)
+        return parts[0] if parts else None
 
     def _forward(self, i: Forward) -> None:
         source = self.values[i.source]
@@ -185,6 +194,8 @@ class TrainingStep(Generic[T]):
     def _receive(self, i: Receive) -> None:
         rows = self.rows[i.slice] * (1 if i.what == "labels" else self.machine.view_count)
         found = self.machine.receive(i, rows)
+        if i.what == "labels" and (self.layout is None or self.layout.last):
+            self.labels[i.slice] = found
         if i.adds:
             self._add(i.value, found)
         else:

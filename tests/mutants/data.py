@@ -19,7 +19,7 @@ MUTANTS = [
            "training takes the incomplete batch", "test_data.py::test_train_drops_the_incomplete_batch_and_test_keeps_it"),
     mutant("runtime/data/loader.py", "sub_(self._mean).div_(self._std)", "div_(self._std).sub_(self._mean)",
            "images are scaled before they are centred", "test_data.py::test_evaluation_is_in_order_and_normalised_as_torchvision_does"),
-    mutant("runtime/data/loader.py", "self._indices(draws)[start_step:]", "self._indices(draws)", "a resumed epoch starts anew",
+    mutant("runtime/data/loader.py", "batches = self._indices(draws)[start_step:]", "batches = self._indices(draws)", "a resumed epoch starts anew",
            "test_data.py::test_an_epoch_started_late_is_bit_identical"),
     mutant("runtime/data/arrays.py", "columns[chosen] = columns[chosen, ::-1]", "rows[chosen] = rows[chosen, ::-1]",
            "a device stands images on their heads", "test_crossing.py::test_a_device_crops_and_mirrors_as_the_host_does"),

@@ -50,7 +50,7 @@ MUTANTS = [
            "test_resume.py::test_the_counters_of_adamw_go_on_where_they_were"),
     mutant("runtime/run/saving.py", 'if slot != "step" and value.shape == parameter.shape:', "if False:",
            "momentum does not lie as its parameter does", "test_resume.py::test_a_run_may_be_stopped_after_every_step[pixel by pixel]"),
-    mutant("runtime/run/trainer.py", 'bits(np.array([step]), "step")', 'bits(np.array([0]), "step")', "every step drops the same",
+    mutant("runtime/run/trainer.py", 'bits(np.array([step]), f"step', 'bits(np.array([0]), f"step', "every step drops the same",
            "test_resume.py::test_every_step_draws_its_own_dropout"),
     mutant("runtime/run/metrics.py", "self.loss + loss_function(self.task.loss)(outputs, targets) * len(targets)",
            "self.loss + loss_function(self.task.loss)(outputs, targets) * self.count / 2", "an evaluation is averaged by batch",
