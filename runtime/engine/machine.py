@@ -85,13 +85,13 @@ class TorchMachine:
 
     def run(self, network: str, x: Tensor, images: Tensor | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Tensor:  # fmt: skip
-        module = self.model.networks[network].variant(variant)
+        module = self.model.networks[network]
         if not track:
-            module.track(False)
+            module.variant(variant).track(False)
         with torch.set_grad_enabled(record), self.cast():
-            out: Tensor = module(x, images)
+            out: Tensor = module(x, images, variant)
         if not track:
-            module.track(True)
+            module.variant(variant).track(True)
         return out
 
     def averaged(self, link: LinkPlan, x: Tensor, images: Tensor | None) -> Tensor:
@@ -127,7 +127,7 @@ class TorchMachine:
             return torch.stack(list(tensors)).mean(0)
 
     def backward(self, x: Tensor, gradient: Tensor, *, retain: bool = False, only: Sequence[str] = ()) -> None:
-        inputs = [parameter for group in only for parameter in self.model.group(group)] or None
+        inputs = [parameter for group in only for parameter in self.model.used(group)] or None
         torch.autograd.backward(x, gradient.to(x.dtype), retain_graph=retain, inputs=inputs)
 
     def zero(self, like: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from specc.diagnostics.notices import notice
 from specc.graph.ops.base import ParameterKind
@@ -18,6 +19,7 @@ from .borrowed import Borrowed
 from .modules import BatchNorm
 from .network import GraphModule, initialise
 from .offload import Offload, Slot
+from .sharding import own_part, shard
 
 Pairs = tuple[list[Tensor], list[Tensor]]
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -43,6 +45,7 @@ class Model:
         self.parameters = dict(self._parameters())
         self.borrowed = {i.unit: Borrowed(plan, i, device, dtype) for i in plan.instructions
                          if isinstance(i, ReceiveSources)}  # fmt: skip
+        self.sharded = False
         self.offload = Offload(self.held, self.slots(), device) if self.held else None
         self.copied: dict[str, Tensor] = {}  # what the device has throughout of parameters that live on the host
         if self.offload is not None:
@@ -89,6 +92,12 @@ class Model:
     def group(self, name: str) -> list[nn.Parameter]:
         """The parameters of an optimizer group."""
         return [parameter for _, parameter in self.kinds(name)]
+
+    def used(self, group: str) -> list[nn.Parameter]:
+        """What the backward finds gradients for: the parameters, or of sharded networks these in full."""
+        if not self.sharded:
+            return self.group(group)
+        return [parameter for name in self.plan.groups[group] for parameter in self.networks[name].used]
 
     def kinds(self, group: str) -> Iterator[tuple[ParameterKind, nn.Parameter]]:
         """The parameters of an optimizer group, and of which kind each is."""
@@ -147,7 +156,8 @@ class Model:
         tensors = self.tensors() | self.copied | self._lent(link)
         there = self.parameters.keys() if link.ema in self.held.networks else frozenset()
         names = [name for name in link.sources if hosted is None or (name in there) == hosted]
-        found = [tensors[name] for name in names], [tensors[link.sources[name]] for name in names]
+        copies, sources = (tensors[name] for name in names), (tensors[link.sources[name]] for name in names)
+        found = [own_part(copy) for copy in copies], [own_part(source) for source in sources]
         self._averaged[link.ema, hosted] = found
         return found
 
@@ -155,6 +165,12 @@ class Model:
         """The tensors of another stage that a link averages; every unit is lent its own, when it is its turn."""
         unit = next(unit.name for unit in self.plan.units if link in unit.links)
         return self.borrowed[unit].tensors if unit in self.borrowed else {}
+
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Keep of every network's parameters a part in each of the copies."""
+        for module in self.networks.values():
+            shard(module, mesh)
+        self.sharded, self.parameters = True, dict(self._parameters())
 
     def synchronise(self, copies: Any) -> None:
         """Have every batch norm look at the samples of all copies, a process group."""

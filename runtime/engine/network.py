@@ -31,14 +31,22 @@ class GraphModule(nn.Module):
                 if next(part.parameters(), None) is not None or next(part.buffers(), None) is not None:
                     self.parts[i] = part
         self.others = nn.ModuleList(GraphModule(replace(network, others=()), other, self) for other in network.others)
+        self.sharded = False
+        self.used: list[nn.Parameter] = []  # of a sharded one its parameters in full, which its graph reads
         self.runs: list[Run] = []
         first = 0
         for piece, again in network.parts(graph) if graph.nodes else ():
             self.runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)], again=again))
             first += len(piece.nodes)
 
-    def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
-        """Run the graph on one batch; the caller decides how long `x` lives. Not every graph needs the images."""
+    def forward(self, x: Tensor, images: Tensor | None = None, variant: int = 0) -> Tensor:
+        """Run the graph on one batch, or one of its variants. Not every graph needs the images."""
+        if self.sharded:
+            self.used = list(self.parameters())
+        return self.variant(variant).computed(x, images)
+
+    def computed(self, x: Tensor, images: Tensor | None) -> Tensor:
+        """The graph's result; the caller decides how long `x` lives."""
         read, record = [x], torch.is_grad_enabled()
         del x
         for run in self.runs:

@@ -13,8 +13,11 @@ from .model import Model
 
 def make_optimizer(config: Optimizer, model: Model, group: str) -> torch.optim.Optimizer:
     """The optimizer of one group of parameters."""
+    arguments = config.arguments()
+    if model.sharded and "fused" in arguments:  # kernels that take no parts of tensors
+        arguments["fused"] = False
     made: torch.optim.Optimizer = named(config.torch, f"the optimizer `{config.name}`")(
-        parameter_groups(config, model, group), **config.arguments()
+        parameter_groups(config, model, group), **arguments
     )
     # Or fp16's gradient scaler would leave it to the fused kernel to skip a step, which on a first step leaves momentum
     # without a value. This way the scaler itself looks whether gradients are finite, and calls `step` or does not.

@@ -61,6 +61,8 @@ class Session:
             self.model.synchronise(wire.norms)
         if initialise:
             self.model.reset(plan.config.train.seed)
+        if wire is not None and wire.mesh is not None:
+            self.model.shard(wire.mesh)
         scaled = plan.config.train.precision == "fp16"
         self.optimizers = {
             group: make_optimizer(plan.config.train.optimizer, self.model, group) for group in self._stepped_groups()

@@ -14,6 +14,7 @@ from specc.plan import Channel, Layout, Plan, ReceiveSources
 from specc.plan.buckets import buckets
 
 from .groups import new_group
+from .sharding import mesh_of
 
 Kind = Literal["values", "sources"]
 
@@ -47,6 +48,7 @@ class Wire:
         sums = [_group(layout, [layout.rank_of(stage, copy) for copy in copies]) for stage in stages]
         self.copies = sums[layout.stage]
         apart = [_group(layout, [layout.rank_of(stage, copy) for copy in copies]) for stage in stages]
+        self.mesh = mesh_of(self.copies) if layout.sharded else None
         self.norms = apart[layout.stage] if plan.config.devices.sync_batch_norm else None  # nobody waits behind sums
         self._pending: dict[str, list[Waits]] = {}
         self._sent: list[tuple[Waits | None, Tensor]] = []  # in this step

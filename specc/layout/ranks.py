@@ -67,7 +67,10 @@ def _layout(plan: Plan, rank: int, stages: Sequence[int]) -> Layout:
     devices = plan.config.devices
     ahead = devices.staleness if devices.mode == "decoupled" and len(stages) > 1 else 0
     slices = plan.config.train.micro_batches
-    return Layout(devices.data_parallel, tuple(stages), rank, plan.fingerprint, ahead=ahead, slices=slices)
+    sharded = devices.shard and devices.data_parallel > 1
+    return Layout(
+        devices.data_parallel, tuple(stages), rank, plan.fingerprint, ahead=ahead, slices=slices, sharded=sharded
+    )
 
 
 def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:
@@ -82,7 +85,7 @@ def _by_stage(plan: Plan, layout: Layout) -> list[list[Instruction]]:
 def _own(plan: Plan, layout: Layout, by_stage: Sequence[Sequence[Instruction]]) -> Plan:
     owners, ordered = Owners(plan, layout), list(by_stage[layout.stage])
     layout = replace(layout, channels=tuple(sorted(set(channels(by_stage)))))
-    if layout.copies > 1:
+    if layout.copies > 1 and not layout.sharded:  # shards add up by themselves
         ordered = list(with_reduces(ordered))
     ordered = list(with_moves(ordered, held(plan.config.train.offload, owners.networks, owners.units)))
     own = replace(

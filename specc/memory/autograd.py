@@ -6,7 +6,7 @@ A storage lives as long as a value, a gradient on its way or what a function kee
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -184,6 +184,8 @@ class Engine:
         self.again: dict[int, dict[str, Any]] = {}  # what was computed again, by the id of its piece
         self.coming: dict[Leaf, int] = {}  # how many gradients are still to be collected there
         self.wanted: set[Function | Leaf | None] = set()  # what leads to a gradient that somebody wants
+        self.last: list[Callable[[], None]] = []  # what is done when all functions have done their work
+        self.kept: list[Storage] = []  # until then
 
     def run(self, start: Value, gradient: Gradient) -> None:
         """Send the gradient from a value to its leaves: what was made last is the next to work."""
@@ -203,6 +205,9 @@ class Engine:
         for function in reversed(functions):
             if function in self.arrived:
                 function.back(self, self.arrived.pop(function))
+        while self.last:
+            self.last.pop(0)()
+        self.kept.clear()
 
     def send(self, function: Function, operand: int, gradient: Gradient) -> None:
         """Hand on a gradient to an operand that wants it; where several meet they are added."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from ..graph.layout import Layout
 from ..graph.ops import Order, Shape, numel
 from ..learning.heads.patches import Cell
-from ..learning.losses import LOSSES, Sizes, Use
+from ..learning.losses import LOSSES, Sizes
 from ..plan import HeadPlan, LinkPlan, Load, Network, Receive
 from ..plan.buckets import buckets
 from ..plan.offloading import NOTHING, PARAMETERS, Held
 from ..spec.sections.train import Train
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
 from .lent import Lent
+from .losses import LossGradient
 from .operations import Costs, Parameters, run
+from .shards import Deal, Turn
 from .stepping import tell_step
 from .storage import GRADIENT, Allocator, Storage
 
@@ -37,6 +39,7 @@ class ShapeMachine:
         self.classes, self.view_count = classes, views
         self.parameters: dict[str, Parameters] = {}  # of the networks that have run
         self.lent = Lent(memory, host, networks)
+        self.deal: Deal | None = None  # where this copy has a part of every parameter
         self.sent: list[Storage] = []  # to other stages, in this step
         self.sent_bytes = 0  # in the last one
 
@@ -102,7 +105,11 @@ class ShapeMachine:
             track: bool = True) -> Value:  # fmt: skip
         plan = self.networks[network]
         parameters = self._parameters(plan)
-        return run(self.memory, self.costs, plan, plan.graphs[variant], parameters, x, images, record=record)
+        compute = partial(
+            run, self.memory, self.costs, plan, plan.graphs[variant], parameters, images=images, record=record
+        )
+        deal = self.deal if plan.parameters else None
+        return compute(x) if deal is None else Turn.of(self.memory, deal, plan, parameters).run(x, compute)
 
     def _parameters(self, plan: Network) -> Parameters:
         """Those of a network; their bytes are counted with what lives throughout."""
@@ -212,13 +219,15 @@ class ShapeMachine:
     def step(self, group: str) -> None:
         if PARAMETERS + group in self.lent:
             return  # the host makes it
-        if self.train is not None and not self.train.steps_in_place:
-            graphs = [network.graph for network in self.networks.values() if network.group == group]
+        graphs = [network.graph for network in self.networks.values() if network.group == group]
+        if self.deal is not None:
+            self.memory.passing(self.deal.step_bytes(graphs), "gradients")
+        elif self.train is not None and not self.train.steps_in_place:
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
         for leaf in self.leaves(group):
             leaf.gradient = None
         if self.train is not None:
-            tell_step(self.memory, self.train, [n.graph for n in self.networks.values() if n.group == group])
+            tell_step(self.memory, self.train, graphs)
 
     def reduce(self, group: str) -> None:
         for bucket in buckets(self._gradients(group), lambda each: each.storage.bytes):
@@ -268,29 +277,3 @@ class ShapeMachine:
         made = self._made(sum(part.rows for part in parts), parts[0].shape, width=parts[0].storage.width)
         self.memory.moves("copy", made.storage.bytes, made.storage.bytes)
         return made
-
-
-class LossGradient(Function):
-    """Through a loss to its output."""
-
-    __slots__ = ("name", "sizes", "use")
-
-    def __init__(self, name: str, out: Value, use: Use, sizes: Sizes, kept: Sequence[Storage]) -> None:
-        super().__init__([out], kept)
-        self.name, self.use, self.sizes = name, use, sizes
-
-    def back(self, engine: Engine, incoming: Gradient) -> None:
-        """In fp32, then as wide as the output, then with zeros for the views that the loss does not look at."""
-        memory = incoming.storage.allocator
-        del incoming.storage
-        passing = sum(size for size, _ in self.use.backward)
-        memory.moves(f"loss/{self.name}", self.sizes.full + passing, self.sizes.full + passing, direction="input")
-        for size, staying in self.use.backward:
-            del self.saved[staying:]
-            memory.passing(size, GRADIENT)
-        gradient = Gradient(memory.new(self.sizes.full, GRADIENT), "plain")
-        self.saved.clear()
-        numbers, width = self.edges[0].numbers, self.edges[0].width
-        gradient.fit(gradient.numbers, width)
-        gradient.fit(numbers, width)
-        engine.send(self, 0, gradient)

@@ -17,6 +17,7 @@ from ..tasks.datasets import ResolvedData
 from .autograd import Value
 from .machine import ShapeMachine, tensor_bytes
 from .operations import Costs
+from .shards import Deal
 from .storage import Allocator
 
 LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -57,6 +58,7 @@ class Prediction:
         self.machine = ShapeMachine(
             self.memory, costs, plan.networks, plan.data.classes, config.views, config.train, held_by(plan)
         )
+        self.machine.deal = Deal(plan.layout.copies, plan.layout.copy) if plan.layout and plan.layout.sharded else None
         self.step = kind(self.machine, plan.units, config.train.micro_batches)
         self.step.layout = plan.layout
         self.resident = 0  # bytes that live throughout
@@ -65,7 +67,7 @@ class Prediction:
         """What lives through the whole step; `source`: what the first block reads, where that is not the images."""
         config = self.plan.config
         for network in self.plan.networks.values():
-            for category, size in resident(config, network).items():
+            for category, size in resident(config, network, self.machine.deal).items():
                 self.memory.resident(size, category, network.name)
         for each in self.plan.instructions:
             if isinstance(each, ReceiveSources):
@@ -113,13 +115,14 @@ class Prediction:
         return Memory(top.bytes, top.instruction, top.categories, tuple(moments), self.device)
 
 
-def resident(config: SpecModel, network: Network) -> dict[str, int]:
-    """Bytes of a network's state that are on the device throughout, by category."""
-    size, there = 4 * network.graph.parameter_count, config.train.offload
+def resident(config: SpecModel, network: Network, deal: Deal | None = None) -> dict[str, int]:
+    """Bytes of a network's state, or of one copy's part of it, that are on the device throughout, by category."""
+    shapes, there = list(network.graph.parameters.values()), config.train.offload
+    size = 4 * network.graph.parameter_count if deal is None else deal.part_bytes(shapes)
     found, throughout = {"buffers": _buffer_bytes(network.graph)}, size * ("parameters" not in there)
     if network.group is None:
         return found | {"EMA copies": throughout}
-    state = 0 if there else config.train.optimizer.state_bytes(network.graph.parameters.values())
+    state = 0 if there else config.train.optimizer.state_bytes(shapes if deal is None else [*map(deal.own, shapes)])
     average = size * (not there) + _statistics_bytes(network.graph)
     found |= {"parameters": throughout, "optimizer state": state}
     return found | ({"weight average": average} if config.train.weight_average else {})

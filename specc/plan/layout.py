@@ -30,6 +30,7 @@ class Layout:
     channels: tuple[Channel, ...] = ()  # between all its stages
     ahead: int = 0  # how many steps a stage may be ahead of the next one: of decoupled stages
     slices: PositiveInt = 1  # of a batch
+    sharded: bool = False  # whether every copy has a part of the parameters
 
     @property
     def copy(self) -> int:

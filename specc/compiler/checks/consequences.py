@@ -77,6 +77,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC660": (*_IMAGES, "task", "data.augment.*"),
     "SPC661": (*_HEADS, "task", "data.augment.*"),
     "SPC662": ("data.augment.*",),
+    "SPC690": ("devices.*", "train.*", "ema_links.*"),
 }
 
 

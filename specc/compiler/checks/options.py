@@ -20,12 +20,14 @@ from ...spec.sections.train import NO_GRAPH
 from ...tasks.registry import TASKS
 from ..draft import Draft
 from .choices import chosen
+from .sharding import not_sharded
 
 
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; nothing is silently ignored, or chosen by a test; variables stand in paths only."""
     idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft), *_not_captured(draft))
-    return draft.updated(*_schedule(draft), *idle, *_offloaded(draft), *chosen(draft), *_variables(draft))
+    idle = (*idle, *_offloaded(draft), *not_sharded(draft))
+    return draft.updated(*_schedule(draft), *idle, *chosen(draft), *_variables(draft))
 
 
 def _schedule(draft: Draft) -> Iterator[Diagnostic]:

@@ -1,0 +1,43 @@
+"""`devices.shard`: of every network's parameters each copy keeps a part, by torch's `fully_shard`.
+
+They are gathered when a network runs, and again when its backward begins; afterwards everybody has a part once more.
+Gradients come back as sums over the copies, in parts as well, so that optimizers see nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from .network import GraphModule
+
+
+def mesh_of(copies: Any) -> DeviceMesh:
+    """The copies, a process group, as torch wants them for sharding."""
+    return DeviceMesh.from_group(copies, "cuda" if dist.get_backend(copies) == "nccl" else "cpu")
+
+
+def shard(module: GraphModule, mesh: DeviceMesh) -> None:
+    """Have each of the copies keep a part."""
+    if next(module.parameters(), None) is None:
+        return
+    sharded = fully_shard(module, mesh=mesh, reshard_after_forward=True)
+    assert isinstance(sharded, FSDPModule)
+    module.sharded = True
+    sharded.set_gradient_divide_factor(1.0)  # losses are parts of the whole batch's mean: they add up
+    sharded.set_force_sum_reduction_for_comms(True)
+
+
+def own_part(x: Tensor) -> Tensor:
+    """What this copy has of a tensor: all of it where it is not sharded."""
+    return x.to_local() if isinstance(x, DTensor) else x
+
+
+def whole(x: Tensor) -> Tensor:
+    """All of a tensor; of a sharded one all copies ask at the same time."""
+    return x.full_tensor() if isinstance(x, DTensor) else x
