@@ -30,6 +30,7 @@ from specc.system.streams import messages, results
 from specc.system.terminal import paper, width
 from specc.views.margin import margin_line, uncalibrated
 
+from ..distributed.world import current
 from ..engine.device import choose, describe
 from ..engine.heap import keep_freed_memory
 from ..engine.traced import check_traced
@@ -188,6 +189,8 @@ def _prepared(going: Going, device: torch.device, progress: Silence, team: Team)
     """A run that may begin; where it may not, a summary says why, unless there was one of a run that did."""
     try:
         trainer = Trainer(going.plan, device, going.target, progress, going.resolved, team)
+        if world := current():  # for those that wait for this rank in vain
+            world.pulse.running = lambda: trainer.session.executor.running
         if going.resumed:
             trainer.resume()
         return trainer

@@ -20,6 +20,7 @@ from torch import Tensor
 from specc.layout import laid_out, stages_of
 from specc.plan import Plan
 
+from ..engine.groups import new_group
 from ..engine.wire import Wire
 from ..errors import RunError
 from .team import ALONE, GO_ON, STOP, Team, on_host
@@ -39,8 +40,8 @@ class Ranks(Team):
 
     def __init__(self) -> None:
         self.rank, self.count = dist.get_rank(), dist.get_world_size()
-        self._words: Any = dist.new_group(backend="gloo")
-        self._beats: Any = dist.new_group(backend="gloo")
+        self._words: Any = new_group(backend="gloo")
+        self._beats: Any = new_group(backend="gloo")
         self._pending: deque[tuple[Any, Tensor]] = deque()
         self._ahead = 1  # steps that a rank may be before another one
         self._kept = GO_ON  # of what was heard

@@ -256,12 +256,14 @@ class Trainer(RunState):
     @torch.no_grad()
     def evaluate(self, data: Loader) -> Findings:
         """How good the network is on a split, and every unit by itself."""
+        self.session.finish()
         with self.session.averaged(), doing("evaluating") as so_far:
             parts = counted(self._interruptible(data.parts(0)), so_far, len(data))
             units = self.config.evaluate_units
             return evaluated(self.session, parts, units=units, whole_plan=self.plan, team=self.team)
 
     def _save(self) -> None:
+        self.session.finish()  # so a run that goes on from here is the one that went on
         hear_peaks(self)
         at = checkpoint.Position(
             self.epoch, self.step, self.plan.fingerprint, self.seconds, figures_of(self), self.steps, self.best,
