@@ -14,12 +14,14 @@ LAYOUTS: dict[str, Document] = {
     "stages": {"block_parallel": 3},
     "copies": {"data_parallel": 2},
     "copies of stages": {"data_parallel": 2, "block_parallel": 2},
+    "decoupled stages": {"block_parallel": 3, "mode": "decoupled", "staleness": 3},
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_each_rank_takes_is_traced_to_the_byte(layout: str) -> None:
-    plan = compiled(**MAN, **HPFF, train={"micro_batches": 2}, devices=LAYOUTS[layout])
+    levels = {} if layout == "decoupled stages" else HPFF  # no gradient goes back between those
+    plan = compiled(**MAN, **levels, train={"micro_batches": 2}, devices=LAYOUTS[layout])
     stages = stages_of(plan)
     for own in every_rank(plan, stages)[: len(stages)]:  # copies have their parts of a batch, and else the same
         predicted, traced = as_traced(own), trace(own)

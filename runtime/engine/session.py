@@ -193,4 +193,5 @@ class Session:
         own = (*self.model.tensors().values(), *self.model.copied.values(), *average)
         kept = () if self.model.offload else (s for s in states if isinstance(s, Tensor))
         lent = (each.message for each in self.model.borrowed.values())
-        return [*(tensor for tensor in own if not host.has(tensor)), *kept, *lent]
+        on_their_way = self.wire.held if self.wire else ()
+        return [*(tensor for tensor in own if not host.has(tensor)), *kept, *lent, *on_their_way]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import torch
@@ -100,6 +100,11 @@ class Wire:
             _await(step)
         self._earlier.clear()
         self._sent = []
+
+    @property
+    def held(self) -> Iterator[Tensor]:
+        """What was sent in earlier steps and may be on its way."""
+        return (x for step in self._earlier for _, x in step)
 
     def settle(self) -> None:
         """The step ends: wait until all has arrived that was sent so many steps ago as stages may be ahead."""

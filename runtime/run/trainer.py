@@ -234,12 +234,13 @@ class Trainer(RunState):
     def _step(self, batch: Batch | None, samples: int) -> Step:
         images, labels = batch or (None, None)
         step = partial(self.session.train_step, images, labels, samples=samples)
-        if self.taken >= METERED_STEPS:
+        metered = METERED_STEPS + (self.own.layout.ahead if self.own.layout else 0)
+        if self.taken >= metered:
             with self.instructions.timing(self.session.executor):
                 return step()
         with self.peak.watching(self.session.executor, self.meter.reading):
             result: Step = self.meter.measure(step, batch or ())
-        if self.taken == METERED_STEPS - 1:
+        if self.taken == metered - 1:
             self.check_budget()
         return result
 
