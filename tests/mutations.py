@@ -38,6 +38,11 @@ class Spec:
         start, end = self.offset(span.line, span.column), self.offset(span.end_line, span.end_column)
         return self.text[:start] + new(self.text[start:end]) + self.text[end:], span.line
 
+    def begins(self, path: Path) -> str:
+        """The first character of a value."""
+        span = self.tree.values[path]
+        return self.text[self.offset(span.line, span.column)]
+
     def scalars(self, *kinds: type) -> list[Path]:
         return [path for path, value in walk(self.tree.data) if type(value) in kinds]
 
@@ -101,7 +106,7 @@ def quoted_number(spec: Spec) -> Damage:
 def collection_to_number(spec: Spec) -> Damage:
     collections = [p for p, v in walk(spec.tree.data) if isinstance(v, (dict, list)) and v and p]
     inner = [p for p in collections if kinds_at(p, spec.tree.data) and float not in kinds_at(p, spec.tree.data)]
-    flow = [p for p in inner if spec.tree.values[p].line == spec.tree.values[p].end_line]
+    flow = [p for p in inner if spec.begins(p) in ("[", "{")]  # in place of a block a scalar would stand at no indent
     path = spec.choose([p for p in flow if not any(isinstance(part, int) for part in p)])
     if path is None:
         return None
