@@ -1,7 +1,9 @@
 """Steps of 1, 2 and 4 processes on this machine, by gloo with a thread each, beside what is simulated for them.
 
-python benchmarks/layouts.py SPEC [KEY=VALUE...] [--layouts DEVICES...] [--json]. It needs a calibrated CPU (OMP_NUM_THREADS=1 specc
-doctor --calibrate --device cpu) of one thread, a core for every process, and an otherwise quiet machine.
+    python benchmarks/layouts.py SPEC [KEY=VALUE...] [--layouts DEVICES]... [--json]
+
+It needs a calibrated CPU (OMP_NUM_THREADS=1 specc doctor --calibrate --device cpu) of one thread, a core for every
+process, and an otherwise quiet machine.
 """
 
 from __future__ import annotations
