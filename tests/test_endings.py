@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from runtime.data import DataError
-from runtime.data.splits import Batch
+from runtime.data.loader import Part
 from runtime.errors import Interrupted, RunError
 from runtime.run import checkpoint, interruption, saving
 from runtime.run.trainer import Trainer
@@ -173,14 +173,14 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signalled", [True, False])
 def test_workers_that_are_gone_with_the_signal_do_not_spoil_the_checkpoint(signalled: bool, tmp_path: Path) -> None:
     trainer = trainer_of(plan_of("SGD"), tmp_path)
-    batches = trainer.train_data.epoch
+    parts = trainer.train_data.parts
 
-    def dying(epoch: int, start: int = 0) -> Iterator[Batch]:
-        yield next(batches(epoch, start))
+    def dying(epoch: int, start: int = 0) -> Iterator[Part]:
+        yield next(parts(epoch, start))
         trainer.interruption.wanted = signal.SIGTERM if signalled else 0
         raise DataError("the 1 worker processes failed: one exited unexpectedly")
 
-    trainer.train_data.epoch = dying
+    trainer.train_data.parts = dying
     assert isinstance(ended(trainer), Interrupted) == signalled
     assert checkpoint.newest(tmp_path).position.steps == 1, "between two steps, so that step need not be lost"
 

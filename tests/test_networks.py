@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,8 +96,8 @@ def test_a_network_is_traced_and_runs_as_predicted(path: Path, monkeypatch: pyte
     losses: list[float] = []
     step = session.train_step
 
-    def recorded(*batch: Tensor) -> None:
-        losses.extend(float(loss) for loss in step(*batch).total.values())
+    def recorded(*batch: Tensor, **more: Any) -> None:
+        losses.extend(float(loss) for loss in step(*batch, **more).total.values())
 
     monkeypatch.setattr(session, "train_step", recorded)
     assert watch(session, images, labels).peak_bytes == pytest.approx(predicted, rel=0.01)

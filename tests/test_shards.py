@@ -81,7 +81,6 @@ REFUSED: Mapping[str, Document] = {
     "train.memory_format": {"train": {"memory_format": "channels_last"}},
     "train.weight_average": {"train": {"weight_average": {"decay": 0.9}}},
     "train.compile": {"train": {"compile": True}},
-    "train.offload": {"train": {"offload": ["optimizer"]}},
     "train.graphs": {"train": {"graphs": True}},
     "ema_links.0.bias": {"ema_links": [{"from": "next", "bias": "scaled"}]},
 }

@@ -102,13 +102,13 @@ def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:
     Of decoupled stages it is the one from which on as much is on its way as there may be.
     """
     layout = session.plan.layout
-    more = {} if layout is None else {"samples": session.plan.config.data.batch_size}
+    samples = None if layout is None else session.plan.config.data.batch_size
     given = (images, labels) if layout is None or layout.stage == 0 else (None, None)
     for _ in range(1 + (layout.ahead if layout else 0)):  # each on a batch of its own, as stages may still send it on
-        session.train_step(*(None if each is None else each.clone() for each in given), **more)
+        session.train_step(*(None if each is None else each.clone() for each in given), samples=samples)
     held = [tensor for tensor in given if tensor is not None]
     with LiveTensors([*session.resident(), *held]) as live, _observed(session, live) as peaks:
-        session.train_step(*given, **more)
+        session.train_step(*given, samples=samples)
     return Trace(max(peaks), tuple(peaks))
 
 

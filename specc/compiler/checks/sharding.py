@@ -38,7 +38,6 @@ def _in_full(draft: Draft) -> Iterator[tuple[Path, str]]:
         ("train", "weight_average"): (train.weight_average is not None, "`weight_average`"),
         ("train", "compile"): (train.compile, "`compile`"),
         ("train", "graphs"): (train.graphs, "`graphs`"),
-        ("train", "offload"): (bool(train.offload), "`offload`"),
         ("train", "instructions"): (bool(train.instructions), "an instruction of a package"),
     }
     yield from ((path, what) for path, (there, what) in found.items() if there)
