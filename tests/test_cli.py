@@ -140,8 +140,8 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- runs
 
 SUMMARY = {
-    "format_version", "name", "status", "spec_sha256", "plan_fingerprint", "device", "epochs", "steps", "test",
-    "cause", "validation", "units", "skipped_images", "memory", "step_seconds_median", "images_per_second",
+    "format_version", "name", "status", "spec_sha256", "plan_fingerprint", "device", "devices", "epochs", "steps",
+    "test", "cause", "validation", "units", "skipped_images", "memory", "step_seconds_median", "images_per_second",
     "best", "stopped_early", "blake2b", "hardware", "task", "seed", "batch_size", "parameters", "flops_per_image",
     "epochs_planned", "wall_seconds", "history",
 }  # fmt: skip

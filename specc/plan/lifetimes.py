@@ -19,7 +19,7 @@ def with_retain(ordered: list[Instruction]) -> list[Instruction]:
 def with_frees(ordered: list[Instruction], last: int) -> Iterator[Instruction]:
     """The instructions, each followed by the values that nobody reads any more.
 
-    What is given from outside stays, and for the caller what the `last` block gives.
+    The caller's batch stays, and for the caller what the `last` block gives.
     """
     last_use: dict[str, int] = {}
     made: set[str] = set()
@@ -29,7 +29,8 @@ def with_frees(ordered: list[Instruction], last: int) -> Iterator[Instruction]:
     logits = {one.output for one in ordered if isinstance(one, Forward) and one.block == last}
     dying: dict[int, list[str]] = {}
     for value, i in last_use.items():
-        if value in made and value not in logits and ":" not in value:
+        given = value.startswith(("images", "labels")) and value not in made
+        if not given and value not in logits and ":" not in value:
             dying.setdefault(i, []).append(value)
     for i, one in enumerate(ordered):
         yield one

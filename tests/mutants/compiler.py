@@ -52,8 +52,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/plan/lifetimes.py",
-        "if value in made and ",
-        "if ",
+        'value.startswith(("images", "labels"))',
+        'value.startswith("images")',
         "the caller's labels are freed",
         RULES + "test_a_gradient_that_comes_from_elsewhere_is_noticed",
     ),
