@@ -2,14 +2,15 @@
 
     python benchmarks/layouts.py SPEC [KEY=VALUE...] [--layouts DEVICES]... [--json]
 
-It needs a calibrated CPU (OMP_NUM_THREADS=1 specc doctor --calibrate --device cpu) of one thread, a core for every
-process, and an otherwise quiet machine.
+It needs a calibrated CPU (OMP_NUM_THREADS=1 specc doctor --calibrate --device cpu) of one thread and an otherwise
+quiet machine. More processes than it has cores take turns on them, which is simulated as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -103,11 +104,11 @@ def measured(spec: str, overrides: list[str], name: str | None, layouts: Sequenc
         raise SystemExit("no calibrated CPU: OMP_NUM_THREADS=1 specc doctor --calibrate --device cpu")
     latency, large = spawned(probe, 2, 2, answers=2)
     links = Links(PROBE / max(large - latency, 1e-9), latency)
-    rows = []
+    rows, cores = [], len(os.sched_getaffinity(0))
     for devices in layouts:
         plan = specc.compile(spec, [*overrides, f"devices={{{devices}}}", "budget=null"], device="cpu")
         plans = every_rank(plan, stages_of(plan, block_seconds(plan, step_time(plan, profile).instructions)))
-        predicted = simulate(ranks_on(plans, profile), links).step_seconds
+        predicted = simulate(ranks_on(plans, profile), links, cores=cores).step_seconds
         seconds = max(spawned(work, len(plans), plans, answers=len(plans)))
         rows.append({"devices": devices, "measured": seconds, "simulated": predicted, "ratio": predicted / seconds})
     return {
@@ -115,6 +116,7 @@ def measured(spec: str, overrides: list[str], name: str | None, layouts: Sequenc
         "bandwidth": links.bandwidth,
         "latency_seconds": latency,
         "profile": profile.name,
+        "cores": cores,
         "rows": rows,
     }
 

@@ -49,6 +49,19 @@ def test_a_message_takes_its_latency_and_its_bytes() -> None:
     assert ends(source, to, transfers={"m": Transfer((0, 1), 20)}) == [1.0, 1.0 + 0.5 + 2.0 + 0.25]
 
 
+def test_processes_that_share_cores_take_turns_on_them() -> None:
+    """Three of them work three times, each for a second, on two cores: who asks first, and of those the first one."""
+    programs = [[Action("work", 1.0)] * 3 + [END] for _ in range(3)]
+    assert [found[-1] for found in Events(programs, {}, PLAIN, cores=2).run().ends] == [3.0, 4.0, 5.0]
+    assert [found[-1] for found in Events(programs, {}, PLAIN, cores=3).run().ends] == [3.0, 3.0, 3.0]
+
+
+def test_a_core_is_free_for_others_while_a_process_waits() -> None:
+    source, to = [*sends(1.0, "m"), Action("work", 4.0), END], [*receives(1.0, "m"), END]
+    transfers = {"m": Transfer((0, 1), 20)}
+    assert [found[-1] for found in Events([source, to], transfers, PLAIN, cores=1).run().ends] == [5.0, 6.0]
+
+
 def test_who_sends_goes_on_at_once() -> None:
     source, to = [*sends(1.0, "m"), Action("work", 3.0), END], [*receives(0.0, "m"), END]
     assert ends(source, to, transfers={"m": Transfer((0, 1), 20)}) == [4.0, 3.5]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import Final
 
 Key = Hashable
@@ -94,13 +94,23 @@ class _Device:
 
 
 class Events:
-    """Runs programs: one sequence of actions a device, over transfers by key."""
+    """Runs programs: one sequence of actions a device, over transfers by key.
 
-    def __init__(self, programs: Sequence[Sequence[Action]], transfers: Mapping[Key, Transfer], links: Links) -> None:
+    Processes that share `cores`, fewer than there are of them, take turns: an action has a core until it is done.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Sequence[Action]],
+        transfers: Mapping[Key, Transfer],
+        links: Links,
+        cores: int | None = None,
+    ) -> None:
         self.transfers: Final = transfers
         self.links: Final = links
         self._devices = [_Device(actions) for actions in programs]
         self._free: dict[tuple[int, bool], float] = {}
+        self._cores = [0.0] * (cores or 0)  # a heap: when each is free; empty where every device has its own
         self._asked: dict[Key, int] = {}
         self._done: dict[Key, float] = {}
         self._waiting: dict[Key, list[int]] = {}
@@ -133,7 +143,7 @@ class Events:
                 return False
             device.asked = True
         if not device.worked:
-            if not self._all_there(rank, device, action):
+            if not self._all_there(rank, device, action) or not self._has_core(rank, device, action, now):
                 return False
             self._work(rank, device, action)
         if not self._ask_at(rank, device, action.gives, now):
@@ -156,6 +166,17 @@ class Events:
                 self._waiting.setdefault(key, []).append(rank)
                 return False
             device.time = max(device.time, self._done[key])
+        return True
+
+    def _has_core(self, rank: int, device: _Device, action: Action, now: float) -> bool:
+        """Take the core that is free first; in the order of all that happens, so not before its own time has come."""
+        if not self._cores or not action.seconds:
+            return True
+        if device.time > now:
+            heappush(self._agenda, (device.time, rank))
+            return False
+        device.time = max(device.time, self._cores[0])
+        heapreplace(self._cores, device.time + action.seconds)
         return True
 
     def _work(self, rank: int, device: _Device, action: Action) -> None:

@@ -63,14 +63,14 @@ class Simulation:
         return self.went.spans
 
 
-def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None) -> Simulation:
-    """So many steps in a row, by default enough of them to come into a rhythm."""
+def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None, cores: int | None = None) -> Simulation:
+    """So many steps in a row, by default enough of them to come into a rhythm; processes may share `cores`."""
     layout = ranks[0].plan.layout
     assert layout is not None
     count = steps or (1 if len(ranks) == 1 else 6 + 2 * layout.ahead)
     own = [_Program(rank, number, count) for number, rank in enumerate(ranks)]
     transfers = {key: transfer for each in own for key, transfer in each.transfers.items()}
-    went = Events([tuple(each.actions()) for each in own], transfers, links).run()
+    went = Events([tuple(each.actions()) for each in own], transfers, links, cores).run()
     return Simulation(went, ranks[0].plan.config.data.batch_size)
 
 
