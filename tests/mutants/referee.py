@@ -29,7 +29,7 @@ MUTANTS = [
            "a margin is too little on some of its samples", "test_calibration.py"),
     mutant("specc/timing/roofline.py", "max(work.flops / rate, work.moved / moving)", "work.flops / rate + work.moved / moving",
            "arithmetic and memory do not overlap", RULES),
-    mutant("specc/timing/roofline.py", "+ work.calls * profile.launch_seconds", "+ profile.launch_seconds",
+    mutant("specc/timing/roofline.py", "moving) + work.calls * profile.launch_seconds", "moving) + profile.launch_seconds",
            "many calls take the overhead of one", RULES),
     mutant("specc/timing/roofline.py", "if channels & (channels - 1) == 0 else", "if channels else",
            "groups of any width are fast", RULES),
