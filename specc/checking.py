@@ -35,11 +35,13 @@ def check_text(text: str, name: str = "<string>", overrides: Sequence[str] = ())
 def examine(reading: Reading) -> Report:
     """What was found while reading, and what the compiler's checks find in the parts that could be read.
 
-    Where there is a budget, the memory is predicted as well.
+    Where there is a budget, the memory is predicted as well; where there are several devices, their parts are made.
     """
     if reading.spec is None:
         return Report(sort(reading.diagnostics), reading.sources)
-    draft = run_passes(reading.spec, PASSES if reading.spec.config.budget else CHECKS, reading.unreliable)
+    config = reading.spec.config
+    passes = PASSES if config.budget or config.devices.count > 1 else CHECKS
+    draft = run_passes(reading.spec, passes, reading.unreliable)
     found = sort((*reading.diagnostics, *draft.diagnostics))
     return Report(found, reading.sources, None if any(d.is_error for d in found) else reading.spec)
 

@@ -12,6 +12,7 @@ from .compiler.checks.layouts import check_layouts
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
 from .compiler.checks.slices import check_slices
+from .compiler.checks.stages import check_stages
 from .compiler.checks.statistics import check_statistics
 from .compiler.draft import Draft
 from .compiler.expand import expand
@@ -35,7 +36,7 @@ CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     check_slices, check_layouts, check_augmentation,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
-PASSES: tuple[Pass, ...] = (*PREDICTING, check_budget)
+PASSES: tuple[Pass, ...] = (*PREDICTING, check_stages, check_budget)
 
 
 def run_passes(spec: Spec, passes: tuple[Pass, ...] = PASSES, unreliable: frozenset[Path] = frozenset()) -> Draft:

@@ -79,3 +79,24 @@ def test_dropout_on_several_devices() -> None:
     parts = {"split": {"blocks": 2}, "devices": TWO}
     assert codes(backbone=VIT, **parts) == []
     assert codes(backbone={**VIT, "dropout": 0.1}, **parts) == [("SPC685", "note")]
+
+
+BOTH: Document = {"levels": [{"name": "pairs", "window": 2}]}
+APART: Document = {"block_parallel": 2, "mode": "decoupled"}
+
+
+def test_decoupled_stages_within_a_window() -> None:
+    """Its gradient would come back from the next stage, which nobody waits for."""
+    (said,) = found(**BOTH, devices=APART)
+    assert (said.code, said.label) == ("SPC687", "not over windows")
+    assert "has a gradient that comes back from block " in said.message
+    assert [each.text for each in said.secondary] == ["more than one block"]
+    assert codes(**BOTH, devices=TWO) == []
+    assert codes(devices=APART, ema_links=[{"from": "next"}]) == []
+
+
+def test_decoupled_stages_between_windows() -> None:
+    """Units 1 and 3 alone: windows of blocks 0 and 1, and of blocks 2 and 3."""
+    pairs = {"levels": [{"name": "pairs", "window": 2, "skip": [2]}]}
+    assert codes(**pairs, devices={**APART, "after": ["stage2.0"]}) == []
+    assert codes(**pairs, devices={**APART, "after": ["stage1.0"]}) == [("SPC687", "error")]

@@ -62,6 +62,13 @@ def test_a_row_is_what_a_run_with_its_override_has() -> None:
             assert row.peak == max(own.memory.peak_bytes for own in every_rank(plan, stages))
 
 
+def test_decoupled_stages_within_a_window_are_no_row_and_it_is_said() -> None:
+    plan = specc.compile(spec_of(spec(levels=[{"name": "pairs", "window": 2}])))
+    shown = layouts(plan, 2, LINKS, find("h100"))
+    assert not [row.name for row in shown.rows if row.name.endswith("decoupled")]
+    assert shown.left_out == ("decoupled stages wait for none after them, and windows of blocks cross them",)
+
+
 def test_what_changes_in_the_numbers_is_said() -> None:
     rows = {row.name: row.changes for row in found().rows}
     assert rows["block parallel 4"] == ()

@@ -130,7 +130,8 @@ def layouts(draw: st.DrawFn) -> Plan:
     found = draw(documents())
     blocks = len(found["split"].get("after", ())) + 1
     found["train"]["micro_batches"] = draw(st.integers(1, 2))
-    mode, staleness = draw(st.sampled_from(["synchronous", "decoupled"])), draw(st.integers(1, 3))
+    alone = all(level["window"] == 1 for level in found["levels"])  # else stages cannot be decoupled
+    mode, staleness = draw(st.sampled_from(["synchronous", "decoupled"][: 1 + alone])), draw(st.integers(1, 3))
     stages, copies = draw(st.integers(1, blocks)), draw(st.integers(1, 3))
     return over(found, block_parallel=stages, data_parallel=copies, mode=mode, staleness=staleness)
 

@@ -18,7 +18,7 @@ from ..layout.events import Links
 from ..layout.peaks import peak_of
 from ..layout.pipelines import Arrange, bubble, gpipe, one_forward_one_backward
 from ..layout.simulate import simulate
-from ..layout.stages import block_seconds
+from ..layout.stages import block_seconds, crossed
 from ..layout.timed import ranks_on
 from ..layout.volume import volumes
 from ..plan import Plan
@@ -125,7 +125,11 @@ class _Search:
         name = f"block parallel {stages}" + f" × data parallel {copies}" * (copies > 1)
         together = Devices(block_parallel=stages, data_parallel=copies)
         yield self._row(name, self.plan, together)
-        yield self._row(f"{name}, decoupled", self.plan, together.model_copy(update={"mode": "decoupled"}))
+        apart = together.model_copy(update={"mode": "decoupled"})
+        if crossed(self.plan, stages_of(self._on(self.plan, apart), self._cost(self.plan))) is None:
+            yield self._row(f"{name}, decoupled", self.plan, apart)
+        else:
+            self._leave("decoupled stages wait for none after them, and windows of blocks cross them")
 
     def _slices(self, stages: int, copies: int) -> int:
         return self.own if self.own > 1 else min(SLICES * stages, MOST, self.batch // copies)
@@ -149,7 +153,7 @@ class _Search:
     def _row(
         self, name: str, plan: Plan, devices: Devices, arrange: Arrange | None = None, *, local: bool = True
     ) -> Row:
-        own = replace(plan, config=plan.config.model_copy(update={"devices": devices}))
+        own = self._on(plan, devices)
         plans = every_rank(own, stages_of(own, self._cost(plan)), arrange)
         ranks = ranks_on(plans, self.profile)
         went, moved = simulate(ranks, self.links), volumes(ranks)
@@ -163,6 +167,9 @@ class _Search:
             tuple(self._changes(plan, devices, local=local)),
             bubble=bubble(stages, slices) if arrange else None, fits=peak <= budget.memory if budget else None,
         )  # fmt: skip
+
+    def _on(self, plan: Plan, devices: Devices) -> Plan:
+        return replace(plan, config=plan.config.model_copy(update={"devices": devices}))
 
     def _cost(self, plan: Plan) -> Sequence[float]:
         if id(plan) not in self._costs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import assert_never
 
 from ..plan import (
@@ -29,6 +30,7 @@ from ..plan import (
     Step,
     Unit,
 )
+from .packages import homes
 
 
 class Owners:
@@ -52,13 +54,23 @@ class Owners:
             case Step():
                 return self._of_network[self.plan.groups[instruction.group][0]]
             case Extension():
-                return self._of_extension(instruction)
+                return min(self.homes[str(instruction)])
             case Load() | Evict():
                 return self._of_state(instruction.state)
             case Free() | Reduce() | Send() | Receive() | SendSources() | ReceiveSources():
                 raise ValueError(f"{instruction} is none of a plan for one device")
             case _:
                 assert_never(instruction)
+
+    @cached_property
+    def homes(self) -> Mapping[str, frozenset[int]]:
+        """Of every instruction of a package, by its name, the stages that have what it works on."""
+        return homes(self.plan.instructions, len(self.layout.stages) - 1, self.of, self._of_anything)
+
+    def _of_anything(self, state: str) -> int | None:
+        """As `_of_state`; None of what is nowhere."""
+        name = state.partition(":")[2]
+        return self._of_state(state) if name in self.plan.groups or name in self.plan.by_unit else None
 
     def _of_state(self, state: str) -> int:
         kind, _, name = state.partition(":")
@@ -67,12 +79,6 @@ class Owners:
             if kind == "ema"
             else self._of_network[self.plan.groups[name][0]]
         )
-
-    def _of_extension(self, instruction: Extension) -> int:
-        """Where the state is that it works on; the compiler has said so where that is in several stages."""
-        groups = sorted(name.partition(":")[2] for name in instruction.reads | instruction.writes if ":" in name)
-        found = {self._of_network[self.plan.groups.get(group, (group,))[0]] for group in groups}
-        return min(found, default=len(self.layout.stages) - 1)
 
     def of_block(self, name: str) -> int:
         """The stage that has a block."""

@@ -31,6 +31,7 @@ from ..plan.lifetimes import with_frees, with_retain
 from ..plan.offloading import held, with_moves, without_moves
 from ..plan.values import IMAGES, LABELS
 from .owners import Owners
+from .packages import taken
 from .pipelines import Arrange
 
 What = Literal["images", "labels", "activations"]
@@ -217,7 +218,7 @@ class Moves:
         moved: set[tuple[str, int]] = set()
         for i, each in enumerate(self.whole):
             here = self.at[i]
-            for value in sorted(name for name in each.reads - each.writes if ":" not in name):
+            for value in sorted(name for name in taken(each) if ":" not in name):
                 there = here in made.get(value, {})
                 for stage, position in sorted(made.get(value, {}).items()):
                     if stage != here and (value, here) not in moved:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from itertools import accumulate, pairwise
 from math import inf
 
-from ..plan import Free, Layout, Plan
+from ..plan import Free, Layout, Plan, Unit
 from ..plan.flops import flops_of
 from .owners import Owners
 from .ranks import laid_out
@@ -31,6 +31,12 @@ def stages_of(plan: Plan, costs: Sequence[float] | None = None) -> tuple[int, ..
     if budget is None or count == 1:
         return found
     return balanced(costs, count, Peaks(plan, budget.memory).fits) or found
+
+
+def crossed(plan: Plan, stages: Sequence[int]) -> tuple[Unit, int] | None:
+    """The first unit whose gradient goes back over the beginning of a stage, and that block; None where none does."""
+    found = ((unit, stage) for unit in plan.units for stage in stages if unit.start < stage <= unit.end)
+    return next(found, None)
 
 
 class Peaks:

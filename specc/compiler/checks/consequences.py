@@ -74,6 +74,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC683": (*_HEADS, "devices.data_parallel"),
     "SPC684": ("train.precision", "devices.block_parallel"),
     "SPC685": ("backbone", *_HEADS, "devices.*"),
+    "SPC686": (*_HEADS, *_LINKS, "train", "devices.*", "schedule"),
+    "SPC687": (*_WINDOWS, "budget", "devices.*"),
     "SPC660": (*_IMAGES, "task", "data.augment.*"),
     "SPC661": (*_HEADS, "task", "data.augment.*"),
     "SPC662": ("data.augment.*",),
