@@ -171,6 +171,7 @@ def test_what_may_change_is_what_the_fingerprint_does_not_know(key: tuple[str, .
         "train.epochs": 9, "train.checkpoint": {"every": "3 steps"}, "data.workers": 2, "data.root": "/elsewhere",
         "data.download": True, "budget": {"memory": "1 GiB"}, "train.early_stopping": {"patience": 3},
             "train.log": ["tensorboard"], "train.compile": True, "train.graphs": True, "devices": {"data_parallel": 2},
+        "train.offload": ["optimizer"],
     }  # fmt: skip
     word = f"{dotted(key)}={json.dumps(values[dotted(key)])}"
     data = {"data": document()["data"] | {"validation": 6}}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _storages: dict[int, weakref.ref[Any]] = {}
@@ -25,6 +26,16 @@ def put(tensor: Tensor) -> None:
 def has(tensor: Tensor) -> bool:
     """Whether a tensor's storage is the host's."""
     return tensor.untyped_storage()._cdata in _storages
+
+
+def like(tensor: Tensor) -> Tensor:
+    """An empty tensor that lies as this one does, on the host where this one is."""
+    if not has(tensor):
+        return torch.empty_like(tensor, requires_grad=False)
+    with working():
+        made = torch.empty_like(tensor, requires_grad=False)
+    put(made)
+    return made
 
 
 @contextmanager

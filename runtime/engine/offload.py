@@ -6,9 +6,10 @@ looks at a model between steps (a checkpoint, an export, an average) finds the h
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,15 +63,25 @@ class Ways:
             own.copy_(there)
         return None
 
+    def thread_begins(self) -> None:
+        """Called by the thread that makes steps, before anything else."""
+
 
 class Streams(Ways):
-    """Of a GPU: a stream each way beside the one that computes, from and to memory that is never paged out."""
+    """Of a GPU: a stream each way beside the one that computes, from and to memory that is never paged out.
+
+    The host is far ahead of a GPU, and what it frees there while a second stream reads it is free only when that one
+    is through. So the host waits for all but the last `LEAVING` that it has sent on their way; gradients of many
+    blocks would pile up otherwise.
+    """
 
     pinned = True
+    LEAVING = 2
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._in, self._out = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._leaving: deque[Done] = deque()
 
     def bring(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Done | None:
         """What was there before in the same memory must have been used, which has been asked of the device already."""
@@ -78,8 +89,7 @@ class Streams(Ways):
         with torch.cuda.stream(self._in):
             for there, own in pairs:
                 there.copy_(own, non_blocking=True)
-        done: Done = self._in.record_event()
-        return done
+        return self._reached(self._in)
 
     def arrived(self, done: Done | None) -> None:
         """The stream that computes waits; the host does not."""
@@ -88,12 +98,25 @@ class Streams(Ways):
 
     def fetch(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Done | None:
         """The device's memory is given to nobody else until it has been read."""
+        while pairs and len(self._leaving) >= self.LEAVING:
+            self._leaving.popleft().synchronize()
         self._out.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._out):
             for own, there in pairs:
                 own.copy_(there, non_blocking=True)
                 there.record_stream(self._out)
-        done: Done = self._out.record_event()
+        done = self._reached(self._out)
+        if pairs:
+            self._leaving.append(done)
+        return done
+
+    def thread_begins(self) -> None:
+        """A thread begins with the first GPU, of which it would take memory."""
+        torch.cuda.set_device(self.device)
+
+    def _reached(self, stream: torch.cuda.Stream) -> Done:
+        """Whoever waits for it sleeps: the processor has steps to make."""
+        done: Done = stream.record_event(torch.cuda.Event(blocking=True))
         return done
 
 
@@ -129,7 +152,7 @@ class Offload:
         self._bring(state)
         if then is not None:
             self._bring(then)
-        self.ways.arrived(self._coming[state])
+        self._arrive(state)
         for slot in self.slots[state]:
             assert slot.copy is not None
             slot.show(slot.copy)
@@ -182,6 +205,8 @@ class Offload:
     def abandon(self) -> None:
         """After an error: nothing is on the device, nobody waits."""
         for state in list(self._coming):
+            with suppress(RuntimeError):  # of a GPU that is lost, which is told already
+                self._arrive(state)
             self._leave(state)
         for begun in (each for futures in self._waiting.values() for each in futures):
             begun.exception()  # waits; whatever ended the step is told already
@@ -191,8 +216,12 @@ class Offload:
     def _thread(self) -> ThreadPoolExecutor:
         """One, so that what is done behind is done in order; sums depend on how many threads share them."""
         if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, "offload", torch.set_num_threads, (torch.get_num_threads(),))
+            self._worker = ThreadPoolExecutor(1, "offload", self._begin, (torch.get_num_threads(),))
         return self._worker
+
+    def _begin(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.ways.thread_begins()
 
     def _await(self, state: str) -> None:
         for begun in self._waiting.pop(state, ()):
@@ -209,6 +238,10 @@ class Offload:
             pairs.append((slot.copy.data, slot.own.data))
         self.moved[0] += sum(own.nbytes for _, own in pairs)
         self._coming[state] = self.ways.bring(pairs)
+
+    def _arrive(self, state: str) -> None:
+        """What the device does from now on it does when these are there; nothing else may take their place before."""
+        self.ways.arrived(self._coming[state])
 
     def _place(self, own: nn.Parameter) -> nn.Parameter:
         return nn.Parameter(torch.empty_like(own, device=self.device), own.requires_grad)

@@ -72,6 +72,8 @@ class Session:
             for group, optimizer in self.optimizers.items()
         }
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=scaled)
+        if self.model.offload is not None:
+            self.scaler.scale(torch.zeros(()))  # which has its number live where gradients are unscaled
         average = plan.config.train.weight_average
         self.average = WeightAverage(average, self.model) if average else None
         self.executor = Executor(plan, TorchMachine(plan, self.model, self._step_group, self.scaler.scale, wire))

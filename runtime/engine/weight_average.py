@@ -29,7 +29,7 @@ class WeightAverage:
     def update(self) -> None:
         """A step was taken."""
         if not self.tensors:
-            self.tensors = {name: _copied(tensor) for name, tensor in self.followed.items()}
+            self.tensors = {name: host.like(tensor).copy_(tensor) for name, tensor in self.followed.items()}
         elif self.steps % self.every == 0:
             self._mix([*self.tensors.values()], [*self.followed.values()], self.steps)
         self.steps += 1
@@ -47,13 +47,3 @@ class WeightAverage:
         for name, tensor in self.tensors.items():
             own = self.followed[name]
             tensor.data, own.data = own.data, tensor.data
-
-
-def _copied(tensor: Tensor) -> Tensor:
-    """Of what lives on the host there."""
-    if not host.has(tensor):
-        return tensor.detach().clone()
-    with host.working():
-        copy = tensor.detach().clone()
-    host.put(copy)
-    return copy

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from specc.diagnostics import SpecError
+from specc.layout.hosted import offloaded
 from specc.plan import Plan
 from specc.runs.checkpoints import exists
 from specc.runs.names import ENVIRONMENT, PLAN, RESOLVED
@@ -20,7 +21,7 @@ from . import checkpoint, record
 from .learning_rate import learning_rate
 from .rundir import RunDir, as_json
 
-EPOCHS, ROOT, DEVICES = ("train", "epochs"), ("data", "root"), ("devices",)
+EPOCHS, ROOT, DEVICES, OFFLOAD = ("train", "epochs"), ("data", "root"), ("devices",), ("train", "offload")
 Checked = Callable[[Spec], object]  # raises `SpecError` where the spec is wrong
 
 
@@ -75,7 +76,8 @@ def _changed_plan(plan: Plan, found: Changed) -> Plan:
             config = config.changed(section, **{name: getattr(getattr(after, section), name)})
         else:
             config = config.model_copy(update={str(key[0]): getattr(after, str(key[0]))})
-    return replace(plan, config=config)
+    changed = replace(plan, config=config)
+    return offloaded(changed, config.train.offload) if OFFLOAD in found.keys else changed
 
 
 def _of_epochs(run: RunDir, plan: Plan, found: Changed) -> Iterator[str]:

@@ -18,6 +18,7 @@ from specc.runs.manifest import Damaged
 from specc.runs.names import METRICS
 from specc.spec.sections.optimizer import Optimizer as Config
 
+from ..engine import host
 from ..engine.session import Session
 from ..engine.weight_average import WeightAverage
 from ..errors import RunError
@@ -171,7 +172,7 @@ def _load_average(average: WeightAverage, tensors: Mapping[str, Tensor], where: 
         raise KeyError(f"{checkpoint.WEIGHT_AVERAGE} has other tensors than the plan's")
     for name, tensor in own.items():  # in the order of the model's, with which they are brought up to date
         _same_kind(name, tensors[name], tensor, where)
-        average.tensors[name] = torch.empty_like(tensor, requires_grad=False).copy_(tensors[name])
+        average.tensors[name] = host.like(tensor).copy_(tensors[name])
 
 
 def _load_optimizer(session: Session, tensors: Mapping[str, Tensor], where: Path) -> None:

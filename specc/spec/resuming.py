@@ -16,7 +16,7 @@ from .load import Spec, loads
 # `train.early_stopping`, they are what a plan's fingerprint does not know.
 MAY_CHANGE: tuple[Path, ...] = (
     ("train", "epochs"), ("train", "early_stopping"), ("train", "checkpoint"), ("train", "log"),
-    ("train", "compile"), ("train", "graphs"),
+    ("train", "compile"), ("train", "graphs"), ("train", "offload"),
     ("data", "workers"), ("data", "root"), ("data", "download"),
     ("devices",), ("budget",),
 )  # fmt: skip
