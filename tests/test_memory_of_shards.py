@@ -2,98 +2,41 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import pytest
-import torch.distributed as dist
-from torch import Tensor
-from torch._subclasses import FakeTensorMode
-from torch.testing._internal.distributed.fake_pg import FakeStore
+import torch
 
-from runtime.engine.session import Session
-from runtime.engine.sharding import own_part
-from runtime.engine.wire import Wire
 from runtime.memory.meter import LiveTensors
-from runtime.memory.trace import Corrections, _observed, fake_batch
-from specc.layout import laid_out
+from runtime.memory.trace import trace
+from specc.layout import laid_out, stages_of
 from specc.memory.prediction import as_traced
-from specc.plan import Plan
 
 from .documents import HPFF, MAN, Document, compiled
 
-
-class Resized(LiveTensors):
-    """Counts storages that grow and shrink, as those of gathered parameters do."""
-
-    def __init__(self, resident: Iterable[Tensor]) -> None:
-        self.sizes: dict[int, int] = {}
-        super().__init__(own_part(tensor) for tensor in resident)
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        self.look()
-        found = super().__torch_dispatch__(func, types, args, kwargs)
-        self.look()
-        return found
-
-    def look(self) -> None:
-        for key, reference in list(self._known.items()):
-            storage = reference()
-            if storage is not None and storage.nbytes() != self.sizes[key]:
-                self.alive += storage.nbytes() - self.sizes[key]
-                self.sizes[key] = storage.nbytes()
-                self.peak = max(self.peak, self.alive)
-
-    def add(self, tensor: Tensor) -> None:
-        storage = own_part(tensor).untyped_storage()
-        key = storage._cdata
-        if key in self._known:
-            return
-
-        def died(_: Any) -> None:
-            self._known.pop(key, None)
-            self.alive -= self.sizes.pop(key)
-
-        self._known[key], self.sizes[key] = weakref.ref(storage, died), storage.nbytes()
-        self.alive += self.sizes[key]
-        self.peak = max(self.peak, self.alive)
-
-
-def traced(own: Plan) -> list[int]:
-    """The peaks of a rank's instructions in its second step."""
-    assert own.layout is not None
-    dist.init_process_group("fake", store=FakeStore(), rank=own.layout.rank, world_size=own.layout.count)
-    try:
-        wire = Wire(own)
-        with FakeTensorMode(), Corrections():
-            session = Session(own, "cpu", initialise=False, wire=wire)
-            batch = tuple(tensor[: own.batch].clone() for tensor in fake_batch(own))
-            session.train_step(*batch, samples=own.config.data.batch_size)
-            with Resized([*session.resident(), *batch]) as live, _observed(session, live) as peaks:
-                session.train_step(*batch, samples=own.config.data.batch_size)
-            return peaks
-    finally:
-        dist.destroy_process_group()
-
-
-CASES: dict[str, Document] = {
-    "plain": MAN,
-    "slices": {**MAN, **HPFF, "train": {"recompute": True, "micro_batches": 2}},
-    "low": {**MAN, "train": {"precision": "bf16"}},
-}
+GRID: Document = {"grid": [2, 2], "weights": "shared"}
+CASES: dict[str, Document] = {  # with rows that cannot be shared evenly
+    "end to end": {
+        "levels": [{"name": "all", "window": "all"}],
+        "train": {"recompute": True, "micro_batches": 2, "precision": "bf16"},
+    },
+    "patches": {"auxiliary": {"reconstruction": {"patches": {**GRID, "execution": "joint"}},
+                              "classifier": {"patches": {**GRID, "execution": "sequential"}}}},
+    "stages": {**MAN, **HPFF, "devices": {"data_parallel": 2, "block_parallel": 2, "shard": True}},
+}  # fmt: skip
+SMALL: Document = {
+    "devices": {"data_parallel": 2, "shard": True}, "split": {"after": ["stage1.0", "stage2.0"]},
+    "backbone": {"family": "resnet_cifar", "depth": 8, "widths": [4, 4, 7, 8]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_copy_with_a_part_of_the_parameters_takes_what_is_predicted(case: str) -> None:
-    backbone = {"family": "resnet_cifar", "depth": 14, "widths": [16, 16, 23, 32]}  # which two copies share unevenly
-    plan = compiled(**CASES[case], backbone=backbone, devices={"data_parallel": 2, "shard": True})
-    own = laid_out(plan, 1)
-    moments = as_traced(own).timeline
-    found = {str(own.instructions[moment.instruction]): moment.bytes for moment in moments}
-    assert found == dict(zip(found, traced(own), strict=True))
+    plan = compiled(**SMALL | CASES[case])
+    stages = stages_of(plan)
+    for stage in range(len(stages)):
+        own = laid_out(plan, len(stages) + stage, stages)
+        moments = as_traced(own).timeline
+        found = {str(own.instructions[moment.instruction]): moment.bytes for moment in moments}
+        assert found == dict(zip(found, trace(own).timeline, strict=True))
 
 
 def test_two_copies_have_half_of_what_lives_throughout() -> None:
@@ -103,3 +46,18 @@ def test_two_copies_have_half_of_what_lives_throughout() -> None:
     )
     for category in ("parameters", "optimizer state", "EMA copies"):
         assert whole[category] // 2 <= half[category] < 0.6 * whole[category], category
+
+
+def test_what_is_resized_counts_as_large_as_it_is() -> None:
+    """Seen by the next op, or by who asks."""
+    kept, other = torch.zeros(10), torch.zeros(20)
+    with LiveTensors([kept], lambda: [[kept, other]]) as live:
+        kept.untyped_storage().resize_(0)
+        other.untyped_storage().resize_(0)
+        assert (live.alive, live.peak) == (0, 40)
+        kept.untyped_storage().resize_(40)
+        other.untyped_storage().resize_(80)
+        made = torch.ones(5)
+        assert (live.alive, live.peak) == (140, 140)
+        del made
+    assert live.alive == 120

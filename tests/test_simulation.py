@@ -16,6 +16,7 @@ from specc.layout.simulate import Simulation, simulate
 from specc.layout.timed import Rank, ranks_on
 from specc.layout.volume import Volume, volumes
 from specc.plan import Plan
+from specc.plan.shards import Deal
 from specc.profiles import find
 from specc.timing import step_time
 
@@ -181,14 +182,28 @@ def test_batch_norms_of_all_copies_are_waited_for() -> None:
 
 
 def test_state_in_parts_is_gathered_for_its_turn_and_its_gradients_go_round_once() -> None:
+    """A part is sent to three others by whoever gathers, and three parts of a sum by whoever deals."""
     whole, parts = (over(document(), data_parallel=4, sync_batch_norm=False, shard=shard) for shard in (False, True))
     size = sum(4 * n.graph.parameter_count for n in whole.networks.values())
     assert moved(whole)[0].sent == pytest.approx(2 * 3 / 4 * size)
-    assert moved(parts)[0].sent == pytest.approx(2 * 3 / 4 * size)  # gathered once, as a block goes back at once
+    assert moved(parts)[0].sent == 2 * 3 * sum(in_parts(parts))  # a block goes back at once
     end_to_end = over(document(levels=[{"name": "all", "window": 4}]), data_parallel=4, sync_batch_norm=False,
                       shard=True)  # fmt: skip
-    backbone = [4 * block.graph.parameter_count for name, block in end_to_end.networks.items()]
-    assert moved(end_to_end)[0].sent == pytest.approx(3 / 4 * (3 * sum(backbone) - backbone[3]))  # the last turns once
+    backbone = in_parts(end_to_end)[:4]
+    assert moved(end_to_end)[0].sent == 3 * (3 * sum(in_parts(end_to_end)) - backbone[3])  # the last turns once
+
+
+def in_parts(plan: Plan) -> list[int]:
+    """Bytes of a quarter of every network, whose last rows are padded."""
+    return [Deal(4, 0).part_bytes(network.parameters.values()) for network in plan.networks.values()]
+
+
+def test_parts_are_waited_for_round_the_ring() -> None:
+    late = Links(1e30, 1e-3)
+    whole, parts = (over(document(), data_parallel=4, sync_batch_norm=False, shard=shard) for shard in (False, True))
+    networks = sum(1 for network in parts.networks.values() if network.parameters)
+    assert simulated(parts, late).step_seconds > 2 * 3 * networks * late.latency
+    assert simulated(whole, late).step_seconds < 2 * 3 * networks * late.latency, "other sums move while it computes"
 
 
 def slow_second(plan: Plan) -> tuple[Rank, ...]:

@@ -21,6 +21,7 @@ from .borrowed import flattened
 from .label_views import label_views, select, without_label
 from .losses import loss_function
 from .model import Model
+from .sharding import let_go, own_part
 from .wire import Wire
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -92,6 +93,8 @@ class TorchMachine:
             out: Tensor = module(x, images, variant)
         if not track:
             module.variant(variant).track(True)
+        if not record:
+            let_go(module)
         return out
 
     def averaged(self, link: LinkPlan, x: Tensor, images: Tensor | None) -> Tensor:
@@ -228,7 +231,7 @@ class TorchMachine:
 
     def send_sources(self, unit: str, tensors: Sequence[str], to: int) -> None:
         own = self.model.tensors()
-        self.wire.send(flattened([own[name] for name in tensors]).to(self.model.device), to, "sources")
+        self.wire.send(flattened([own_part(own[name]) for name in tensors]).to(self.model.device), to, "sources")
 
     def receive_sources(self, unit: str, tensors: Sequence[str], source: int) -> None:
         self.wire.borrow(unit, self.model.borrowed[unit].message, source)

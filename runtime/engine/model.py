@@ -14,6 +14,7 @@ from specc.diagnostics.notices import notice
 from specc.graph.ops.base import ParameterKind
 from specc.plan import LinkPlan, Plan, ReceiveSources
 from specc.plan.offloading import PARAMETERS, held_by
+from specc.plan.shards import staying
 
 from .borrowed import Borrowed
 from .modules import BatchNorm
@@ -26,16 +27,27 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 
 
 class Model:
-    """The networks of a plan on one device."""
+    """The networks of a plan on one device; where there is a `mesh` of copies, this one's part of them.
 
-    def __init__(self, plan: Plan, device: torch.device, dtype: torch.dtype) -> None:
+    Network by network, so that no copy ever has all of them. Parameters are drawn of `seed`, where there is one.
+    """
+
+    def __init__(
+        self, plan: Plan, device: torch.device, dtype: torch.dtype, mesh: DeviceMesh | None = None,
+        seed: int | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.device, self.held = plan, device, held_by(plan)
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]
+        self.sharded, stays = mesh is not None, staying(plan) if mesh is not None else frozenset[str]()
         for name, module in self.networks.items():
             _materialise(module, self._empty(name), device, dtype, self.memory_format,
                          trainable=plan.networks[name].group is not None)  # fmt: skip
+            if seed is not None:
+                _draw(module, seed)
+            if mesh is not None:
+                shard(module, mesh, stays=name in stays)
         self.blocks = [self.networks[block.name] for block in plan.blocks]
         self.links = [link for unit in plan.units for link in unit.links]
         self.scales = {
@@ -45,7 +57,11 @@ class Model:
         self.parameters = dict(self._parameters())
         self.borrowed = {i.unit: Borrowed(plan, i, device, dtype) for i in plan.instructions
                          if isinstance(i, ReceiveSources)}  # fmt: skip
-        self.sharded = False
+        if seed is not None:
+            for borrowed in self.borrowed.values():
+                borrowed.reset(seed)
+            for link in self.links:
+                self._start(link)
         self.offload = Offload(self.held, self.slots(), device) if self.held else None
         self.copied: dict[str, Tensor] = {}  # what the device has throughout of parameters that live on the host
         if self.offload is not None:
@@ -108,24 +124,6 @@ class Model:
                 yield from ((node.op.kind_of(key), parameter) for key, parameter in part.named_parameters())
         yield from (("scales", p) for key, p in self.scales.items() if key.removesuffix(".scale") in networks)
 
-    def reset(self, seed: int) -> None:
-        """Draw all parameters anew and clear all statistics."""
-        for module in self.networks.values():
-            tensor: Tensor
-            for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
-                for name, tensor in part.named_parameters():
-                    initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.initial(name), seed)
-                fixed: dict[str, Tensor] = getattr(part, "fixed_buffers", {})
-                for name, tensor in part.named_buffers():
-                    if name in fixed:
-                        tensor.copy_(fixed[name])
-                    else:
-                        tensor.fill_(1 if name == "running_var" else 0)
-        for borrowed in self.borrowed.values():
-            borrowed.reset(seed)
-        for link in self.links:
-            self._start(link)
-
     @torch.no_grad()
     def _start(self, link: LinkPlan) -> None:
         """Put both branches where the link says they start; drawn anew is where they are already."""
@@ -133,9 +131,9 @@ class Model:
         if link.init == "copy":
             tensors |= self._lent(link)
             for copy, source in link.sources.items():
-                tensors[copy].copy_(tensors[source])
-                if link.bias and link.mode != "parameter":
-                    tensors[copy.replace(link.ema, link.bias, 1)].copy_(tensors[source])
+                both = link.bias is not None and link.mode != "parameter"
+                for name in (copy, *((copy.replace(link.ema, link.bias or "", 1),) if both else ())):
+                    own_part(tensors[name]).copy_(own_part(tensors[source]))
         if link.bias and link.mode == "parameter":
             for offset in self.networks[link.bias].parameters():
                 offset.zero_()
@@ -166,12 +164,6 @@ class Model:
         unit = next(unit.name for unit in self.plan.units if link in unit.links)
         return self.borrowed[unit].tensors if unit in self.borrowed else {}
 
-    def shard(self, mesh: DeviceMesh) -> None:
-        """Keep of every network's parameters a part in each of the copies."""
-        for module in self.networks.values():
-            shard(module, mesh)
-        self.sharded, self.parameters = True, dict(self._parameters())
-
     def synchronise(self, copies: Any) -> None:
         """Have every batch norm look at the samples of all copies, a process group."""
         for name, module in self.networks.items():
@@ -200,3 +192,17 @@ def _materialise(
         for name, buffer in part.named_buffers(recurse=False):
             kind = dtype if buffer.is_floating_point() else buffer.dtype
             part._buffers[name] = torch.empty(buffer.shape, dtype=kind, device=device)
+
+
+def _draw(module: GraphModule, seed: int) -> None:
+    """Draw all parameters anew and clear all statistics."""
+    tensor: Tensor
+    for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
+        for name, tensor in part.named_parameters():
+            initialise(f"{module.network.prefix}{node.name}.{name}", tensor, node.op.initial(name), seed)
+        fixed: dict[str, Tensor] = getattr(part, "fixed_buffers", {})
+        for name, tensor in part.named_buffers():
+            if name in fixed:
+                tensor.copy_(fixed[name])
+            else:
+                tensor.fill_(1 if name == "running_var" else 0)

@@ -56,13 +56,10 @@ class Session:
         self.device = torch.device(device)
         self.dtype = dtype
         self.wire = wire
-        self.model = Model(plan, self.device, dtype)
+        seed = plan.config.train.seed if initialise else None
+        self.model = Model(plan, self.device, dtype, wire.mesh if wire else None, seed)
         if wire is not None and wire.norms is not None:
             self.model.synchronise(wire.norms)
-        if initialise:
-            self.model.reset(plan.config.train.seed)
-        if wire is not None and wire.mesh is not None:
-            self.model.shard(wire.mesh)
         scaled = plan.config.train.precision == "fp16"
         self.optimizers = {
             group: make_optimizer(plan.config.train.optimizer, self.model, group) for group in self._stepped_groups()
@@ -197,3 +194,7 @@ class Session:
         lent = (each.message for each in self.model.borrowed.values())
         on_their_way = self.wire.held if self.wire else ()
         return [*(tensor for tensor in own if not host.has(tensor)), *kept, *lent, *on_their_way]
+
+    def resized(self) -> Iterator[list[nn.Parameter]]:
+        """Tensors whose storages grow and shrink during a step, by what is resized together: gathered networks."""
+        return (module.used for module in self.model.networks.values() if module.used)

@@ -1,6 +1,7 @@
 """`devices.shard`: of every network's parameters each copy keeps a part, by torch's `fully_shard`.
 
-They are gathered when a network runs, and again when its backward begins; afterwards everybody has a part once more.
+They are gathered when a network runs, and everybody has a part once more when its backward is through. Where that does
+not follow at once (see `specc.plan.shards.staying`) they are gathered for the forward, and again for the backward.
 Gradients come back as sums over the copies, in parts as well, so that optimizers see nothing else.
 """
 
@@ -14,6 +15,8 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+from specc.plan.shards import Deal
+
 from .network import GraphModule
 
 
@@ -22,15 +25,21 @@ def mesh_of(copies: Any) -> DeviceMesh:
     return DeviceMesh.from_group(copies, "cuda" if dist.get_backend(copies) == "nccl" else "cpu")
 
 
-def shard(module: GraphModule, mesh: DeviceMesh) -> None:
-    """Have each of the copies keep a part."""
+def shard(module: GraphModule, mesh: DeviceMesh, *, stays: bool) -> None:
+    """Have each of the copies keep a part; a network that `stays` is gathered once for forward and backward."""
     if next(module.parameters(), None) is None:
         return
-    sharded = fully_shard(module, mesh=mesh, reshard_after_forward=True)
+    sharded = fully_shard(module, mesh=mesh, reshard_after_forward=not stays)
     assert isinstance(sharded, FSDPModule)
     module.sharded = True
     sharded.set_gradient_divide_factor(1.0)  # losses are parts of the whole batch's mean: they add up
     sharded.set_force_sum_reduction_for_comms(True)
+
+
+def let_go(module: GraphModule) -> None:
+    """Keep a part alone of a network that no backward follows on."""
+    if isinstance(module, FSDPModule):
+        module.reshard()
 
 
 def own_part(x: Tensor) -> Tensor:
@@ -41,3 +50,12 @@ def own_part(x: Tensor) -> Tensor:
 def whole(x: Tensor) -> Tensor:
     """All of a tensor; of a sharded one all copies ask at the same time."""
     return x.full_tensor() if isinstance(x, DTensor) else x
+
+
+def fill(own: Tensor, numbers: Tensor) -> None:
+    """Copy numbers into a tensor, or of its numbers into the part of it that is here."""
+    if isinstance(own, DTensor):
+        mesh = own.device_mesh
+        rows = Deal(mesh.size(), mesh.get_local_rank()).rows(len(numbers))
+        numbers = numbers[rows.start : rows.stop]
+    own_part(own).copy_(numbers)

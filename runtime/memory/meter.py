@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,23 +12,37 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..engine import host
+from ..engine.sharding import own_part
+
+Resized = Callable[[], Iterable[Sequence[Tensor]]]
 
 
 class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of every storage that an op made and somebody still holds; works on fake tensors too."""
+    """Counts the bytes of every storage that an op made and somebody still holds; works on fake tensors too.
 
-    def __init__(self, resident: Iterable[Tensor] = ()) -> None:
+    Storages of tensors that are `resized` grow and shrink; those of one group all at once.
+    """
+
+    def __init__(self, resident: Iterable[Tensor] = (), resized: Resized = tuple) -> None:
         super().__init__()
-        self.alive = 0
-        self.peak = 0
+        self.peak = self._alive = 0
         self._known: dict[int, weakref.ref[Any]] = {}
+        self._sizes: dict[int, int] = {}
+        self._resized = resized
         for tensor in resident:
             self.add(tensor)
+
+    @property
+    def alive(self) -> int:
+        """Bytes of all that is there now."""
+        self._look()
+        return self._alive
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run the op and count what it made."""
+        """Run the op and count what it made, and what was resized since the last one."""
+        self._look()
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
@@ -42,19 +56,32 @@ class LiveTensors(TorchDispatchMode):
 
     def add(self, tensor: Tensor) -> None:
         """Count a tensor's storage from now on until it dies; not where it is the host's."""
+        tensor = own_part(tensor)
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._known or host.has(tensor):
             return
-        size = storage.nbytes()
 
         def died(_: Any) -> None:
             self._known.pop(key, None)
-            self.alive -= size
+            self._alive -= self._sizes.pop(key)
 
         self._known[key] = weakref.ref(storage, died)
-        self.alive += size
-        self.peak = max(self.peak, self.alive)
+        self._resize(key, storage.nbytes())
+
+    def _resize(self, key: int, size: int) -> None:
+        self._alive += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        self.peak = max(self.peak, self._alive)
+
+    def _look(self) -> None:
+        for group in self._resized():
+            first = group[0].untyped_storage()
+            if first.nbytes() != self._sizes.get(first._cdata):
+                for tensor in group:
+                    self.add(tensor)
+                    storage = tensor.untyped_storage()
+                    self._resize(storage._cdata, storage.nbytes())
 
 
 class Meter:
@@ -64,9 +91,11 @@ class Meter:
     held against these), and what it keeps of the device. The CUDA context is in none of them.
     """
 
-    def __init__(self, device: torch.device, resident: Callable[[], Iterable[Tensor]]) -> None:
+    def __init__(
+        self, device: torch.device, resident: Callable[[], Iterable[Tensor]], resized: Resized = tuple
+    ) -> None:
         self.device = device
-        self.resident = resident
+        self.resident, self.resized = resident, resized
         self.peak_bytes = 0
         self.requested_bytes = 0  # CUDA only; the asynchronous allocator (cudaMallocAsync) does not know it
         self.reserved_bytes = 0  # CUDA only
@@ -76,7 +105,7 @@ class Meter:
         """Run one step and keep its peak if it is the highest so far."""
         if self.device.type == "cuda":
             return self._on_cuda(step)
-        with LiveTensors([*self.resident(), *inputs]) as self._live:
+        with LiveTensors([*self.resident(), *inputs], self.resized) as self._live:
             result = step()
         self.peak_bytes = max(self.peak_bytes, self._live.peak)
         return result

@@ -107,7 +107,7 @@ def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:
     for _ in range(1 + (layout.ahead if layout else 0)):  # each on a batch of its own, as stages may still send it on
         session.train_step(*(None if each is None else each.clone() for each in given), samples=samples)
     held = [tensor for tensor in given if tensor is not None]
-    with LiveTensors([*session.resident(), *held]) as live, _observed(session, live) as peaks:
+    with LiveTensors([*session.resident(), *held], session.resized) as live, _observed(session, live) as peaks:
         session.train_step(*given, samples=samples)
     return Trace(max(peaks), tuple(peaks))
 

@@ -56,7 +56,7 @@ class Trainer(RunState):
         self._limit_device()
         self._open()
         self.session = self._session()
-        self.meter = Meter(device, self.session.resident)
+        self.meter = Meter(device, self.session.resident, self.session.resized)
         batch, seed = plan.config.data.batch_size, self.config.seed
         loader = partial(
             Loader, seed=seed, device=device, memory_format=self.session.model.memory_format,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..compiler.draft import Draft
 from ..compiler.variants import recompiled
 from ..language.schema import show_bytes
-from ..layout.peaks import largest_of, peak_of
+from ..layout.peaks import largest_of
 from ..plan import Plan
 from ..spec.knobs import by_cost
 from ..spec.models import SpecModel
@@ -18,10 +18,10 @@ from ..spec.sections.split import Budget
 def check_devices(draft: Draft, budget: Budget) -> Draft:
     """A device over the budget is an error (or a warning) at the budget's line, with what would fit."""
     largest = largest_of(draft.plan)
-    if largest is None or peak_of(largest) <= budget.memory:
+    if largest is None or largest.memory.peak_bytes <= budget.memory:
         return draft
     assert largest.layout is not None
-    peak, most, count = peak_of(largest), budget.memory, draft.spec.config.devices.count
+    peak, most, count = largest.memory.peak_bytes, budget.memory, draft.spec.config.devices.count
     where = f"on rank {largest.layout.rank} of {count}"
     message = (f"the predicted peak of {show_bytes(peak)} {where} is over the budget of {show_bytes(most)}, which "
                "holds for every device")  # fmt: skip
@@ -64,4 +64,4 @@ def _that_fit(draft: Draft, budget: int) -> Iterator[str]:
 
 def _highest(plan: Plan) -> int | None:
     largest = largest_of(plan)
-    return None if largest is None else peak_of(largest)
+    return None if largest is None else largest.memory.peak_bytes

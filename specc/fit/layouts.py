@@ -15,7 +15,6 @@ from ..compiler.variants import end_to_end_in_blocks
 from ..graph.ops import BatchNorm
 from ..layout import every_rank, stages_of
 from ..layout.events import Links
-from ..layout.peaks import peak_of
 from ..layout.pipelines import Arrange, bubble, gpipe, one_forward_one_backward
 from ..layout.simulate import simulate
 from ..layout.stages import block_seconds, crossed
@@ -157,7 +156,7 @@ class _Search:
         plans = every_rank(own, stages_of(own, self._cost(plan)), arrange)
         ranks = ranks_on(plans, self.profile)
         went, moved = simulate(ranks, self.links), volumes(ranks)
-        peak = max(map(peak_of, plans))
+        peak = max(own.memory.peak_bytes for own in plans)
         slices, stages = plan.config.train.micro_batches, devices.block_parallel
         budget = self.plan.config.budget
         return Row(

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from ..plan import Plan
-from .gathering import sharded_peak
 from .ranks import every_rank
 from .stages import stages_of
-
-
-def peak_of(own: Plan) -> int:
-    """A rank's predicted peak."""
-    assert own.layout is not None
-    parts = own.config.devices.shard and own.layout.copies > 1
-    return sharded_peak(own) if parts else own.memory.peak_bytes
 
 
 def ranks_of(plan: Plan) -> tuple[Plan, ...] | None:
@@ -28,4 +20,4 @@ def ranks_of(plan: Plan) -> tuple[Plan, ...] | None:
 def largest_of(plan: Plan) -> Plan | None:
     """The rank with the highest peak, the first of several."""
     ranks = ranks_of(plan)
-    return None if ranks is None else max(ranks, key=peak_of)
+    return None if ranks is None else max(ranks, key=lambda own: own.memory.peak_bytes)

@@ -29,6 +29,7 @@ from ..plan import (
 )
 from ..plan.lifetimes import with_frees, with_retain
 from ..plan.offloading import held, with_moves, without_moves
+from ..plan.shards import same
 from ..plan.values import IMAGES, LABELS
 from .owners import Owners
 from .packages import taken
@@ -46,7 +47,7 @@ def laid_out(plan: Plan, rank: int, stages: Sequence[int] = (0,)) -> Plan:
 def every_rank(plan: Plan, stages: Sequence[int] = (0,), arrange: Arrange | None = None) -> tuple[Plan, ...]:
     """What all of them do, in an order of their own where somebody arranges it.
 
-    Those of one stage with as many samples have all but their number in common.
+    Those of one stage with as many samples, and as many rows of its parameters, have all but their number in common.
     """
     first = _layout(plan, 0, stages)
     by_stage, found = _by_stage(plan, first), list[Plan]()
@@ -55,10 +56,10 @@ def every_rank(plan: Plan, stages: Sequence[int] = (0,), arrange: Arrange | None
     known: dict[tuple[int, ...], Plan] = {}
     for rank in range(first.count):
         layout = replace(first, rank=rank)
-        same = layout.stage, *layout.rows(plan.config.data.batch_size)
-        if same not in known:
-            known[same] = _own(plan, layout, by_stage)
-        own = known[same]
+        key = same(plan, layout)
+        if key not in known:
+            known[key] = _own(plan, layout, by_stage)
+        own = known[key]
         assert own.layout is not None
         found.append(replace(own, layout=replace(own.layout, rank=rank)))
     return tuple(found)

@@ -158,9 +158,12 @@ class Replay:
             self.state.lent = {name: each for name, each in self.state.lent.items() if name not in sources}
 
     def _sums(self, i: Instruction) -> None:
-        """A step is of gradients that were summed, where there are copies, and nothing is added to a sum."""
+        """A step is of gradients that were summed, where there are copies, and nothing is added to a sum.
+
+        Copies that keep a part of the gradients each have summed them when they are there.
+        """
         if isinstance(i, Step):
-            if (self.shared.copies > 1) != (i.group in self.summed):
+            if (self.shared.copies > 1 and not self.layout.sharded) != (i.group in self.summed):
                 self._wrong("its gradients are to be summed over the copies, where there are some")
         elif late := sorted(name for name in i.writes if name.removeprefix("grads:") in self.summed):
             self._wrong(f"adds to `{late[0]}`, which is being summed")

@@ -15,7 +15,6 @@ from functools import cached_property
 
 from ..plan import Instruction, Receive, ReceiveSources, Reduce, Send, SendSources, Step
 from .events import Action, Events, Key, Links, Span, Transfer, Went
-from .gathering import gathers
 from .timed import Rank
 from .volume import message_bytes, summed
 
@@ -86,7 +85,6 @@ class _Program:
         self.plan, self.layout, self.stages = rank.plan, rank.plan.layout, len(rank.plan.layout.stages)
         self.copy, self.stage = divmod(number, self.stages)
         self.keys = self._keys()
-        self.gathers = list(gathers(self.plan))
         self.sums = {each.group: i for i, each in enumerate(self.plan.instructions) if isinstance(each, Reduce)}
 
     @property
@@ -102,12 +100,9 @@ class _Program:
             else:
                 continue
             found |= {(*key, step): transfer for step in range(self.steps)}
-        for number, gather in enumerate(self.gathers):
-            transfer = Transfer(self._copies, gather.bytes, gather.latencies, ring=True)
-            found |= {self._gather(number, step): transfer for step in range(self.steps)}
-        for i, said in self.rank.synced.items():
+        for i, said in self.rank.told.items():
             transfer = Transfer(self._copies, said.bytes, said.latencies, ring=True)
-            found |= {self._sync(i, step): transfer for step in range(self.steps)}
+            found |= {self._told(i, step): transfer for step in range(self.steps)}
         return found
 
     def actions(self) -> Iterator[Action]:
@@ -115,7 +110,9 @@ class _Program:
         sent = tuple(k for i, k in self.keys.items() if isinstance(self.plan.instructions[i], Send | SendSources))
         for step in range(self.steps):
             for i, each in enumerate(self.plan.instructions):
-                yield from self._gathered(i, step)
+                if i in self.rank.told:
+                    key = self._told(i, step)
+                    yield Action("copies", asks=(key,), awaits=(key,))
                 yield self._action(i, each, step)
             arrived = step - self.layout.ahead
             yield Action(ENDS, awaits=tuple((*key, arrived) for key in sent if arrived >= 0), ends=True)
@@ -135,21 +132,8 @@ class _Program:
                 return Action(label, seconds, awaits=((*self.keys[self.sums[each.group]], step),))
         return Action(label, seconds)
 
-    def _gathered(self, i: int, step: int) -> Iterator[Action]:
-        """Parameters whose turn is next begin to come, and those whose turn it is are waited for; so are statistics."""
-        asks = tuple(self._gather(n, step) for n, each in enumerate(self.gathers) if each.asked == i)
-        awaits = tuple(self._gather(n, step) for n, each in enumerate(self.gathers) if each.needed == i)
-        if asks or awaits:
-            yield Action("gather", asks=asks)
-            yield Action("gather", awaits=awaits)
-        if i in self.rank.synced:
-            yield Action("statistics", asks=(self._sync(i, step),), awaits=(self._sync(i, step),))
-
-    def _sync(self, i: int, step: int) -> Key:
-        return ("statistics", self.stage, i, step)
-
-    def _gather(self, number: int, step: int) -> Key:
-        return ("gather", self.stage, number, step)
+    def _told(self, i: int, step: int) -> Key:
+        return ("copies", self.stage, i, step)
 
     def _lent(self, i: int, step: int) -> tuple[Key, ...]:
         """The weights of so many steps ago; until there are some, those of the first step."""

@@ -1,4 +1,4 @@
-"""The plans of ranks with what a run over all their ops tells: how long they take, and what batch norms exchange."""
+"""The plans of ranks with what a run over all their ops tells: how long they take, and what copies tell one another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..plan import Plan
+from ..plan.shards import same
 from ..profiles import Profile
 from ..timing import Work, works
 from ..timing.step import time_of
@@ -25,33 +26,36 @@ class Rank:
 
     plan: Plan
     seconds: tuple[float, ...]  # none where no device is known
-    synced: Mapping[int, Told] = field(default_factory=dict)  # by instruction: statistics of the whole batch
+    told: Mapping[int, Told] = field(default_factory=dict)  # by instruction: statistics of the whole batch, parameters
 
 
 def ranks_on(plans: Sequence[Plan], profile: Profile | None) -> tuple[Rank, ...]:
     """Ranks with their times on a device; copies that do the same are timed once."""
     known: dict[tuple[int, ...], Rank] = {}
+    keys: list[tuple[int, ...]] = []
     for plan in plans:
-        if (same := _same(plan)) not in known:
+        assert plan.layout is not None
+        keys.append(key := same(plan, plan.layout))
+        if key not in known:
             work = works(plan, profile.kind if profile else plan.memory.device)
             seconds = time_of(plan, work, profile).instructions if profile else ()
-            known[same] = Rank(plan, seconds, dict(_synced(plan, work)))
-    found = ((plan, known[_same(plan)]) for plan in plans)
-    return tuple(Rank(plan, rank.seconds, rank.synced) for plan, rank in found)
+            known[key] = Rank(plan, seconds, dict(_told(plan, work)))
+    found = ((plan, known[key]) for plan, key in zip(plans, keys, strict=True))
+    return tuple(Rank(plan, rank.seconds, rank.told) for plan, rank in found)
 
 
-def _same(plan: Plan) -> tuple[int, ...]:
-    """Ranks of one stage with as many samples do the same."""
-    assert plan.layout is not None
-    return plan.layout.stage, *plan.layout.rows(plan.config.data.batch_size)
+def _told(plan: Plan, work: Sequence[Sequence[Work]]) -> Iterator[tuple[int, Told]]:
+    """What is waited for, one after the other, of norms and of networks that are in parts.
 
-
-def _synced(plan: Plan, work: Sequence[Sequence[Work]]) -> Iterator[tuple[int, Told]]:
-    """A forward gathers every copy's statistics, a backward sums their gradients; one after the other."""
+    A forward gathers every copy's statistics, or parts; a backward sums gradients of the former round and round, and of
+    the latter once, so that a part of the sum is in each copy.
+    """
     assert plan.layout is not None
     others, copies = plan.layout.copies - 1, plan.layout.copies
     for i, own in enumerate(work):
         gathered = [each.read * others for each in own if each.what == "gather"]
+        dealt = [each.written * others for each in own if each.what == "scatter"]
         summed = [2 * others / copies * each.read for each in own if (each.what, each.direction) == ("reduce", "input")]
-        if others and (gathered or summed):
-            yield i, Told(sum(gathered) + sum(summed), others * (len(gathered) + 2 * len(summed)))
+        if others and (gathered or dealt or summed):
+            turns = len(gathered) + len(dealt) + 2 * len(summed)
+            yield i, Told(sum(gathered) + sum(dealt) + sum(summed), others * turns)

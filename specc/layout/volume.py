@@ -9,7 +9,6 @@ from ..graph.ops import numel
 from ..memory.prediction import lent_bytes
 from ..plan import Plan, Receive, ReceiveSources, Reduce
 from ..plan.buckets import buckets
-from .gathering import gathers
 from .timed import Rank
 
 
@@ -27,26 +26,21 @@ class Sum:
 
     bytes: int
     messages: int
-    told: bool = True  # to all; a sum whose parts stay where they were added up goes round once
 
     def by_device(self, copies: int) -> float:
         """Bytes that each device sends, and as many that it receives: 2 (n - 1) / n, as round a ring."""
-        return self._turns(copies) / copies * self.bytes
+        return 2 * (copies - 1) / copies * self.bytes
 
     def latencies(self, copies: int) -> int:
         """How many messages a device waits for, one after the other."""
-        return self._turns(copies) * self.messages
-
-    def _turns(self, copies: int) -> int:
-        """Once round to add up, and once round to tell."""
-        return (1 + self.told) * (copies - 1)
+        return 2 * (copies - 1) * self.messages
 
 
 def summed(plan: Plan, each: Reduce) -> Sum:
     """The gradients of a group, which are in fp32."""
     networks = (plan.networks[name] for name in plan.groups[each.group])
     sizes = [4 * numel(shape) for network in networks for shape in network.parameters.values()]
-    return Sum(sum(sizes), sum(1 for _ in buckets(sizes, lambda size: size)), not plan.config.devices.shard)
+    return Sum(sum(sizes), sum(1 for _ in buckets(sizes, lambda size: size)))
 
 
 def message_bytes(plan: Plan, each: Receive | ReceiveSources) -> int:
@@ -64,7 +58,7 @@ def volumes(ranks: Sequence[Rank]) -> tuple[Volume, ...]:
     for number, rank in enumerate(ranks):
         layout = rank.plan.layout
         assert layout is not None
-        rings = [gather.bytes for gather in gathers(rank.plan)] + [told.bytes for told in rank.synced.values()]
+        rings = [told.bytes for told in rank.told.values()]
         rings += [summed(rank.plan, each).by_device(layout.copies)
                   for each in rank.plan.instructions if isinstance(each, Reduce)]  # fmt: skip
         sent[number] += sum(rings)

@@ -12,12 +12,13 @@ from ..learning.losses import LOSSES, Sizes
 from ..plan import HeadPlan, LinkPlan, Load, Network, Receive
 from ..plan.buckets import buckets
 from ..plan.offloading import NOTHING, PARAMETERS, Held
+from ..plan.shards import kept
 from ..spec.sections.train import Train
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
 from .lent import Lent
 from .losses import LossGradient
 from .operations import Costs, Parameters, run
-from .shards import Deal, Turn
+from .shards import Shards
 from .stepping import tell_step
 from .storage import GRADIENT, Allocator, Storage
 
@@ -39,7 +40,7 @@ class ShapeMachine:
         self.classes, self.view_count = classes, views
         self.parameters: dict[str, Parameters] = {}  # of the networks that have run
         self.lent = Lent(memory, host, networks)
-        self.deal: Deal | None = None  # where this copy has a part of every parameter
+        self.shards: Shards | None = None  # where this copy has a part of every parameter
         self.sent: list[Storage] = []  # to other stages, in this step
         self.sent_bytes = 0  # in the last one
 
@@ -59,14 +60,15 @@ class ShapeMachine:
         self.memory.moves("write", size, size)
 
     def average(self, link: LinkPlan) -> None:
-        graph = self.networks[link.ema].graph
-        size, tensors = 4 * graph.parameter_count, len(graph.parameters)
-        self.memory.moves("average", 2 * size, size, calls=tensors)
+        shapes = [self._own(shape) for shape in self.networks[link.ema].graph.parameters.values()]
+        size = 4 * sum(map(numel, shapes))
+        self.memory.moves("average", 2 * size, size, calls=len(shapes))
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
-        """Of all tensors of its networks."""
-        return {name: shape for network in self.networks.values() for name, shape in network.tensors.items()}
+        """Of all tensors of its networks, or of a copy's parts of them."""
+        deal = self.shards.deal if self.shards else None
+        return {name: shape for network in self.networks.values() for name, shape in kept(network, deal).items()}
 
     def rows(self, x: Value) -> int:
         return x.rows
@@ -108,8 +110,8 @@ class ShapeMachine:
         compute = partial(
             run, self.memory, self.costs, plan, plan.graphs[variant], parameters, images=images, record=record
         )
-        deal = self.deal if plan.parameters else None
-        return compute(x) if deal is None else Turn.of(self.memory, deal, plan, parameters).run(x, compute)
+        shards = self.shards if plan.parameters else None
+        return compute(x) if shards is None else shards.run(plan, parameters, x, compute)
 
     def _parameters(self, plan: Network) -> Parameters:
         """Those of a network; their bytes are counted with what lives throughout."""
@@ -220,14 +222,19 @@ class ShapeMachine:
         if PARAMETERS + group in self.lent:
             return  # the host makes it
         graphs = [network.graph for network in self.networks.values() if network.group == group]
-        if self.deal is not None:
-            self.memory.passing(self.deal.step_bytes(graphs), "gradients")
+        if self.shards is not None:
+            self.memory.passing(self.shards.deal.step_bytes(graphs), "gradients")
         elif self.train is not None and not self.train.steps_in_place:
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
         for leaf in self.leaves(group):
             leaf.gradient = None
         if self.train is not None:
-            tell_step(self.memory, self.train, graphs)
+            shapes = [[self._own(shape) for shape in graph.parameters.values()] for graph in graphs]
+            tell_step(self.memory, self.train, shapes)
+
+    def _own(self, shape: Shape) -> Shape:
+        """What this copy has of a parameter between its network's turns."""
+        return shape if self.shards is None else self.shards.deal.own(shape)
 
     def reduce(self, group: str) -> None:
         for bucket in buckets(self._gradients(group), lambda each: each.storage.bytes):

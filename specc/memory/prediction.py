@@ -9,6 +9,7 @@ from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
 from ..plan import Memory, Moment, Network, Plan, ReceiveSources, Unit
 from ..plan.offloading import held_by
+from ..plan.shards import Deal, deal_of, kept, staying
 from ..plan.values import IMAGES, features, of_slice
 from ..spec.models import SpecModel
 from ..step.step import TrainingStep
@@ -17,7 +18,7 @@ from ..tasks.datasets import ResolvedData
 from .autograd import Value
 from .machine import ShapeMachine, tensor_bytes
 from .operations import Costs
-from .shards import Deal
+from .shards import Shards
 from .storage import Allocator
 
 LOW_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -58,7 +59,9 @@ class Prediction:
         self.machine = ShapeMachine(
             self.memory, costs, plan.networks, plan.data.classes, config.views, config.train, held_by(plan)
         )
-        self.machine.deal = Deal(plan.layout.copies, plan.layout.copy) if plan.layout and plan.layout.sharded else None
+        self.deal = deal_of(plan.layout)
+        if self.deal is not None:
+            self.machine.shards = Shards(self.memory, self.deal, staying(plan))
         self.step = kind(self.machine, plan.units, config.train.micro_batches)
         self.step.layout = plan.layout
         self.resident = 0  # bytes that live throughout
@@ -67,7 +70,7 @@ class Prediction:
         """What lives through the whole step; `source`: what the first block reads, where that is not the images."""
         config = self.plan.config
         for network in self.plan.networks.values():
-            for category, size in resident(config, network, self.machine.deal).items():
+            for category, size in resident(config, network, self.deal).items():
                 self.memory.resident(size, category, network.name)
         for each in self.plan.instructions:
             if isinstance(each, ReceiveSources):
@@ -140,8 +143,10 @@ def batch_bytes(config: SpecModel, data: ResolvedData) -> int:
 
 def lent_bytes(plan: Plan, lent: ReceiveSources) -> int:
     """Of the tensors of another stage that a unit averages, which have the shapes of its copies."""
-    links = plan.by_unit[lent.unit].links
-    shapes = {source: plan.networks[link.ema].tensors[copy] for link in links for copy, source in link.sources.items()}
+    links, shapes = plan.by_unit[lent.unit].links, dict[str, Shape]()
+    for link in links:
+        own = kept(plan.networks[link.ema], deal_of(plan.layout))
+        shapes |= {source: own[copy] for copy, source in link.sources.items()}
     return sum(map(tensor_bytes, (shapes[name] for name in lent.tensors)))
 
 

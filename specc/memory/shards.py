@@ -1,104 +1,96 @@
-"""Networks of which every copy keeps a part (`devices.shard`): what is gathered for their turn, and what comes back.
-
-As torch's `fully_shard` does it: a parameter's rows are dealt to the copies, as many to each, the last ones padded.
-"""
+"""Networks of which every copy keeps a part (`devices.shard`): what is gathered for their turn, and what comes back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..graph.graph import Graph
-from ..graph.ops import Shape, numel
 from ..plan import Network
+from ..plan.shards import Deal
 from .autograd import Engine, Function, Gradient, Leaf, Value
 from .operations import Parameters
 from .storage import Allocator, Storage
 
 
-@dataclass(frozen=True, slots=True)
-class Deal:
-    """Which of so many copies this is."""
+class Shards:
+    """The networks of a copy, and what it has in full of them."""
 
-    copies: int
-    copy: int
+    def __init__(self, memory: Allocator, deal: Deal, stays: frozenset[str]) -> None:
+        self.memory, self.deal, self.stays = memory, deal, stays
+        self.whole: dict[str, Storage] = {}
 
-    def padded(self, shape: Shape) -> Shape:
-        """What a copy has of a parameter in memory."""
-        return (-(-shape[0] // self.copies), *shape[1:])
+    def run(self, network: Network, parameters: Parameters, x: Value, compute: Callable[[Value], Value]) -> Value:
+        """The forward, after which only a part is kept unless the backward follows at once.
 
-    def own(self, shape: Shape) -> Shape:
-        """The rows of it that are there, which optimizers keep their state for."""
-        rows = self.padded(shape)[0]
-        return (max(min(rows, shape[0] - self.copy * rows), 0), *shape[1:])
-
-    def step_bytes(self, graphs: Iterable[Graph]) -> int:
-        """What an optimizer takes for a moment that steps parameter after parameter: two numbers for each."""
-        shapes = (shape for graph in graphs for shape in graph.parameters.values())
-        return max((8 * numel(self.own(shape)) for shape in shapes), default=0)
-
-    def part_bytes(self, shapes: Iterable[Shape]) -> int:
-        """Of a copy's part of these parameters."""
-        return sum(4 * numel(self.padded(shape)) for shape in shapes)
+        Until then torch keeps the message that the parameters have come in.
+        """
+        own = [value.graph for values in parameters.values() for value in values if isinstance(value.graph, Leaf)]
+        turn = Turn(self, network.name, own, self.deal.part_bytes(network.parameters.values()))
+        message = turn.gather()
+        result = compute(x if x.graph is None else x.like(x.storage, Left(x, turn)))
+        if result.graph is None or network.name not in self.stays:
+            del self.whole[network.name]
+        del message
+        return result if result.graph is None else result.like(result.storage, Entered(result, turn))
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
     """One run of a network: gathered for its forward and its backward, whose gradients are summed and dealt."""
 
-    memory: Allocator
+    shards: Shards
+    network: str
     leaves: Sequence[Leaf]  # of trained parameters
     part: int  # bytes
-    copies: int
-    full: Storage | None = None
+    begun: bool = False  # its backward
     before: list[Gradient | None] = field(default_factory=list)  # parts of gradients of an earlier slice
 
-    @classmethod
-    def of(cls, memory: Allocator, deal: Deal, network: Network, parameters: Parameters) -> Turn:
-        """Of a network with these parameters."""
-        own = [value.graph for values in parameters.values() for value in values if isinstance(value.graph, Leaf)]
-        return cls(memory, own, deal.part_bytes(network.parameters.values()), deal.copies)
+    @property
+    def whole(self) -> int:
+        """Bytes of a message of all parts."""
+        return self.part * self.shards.deal.copies
 
-    def gather(self) -> Storage:
-        """The parameters, and the message of all parts that they are made of."""
-        self.memory.moves("gather", self.part, 2 * self.part * self.copies, calls=2)
-        message = self.memory.new(self.part * self.copies, "parameters")
-        self.full = self.memory.new(message.bytes, "parameters")
+    def gather(self) -> Storage | None:
+        """The parameters, and the message of all parts that they are made of; nothing where they are there."""
+        memory = self.shards.memory
+        if self.network in self.shards.whole:
+            return None
+        memory.moves("gather", self.part, 2 * self.whole, calls=2)
+        message = memory.new(self.whole, "parameters")
+        self.shards.whole[self.network] = memory.new(self.whole, "parameters")
         return message
-
-    def run(self, x: Value, compute: Callable[[Value], Value]) -> Value:
-        """The forward, after which only a part is kept, and until which torch keeps the message."""
-        message = self.gather()
-        result = compute(x if x.graph is None else x.like(x.storage, Left(x, self)))
-        self.full = None
-        del message
-        return result if result.graph is None else result.like(result.storage, Entered(result, self))
 
     def begin(self) -> None:
         """The backward begins."""
         self.before = [leaf.gradient for leaf in self.leaves]
         for leaf in self.leaves:
             leaf.gradient = None
+        self.begun = True
         self.gather()
 
     def end(self, engine: Engine) -> None:
         """Gradients travel in one message, which is kept until the engine ends, and a part of the sums comes back."""
-        if self.full is None:
+        if not self.begun:
             return
-        self.full = None
+        self.begun = False
+        del self.shards.whole[self.network]
         if any(leaf.gradient for leaf in self.leaves):
-            message = self.memory.new(self.part * self.copies, "gradients")
-            engine.kept.append(message)
-            self.memory.moves("copy", message.bytes, message.bytes)
-            for leaf in self.leaves:
-                leaf.gradient = None
-            self.memory.moves("scatter", message.bytes, self.part)
-            part = self.memory.new(self.part, "gradients")
-            for leaf in self.leaves:
-                leaf.gradient = Gradient(part, "plain")
+            self._deal(engine)
         for leaf, old in zip(self.leaves, self.before, strict=True):
             leaf.gradient = old or leaf.gradient
         self.before = []
+
+    def _deal(self, engine: Engine) -> None:
+        memory = self.shards.memory
+        message = memory.new(self.whole, "gradients")
+        engine.kept.append(message)
+        memory.moves("copy", message.bytes, message.bytes)
+        for leaf in self.leaves:
+            leaf.gradient = None
+        memory.moves("scatter", message.bytes, self.part)
+        part = memory.new(self.part, "gradients")
+        for leaf in self.leaves:
+            leaf.gradient = Gradient(part, "plain")
 
 
 class Entered(Function):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph.graph import Graph
+from ..graph.ops import Shape, numel
 from ..spec.sections.train import Train
 from .storage import Allocator
 
 
-def tell_step(memory: Allocator, train: Train, graphs: Sequence[Graph]) -> None:
-    """Parameters, gradients and state are read, all but the gradients written."""
-    size, tensors = 4 * sum(graph.parameter_count for graph in graphs), sum(len(g.parameters) for g in graphs)
-    state = sum(train.optimizer.state_bytes(graph.parameters.values()) for graph in graphs)
+def tell_step(memory: Allocator, train: Train, networks: Sequence[Sequence[Shape]]) -> None:
+    """Parameters of these shapes, gradients and state are read, all but the gradients written."""
+    size, tensors = 4 * sum(numel(shape) for own in networks for shape in own), sum(map(len, networks))
+    state = sum(map(train.optimizer.state_bytes, networks))
     if train.clip is not None:
         memory.moves("clip", 2 * size, size, calls=tensors)
     memory.moves(f"step/{train.optimizer.name}", 2 * size + state, size + state, calls=tensors)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..language.schema import show_bytes
-from ..layout.peaks import peak_of, ranks_of
+from ..layout.peaks import ranks_of
 from ..layout.timed import Rank, ranks_on
 from ..layout.volume import Volume, volumes
 from ..plan import Plan
@@ -53,7 +53,7 @@ def _row(number: int, rank: Rank, moved: Volume) -> Iterator[str]:
     yield from (str(number), str(layout.copy), str(layout.stage))
     yield str(first) if first == last else f"{first}-{last}"
     yield ", ".join(unit.name for unit in plan.units) or "–"
-    yield show_bytes(peak_of(plan))
+    yield show_bytes(plan.memory.peak_bytes)
     yield show_bytes(moved.sent)
     yield show_bytes(moved.received)
     if rank.seconds:
@@ -70,7 +70,7 @@ def devices_document(ranks: Sequence[Rank]) -> dict[str, Any] | None:
     return {
         "data_parallel": devices.data_parallel, "block_parallel": devices.block_parallel, "mode": devices.mode,
         "first_blocks": list(layout.stages),
-        "predicted_peak_bytes": max(peak_of(rank.plan) for rank in ranks),
+        "predicted_peak_bytes": max(rank.plan.memory.peak_bytes for rank in ranks),
         "ranks": [_document(number, rank, moved[number]) for number, rank in enumerate(ranks)],
     }  # fmt: skip
 
@@ -81,6 +81,6 @@ def _document(number: int, rank: Rank, moved: Volume) -> dict[str, Any]:
     return {
         "rank": number, "copy": layout.copy, "stage": layout.stage, "samples": plan.batch,
         "blocks": [block.index for block in plan.blocks], "units": [unit.name for unit in plan.units],
-        "predicted_peak_bytes": peak_of(plan), "sent_bytes": round(moved.sent),
+        "predicted_peak_bytes": plan.memory.peak_bytes, "sent_bytes": round(moved.sent),
         "received_bytes": round(moved.received), "work_seconds": sum(rank.seconds) if rank.seconds else None,
     }  # fmt: skip

@@ -80,7 +80,7 @@ MUTANTS = [
     mutant("runtime/run/learning_rate.py", "position >= milestone", "position > milestone", "a milestone comes an epoch late", RATE),
     mutant("runtime/engine/modules/normalization.py", "self.factor = 1 - (1 - momentum) ** updates", "self.factor = momentum",
            "several updates are one", "test_ops.py::test_batch_norm_counts_a_step_several_times"),
-    mutant("runtime/memory/meter.py", "self.peak = max(self.peak, self.alive)", "self.peak = self.alive", "the peak is the end",
+    mutant("runtime/memory/meter.py", "self.peak = max(self.peak, self._alive)", "self.peak = self._alive", "the peak is the end",
            "test_device_rules.py::test_a_run_on_a_cpu_takes_what_was_predicted[one block]"),
     mutant("runtime/engine/session.py", "    @torch.no_grad()\n    def predict", "    def predict", "an evaluation keeps tapes",
            "test_single_rules.py::test_an_evaluation_keeps_no_tape"),

@@ -44,5 +44,3 @@ def _in_full(draft: Draft) -> Iterator[tuple[Path, str]]:
     for i, link in enumerate(config.ema_links):
         if link.bias in ("scaled", "parameter"):
             yield ("ema_links", i, "bias"), f"`bias: {link.bias}`"
-        elif config.devices.block_parallel > 1:
-            yield ("ema_links", i), "a link whose source is on another stage"
