@@ -36,6 +36,9 @@ ONCE = (
     "specc.layout",
     "pytest",
     "hypothesis",
+    "specc.cli",
+    "runtime.run.launch",
+    "runtime.distributed.launcher",
 )  # optimizers ask for dynamo
 END_WITH_PARENT = 1
 
@@ -48,7 +51,7 @@ def in_ranks(function: Callable[..., Any], count: int, *args: Any, timeout: floa
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ranks = [
-            _server().Process(target=_rank, args=(function, rank, count, folder, timeout, args), daemon=True)
+            server().Process(target=_rank, args=(function, rank, count, folder, timeout, args), daemon=True)
             for rank in range(count)
         ]
         try:
@@ -63,7 +66,8 @@ def in_ranks(function: Callable[..., Any], count: int, *args: Any, timeout: floa
 
 
 @cache
-def _server() -> ForkServerContext:
+def server() -> ForkServerContext:
+    """What processes are forked from, `tests.forked`'s too."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(list(ONCE))
     return found

@@ -1,7 +1,11 @@
-"""One of several processes that takes steps of a tiny spec: `python -m tests.stepping SPEC STEPS TIMEOUT`."""
+"""One of several processes that takes steps of a tiny spec: `python -m tests.stepping SPEC STEPS TIMEOUT [WHAT]`.
+
+After a step rank 1 stands in for one that nccl aborts (`WHAT` is `nccl`), or that a library does (`abort`).
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +24,7 @@ from specc.layout import laid_out, stages_of
 from specc.system import ranks
 
 
-def main(spec: str, steps: int, timeout: float) -> None:
+def main(spec: str, steps: int, timeout: float, what: str = "") -> None:
     place = ranks.placed()
     assert place is not None
     ranks.tied(place)
@@ -39,17 +43,30 @@ def main(spec: str, steps: int, timeout: float) -> None:
                 labels = torch.zeros(plan.batch, dtype=torch.int64) if first else None
                 session.train_step(images, labels, samples=plan.config.data.batch_size)
                 Path(f"at{world.rank}").write_text(str(step))
+                if world.rank == 1:
+                    aborts(what)
                 time.sleep(0.02)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; checkpoint saved") from None
 
 
-def agree(spec: str, timeout: float, device: str) -> None:
-    """No more than what comes before a run; the kind of device is only said."""
-    place = ranks.placed()
-    assert place is not None
-    with failures_shown(), joined(place, "cpu", timeout) as world:
-        world.agree(facts(compile(spec), device))
+SAID = """\
+[rank1]:[E ProcessGroupNCCL.cpp:616] [Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7, \
+OpType=ALLREDUCE, NumelIn=1, NumelOut=1, Timeout(ms)=600000) ran for 600013 milliseconds before timing out.
+terminate called after throwing an instance of 'c10::DistBackendError'
+"""
+
+
+def aborts(what: str) -> None:
+    """What a C++ library does that cannot go on."""
+    if what == "nccl":
+        sys.stderr.write(SAID)
+    elif what == "abort":
+        sys.stderr.write("free(): invalid pointer\n")
+    else:
+        return
+    sys.stderr.flush()
+    os.abort()
 
 
 if __name__ == "__main__":
@@ -58,4 +75,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.default_int_handler)
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:])

@@ -25,16 +25,18 @@ from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 from specc.runs.checkpoints import exists
-from specc.system.ranks import REPORTS, RUN, STARTED, Report, left, reports, words_of
+from specc.system.ranks import DONE, REPORTS, RUN, STARTED, Report, left, reports, words_of
 
 from ..errors import Interrupted, RunError, Shown
 
 THREADS, LOUDNESS = "OMP_NUM_THREADS", "TORCH_CPP_LOG_LEVEL"
 GIVEN_UP = "given-up"  # says that ranks were killed here, which had not answered
 SAVING = 600  # seconds that ranks have to finish a step and save, once somebody has asked for it
-GRACE = 5.0  # seconds that ranks have to end, once one of them has
+GRACE = 5.0  # seconds that ranks have to end, once one of them misses another
+ALONE = 30.0  # seconds that they have to find that out, once one has ended and not at the end of the run
+NCCL = "Watchdog caught collective operation timeout"  # what torch's process group says before it aborts the process
 _LOOK = 0.1
-_TAIL = 4000  # characters of what a rank printed that are looked at for what went wrong
+_TAIL = 1 << 16  # characters of what a rank printed that are looked at for what went wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +163,38 @@ def _none_left(folder: Path, count: int) -> Iterator[None]:
 def _watch(folder: Path, count: int, over: threading.Event) -> None:
     until = float("inf")
     while not over.wait(_LOOK):
-        if until == float("inf") and any(each.lost for each in reports(folder)):
-            until = time.monotonic() + GRACE
+        until = min(until, time.monotonic() + _patience(folder, count))
         if time.monotonic() > until:
             (folder / GIVEN_UP).touch()
-            for pid in _pids(folder, count):
+            for pid in _pids(folder, count).values():
                 _kill(pid)
 
 
-def _pids(folder: Path, count: int) -> Iterator[int]:
-    return (int(said) for local in range(count) if (said := left(folder, f"pid{local}")).isdecimal())
+def _patience(folder: Path, count: int) -> float:
+    """For how long the ranks that are left may go on, as things are."""
+    if any(each.lost for each in reports(folder)):
+        return GRACE
+    begun = _pids(folder, count).items()
+    return ALONE if any(not left(folder, f"{DONE}{local}") and not _runs(pid) for local, pid in begun) else float("inf")
+
+
+def _pids(folder: Path, count: int) -> dict[int, int]:
+    """The numbers of the ranks of this machine that have begun."""
+    said = {local: left(folder, f"pid{local}") for local in range(count)}
+    return {local: int(number) for local, number in said.items() if number.isdecimal()}
+
+
+def _runs(pid: int) -> bool:
+    """Whether a child has not ended; only so long is its number its own."""
+    with suppress(OSError):
+        return not hasattr(os, "waitid") or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    return False
 
 
 def _kill(pid: int) -> None:
-    """End a child with all that it has started, while its number is still its own."""
+    """End a child with all that it has started."""
     with suppress(OSError):
-        if not hasattr(os, "waitid") or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if _runs(pid):
             os.killpg(pid, signal.SIGKILL)
 
 
@@ -224,21 +242,36 @@ def _killed(failed: ChildFailedError, folder: Path) -> tuple[int, str] | None:
     """The rank that ended first of those without a word, and of what."""
     for rank, failure in sorted(failed.failures.items(), key=lambda each: each[1].timestamp):
         if failure.exitcode < 0:
-            number = -failure.exitcode
-            more = ": the machine may have run out of memory" if number == signal.SIGKILL else ""
-            return rank, f"was killed (signal {number}){more}"
+            return rank, _by_signal(-failure.exitcode, folder, failure.local_rank)
         if failure.exitcode != Interrupted.exit_code and not any(each.rank == rank for each in reports(folder)):
             return rank, f"ended with exit code {failure.exitcode}{_last_line(folder, failure.local_rank)}"
     return None
 
 
+def _by_signal(number: int, folder: Path, local: int) -> str:
+    """What a signal says of a rank that said nothing; torch has nccl's watchdog abort a process that waits too long."""
+    if number == signal.SIGKILL:
+        return f"was killed (signal {number}): the machine may have run out of memory"
+    if number != signal.SIGABRT:
+        return f"was killed (signal {number})"
+    lines = _printed(folder, local)
+    if waited := next((line for line in lines if NCCL in line), ""):
+        return f"gave up, as another rank did not answer (signal {number}): {NCCL + waited.partition(NCCL)[2]}"
+    return f"aborted (signal {number})" + (f": {lines[-1]}" if lines else ", as after a timeout of nccl")
+
+
 def _last_line(folder: Path, local: int) -> str:
     """What it printed last, which of a bug is the error's own line."""
+    lines = _printed(folder, local)
+    return f": {lines[-1]}" if lines else ""
+
+
+def _printed(folder: Path, local: int) -> list[str]:
+    """The last lines of a rank's errors; of the first one of a machine none, as they are on the terminal."""
     for path in folder.glob(f"*/attempt_0/{local}/stderr.log"):
         with suppress(OSError):
-            lines = path.read_text(errors="replace")[-_TAIL:].strip().splitlines()
-            return f": {lines[-1]}" if lines else ""
-    return ""
+            return path.read_text(errors="replace")[-_TAIL:].strip().splitlines()
+    return []
 
 
 def _what_next(folder: Path, launch: Launch) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from specc.system.ranks import Place
+from specc.system.ranks import Place, done
 
 from ..engine.device import choose, first_line
 from ..errors import RankLost, RunError
@@ -23,6 +23,7 @@ from .agreement import Facts, difference
 from .pulse import Beat, Pulse, silent
 
 TIMEOUT = 600.0  # seconds that ranks wait for one another
+LEAVING = 5.0  # seconds that rank 0 waits for the others, where it ends before a step
 c10d: Any = dist  # whose stores are not in its type hints
 SIGNS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting",
          "Socket Timeout", "DistBackendError")  # fmt: skip
@@ -55,7 +56,15 @@ class World:
             every = ((rank, self._from(rank, f"facts/{rank}")) for rank in range(1, self.count))
             found = next((wrong for rank, facts in every if (wrong := difference(rank, facts, own))), None)
         if found := self.shared(found):
+            self._heard_by_all()
             raise RunError(found[0], (found[1],))
+
+    def _heard_by_all(self) -> None:
+        """Rank 0, with which the store may go away, waits some seconds for all others to have heard why it does."""
+        self.store.set(f"heard/{self.rank}", "")
+        if self.rank == 0:
+            with suppress(RuntimeError):
+                self.store.wait([f"heard/{rank}" for rank in range(self.count)], timedelta(seconds=LEAVING))
 
     def shared(self, value: Any = None) -> Any:
         """What rank 0 gives; all ranks ask for the same things in the same order."""
@@ -128,6 +137,7 @@ class World:
         if dist.is_initialized():
             if whole:
                 dist.barrier()
+                done(self.place)
             if whole or self.backend == "gloo":
                 with suppress(RuntimeError):
                     dist.destroy_process_group()

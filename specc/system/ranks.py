@@ -15,6 +15,8 @@ from shutil import rmtree
 
 REPORTS, STARTED = "SPECC_REPORTS", "SPECC_STARTED"  # told by `specc run --nproc` to the processes that it starts
 RUN = "run"  # under which name rank 0 tells where its run directory is
+INTERRUPTED = 130  # the exit code of one that was asked to end
+DONE = "done"  # and under which one of a machine tells that it ends as it should, with its number there
 _LOOK = 0.5  # seconds from one look at the parent to the next
 
 
@@ -95,6 +97,8 @@ def report(place: Place, found: Report) -> None:
             path = place.reports / f"rank{place.rank}"
             path.with_suffix(".part").write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
             path.with_suffix(".part").replace(path.with_suffix(".json"))
+        if found.code == INTERRUPTED:
+            done(place)
 
 
 def reports(folder: Path) -> list[Report]:
@@ -119,6 +123,11 @@ def left(folder: Path, name: str) -> str:
     with suppress(OSError):
         return (folder / name).read_text(encoding="utf-8")
     return ""
+
+
+def done(place: Place) -> None:
+    """Tell the launcher that this process ends, and that the others need not end for it."""
+    leave(place, f"{DONE}{place.local}", DONE)
 
 
 # ------------------------------------------------------------------------------------------- its parent
