@@ -15,6 +15,7 @@ import specc
 from specc.layout.ranks import every_rank, with_reduces
 from specc.layout.witness import witness
 from specc.plan import Free, Instruction, Plan, Receive, ReceiveSources, Reduce, Send, SendSources, Step
+from specc.plan.sound import faults
 from specc.spec.load import loads
 from specc.testing.strategies import Document, specs
 
@@ -49,9 +50,11 @@ def ranks_of(drawn: tuple[Document, tuple[int, ...]]) -> tuple[Plan, Ranks]:
 
 @given(layouts())
 @settings(max_examples=60)
-def test_what_ranks_do_is_the_plan(drawn: tuple[Document, tuple[int, ...]]) -> None:
+def test_what_ranks_do_is_the_plan_and_each_part_of_it_holds_together(drawn: tuple[Document, tuple[int, ...]]) -> None:
     plan, ranks = ranks_of(drawn)
     assert witness(plan, ranks) == []
+    assert [wrong for own in ranks for wrong in faults(own)] == []
+    assert all(Plan.from_json(own.to_json()) == own for own in ranks[-1:])
 
 
 @given(layouts(), st.data())

@@ -129,5 +129,8 @@ def _verify(compiled: Plan) -> None:
 def _ranks_checked(compiled: Plan) -> list[str]:
     from ..layout import every_rank, stages_of
     from ..layout.witness import witness
+    from ..plan.sound import faults
 
-    return witness(compiled, every_rank(compiled, stages_of(compiled)))
+    ranks = every_rank(compiled, stages_of(compiled))
+    unsound = [f"rank {rank}: {wrong}" for rank, own in enumerate(ranks) for wrong in faults(own)]
+    return [*unsound, *witness(compiled, ranks)]
