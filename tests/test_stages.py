@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import specc
-from specc.layout import every_rank, stages_of
-from specc.layout.stages import balanced, block_flops
+from specc.layout import every_rank, stages_of, stages_on
+from specc.layout.stages import balanced, block_flops, block_seconds
 from specc.plan import Plan
+from specc.profiles import find
 from specc.spec.load import loads
+from specc.timing import step_time
+
+from .documents import compiled
 
 COSTS = st.lists(st.integers(1, 50), min_size=1, max_size=9)
 
@@ -68,3 +72,20 @@ def test_a_budget_moves_the_cut_to_where_all_stages_keep_to_it() -> None:
 
 def test_where_no_division_keeps_to_the_budget_stages_are_as_without_one() -> None:
     assert stages_of(plan_of("1 MiB")) == stages_of(plan_of(None))
+
+
+def test_stages_are_cut_by_time_where_that_is_known() -> None:
+    plan, gpu = compiled(split={"blocks": 6}, devices={"block_parallel": 2}), find("h100")
+    assert gpu is not None
+    seconds = block_seconds(plan, step_time(plan, gpu).instructions)
+
+    def longest(stages: tuple[int, ...]) -> float:
+        return max(sum(seconds[: stages[1]]), sum(seconds[stages[1] :]))
+
+    assert stages_on(plan, None) == stages_of(plan)
+    assert longest(stages_on(plan, gpu)) < longest(stages_of(plan))
+
+
+def test_what_decoupled_stages_learn_depends_on_no_calibration() -> None:
+    plan = compiled(split={"blocks": 6}, devices={"block_parallel": 2, "mode": "decoupled"})
+    assert stages_on(plan, find("h100")) == stages_of(plan)

@@ -17,8 +17,9 @@ import torch.distributed as dist
 from safetensors.torch import load, save
 from torch import Tensor
 
-from specc.layout import laid_out, stages_of
+from specc.layout import laid_out, stages_on
 from specc.plan import Plan
+from specc.profiles import here
 
 from ..engine.groups import new_group
 from ..engine.wire import Wire
@@ -48,7 +49,7 @@ class Ranks(Team):
 
     def lay_out(self, plan: Plan) -> tuple[Plan, Wire | None]:
         """See `Team.lay_out`."""
-        stages = self.by_first(lambda: list(stages_of(plan)))
+        stages = self.by_first(lambda: list(stages_on(plan, here(plan.memory.device))))
         own = laid_out(plan, self.rank, stages)
         assert own.layout is not None
         if own.layout.sharded:

@@ -6,6 +6,6 @@ A plan is made for one device. `laid_out` gives of it what is one rank's, with w
 from __future__ import annotations
 
 from .ranks import every_rank, laid_out
-from .stages import stages_of
+from .stages import stages_of, stages_on
 
-__all__ = ["every_rank", "laid_out", "stages_of"]
+__all__ = ["every_rank", "laid_out", "stages_of", "stages_on"]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from ..plan import Plan
+from ..profiles import Profile
 from .ranks import every_rank
-from .stages import stages_of
+from .stages import stages_on
 
 
-def ranks_of(plan: Plan) -> tuple[Plan, ...] | None:
+def ranks_of(plan: Plan, profile: Profile | None = None) -> tuple[Plan, ...] | None:
     """The plans of all ranks; None where there are fewer blocks than stages, or fewer images than slices of copies."""
     devices, train = plan.config.devices, plan.config.train
     if devices.block_parallel > len(plan.blocks):
         return None
     if plan.config.data.batch_size < devices.data_parallel * train.micro_batches:
         return None
-    return every_rank(plan, stages_of(plan))
+    return every_rank(plan, stages_on(plan, profile))
 
 
 def largest_of(plan: Plan) -> Plan | None:

@@ -8,6 +8,8 @@ from math import inf
 
 from ..plan import Free, Layout, Plan, Unit
 from ..plan.flops import flops_of
+from ..profiles import Profile
+from ..timing import step_time
 from .owners import Owners
 from .ranks import laid_out
 
@@ -37,6 +39,16 @@ def crossed(plan: Plan, stages: Sequence[int]) -> tuple[Unit, int] | None:
     """The first unit whose gradient goes back over the beginning of a stage, and that block; None where none does."""
     found = ((unit, stage) for unit in plan.units for stage in stages if unit.start < stage <= unit.end)
     return next(found, None)
+
+
+def stages_on(plan: Plan, profile: Profile | None) -> tuple[int, ...]:
+    """Where stages begin on such devices: cut by time where that is known, else by FLOPs.
+
+    What decoupled stages learn depends on where they begin, so that no calibration may change it: by FLOPs always.
+    """
+    if profile is None or plan.config.devices.mode == "decoupled":
+        return stages_of(plan)
+    return stages_of(plan, block_seconds(plan, step_time(plan, profile).instructions))
 
 
 class Peaks:

@@ -19,7 +19,7 @@ SHOWN = 64  # ranks of a table; of more those of the first copy
 
 def ranks_timed(plan: Plan, profile: Profile | None) -> tuple[Rank, ...]:
     """All ranks of a plan for several devices; none of one for a single device."""
-    found = ranks_of(plan) if plan.config.devices.count > 1 else None
+    found = ranks_of(plan, profile) if plan.config.devices.count > 1 else None
     return () if found is None else ranks_on(found, profile)
 
 
