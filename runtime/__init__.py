@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from specc.graph.traced.tracing import trace_here
+
 from .engine.session import Session, Step
+from .trace.laboratory import trace
 
 __all__ = ["Session", "Step"]
+
+trace_here(trace)  # torch is here anyway

@@ -17,6 +17,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 import torch  # it reads them
 
+import runtime  # noqa: F401  # networks are traced in this process
+
 SEED = int(os.environ.get("SPECC_TEST_SEED", "0"))
 
 settings.register_profile("specc", derandomize=True, deadline=None, database=None)

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.engine.traced import check_traced
 from runtime.errors import RunError
+from specc.graph.ops.source import Source
 from specc.graph.traced import cache
 from specc.plan import Plan
 from tests.commands import specc
@@ -88,7 +89,7 @@ def test_a_graph_that_does_not_hold_together_is_as_if_absent(change: Callable[[A
 
 def test_a_file_of_another_user_is_as_if_absent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled(**parts())
-    key = cache.key("squeezenet1_1", (3, 32, 32), 4)
+    key = cache.key(Source("torchvision", "squeezenet1_1", (3, 32, 32), 4))
     assert cache.load(key) is not None
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     real = os.fstat
@@ -97,7 +98,7 @@ def test_a_file_of_another_user_is_as_if_absent(folder: Path, monkeypatch: pytes
 
 
 def test_a_cache_file_of_any_size_is_not_read_to_its_end(folder: Path) -> None:
-    key = cache.key("squeezenet1_1", (3, 32, 32), 4)
+    key = cache.key(Source("torchvision", "squeezenet1_1", (3, 32, 32), 4))
     key.path.parent.mkdir(parents=True)
     with key.path.open("wb") as file:
         file.truncate(1 << 40)

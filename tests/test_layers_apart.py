@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "torchvision", "runtime"}
 LAZY = {
     "specc.commands": {"runtime"},
-    "specc.graph.traced": {"torch", "torchvision"},
 }  # what the modules of a room may import inside a function
 LATE = {
     "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "numpy", "scipy", "sklearn", "matplotlib",

@@ -86,6 +86,7 @@ EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path
 PROCESSES = {
     "runtime/memory/apart.py",
     "specc/comparing/crew.py",
+    "specc/graph/traced/tracing.py",
     "runtime/run/environment.py",
     "runtime/distributed/launcher.py",
     "runtime/data/workers.py",

@@ -192,7 +192,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A spec of a model that is traced by something quick."""
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path / "cache"))
     backbone = ResNetCifar(family="resnet_cifar", depth=8).expand
-    monkeypatch.setattr("specc.graph.traced.torchvision.backbone", lambda _, image, classes: backbone(image, classes))
+    monkeypatch.setattr("specc.graph.traced.tracing._here", [lambda source: backbone(source.image, source.classes)])
     data = {"dataset": "synthetic", "image_size": 8, "channels": 3, "classes": 4, "samples": 24, "batch_size": 6}
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps(document(backbone={"torchvision": "swin_t"}, data=data, split={"blocks": 1})))

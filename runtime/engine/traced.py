@@ -1,31 +1,31 @@
-"""Whether the network of a plan is torchvision's own: its graph may come out of a cache, and a cache from anywhere."""
+"""Whether a traced network is what is installed: its graph may come out of a cache, and a cache from anywhere."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from specc.graph.families import TorchvisionModel
+from specc.graph.families.traced_family import TracedFamily
 from specc.graph.graph import Graph
 from specc.graph.ops.opaque import Opaque
 from specc.plan import Plan
 from specc.system.environment import cache_folder
 
 from ..errors import RunError
+from ..trace.laboratory import trace
 
 
 def check_traced(plan: Plan) -> None:
-    """Raise `RunError` unless every block of a model of torchvision does what the model does that is installed."""
+    """Raise `RunError` unless every block of a traced network does what the network does that is installed."""
     backbone = plan.config.backbone
-    if not isinstance(backbone, TorchvisionModel):
+    if not isinstance(backbone, TracedFamily):
         return
-    graph, first = backbone.computes(plan.data.shape, plan.data.classes), 0
+    source = backbone.source(plan.data.shape, plan.data.classes)
+    graph, first = backbone.read(plan.data.shape, trace(source, measured=False)), 0
     for block in plan.blocks:
         last = first + len(block.layers) - 1
         if last >= len(graph.layers) or _numbers(graph.part(first, last)) != _numbers(plan.networks[block.name].graph):
-            message = f"`{block.name}` is not as torchvision's `{backbone.torchvision}` has it"
-            help = (
-                f"the traced model in {cache_folder() / 'torchvision'} is of something else: remove it, and run again"
-            )
+            message = f"`{block.name}` is not as {source.kind}'s `{source.name}` has it"
+            help = f"the traced model in {cache_folder() / source.kind} is of something else: remove it, and run again"
             raise RunError(message, (help,))
         first = last + 1
 

@@ -14,8 +14,8 @@ from specc.graph.ops import Shape, channels
 from specc.graph.ops.cutting import Cut
 from specc.graph.ops.opaque import Opaque
 from specc.graph.ops.sliding import pair
-from specc.graph.traced.torchvision import extract
 
+from ...trace.laboratory import extract
 from .normalization import BatchNorm, LayerNorm2d, RmsNorm
 from .rearranging import moved, rearrange, rolled
 from .registry import Call, Shapes, builds
@@ -39,10 +39,12 @@ def _conv_transpose(op: ops.ConvTranspose, shapes: Shapes) -> nn.Module:
 
 
 def _opaque(op: Opaque, shapes: Shapes) -> nn.Module:
-    """A part of a model of torchvision, on meta; its `fixed_buffers` hold what no training changes."""
+    """A part of a traced model, on meta; its `fixed_buffers` hold what no training changes."""
     module: nn.Module = extract(op)
     if {name: tuple(p.shape) for name, p in module.named_parameters()} != op.parameters():
-        raise RuntimeError(f"this torchvision has another `{op.part.model}` than the one that the plan was made with")
+        raise RuntimeError(
+            f"what is installed has another `{op.part.source.name}` than the one that the plan was made with"
+        )
     return module
 
 

@@ -8,21 +8,21 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ...diagnostics.notices import doing
 from ...language.schema import Text
 from ..graph import BackboneGraph
 from ..node import Node, rewire
 from ..ops import INPUT, Concat, Shape
+from ..ops.source import Source
 from ..problems import BackboneError, Problem
-from ..traced import cache, torchvision
-from ..traced.building import PATH, options
-from .base import Family
+from ..traced.options import options
+from .traced_family import TracedFamily
 from .twins import Twin
 
+PATH = ("backbone", "torchvision")
 BARE = re.compile(r"(class_token|.*\.(?:pos_embedding|layer_scale))\.weight")  # attributes that are ops of their own
 
 
-class TorchvisionModel(Family):
+class TorchvisionModel(TracedFamily):
     """Any classification or segmentation model of torchvision, untrained; its layers are called as its modules.
 
     A segmentation model is its `out`; the second classifier that torchvision can add (`aux`) is not built. Tracing
@@ -36,26 +36,19 @@ class TorchvisionModel(Family):
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W)."""
-        channels = input[0]
-        if channels == 1:
-            return _repeating(self.expand((3, *input[1:]), classes))
-        if channels != 3:
-            text = f"torchvision's models read images with 3 channels, the data set's have {channels}"
+        if input[0] not in (1, 3):
+            text = f"torchvision's models read images with 3 channels, the data set's have {input[0]}"
             help = ("a data set in colour or in grey, or a `family:` or `layers:` of specc's own",)
             raise BackboneError(Problem("SPC301", text, PATH, "reads colours", help))
-        key = cache.key(self.torchvision, input, classes)
-        graph = cache.load(key)
-        if graph is None:
-            with doing(f"tracing torchvision's `{self.torchvision[:40]}`, which is done once"):
-                graph = torchvision.backbone(self.torchvision, input, classes)
-                cache.save(key, graph)
-        return graph
+        return super().expand(input, classes)
 
-    def computes(self, input: Shape, classes: int) -> BackboneGraph:
-        """The graph as torchvision itself has it now, whatever a cache says; without what parts take in memory."""
-        if input[0] == 1:
-            return _repeating(self.computes((3, *input[1:]), classes))
-        return torchvision.backbone(self.torchvision, input, classes, measured=False)
+    def source(self, input: Shape, classes: int) -> Source:
+        """What is traced for images of shape `input`: grey ones are read as coloured ones."""
+        return Source("torchvision", self.torchvision, (3, *input[1:]), classes)
+
+    def read(self, input: Shape, graph: BackboneGraph) -> BackboneGraph:
+        """The graph itself, or where the images are grey one that makes three channels of theirs."""
+        return repeating(graph) if input[0] == 1 else graph
 
     def remarks(self, input: Shape) -> tuple[Problem, ...]:
         """That a grey image is read as one in colour."""
@@ -75,7 +68,7 @@ class TorchvisionModel(Family):
         return found[1] if found else name
 
 
-def _repeating(graph: BackboneGraph) -> BackboneGraph:
+def repeating(graph: BackboneGraph) -> BackboneGraph:
     """The graph for images of one channel, which its first op puts three times one after the other."""
     grey = (1, *graph.input[1:])
     copies = Node(f"{graph.layers[0].name}.colours", Concat(), (INPUT,) * 3, (grey,) * 3, graph.input)

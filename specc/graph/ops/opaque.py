@@ -8,6 +8,7 @@ from typing import ClassVar
 from ...language.names import Name, Part
 from .base import NOTHING, Op, Saved, Shape, ShapeError, show
 from .footprint import Footprint
+from .source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,7 @@ class TracedPart:
     Values whose last axis is the channels (N, H, W, C) are tokens outside; `grids` has the (H, W) of those it reads.
     """
 
-    model: Name
-    classes: int
-    image: Shape
+    source: Source
     inputs: tuple[Name, ...]
     output: Name
     root: Part  # the module whose tensors it uses, "" when it uses none
@@ -39,7 +38,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Opaque(Op):
-    """Calls of a traced torchvision model; shapes, tensors, FLOPs and memory as measured on tensors without numbers."""
+    """Calls of a traced model; shapes, tensors, FLOPs and memory as measured on tensors without numbers."""
 
     part: TracedPart
     takes: tuple[Shape, ...]
@@ -65,7 +64,9 @@ class Opaque(Op):
     def output(self, *inputs: Shape) -> Shape:
         if inputs != self.takes:
             wanted, given = (" and ".join(map(show, shapes)) for shapes in (self.takes, inputs))
-            raise ShapeError(f"`{self.part.output}` of {self.part.model} was measured on {wanted}, not on {given}")
+            raise ShapeError(
+                f"`{self.part.output}` of {self.part.source.name} was measured on {wanted}, not on {given}"
+            )
         return self.gives
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:

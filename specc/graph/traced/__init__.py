@@ -1,1 +1,1 @@
-"""From the calls of somebody else's model, as torch traced them, to a backbone of ops and layers; not what ops are."""
+"""Networks that somebody else wrote, as graphs: read out of the cache, or asked of a tracer. No torch."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..node import Node
-from ..ops import INPUT, Op, Shape
-from ..ops.opaque import Opaque, TracedPart
-from ..problems import BackboneError, Problem
+from specc.graph.node import Node
+from specc.graph.ops import INPUT, Op, Shape
+from specc.graph.ops.opaque import Opaque, TracedPart
+from specc.graph.problems import BackboneError, Problem
+
 from .calls import Call, Laboratory, Traced
 from .channels import channels_last, folded
 from .regions import Region, common, region, regions
@@ -50,7 +51,7 @@ class _Lowering:
     def _part(self, found: Region) -> TracedPart:
         grids = tuple(self.calls[name].shape[:2] if name in self.last else () for name in found.inputs)
         return TracedPart(
-            self.traced.model, self.traced.classes, self.traced.image, found.inputs, found.output.name, found.root,
+            self.traced.source, found.inputs, found.output.name, found.root,
             grids, found.output.name in self.last,
         )  # fmt: skip
 
@@ -90,8 +91,8 @@ class _Lowering:
             op = self.laboratory.opaque(self._placed(found, shapes), shapes)
         node = Node(self._name(found, op), op, inputs, shapes, op.output(*shapes))
         if node.shape != self.shape(output.name):
-            text = f"`{node.name}` gives {self.shape(output.name)} in torchvision, but {node.shape} as `{op.name}`"
-            raise BackboneError(Problem("SPC308", text, ("backbone", "torchvision"), "cannot be traced"))
+            text = f"`{node.name}` gives {self.shape(output.name)} in the model, but {node.shape} as `{op.name}`"
+            raise BackboneError(Problem("SPC308", text, self.traced.source.where, "cannot be traced"))
         self.names[output.name] = node.name
         return node
 
@@ -106,7 +107,7 @@ class _Lowering:
             return name
         if op.parameters(*map(self.shape, found.inputs)):
             text = f"`{name or common(owners)}` is used at two places, so its parameters belong to no single layer"
-            raise BackboneError(Problem("SPC308", text, ("backbone", "torchvision"), "cannot be traced"))
+            raise BackboneError(Problem("SPC308", text, self.traced.source.where, "cannot be traced"))
         number = next(i for i in range(1, len(self.taken) + 2) if f"{name}_{i}" not in self.taken)
         self.taken.add(f"{name}_{number}")
         return f"{name}_{number}"

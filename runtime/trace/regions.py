@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
-from ..problems import BackboneError, Problem
+from specc.graph.problems import BackboneError, Path, Problem
+
 from .calls import Call, Traced
 
 
@@ -39,7 +40,7 @@ def regions(traced: Traced) -> list[Region]:
     calls = {call.name: call for call in traced.calls}
     used = _used(calls, traced.output)
     group = _groups(calls, used)
-    ends = _ends(calls, used, group, traced.output)
+    ends = _ends(calls, used, group, traced.output, traced.source.where)
     return [region(calls, end, ends) for end in calls if end in ends]
 
 
@@ -86,7 +87,7 @@ def _groups(calls: Mapping[str, Call], used: set[str]) -> dict[str, str]:
     return {name: groups[name] for name in calls}
 
 
-def _ends(calls: Mapping[str, Call], used: set[str], group: Mapping[str, str], output: str) -> set[str]:
+def _ends(calls: Mapping[str, Call], used: set[str], group: Mapping[str, str], output: str, where: Path) -> set[str]:
     """The samples that leave their group, one a group where it owns parameters."""
     ends = {output}
     for call in calls.values():
@@ -101,5 +102,5 @@ def _ends(calls: Mapping[str, Call], used: set[str], group: Mapping[str, str], o
         if first != end and any(call.owns and group[call.name] == group[end] for call in calls.values()):
             scope = common((calls[first].scope, calls[end].scope)) or "the model"
             text = f"`{scope}` cannot be a part of a graph: it hands on several values, `{first}` and `{end}`"
-            raise BackboneError(Problem("SPC308", text, ("backbone", "torchvision"), "cannot be traced"))
+            raise BackboneError(Problem("SPC308", text, where, "cannot be traced"))
     return ends

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ..ops import Op, Shape
-from ..ops.opaque import TracedPart
+from specc.graph.ops import Op, Shape
+from specc.graph.ops.opaque import TracedPart
+from specc.graph.ops.source import Source
 
 # sample:   one float tensor with the batch in front and one to three further axes: what ops read and make
 # split:    several tensors
@@ -84,9 +85,7 @@ class Laboratory(Protocol):
 class Traced:
     """A whole model: its calls in order, the name of the result, and its modules that are nothing but lists."""
 
-    model: str
-    classes: int
-    image: Shape
+    source: Source
     calls: tuple[Call, ...]
     output: str
     lists: frozenset[str]

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
-from ..graph import INPUT, BackboneGraph, Layer, Node
-from ..ops import ClassToken, Concat, PositionEmbedding, Shape
-from ..ops.normalization import Normalization
+from specc.graph.graph import INPUT, BackboneGraph, Layer, Node
+from specc.graph.ops import ClassToken, Concat, PositionEmbedding, Shape
+from specc.graph.ops.normalization import Normalization
+from specc.graph.problems import Path
+
 from .regions import common
 
 MOST = 4  # a module with more runs of weights than this is a list of layers, not a layer
@@ -28,11 +30,11 @@ class _Group:
         return self.name.rpartition(".")[0]
 
 
-def layered(image: Shape, nodes: Sequence[Node], lists: Set[str]) -> BackboneGraph:
+def layered(image: Shape, nodes: Sequence[Node], lists: Set[str], where: Path = ("backbone",)) -> BackboneGraph:
     """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
     runs = list(_runs(nodes))
     groups = _gather(runs, lists | _long(runs))
-    return BackboneGraph(image, tuple(_named(_attach(groups))))
+    return BackboneGraph(image, tuple(_named(_attach(groups), where)))
 
 
 def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -109,10 +111,10 @@ def _attach(groups: Sequence[_Group]) -> list[_Group]:
     return found
 
 
-def _named(groups: Sequence[_Group]) -> Iterator[Layer]:
+def _named(groups: Sequence[_Group], where: Path) -> Iterator[Layer]:
     taken: set[str] = set()
     for group in groups:
         others = (f"{group.name}_{i}" for i in range(1, len(groups) + 1))
         name = next(name for name in (group.name, *others) if name not in taken)
         taken.add(name)
-        yield Layer(name, tuple(group.nodes), ("backbone", "torchvision"))
+        yield Layer(name, tuple(group.nodes), where)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from ..ops import Saved, Shape
-from ..ops.footprint import Bytes, Footprint
+from specc.graph.ops import Saved, Shape
+from specc.graph.ops.footprint import Bytes, Footprint
 
 BATCHES = (2, 3)
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import ops
-from ..ops import Op, Shape, channels
+from specc.graph import ops
+from specc.graph.ops import Op, Shape, channels
+
 from .calls import Call
 from .regions import Region
 

@@ -6,6 +6,8 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from torch import Tensor
+
 from .calls import Call, Kind, Ref
 
 PLAIN = (bool, int, float, str, tuple, types.NoneType)
@@ -28,7 +30,7 @@ def record(
 
 def is_tensor(value: Any) -> bool:
     """Whether it is a torch tensor."""
-    return hasattr(value, "is_floating_point")
+    return isinstance(value, Tensor)
 
 
 def holds_tensors(value: Any) -> bool:
@@ -92,11 +94,6 @@ def does_nothing(network: Any, node: Any) -> bool:
     if node.op == "call_module":
         return type(network.get_submodule(node.target)).__name__ == "Identity"
     return getattr(node.target, "__name__", "") == "cat" and len(node.args[0]) == 1
-
-
-def drops_always(node: Any) -> bool:
-    """Whether a function drops numbers because the model was in training when it was traced."""
-    return bool(node.kwargs.get("training")) and any(node.kwargs.get(name) for name in ("p", "dropout"))
 
 
 def lists(network: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""torchvision's models as graphs; with `building` and `measuring` all of `specc/` that imports torch, when called."""
+"""A traced network: its graph as a backbone, and the parts of it that are no ops, taken out, run and measured."""
 
 from __future__ import annotations
 
@@ -8,84 +8,82 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from ...diagnostics import did_you_mean
-from ..concats import nested
-from ..graph import BackboneGraph
-from ..ops import Flatten, Op, Shape, ToMap, ToTokens, numel
-from ..ops.opaque import Opaque, Tensor, TracedPart
-from ..problems import BackboneError, Problem
-from .building import PATH, build, evaluate, trace
+import torch
+import torch.fx
+from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
+
+from specc.graph.concats import nested
+from specc.graph.graph import BackboneGraph
+from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
+from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
+from specc.graph.ops.source import Source
+from specc.graph.problems import BackboneError, Problem
+
 from .calls import Call, Traced
 from .layering import layered
 from .lowering import lower
 from .measuring import BATCHES, footprints, likeness, measure
-from .records import holds_tensors, lists, record
+from .merging import merged
+from .networks import check, undrawn
+from .records import does_nothing, holds_tensors, lists, record
 
 TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
-def backbone(model: str, image: Shape, classes: int, *, measured: bool = True) -> BackboneGraph:
-    """The model for images of shape `image` as a graph; raises `BackboneError` or `ShapeError`.
+def trace(source: Source, *, measured: bool = True) -> BackboneGraph:
+    """The network as a graph; raises `BackboneError` or `ShapeError`.
 
     What its parts take in memory is left out where it is not `measured`, which takes most of the time.
     """
-    _check_name(model)
-    laboratory = load(model, classes, image)
+    check(source)
+    laboratory = load(source)
     found = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
-    return layered(image, tuple(nested(found)), laboratory.traced.lists)
+    return layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where)
 
 
-def extract(op: Opaque) -> Any:
+def extract(op: Opaque) -> nn.Module:
     """The opaque op as a module on meta; `fixed_buffers` are the values of buffers that no training changes."""
-    from torch.utils._python_dispatch import _disable_current_modes
-
-    part = op.part
     with _disable_current_modes():  # fake tensors must not get into the traced model
-        return load(part.model, part.classes, part.image).module(part)
-
-
-def _check_name(model: str) -> None:
-    try:
-        import torchvision.models
-    except ImportError as error:
-        text = f"`torchvision: {model}` has to be traced once, which needs torch and torchvision: {error}"
-        raise BackboneError(Problem("SPC309", text, PATH, "not in the cache", ("install torchvision",))) from None
-    models = torchvision.models
-    names = models.list_models(module=models) + models.list_models(module=models.segmentation)
-    if model not in names:
-        help = did_you_mean(model, names)
-        text = f"torchvision {torchvision.__version__} has no classification or segmentation model called `{model}`"
-        raise BackboneError(Problem("SPC307", text, PATH, "unknown model", help))
+        found: nn.Module = load(op.part.source).module(op.part)
+        return found
 
 
 @lru_cache(maxsize=2)
-def load(model: str, classes: int, image: Shape) -> Laboratory:
-    """The traced model, untouched by whatever device or fake tensors are in force around the caller."""
-    import torch
-    from torch.utils._python_dispatch import _disable_current_modes
-
+def load(source: Source) -> Laboratory:
+    """The traced network, untouched by whatever device or fake tensors are in force around the caller."""
     with _disable_current_modes(), torch.device("cpu"):
-        return Laboratory(model, classes, image)
+        return Laboratory(source, *undrawn(source))
 
 
 class Laboratory:
-    """A traced model on meta tensors, whose parts can be taken out, run and measured."""
+    """A traced network on meta tensors, whose parts can be taken out, run and measured."""
 
-    def __init__(self, model: str, classes: int, image: Shape) -> None:
-        network, self.fills = build(model, classes, image)
-        self.fixed = {
+    def __init__(self, source: Source, network: nn.Module, fills: dict[str, float]) -> None:
+        self.source, self.network, self.fills = source, network, fills
+        module: Any
+        for module in network.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = False
+        self.graph, self.values, self.scopes, constants = merged(source, network)
+        self.fixed = constants | {
             name: buffer.clone() for name, buffer in network.named_buffers() if name.rpartition(".")[2] not in TRACKED
         }
+        for name, tensor in constants.items():
+            network.register_buffer(name, tensor)
         network.to("meta")
-        self.graph, self.scopes = trace(model, network)
-        self.network = network
+        self._tidy()
         self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
-        self.values = [evaluate(network, self.graph, (batch, *image)) for batch in BATCHES]
         self.nodes = {node.name: node for node in self.graph.nodes}
-        calls = tuple(self._calls())
-        result = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
-        output = result["out"] if isinstance(result, dict) else result
-        self.traced = Traced(model, classes, image, calls, output.name, frozenset(lists(network)))
+        output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
+        self.traced = Traced(source, tuple(self._calls()), output.name, frozenset(lists(network)))
+
+    def _tidy(self) -> None:
+        """Without calls that hand on what they read."""
+        for node in list(self.graph.nodes):
+            if does_nothing(self.network, node):
+                node.replace_all_uses_with(next(iter(node.all_input_nodes)))
+                self.graph.erase_node(node)
 
     def _calls(self) -> Iterator[Call]:
         depends: set[Any] = set()
@@ -94,7 +92,9 @@ class Laboratory:
                 first, second = (values[node] for values in self.values)
                 if holds_tensors(first) and (node.op == "placeholder" or depends.intersection(node.all_input_nodes)):
                     depends.add(node)
-                yield record(node, self.network, self.scopes[node.name], first, second, node in depends, self.fills)
+                yield record(
+                    node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills
+                )
 
     def module(self, part: TracedPart) -> Any:
         """The part as a torch module on meta."""
@@ -109,7 +109,7 @@ class Laboratory:
             text = (
                 f"`{weights[0].name}` belongs to the model itself, and `{part.output}`, which uses it, is no known op"
             )
-            raise BackboneError(Problem("SPC308", text, PATH, "cannot be traced"))
+            raise BackboneError(Problem("SPC308", text, self.source.where, "cannot be traced"))
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
         alike = (likeness(module, takes), sized)
         if alike not in self.measured:
@@ -121,8 +121,6 @@ class Laboratory:
 
         A part with tensors of its own cannot be looked at so: it is believed where it gives as many as it takes.
         """
-        import torch
-
         module = self.module(part)
         given = [grid or shape[1:] for grid, shape in zip(part.grids, takes, strict=True)]
         size = tuple(self.values[0][self.nodes[part.output]].shape[1:3])
@@ -144,8 +142,6 @@ class Laboratory:
 
     def movement(self, part: TracedPart, takes: Shape) -> Op | None:
         """The op that puts numbers to the same places, found by moving consecutive numbers."""
-        import torch
-
         module = self.module(part)
         x = torch.arange(2 * numel(takes)).view(2, *takes)
         y = module(x)
@@ -167,6 +163,7 @@ class Unmeasured:
         self.in_place, self.movement = laboratory.in_place, laboratory.movement
 
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
+        """The part as an op."""
         return self.laboratory.opaque(part, takes, sized=False)
 
 
@@ -174,19 +171,16 @@ class _Extraction:
     """Copies the calls of a part into a graph of its own; numbers that grow with the batch are computed from it."""
 
     def __init__(self, laboratory: Laboratory, part: TracedPart) -> None:
-        import torch.fx
-
         self.laboratory, self.part = laboratory, part
         self.graph = torch.fx.Graph()
         self.copies: dict[str, Any] = {}
         self.owned: dict[str, Any] = {}
         self.batch: Any = None
+        self.inputs: list[Any] = []
 
     def module(self) -> Any:
         """The part as a module on meta, its tensors called relative to the part's root."""
-        import torch.fx
-
-        inputs = [self.graph.placeholder(f"x{i}") for i in range(len(self.part.inputs))]
+        self.inputs = inputs = [self.graph.placeholder(f"x{i}") for i in range(len(self.part.inputs))]
         self.batch = self.graph.call_method("size", (inputs[0], 0))
         for name, x, grid in zip(self.part.inputs, inputs, self.part.grids, strict=True):
             self.copies[name] = self.graph.call_method("unflatten", (x, 1, grid)) if grid else x
@@ -208,8 +202,6 @@ class _Extraction:
         return self.copies[node.name]
 
     def _call(self, node: Any) -> Any:
-        import torch.fx
-
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), self.copy)
         target = node.target
         if node.op in ("call_module", "get_attr"):
@@ -222,6 +214,9 @@ class _Extraction:
         """A number as a + b · batch; inside of shapes too."""
         if isinstance(first, (tuple, list)):
             return tuple(map(self._number, first, second))
+        if isinstance(first, (torch.device, torch.dtype)):
+            what = "device" if isinstance(first, torch.device) else "dtype"
+            return self.graph.call_function(getattr, (self.inputs[0], what))
         if isinstance(first, bool) or first == second:
             return first
         slope = (second - first) // (BATCHES[1] - BATCHES[0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ops import Shape
+from specc.graph.ops import Shape
+
 from .calls import Call
 
 FIRST = frozenset({

@@ -1,0 +1,144 @@
+"""Two recordings of one network, of batches of 2 and 3: what differs between them grows with the batch.
+
+A network that does other things in evaluation, or for another batch, does so in some module; that becomes one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from specc.graph.ops.source import Source
+from specc.graph.problems import BackboneError, Problem
+
+from .measuring import BATCHES
+from .networks import misfit
+from .recorder import Recording, Untraceable
+from .recording import recorded
+from .regions import common
+
+MOST = 200  # modules that become one node each, before a network is given up
+
+
+def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]], dict[str, str], dict[str, Any]]:
+    """Graph, values for both batches, scopes and further constants; raises `BackboneError`."""
+    leaves = set(source.leaves)
+    unknown = leaves - {name for name, _ in network.named_modules()}
+    if unknown:
+        raise _problem(source, f"`{source.name}` has no submodule `{sorted(unknown)[0]}`")
+    for _ in range(MOST):
+        try:
+            first, second, evaluated = _recordings(source, network, leaves)
+        except Untraceable as error:
+            _add(source, leaves, error.module, str(error), depends=error.depends)
+            continue
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise misfit(source, error) from None
+        module, why = next(_differences(first, second, evaluated), ("", ""))
+        if not why:
+            return _numbered(first, second)
+        _add(source, leaves, module, why)
+    raise _problem(source, f"`{source.name}` has more than {MOST} modules that cannot be taken apart")
+
+
+def _recordings(source: Source, network: nn.Module, leaves: set[str]) -> tuple[Recording, Recording, Recording]:
+    """Two in training, the second one wider in batch and numbers, and one in evaluation."""
+    shape, dtype = source.image, getattr(torch, source.dtype)
+    first = recorded(network.train(), (BATCHES[0], *shape), dtype, leaves)
+    evaluated = recorded(network.eval(), (BATCHES[0], *shape), dtype, leaves)
+    second = recorded(network.train(), (BATCHES[1], *shape), dtype, leaves, wide=torch.float64)
+    return first, second, evaluated
+
+
+def _add(source: Source, leaves: set[str], module: str, why: str, depends: bool = False) -> None:
+    """Have a module be one node, where that can help."""
+    if module and module not in leaves and not depends:
+        leaves.add(module)
+        return
+    where = f"`{module}` of `{source.name}`" if module else f"`{source.name}`"
+    raise _problem(source, f"cannot trace {where}: {why}")
+
+
+def _problem(source: Source, text: str) -> BackboneError:
+    help = ("`leaf: [...]` under `backbone` names submodules that are to be one node each",) * (
+        source.kind != "torchvision"
+    )
+    return BackboneError(Problem("SPC308", text, source.where, "cannot be traced", help))
+
+
+def _differences(first: Recording, second: Recording, evaluated: Recording) -> Iterator[tuple[str, str]]:
+    """The module in which recordings part, and what it does otherwise."""
+    for other, what in ((evaluated, "in evaluation"), (second, "for another batch")):
+        same = other is evaluated
+        pairs = zip(first.graph.nodes, other.graph.nodes, strict=False)
+        for a, b in pairs:
+            if not _alike(a, b, same):
+                places = [common(r.scopes.get(n.name, "").split("\0")) for r, n in ((first, a), (other, b))]
+                yield common(places), f"it does something else {what} than in training: `{a.name}`"
+        if len(first.graph.nodes) != len(other.graph.nodes):
+            yield "", f"it makes another number of calls {what}"
+
+
+def _alike(a: Any, b: Any, same: bool) -> bool:
+    """Whether two nodes are one call; of two batches numbers and kinds of numbers may differ."""
+    return (a.op, a.target) == (b.op, b.target) and _like((a.args, _named(a)), (b.args, _named(b)), same)
+
+
+def _named(node: Any) -> dict[str, Any]:
+    """Arguments by name; whether it is in training is nothing to what drops no numbers."""
+    idle = not any(node.kwargs.get(name) for name in ("p", "dropout"))
+    return {key: value for key, value in node.kwargs.items() if key != "training" or not idle}
+
+
+def _like(a: Any, b: Any, same: bool) -> bool:
+    if isinstance(a, torch.fx.Node) or isinstance(b, torch.fx.Node):
+        return getattr(a, "name", None) == getattr(b, "name", None)
+    if isinstance(a, (tuple, list)):
+        return (
+            isinstance(b, (tuple, list))
+            and len(a) == len(b)
+            and all(_like(x, y, same) for x, y in zip(a, b, strict=True))
+        )
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_like(a[key], b[key], same) for key in a)
+    if isinstance(a, slice):
+        return isinstance(b, slice) and all(
+            _like(getattr(a, k), getattr(b, k), same) for k in ("start", "stop", "step")
+        )
+    if not same and type(a) is type(b) and isinstance(a, (int, torch.dtype)) and not isinstance(a, bool):
+        return True
+    return type(a) is type(b) and (a == b or (isinstance(a, float) and a != a))
+
+
+def _numbered(first: Recording, second: Recording) -> tuple[Any, list[dict[Any, Any]], dict[str, str], dict[str, Any]]:
+    """The first graph, with a node in place of every number that the second one has otherwise."""
+    values = [dict(first.values), {}]
+    for a, b in zip(list(first.graph.nodes), list(second.graph.nodes), strict=True):
+        if a.op == "output":
+            continue
+        values[1][a] = second.values[b]
+
+        def number(x: Any, y: Any, at: Any = a) -> Any:
+            return _number(first.graph, at, values, x, y)
+
+        a.args, a.kwargs = number(a.args, b.args), number(a.kwargs, b.kwargs)
+    return first.graph, values, first.scopes, first.constants
+
+
+def _number(graph: Any, at: Any, values: list[dict[Any, Any]], x: Any, y: Any) -> Any:
+    if isinstance(x, (tuple, list)):
+        return type(x)(_number(graph, at, values, *pair) for pair in zip(x, y, strict=True))
+    if isinstance(x, dict):
+        return {key: _number(graph, at, values, item, y[key]) for key, item in x.items()}
+    if isinstance(x, slice):
+        return slice(*(_number(graph, at, values, getattr(x, k), getattr(y, k)) for k in ("start", "stop", "step")))
+    device = isinstance(x, torch.device)
+    if isinstance(x, torch.fx.Node) or (not device and (type(x) is bool or x == y or x != x)):
+        return x
+    with graph.inserting_before(at):
+        node = graph.create_node("call_function", max, (), {}, name=f"{at.name}_number")
+    values[0][node], values[1][node] = x, y
+    return node

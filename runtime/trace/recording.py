@@ -1,0 +1,94 @@
+"""A network's forward, run once on tensors without numbers and written down call by call as a graph of torch.fx.
+
+Code runs as it is: what it decides by shapes and settings is decided, and only what it decides by numbers cannot be.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from specc.graph.ops import Shape
+
+from .recorder import Recorder, Recording, Untraceable, heard
+
+DEPENDS = (DataDependentOutputException, DynamicOutputShapeException)
+
+
+def recorded(
+    network: nn.Module,
+    shape: Shape,
+    dtype: torch.dtype,
+    leaves: Set[str] = frozenset(),
+    wide: torch.dtype | None = None,
+) -> Recording:
+    """One forward of a batch of this shape, with floats as wide as `wide`; `leaves` are modules that are one node.
+
+    On meta, which is fast; a network that holds further tensors, or looks at where its tensors are, runs on fakes.
+    """
+    try:
+        with torch.device("meta"):
+            return _recorded(network, shape, dtype, leaves, wide)
+    except Exception:  # whatever it is, it is told of fakes
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _recorded(network, shape, dtype, leaves, wide)
+
+
+def _recorded(
+    network: nn.Module, shape: Shape, dtype: torch.dtype, leaves: Set[str], wide: torch.dtype | None
+) -> Recording:
+    with _faked(network, wide), torch.no_grad():
+        x = torch.empty(shape, dtype=dtype if wide is None or not dtype.is_floating_point else wide)
+        recorder = Recorder(network, leaves)
+        recorder.begin(x)
+        with recorder, heard(recorder):
+            try:
+                result = network(x)
+            except Untraceable:
+                raise
+            except DEPENDS as error:
+                raise Untraceable(recorder.scope, _where(error), depends=True) from None
+            recorder.end(result)
+    return recorder.recording
+
+
+def _where(error: BaseException) -> str:
+    """The line of the network's own code that asked for numbers."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not {"torch", "trace"}.intersection(Path(f.filename).parts)]
+    last = own[-1] if own else None
+    return f"{last.filename}, line {last.lineno}: `{last.line}`" if last else str(error).splitlines()[0]
+
+
+@contextmanager
+def _faked(network: nn.Module, wide: torch.dtype | None) -> Iterator[None]:
+    """The network's tensors without numbers, wherever tensors are made now."""
+    made: dict[int, Tensor] = {}
+    swapped: list[tuple[Any, str, Tensor]] = []
+
+    def fake(tensor: Tensor) -> Tensor:
+        dtype = wide if wide is not None and tensor.is_floating_point() else tensor.dtype
+        empty = torch.empty(tensor.shape, dtype=dtype)
+        return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+    for module in network.modules():
+        held: Any
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if tensor is not None:
+                    swapped.append((held, name, tensor))
+                    held[name] = made.setdefault(id(tensor), fake(tensor))
+    try:
+        yield
+    finally:
+        for held, name, tensor in swapped:
+            held[name] = tensor

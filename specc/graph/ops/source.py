@@ -1,0 +1,40 @@
+"""Where a traced network comes from: what a cache is asked for, and what a plan builds its parts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ...language.names import Part
+from ...language.schema import Matching
+from ...tasks.dtypes import DType
+from .base import Shape
+
+Kind = Literal["torchvision", "timm", "transformers", "module", "traced"]
+PACKAGES: dict[Kind, tuple[str, ...]] = {  # what a tracer of such a network needs
+    "torchvision": ("torchvision",), "timm": ("timm",), "transformers": ("transformers",), "module": (), "traced": (),
+}  # fmt: skip
+
+Plainly = Annotated[str, Matching(r"[^\x00-\x1f\x7f$`;|&<>]*", "a name or a path, with nothing a shell acts on")]
+Arguments = Annotated[str, Matching(r"[^\x00-\x1f\x7f]*", "JSON on one line")]
+Digest = Annotated[str, Matching(r"[0-9a-f]*", "hexadecimal digits")]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A network by its name, and everything else that decides its graph beside the packages that are installed."""
+
+    kind: Kind
+    name: Plainly
+    image: Shape
+    classes: int
+    args: Arguments = "{}"  # further arguments of what builds it, as JSON with sorted keys
+    leaves: tuple[Part, ...] = ()  # submodules that are one node each
+    digest: Digest = ""  # of the file in which it is described
+    dtype: DType = "float32"  # of what it reads
+    path: tuple[str, ...] = ()  # of the spec: where it is named
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The place in the spec that names it."""
+        return self.path or ("backbone", self.kind)

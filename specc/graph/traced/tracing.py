@@ -1,0 +1,96 @@
+"""Who traces: a tracer in this process where one has registered, else one in a process of its own. No torch in here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from ...diagnostics.notices import doing
+from ..graph import BackboneGraph
+from ..ops import ShapeError
+from ..ops.source import PACKAGES, Source
+from ..problems import BackboneError, Problem
+from . import cache
+
+Tracer = Callable[[Source], BackboneGraph]
+PROGRAM = ("-P", "-m", "runtime.trace")
+_here: list[Tracer] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tracer in a process of its own says, as JSON: one of the three."""
+
+    graph: BackboneGraph | None = None
+    problems: tuple[Problem, ...] = ()
+    misfit: str = ""  # what the network says of images of this shape
+
+
+@lru_cache(maxsize=1)
+def answers() -> TypeAdapter[Answer]:
+    """Reads and writes answers."""
+    return TypeAdapter(Answer)
+
+
+@lru_cache(maxsize=1)
+def sources() -> TypeAdapter[Source]:
+    """Reads and writes sources."""
+    return TypeAdapter(Source)
+
+
+def trace_here(tracer: Tracer) -> None:
+    """Have networks traced by `tracer` from now on: torch is here anyway."""
+    _here[:] = [tracer]
+
+
+def graph_of(source: Source) -> BackboneGraph:
+    """The graph of a network, out of the cache where it is in there; raises `BackboneError` or `ShapeError`."""
+    key = cache.key(source)
+    graph = cache.load(key)
+    if graph is None:
+        with doing(f"tracing {_called(source)}, which is done once"):
+            graph = _here[0](source) if _here else _apart(source)
+            cache.save(key, graph)
+    return graph
+
+
+def _called(source: Source) -> str:
+    return f"{source.kind}'s `{source.name[:40]}`" if PACKAGES[source.kind] else f"`{source.name[-40:]}`"
+
+
+def missing(source: Source, why: str) -> BackboneError:
+    """There is no tracer for the network."""
+    needed = " and ".join(("torch", *PACKAGES[source.kind]))
+    text = f"`{source.kind}: {source.name}` has to be traced once, which needs {needed}: {why}"
+    return BackboneError(Problem("SPC309", text, source.where, "not in the cache", (f"install {needed}",)))
+
+
+def _apart(source: Source) -> BackboneGraph:
+    """Traced by Python in another process, which ends with it."""
+    for package in ("torch", *PACKAGES[source.kind]):
+        if find_spec(package) is None:
+            raise missing(source, f"there is no {package}")
+    root = str(Path(__file__).parents[3])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, *PROGRAM], input=sources().dump_json(source), capture_output=True, check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    try:
+        answer = answers().validate_json(done.stdout.splitlines()[-1])
+    except (IndexError, ValidationError):
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise missing(source, said[-1][:300]) from None
+    if answer.misfit:
+        raise ShapeError(answer.misfit)
+    if answer.graph is None:
+        raise BackboneError(*answer.problems)
+    return answer.graph
