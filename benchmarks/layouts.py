@@ -26,13 +26,13 @@ from runtime.engine.session import Session
 from runtime.engine.wire import Wire
 from runtime.memory.measure import random_batch
 from specc.layout import every_rank, stages_of
-from specc.layout.events import Links
 from specc.layout.simulate import simulate
 from specc.layout.stages import block_seconds
 from specc.layout.timed import ranks_on
 from specc.plan import Plan
 from specc.profiles import find, here
 from specc.timing import step_time
+from specc.timing.events import Links
 
 LAYOUTS = ("data_parallel: 1", "data_parallel: 2", "block_parallel: 2", "block_parallel: 2, mode: decoupled",
            "data_parallel: 2, block_parallel: 2", "block_parallel: 4",

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from specc.layout import every_rank
-from specc.layout.events import Links
 from specc.layout.pipelines import Arrange, bubble, gpipe, one_forward_one_backward
 from specc.layout.simulate import simulate
 from specc.layout.timed import Rank
 from specc.plan import Backward, Forward, Plan
+from specc.timing.events import Links
 
 from .documents import compiled, document
 

@@ -14,9 +14,10 @@ import specc
 from specc.cli import main
 from specc.fit.layouts import Layouts, layouts
 from specc.layout import every_rank, stages_of
-from specc.layout.events import Links
 from specc.profiles import find
 from specc.spec.load import loads
+from specc.timing import step_time
+from specc.timing.events import Links
 
 from .documents import MAN, Document, document, spec_of
 
@@ -44,6 +45,7 @@ def test_every_layout_of_four_devices_is_there_and_stages_that_have_no_block_are
         "data parallel 4", "data parallel 4, sharded",
         "block parallel 2 × data parallel 2", "block parallel 2 × data parallel 2, decoupled",
         "block parallel 4", "block parallel 4, decoupled",
+        "data parallel 4, offloaded", "block parallel 2 × data parallel 2, offloaded", "block parallel 4, offloaded",
         "data parallel 4, end to end", "data parallel 4, sharded, end to end",
         "GPipe 2 × data parallel 2, end to end", "1F1B 2 × data parallel 2, end to end",
         "GPipe 4, end to end", "1F1B 4, end to end",
@@ -52,10 +54,10 @@ def test_every_layout_of_four_devices_is_there_and_stages_that_have_no_block_are
 
 
 def test_a_row_is_what_a_run_with_its_override_has() -> None:
-    rows = [row for row in found().rows if row.override and not row.devices.shard]
-    assert len(rows) == 5
+    rows = [row for row in found().rows if row.overrides and not row.devices.shard]
+    assert len(rows) == 8
     for row in rows:
-        plan = specc.compile(loads(json.dumps(spec()), "spec", [row.override]))
+        plan = specc.compile(loads(json.dumps(spec()), "spec", list(row.overrides)))
         stages = stages_of(plan) if row.devices.block_parallel in (1, 4) else None  # else times decide, not FLOPs
         if stages is not None:
             assert row.peak == max(own.memory.peak_bytes for own in every_rank(plan, stages))
@@ -91,6 +93,27 @@ def test_the_front_has_what_nothing_else_is_better_than_in_both() -> None:
         assert row.pareto != better
 
 
+def test_offload_on_one_device_takes_less_memory_and_changes_no_number() -> None:
+    plain, hosted, *_ = found(1).rows
+    assert (plain.name, hosted.name) == ("data parallel 1", "one device, offloaded")
+    assert hosted.overrides == ("devices={data_parallel: 1}", "train.offload=[optimizer, parameters]")
+    assert hosted.peak < plain.peak
+    assert hosted.changes == ()
+    assert (
+        hosted.seconds
+        == step_time(specc.compile(spec_of(spec(train={"offload": [*hosted.offload]}))), find("h100")).seconds
+    )
+
+
+def test_a_spec_that_offloads_has_no_second_rows_of_it_and_no_shards() -> None:
+    own = layouts(specc.compile(spec_of(spec(train={"offload": ["optimizer"]}))), 2, LINKS, find("h100"))
+    assert [row.name for row in own.rows if row.local] == [
+        "data parallel 2", "block parallel 2", "block parallel 2, decoupled",
+    ]  # fmt: skip
+    assert {row.offload for row in own.rows if row.local} == {("optimizer",)}
+    assert own.left_out == ("shards cannot be beside offload",)
+
+
 def test_the_command_shows_a_table_or_a_document(tmp_path: Path) -> None:
     shown = invoke(tmp_path, "--devices", "2", *ASKED)
     assert shown.exit_code == 0, shown.output
@@ -99,7 +122,7 @@ def test_the_command_shows_a_table_or_a_document(tmp_path: Path) -> None:
     told = invoke(tmp_path, "--devices", "2", *ASKED, "--latency", "20us", "--format", "json")
     page = json.loads(told.stdout)
     assert (page["devices"], page["bandwidth"], page["latency_seconds"]) == (2, 50e9, pytest.approx(2e-5))
-    assert page["rows"][0]["override"] == "devices={data_parallel: 2}"
+    assert page["rows"][0]["overrides"] == ["devices={data_parallel: 2}"]
     assert {"predicted_peak_bytes", "sent_bytes", "step_seconds", "images_per_second", "pareto"} <= page["rows"][
         0
     ].keys()

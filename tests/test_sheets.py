@@ -16,8 +16,17 @@ from specc.timing.workbook import works
 from .documents import compiled
 
 WANTED = {"h200", "h100", "h100-pcie", "a100", "a100-40gb", "a100-pcie", "l4", "rtx4090", "rtx3090"}
-FIGURES = {"rates.matmul", "rates.conv", "rates.other", "bandwidth", "memory_bytes", "efficiency", "launch_seconds"}
-EFFICIENT = {"matmul", "conv", "grouped", "odd groups", "depthwise", "bandwidth"}
+FIGURES = {
+    "rates.matmul",
+    "rates.conv",
+    "rates.other",
+    "bandwidth",
+    "host_bandwidth",
+    "memory_bytes",
+    "efficiency",
+    "launch_seconds",
+}
+EFFICIENT = {"matmul", "conv", "grouped", "odd groups", "depthwise", "bandwidth", "host"}
 DATA = {"dataset": "synthetic", "channels": 3, "classes": 10, "image_size": 32}
 SHEETS = sorted(sheets(), key=lambda sheet: sheet.name)
 
@@ -41,6 +50,7 @@ def test_a_sheet_is_complete_and_every_figure_has_a_source(sheet: Profile) -> No
     assert set(sheet.rates) == {"matmul", "conv", "other"}
     assert all(set(own) == {"fp32", "bf16", "fp16"} for own in sheet.rates.values())
     assert set(sheet.efficiency) == EFFICIENT
+    assert 24e9 < sheet.from_the_host < sheet.of_the_host < sheet.bytes_per_second
     assert sheet.memory_bytes
     assert 20 << 30 < sheet.memory_bytes < 145 << 30
 

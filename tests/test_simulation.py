@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import specc
 from specc.layout import every_rank, laid_out, stages_of
-from specc.layout.events import Action, Events, Links, Stuck, Transfer, Went
 from specc.layout.simulate import Simulation, simulate
 from specc.layout.timed import Rank, ranks_on
 from specc.layout.volume import Volume, volumes
@@ -19,6 +18,7 @@ from specc.plan import Plan
 from specc.plan.shards import Deal
 from specc.profiles import find
 from specc.timing import step_time
+from specc.timing.events import Action, Events, Links, Stuck, Transfer, Went
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
 

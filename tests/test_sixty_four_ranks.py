@@ -22,12 +22,12 @@ from runtime.engine.session import Session
 from runtime.engine.wire import Wire
 from runtime.memory.trace import Corrections, fake_batch
 from specc.layout import every_rank, stages_of
-from specc.layout.events import Action, Events, Links, Transfer
 from specc.layout.simulate import simulate
 from specc.layout.timed import Rank, ranks_on
 from specc.layout.volume import volumes
 from specc.plan import Channel, Instruction
 from specc.profiles import find
+from specc.timing.events import Action, Events, Links, Transfer
 
 from .documents import Document, compiled
 

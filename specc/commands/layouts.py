@@ -14,10 +14,10 @@ from .output import echo_json
 from .shared import say
 
 if TYPE_CHECKING:
-    from ..layout.events import Links
     from ..plan import Plan
     from ..profiles import Profile
     from ..spec.load import Spec
+    from ..timing.events import Links
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 MOST = 1024  # devices that are simulated
@@ -72,7 +72,7 @@ def links_of(count: int | None, bandwidth: int | None, latency: float, *, given:
         return None
     if bandwidth is None:
         raise click.UsageError("--devices takes --bandwidth, such as --bandwidth 50GB/s")
-    from ..layout.events import Links
+    from ..timing.events import Links
 
     return Links(float(bandwidth), latency)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 
 from ..compiler.variants import end_to_end_in_blocks
 from ..graph.ops import BatchNorm
 from ..layout import every_rank, stages_of
-from ..layout.events import Links
+from ..layout.hosted import offloaded
 from ..layout.pipelines import Arrange, bubble, gpipe, one_forward_one_backward
 from ..layout.simulate import simulate
 from ..layout.stages import block_seconds, crossed
@@ -23,8 +24,11 @@ from ..layout.volume import volumes
 from ..plan import Plan
 from ..profiles import Profile
 from ..spec.sections.devices import Devices
+from ..spec.sections.offload import Part
 from ..timing import step_time
+from ..timing.events import Links
 
+PARTS: tuple[Part, ...] = ("optimizer", "parameters")
 SLICES, MOST = 4, 32  # for every stage of a pipeline, as Huang et al. (2019) have it; and of a batch in all
 PIPELINES: dict[str, Arrange] = {"GPipe": gpipe, "1F1B": one_forward_one_backward}
 
@@ -37,7 +41,7 @@ class Row:
     local: bool  # learning; otherwise the network is trained end to end
     devices: Devices
     slices: int
-    override: str  # what a spec says to have it; nothing where specc has no such layout
+    overrides: tuple[str, ...]  # what a spec says to have it; nothing where specc has no such layout
     peak: int
     activations: int
     sent: float  # bytes of a step
@@ -47,6 +51,7 @@ class Row:
     idle: float  # share of a step, of all devices together
     changes: tuple[str, ...]
     bubble: float | None = None  # by the formula, of a pipeline
+    offload: tuple[Part, ...] = ()  # what lives on the host
     fits: bool | None = None  # whether the device's peak is within the budget; None: there is none
     pareto: bool = False
 
@@ -81,9 +86,12 @@ class _Search:
 
     def rows(self) -> Iterator[Row]:
         """Local learning, then what is trained end to end."""
-        yield from self._copies(self.plan, local=len(self.plan.blocks) > 1)
+        local = len(self.plan.blocks) > 1
+        yield from self._copies(self.plan, local=local)
         for stages in self._stages():
             yield from self._blocks(stages)
+        if self._hosted is not None and self._enough(self.count, self.own):
+            yield from self._on_the_host(self._hosted, local=local)
         whole = self._whole(self.own) if len(self.plan.blocks) > 1 else None
         if whole is not None:
             yield from self._copies(whole, local=False)
@@ -108,13 +116,32 @@ class _Search:
         if why not in self.left_out:
             self.left_out.append(why)
 
+    @cached_property
+    def _hosted(self) -> Plan | None:
+        """The plan with parameters and the optimizer's state on the host, where it is none already and can be one."""
+        train = self.plan.config.train
+        if train.instructions:
+            self._leave("what packages add to a step cannot be beside offload")
+        return None if train.offload or train.instructions else offloaded(self.plan, PARTS)
+
+    def _on_the_host(self, plan: Plan, *, local: bool) -> Iterator[Row]:
+        """On copies and on stages that each have a host of their own, which is this device's at least."""
+        name = f"data parallel {self.count}" if self.count > 1 else "one device"
+        yield self._row(f"{name}, offloaded", plan, Devices(data_parallel=self.count), local=local)
+        for stages in self._stages():
+            copies = self.count // stages
+            name = f"block parallel {stages}" + f" × data parallel {copies}" * (copies > 1)
+            yield self._row(f"{name}, offloaded", plan, Devices(block_parallel=stages, data_parallel=copies))
+
     def _copies(self, plan: Plan, *, local: bool) -> Iterator[Row]:
         """Data parallel, with all of the state on every device, or a part of it."""
         if not self._enough(self.count, self.own):
             return
         name = f"data parallel {self.count}"
         yield self._row(name, plan, Devices(data_parallel=self.count), local=local)
-        if self.count > 1:
+        if plan.config.train.offload:
+            self._leave("shards cannot be beside offload")
+        elif self.count > 1:
             devices = Devices(data_parallel=self.count, shard=True)
             yield self._row(f"{name}, sharded", plan, devices, local=local)
 
@@ -160,15 +187,24 @@ class _Search:
         slices, stages = plan.config.train.micro_batches, devices.block_parallel
         budget = self.plan.config.budget
         return Row(
-            name if local else f"{name}, end to end", local, devices, slices, _override(devices) if local else "",
+            name if local else f"{name}, end to end", local, devices, slices,
+            tuple(self._overrides(plan, devices)) if local else (),
             peak, max(_activations(each) for each in plans), max(v.sent for v in moved), sum(v.sent for v in moved),
             went.step_seconds, went.images_per_second, sum(went.idle) / len(went.idle),
             tuple(self._changes(plan, devices, local=local)),
-            bubble=bubble(stages, slices) if arrange else None, fits=peak <= budget.memory if budget else None,
+            bubble=bubble(stages, slices) if arrange else None, offload=tuple(plan.config.train.offload),
+            fits=peak <= budget.memory if budget else None,
         )  # fmt: skip
 
     def _on(self, plan: Plan, devices: Devices) -> Plan:
         return replace(plan, config=plan.config.model_copy(update={"devices": devices}))
+
+    def _overrides(self, plan: Plan, devices: Devices) -> Iterator[str]:
+        said = devices.model_dump(exclude_defaults=True) or {"data_parallel": 1}
+        offload = plan.config.train.offload
+        yield f"devices={{{', '.join(f'{key}: {str(value).lower()}' for key, value in said.items())}}}"
+        if offload != self.plan.config.train.offload:
+            yield f"train.offload=[{', '.join(offload)}]"
 
     def _cost(self, plan: Plan) -> Sequence[float]:
         if id(plan) not in self._costs:
@@ -186,11 +222,6 @@ class _Search:
             yield "how sums are rounded"
         if devices.mode == "decoupled" and any(unit.links for unit in plan.units):
             yield f"averages of weights {devices.staleness} steps old"
-
-
-def _override(devices: Devices) -> str:
-    said = devices.model_dump(exclude_defaults=True)
-    return f"devices={{{', '.join(f'{key}: {str(value).lower()}' for key, value in said.items())}}}"
 
 
 def _activations(plan: Plan) -> int:

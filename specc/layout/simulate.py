@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ..plan import Instruction, Receive, ReceiveSources, Reduce, Send, SendSources, Step
-from .events import Action, Events, Key, Links, Span, Transfer, Went
+from ..plan import Evict, Instruction, Receive, ReceiveSources, Reduce, Send, SendSources, Step
+from ..plan.offloading import PARAMETERS
+from ..timing.events import Action, Events, Key, Links, Span, Transfer, Went
 from .timed import Rank
 from .volume import message_bytes, summed
 
@@ -69,7 +70,9 @@ def simulate(ranks: Sequence[Rank], links: Links, steps: int | None = None, core
     count = steps or (1 if len(ranks) == 1 else 6 + 2 * layout.ahead)
     own = [_Program(rank, number, count) for number, rank in enumerate(ranks)]
     transfers = {key: transfer for each in own for key, transfer in each.transfers.items()}
-    went = Events([tuple(each.actions()) for each in own], transfers, links, cores).run()
+    hosts = [tuple(each.beside.actions(each.number, count)) if each.beside else () for each in own]
+    went = Events([*(tuple(each.actions()) for each in own), *hosts], transfers, links, cores).run()
+    went = replace(went, ends=went.ends[: len(own)], busy=went.busy[: len(own)])
     return Simulation(went, ranks[0].plan.config.data.batch_size)
 
 
@@ -81,7 +84,7 @@ class _Program:
 
     def __init__(self, rank: Rank, number: int, steps: int) -> None:
         assert rank.plan.layout is not None
-        self.rank, self.number, self.steps = rank, number, steps
+        self.rank, self.number, self.steps, self.beside = rank, number, steps, rank.beside
         self.plan, self.layout, self.stages = rank.plan, rank.plan.layout, len(rank.plan.layout.stages)
         self.copy, self.stage = divmod(number, self.stages)
         self.keys = self._keys()
@@ -103,7 +106,7 @@ class _Program:
         for i, said in self.rank.told.items():
             transfer = Transfer(self._copies, said.bytes, said.latencies, ring=True)
             found |= {self._told(i, step): transfer for step in range(self.steps)}
-        return found
+        return found | (self.beside.transfers(self.number, self.steps) if self.beside else {})
 
     def actions(self) -> Iterator[Action]:
         """Of all steps."""
@@ -113,9 +116,12 @@ class _Program:
                 if i in self.rank.told:
                     key = self._told(i, step)
                     yield Action("copies", asks=(key,), awaits=(key,))
-                yield self._action(i, each, step)
+                action = self._action(i, each, step)
+                yield self.beside.around(action, i, self.number, step) if self.beside else action
             arrived = step - self.layout.ahead
-            yield Action(ENDS, awaits=tuple((*key, arrived) for key in sent if arrived >= 0), ends=True)
+            awaits = tuple((*key, arrived) for key in sent if arrived >= 0)
+            made = self.beside.all_made(self.number, step) if self.beside else ()
+            yield Action(ENDS, awaits=(*awaits, *made), ends=True)
 
     def _action(self, i: int, each: Instruction, step: int) -> Action:
         label, seconds = str(each), self.rank.seconds[i]
@@ -130,6 +136,8 @@ class _Program:
                 return Action(label, seconds, asks=lent, awaits=lent)
             case Step() if each.group in self.sums:
                 return Action(label, seconds, awaits=((*self.keys[self.sums[each.group]], step),))
+            case Evict() if (group := each.state.removeprefix(PARAMETERS)) in self.sums:
+                return Action(label, seconds, awaits=((*self.keys[self.sums[group]], step),))
         return Action(label, seconds)
 
     def _told(self, i: int, step: int) -> Key:

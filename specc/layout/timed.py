@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..plan import Plan
 from ..plan.shards import same
 from ..profiles import Profile
 from ..timing import Work, works
-from ..timing.step import time_of
+from ..timing.beside import Beside
+from ..timing.step import Paces, paces
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Rank:
     plan: Plan
     seconds: tuple[float, ...]  # none where no device is known
     told: Mapping[int, Told] = field(default_factory=dict)  # by instruction: statistics of the whole batch, parameters
+    beside: Beside | None = None  # what its host does meanwhile
 
 
 def ranks_on(plans: Sequence[Plan], profile: Profile | None) -> tuple[Rank, ...]:
@@ -38,10 +40,9 @@ def ranks_on(plans: Sequence[Plan], profile: Profile | None) -> tuple[Rank, ...]
         keys.append(key := same(plan, plan.layout))
         if key not in known:
             work = works(plan, profile.kind if profile else plan.memory.device)
-            seconds = time_of(plan, work, profile).instructions if profile else ()
-            known[key] = Rank(plan, seconds, dict(_told(plan, work)))
-    found = ((plan, known[key]) for plan, key in zip(plans, keys, strict=True))
-    return tuple(Rank(plan, rank.seconds, rank.told) for plan, rank in found)
+            found = paces(plan, work, profile) if profile else Paces((), {})
+            known[key] = Rank(plan, found.instructions, dict(_told(plan, work)), found.beside)
+    return tuple(replace(known[key], plan=plan) for plan, key in zip(plans, keys, strict=True))
 
 
 def _told(plan: Plan, work: Sequence[Sequence[Work]]) -> Iterator[tuple[int, Told]]:

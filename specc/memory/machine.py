@@ -19,7 +19,7 @@ from .lent import Lent
 from .losses import LossGradient
 from .operations import Costs, Parameters, run
 from .shards import Shards
-from .stepping import tell_step
+from .stepping import HOST, tell_step
 from .storage import GRADIENT, Allocator, Storage
 
 SCALAR = 4  # bytes of a loss
@@ -61,8 +61,8 @@ class ShapeMachine:
 
     def average(self, link: LinkPlan) -> None:
         shapes = [self._own(shape) for shape in self.networks[link.ema].graph.parameters.values()]
-        size = 4 * sum(map(numel, shapes))
-        self.memory.moves("average", 2 * size, size, calls=len(shapes))
+        size, there = 4 * sum(map(numel, shapes)), HOST if link.ema in self.lent.held.networks else ""
+        self.memory.moves(f"{there}average", 2 * size, size, calls=len(shapes))
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -219,18 +219,19 @@ class ShapeMachine:
         return made
 
     def step(self, group: str) -> None:
-        if PARAMETERS + group in self.lent:
-            return  # the host makes it
         graphs = [network.graph for network in self.networks.values() if network.group == group]
+        there = PARAMETERS + group in self.lent  # the host makes it
+        if self.train is not None:
+            shapes = [[self._own(shape) for shape in graph.parameters.values()] for graph in graphs]
+            tell_step(self.memory, self.train, shapes, HOST if there else "")
+        if there:
+            return
         if self.shards is not None:
             self.memory.passing(self.shards.deal.step_bytes(graphs), "gradients")
         elif self.train is not None and not self.train.steps_in_place:
             self.memory.passing(self.train.step_bytes(graphs), "gradients")
         for leaf in self.leaves(group):
             leaf.gradient = None
-        if self.train is not None:
-            shapes = [[self._own(shape) for shape in graph.parameters.values()] for graph in graphs]
-            tell_step(self.memory, self.train, shapes)
 
     def _own(self, shape: Shape) -> Shape:
         """What this copy has of a parameter between its network's turns."""

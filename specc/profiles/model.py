@@ -16,7 +16,7 @@ Above = Annotated[float, Field(ge=1e3, le=1e21)]  # a second, of anything: no de
 Rate = Literal["matmul", "conv", "other"]  # matrix products, attention's included; convolutions; all other arithmetic
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["calibrated", "data sheet"]
-Efficient = Literal["matmul", "conv", "grouped", "odd groups", "depthwise", "other", "bandwidth"]
+Efficient = Literal["matmul", "conv", "grouped", "odd groups", "depthwise", "other", "bandwidth", "host"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -81,7 +81,8 @@ class Profile:
     overheads: Mapping[str, Overhead] = field(default_factory=dict)  # of instructions, by their kinds
     tables: Mapping[str, Table] = field(default_factory=dict)  # of kinds of work, where they were measured
     margin: Margin | None = None  # of memory beyond predicted tensors, where it was measured
-    host_bandwidth: Above | None = None  # bytes a second from the host and to it; `HOST_BANDWIDTH` where nobody knows
+    host_bandwidth: Above | None = None  # bytes a second from the host, and to it; `HOST_BANDWIDTH` where nobody knows
+    host_memory_bandwidth: Above | None = None  # ... that a step moves on the host; or `HOST_MEMORY_BANDWIDTH`
 
     def rate(self, kind: Rate, precision: Precision, efficient: Efficient | None = None) -> float:
         """FLOP/s of large ops: of this kind, or else of products; in this precision, or else in fp32."""
@@ -107,8 +108,13 @@ class Profile:
 
     @property
     def from_the_host(self) -> float:
-        """Bytes a second that come from the host, or go there."""
-        return self.host_bandwidth or HOST_BANDWIDTH
+        """Bytes a second that come from the host, and that go there at the same time."""
+        return (self.host_bandwidth or HOST_BANDWIDTH) * self.efficiency.get("host", 1.0)
+
+    @property
+    def of_the_host(self) -> float:
+        """Bytes a second that the host reads and writes as it makes steps."""
+        return self.host_memory_bandwidth or HOST_MEMORY_BANDWIDTH
 
     def moving(self, efficient: Efficient) -> float:
         """Bytes a second that ops of a kind move."""
@@ -116,6 +122,7 @@ class Profile:
 
 
 HOST_BANDWIDTH = 25e9  # an assumption: four fifths of the 31.5 GB/s of PCIe 4.0 x16 (16 GT/s a lane, 128b/130b)
+HOST_MEMORY_BANDWIDTH = 100e9  # an assumption: half of a socket with eight channels of DDR4-3200 (204.8 GB/s)
 _SPELLED = {"cuda": "CUDA", "cudnn": "cuDNN"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..graph.ops import Conv, ConvTranspose
+from ..memory.stepping import HOST
 from ..plan.moving import MOVING
 from ..profiles import Profile
 from ..profiles.model import Efficient, Precision, Rate
@@ -18,6 +19,8 @@ def seconds(work: Work, profile: Profile, precision: Precision) -> float:
     """How long a piece of work takes."""
     if work.what in MOVING:
         return work.moved / profile.from_the_host + work.calls * profile.launch_seconds
+    if work.what.startswith(HOST):
+        return work.moved / profile.of_the_host + work.calls * profile.launch_seconds
     used: Precision = precision if work.width < 4 else "fp32"
     grouped = groups_of(work)
     rate = profile.rate(rate_of(work), used, None if grouped == "depthwise" else grouped)

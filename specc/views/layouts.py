@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def layouts_table(found: Layouts) -> Table:
     """One row a layout, with a mark on the Pareto front of memory and time."""
-    title = f"{found.count} devices, each {found.profile.device}"
+    title = f"{found.count} devices, each {found.profile.device}" if found.count > 1 else found.profile.device
     left = (Column("layout", heads=True, wraps=True, prose=True), Column("changes", wraps=True, stacks=1))
     right = (
         Column("slices", right=True, stacks=2), "peak", Column("sent", right=True), "step",
@@ -48,6 +48,10 @@ def layouts_lines(found: Layouts) -> Iterator[str]:
     if any(row.bubble is not None for row in found.rows):
         yield ("of equal stages GPipe and 1F1B leave (p - 1) / (m + p - 1) of a step idle, with p stages and m slices; "
                "GPipe keeps the activations of m slices, stage s of 1F1B those of p - s")  # fmt: skip
+    if any(row.offload for row in found.rows):
+        yield (f"offloaded: parameters and optimizer state on the host, which {found.profile.device} is "
+               f"{found.profile.from_the_host / 1e9:.4g} GB/s from each way, and which makes steps at "
+               f"{found.profile.of_the_host / 1e9:.4g} GB/s")  # fmt: skip
     yield from (f"left out: {why}" for why in found.left_out)
 
 
@@ -68,9 +72,9 @@ def layouts_document(found: Layouts) -> dict[str, Any]:
 
 def _document(row: Row) -> dict[str, Any]:
     return {
-        "name": row.name, "local": row.local, "override": row.override or None,
+        "name": row.name, "local": row.local, "overrides": list(row.overrides) or None,
         "data_parallel": row.devices.data_parallel, "block_parallel": row.devices.block_parallel,
-        "mode": row.devices.mode, "shard": row.devices.shard, "slices": row.slices,
+        "mode": row.devices.mode, "shard": row.devices.shard, "offload": list(row.offload), "slices": row.slices,
         "predicted_peak_bytes": row.peak, "activation_bytes": row.activations,
         "sent_bytes": round(row.sent), "sent_bytes_of_all": round(row.total),
         "step_seconds": row.seconds, "images_per_second": row.images_per_second, "idle": row.idle,

@@ -43,7 +43,9 @@ def time_line(plan: Plan, found: StepTime | None) -> str:
         named = " --device cpu" if plan.memory.device == "cpu" else ""
         return f"step time: no device is known: {COMMAND}{named}, or --device-profile NAME"
     rate = rate_shown(found.images_per_second)
-    return f"predicted step {seconds_shown(found.seconds)}, {rate} images a second on {found.device} ({found.source})"
+    waits = f", of which it waits {seconds_shown(found.waits)} for its host" if found.beside else ""
+    return (f"predicted step {seconds_shown(found.seconds)}, {rate} images a second on {found.device} "
+            f"({found.source}){waits}")  # fmt: skip
 
 
 def time_document(found: StepTime | None) -> dict[str, Any] | None:
@@ -54,6 +56,10 @@ def time_document(found: StepTime | None) -> dict[str, Any] | None:
         "step_seconds": found.seconds, "images_per_second": found.images_per_second,
         "source": found.source.replace(" ", "_"), "profile": found.profile, "device": found.device,
         "instructions": list(found.instructions), "by_kind": dict(found.by_kind),
+        "host": found.beside and {
+            "waits_seconds": found.waits, "inwards_seconds": found.beside.inwards,
+            "outwards_seconds": found.beside.outwards, "work_seconds": found.beside.work,
+        },
     }  # fmt: skip
 
 

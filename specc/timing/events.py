@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
-from typing import Final
+from typing import Final, Literal
 
 Key = Hashable
+Port = tuple[int, bool | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,18 @@ class Transfer:
     Each of the `members` sends, or receives, so many bytes; a transfer has its members' links to itself.
     """
 
-    members: tuple[int, ...]  # of two the first one sends; a ring's all send and receive
-    bytes: float
+    members: tuple[int, ...]  # of two the first one sends; a ring's all send and receive; one moves from or to its host
+    bytes: float = 0.0
     hops: int = 1  # latencies, one after the other
     ring: bool = False
+    seconds: float = 0.0  # on the way between a device and its host
+    way: Literal["in", "out", None] = None  # which each have one transfer at a time; none is word that takes no time
 
     @property
-    def ports(self) -> tuple[tuple[int, bool], ...]:
+    def ports(self) -> tuple[Port, ...]:
         """The links that it takes: those out of devices, and those into them."""
+        if len(self.members) == 1:
+            return () if self.way is None else ((self.members[0], self.way),)
         if self.ring:
             return tuple((member, out) for member in self.members for out in (True, False))
         source, to = self.members
@@ -109,7 +114,7 @@ class Events:
         self.transfers: Final = transfers
         self.links: Final = links
         self._devices = [_Device(actions) for actions in programs]
-        self._free: dict[tuple[int, bool], float] = {}
+        self._free: dict[Port, float] = {}
         self._cores = [0.0] * (cores or 0)  # a heap: when each is free; empty where every device has its own
         self._asked: dict[Key, int] = {}
         self._done: dict[Key, float] = {}
@@ -195,10 +200,12 @@ class Events:
     def _begin(self, key: Key, transfer: Transfer, now: float) -> None:
         """As soon as all its links are free; who waits for it goes on when it is there."""
         start = max((now, *(self._free.get(port, 0.0) for port in transfer.ports)))
-        moving = transfer.bytes / self.links.bandwidth
-        done = self._done[key] = start + transfer.hops * self.links.latency + moving
+        moving = transfer.seconds + transfer.bytes / self.links.bandwidth
+        alone = len(transfer.members) == 1
+        done = self._done[key] = start + (0.0 if alone else transfer.hops * self.links.latency) + moving
         for port in transfer.ports:
             self._free[port] = start + moving
-        self._spans.append(Span(transfer.members[0], str(key), start, done, moves=True))
+        if done > start or not alone:
+            self._spans.append(Span(transfer.members[0], str(key), start, done, moves=True))
         for rank in self._waiting.pop(key, ()):
             heappush(self._agenda, (done, rank))
