@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 import struct
+import tarfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from runtime.data import DataConfig
 Files = dict[str, bytes]
 OPTIONS: dict[str, dict[str, object]] = {
     "image_folder": {"image_size": 8, "classes": 2},
+    "tar_folder": {"image_size": 8, "classes": 2},
     "label_folder": {"image_size": 8, "classes": 5, "task": "multi_label"},
     "mask_folder": {"image_size": (8, 6), "classes": 3, "task": "segmentation"},
     "cityscapes": {"image_size": (8, 16), "task": "segmentation"},
@@ -95,6 +97,30 @@ def image_folder() -> Files:
         for name in ("cat", "dog")
         for file, form in forms.items()
     }
+
+
+def tar(files: Mapping[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, inside in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(inside)
+            archive.addfile(entry, io.BytesIO(inside))
+    return content.getvalue()
+
+
+def shard(first: int, count: int, side: int = 12) -> bytes:
+    """Images of their own colours with classes 0 and 1 in turn, named by their numbers."""
+    files = {}
+    for number in range(first, first + count):
+        image = Image.fromarray(np.full((side, side, 3), number, np.uint8))
+        files |= {f"{number:04}.png": encoded(image, "PNG"), f"{number:04}.cls": str(number % 2).encode()}
+    return tar(files)
+
+
+@cache
+def tar_folder() -> Files:
+    return {"train/0.tar": shard(0, 2), "train/1.tar": shard(2, 2), "val/0.tar": shard(4, 2)}
 
 
 @cache

@@ -29,6 +29,7 @@ MADE: dict[str, tuple[str, Callable[[], small.Files]]] = {
     "stl10": ("stl10", small.stl10),
     "image_folder": ("image_folder", small.image_folder),
     "label_folder": ("label_folder", small.label_folder),
+    "tar_folder": ("tar_folder", small.tar_folder),
     "mask_folder": ("mask_folder", small.mask_folder),
     "cityscapes": ("cityscapes", small.cityscapes),
     "voc": ("voc", small.voc),

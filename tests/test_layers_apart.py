@@ -20,6 +20,7 @@ LATE = {
     "specc.fit.recomputation",  # numpy
     "specc.fit.search",  # numpy
     "specc.report.writing",  # jinja2, pygments
+    "webdataset",  # an extra
     "platformdirs",  # and not installed where `make gpu` runs
 }  # fmt: skip  # slow to load, and not always needed
 ENTRANCES = ("specc.commands", "specc.completion")  # beside specc itself: here a call loads no more of it than it needs

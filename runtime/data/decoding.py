@@ -14,7 +14,7 @@ from torch import Tensor
 from runtime.data.colours import coloured, numbers
 from runtime.data.draws import Draws
 from runtime.data.errors import DataError, described
-from specc.system.files import open_regular
+from runtime.data.tars import opened
 
 # torchvision's RandomResizedCrop: area as a fraction of the image, aspect ratio, attempts before the centre is taken
 _AREA, _RATIO, _ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
@@ -61,7 +61,7 @@ def size_of(image: Any) -> tuple[int, int]:
 
 def _opened(path: str, read: Reading) -> Any:
     try:
-        with open_regular(path) as file:
+        with opened(path) as file:
             return _decoded(file, read)
     except FileNotFoundError as error:
         help = ["put it back, or start a new run: a run looks up its images once, when it starts"]
@@ -87,8 +87,9 @@ def _cause(error: Exception) -> str:
 def _decoded(file: BinaryIO, read: Reading) -> Any:
     from PIL import Image
 
-    if not os.fstat(file.fileno()).st_size:
+    if not file.seek(0, os.SEEK_END):
         raise ValueError("the file is empty")
+    file.seek(0)
     Image.init()  # or only the most common formats are known
     with warnings.catch_warnings():
         # Pillow warns of large images and refuses what is twice as large, 178 million pixels: that is bound enough.

@@ -6,7 +6,6 @@ An image that was read to its end is known by its size and time from then on, in
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,6 +19,7 @@ from runtime.data.decoding import measure
 from runtime.data.errors import DataError
 from runtime.data.folder import FolderSplit
 from runtime.data.splits import Split, Splits, beneath
+from runtime.data.tars import stated
 from runtime.data.workers import loading, worker_failures
 from specc.diagnostics.notices import counted, doing
 from specc.system import files
@@ -93,7 +93,7 @@ def check_same(info: ResolvedData, splits: Splits) -> None:
 def _state(split: FolderSplit, index: int) -> State | None:
     """Size and time of the sample's files; None where one of them is not there."""
     try:
-        states = [os.stat(path) for path in split.samples[index] if isinstance(path, str)]
+        states = [stated(path) for path in split.samples[index] if isinstance(path, str)]
     except (OSError, ValueError):
         return None
     return [number for state in states for number in (state.st_size, state.st_mtime_ns)]

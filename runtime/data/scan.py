@@ -40,9 +40,9 @@ def scan(folder: Path) -> Found:
         raise DataError(str(error), help=error.help) from error
     except OSError as error:
         raise _unreadable(folder, error) from error
-    samples = [(path, label) for path, label in files if _is_image(path)]
+    samples = [(path, label) for path, label in files if is_image(path)]
     _no_empty_class(folder, classes, {label for _, label in samples})
-    others = [path for path, _ in files if not _is_image(path)] + [each.path for each in entries if each.is_file()]
+    others = [path for path, _ in files if not is_image(path)] + [each.path for each in entries if each.is_file()]
     return Found(classes, samples, others, [each.path for each in entries if each.is_dir() and hidden(each.name)])
 
 
@@ -52,10 +52,11 @@ def images_in(folder: Path) -> tuple[list[str], list[str]]:
         files = list(_files(folder))
     except OSError as error:
         raise _unreadable(folder, error) from error
-    return [path for path in files if _is_image(path)], [path for path in files if not _is_image(path)]
+    return [path for path in files if is_image(path)], [path for path in files if not is_image(path)]
 
 
-def _is_image(path: str) -> bool:
+def is_image(path: str) -> bool:
+    """Whether a file is an image by its name."""
     return path.lower().endswith(_IMAGES)
 
 
@@ -95,8 +96,8 @@ def _no_empty_class(folder: Path, classes: list[str], used: set[int]) -> None:
 
 def left_out(others: Sequence[str]) -> tuple[str, ...]:
     """A remark on the files that are no images, or images of no class."""
-    strange = [path for path in others if not _is_image(path)]
-    loose = [path for path in others if _is_image(path)]
+    strange = [path for path in others if not is_image(path)]
+    loose = [path for path in others if is_image(path)]
     endings = sorted({os.path.splitext(path)[1] or os.path.basename(path) for path in strange})
     remarks = [
         f"{len(strange):,} files are left out, as their names are not those of images: {' '.join(endings[:_SHOWN])}"

@@ -226,6 +226,7 @@ _OWN = (
     DatasetInfo("image_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", foldered=True),
     DatasetInfo("label_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("multi_label",)),
     DatasetInfo("mask_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder", ("map",)),
+    DatasetInfo("tar_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
     DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
     DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
     DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),

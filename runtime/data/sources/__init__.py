@@ -6,8 +6,9 @@ from .idx import fashion_mnist, mnist
 from .made import digits, synthetic
 from .pairs import cityscapes, mask_folder, voc
 from .pickled import cifar10
+from .tars import tar_folder
 
 __all__ = [
     "cifar10", "cityscapes", "digits", "fashion_mnist", "image_folder", "imagenet", "label_folder", "mask_folder",
-    "mnist", "stl10", "svhn", "synthetic", "voc",
+    "mnist", "stl10", "svhn", "synthetic", "tar_folder", "voc",
 ]  # fmt: skip
