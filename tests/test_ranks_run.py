@@ -46,6 +46,8 @@ PLAIN: Document = {
 FEW: dict[str, Document] = {
     "one": {}, "copies": {"data_parallel": 2}, "stages": {"block_parallel": 2},
     "both": {"data_parallel": 2, "block_parallel": 2}, "four": {"block_parallel": 4},
+    "shards": {"data_parallel": 2, "shard": True},
+    "shards of stages": {"data_parallel": 2, "block_parallel": 2, "shard": True},
 }  # fmt: skip
 
 
@@ -132,10 +134,12 @@ class Asking(Silence):
         self.number = None
 
 
-def asked_to_stop(rank: int, folder: Path, layout: str, resumed: bool, number: int) -> tuple[str, str]:
+def asked_to_stop(
+    rank: int, folder: Path, layout: str, resumed: bool, number: int, parts: Document | None = None
+) -> tuple[str, str]:
     """A run whose last rank alone hears a signal: what every rank says, and where it stands."""
     asked = rank + 1 == plan_of(layout).config.devices.count
-    trainer = begun(folder, layout, {}, resumed, Asking(number) if asked else Silence())
+    trainer = begun(folder, layout, parts or {}, resumed, Asking(number) if asked else Silence())
     with pytest.raises(Interrupted) as stopped:
         trainer.train()
     return str(stopped.value), str(trainer.saved)

@@ -115,7 +115,9 @@ class Loader:
         """The samples of a batch that this device loads."""
         if self.layout is None:
             return range(samples)
-        return self.layout.share(samples) if self.layout.stage == 0 else range(0)
+        if self.layout.stage:
+            return range(0)
+        return self.layout.share(samples) if self.train else self.layout.shown(samples)
 
     def _loaded(self, batches: list[Indices], draws: Draws) -> Iterator[Batch]:
         for parts in self._on_host(batches, draws):

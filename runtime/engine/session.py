@@ -168,7 +168,7 @@ class Session:
         else:
             assert self.plan.layout is not None
             assert samples is not None
-            rows = len(self.plan.layout.share(samples))
+            rows = len(self.plan.layout.shown(samples))
         yield from self.executor.answers(images, labels, rows, units=units)
 
     def averaged(self) -> AbstractContextManager[None]:

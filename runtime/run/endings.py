@@ -20,6 +20,7 @@ from ..distributed.world import current
 from ..engine.determinism import refused
 from ..engine.device import obtainable, ran_out
 from ..engine.executor import NotFinite
+from ..engine.sharding import own_part
 from ..errors import Interrupted, RunError, WriteError
 from .budget import did_not_fit
 from .state import RunState
@@ -125,8 +126,11 @@ def not_finite(values: Mapping[str, float]) -> str | None:
 
 
 def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first tensor with a number in it that is none; a device is waited for once."""
-    named = [(name, tensor) for name, tensor in tensors if tensor.is_floating_point()]
+    """The name of the first tensor with a number in it that is none; a device is waited for once.
+
+    Of tensors in parts each rank looks at its own.
+    """
+    named = [(name, own_part(tensor)) for name, tensor in tensors if tensor.is_floating_point()]
     sound = torch.stack([tensor.detach().isfinite().all() for _, tensor in named]).tolist()
     return next((name for (name, _), fine in zip(named, sound, strict=True) if not fine), None)
 

@@ -47,11 +47,14 @@ def evaluated(
     names = columns(plan) if units else {}
     counts = Counts(TASKS[plan.config.task], tuple(dict.fromkeys(names.values())))
     for batch, samples in parts:
-        if not part_of(session.plan, samples):
+        counts_here = part_of(session.plan, samples)
+        if not counts_here and not gathers(session.plan):
             continue
         images, labels = batch or (None, None)
         del batch
         for answer in session.answers(images, labels, units=units, samples=samples):
+            if not counts_here:
+                continue
             named = answer.unit and answer.head and names[answer.unit.name, answer.head.name]
             own = counts.units[named] if named else counts.whole
             own.add(answer.output.float(), answer.target)
@@ -66,6 +69,11 @@ def evaluated(
 def part_of(plan: Plan, samples: int) -> int:
     """How many of a batch's samples this device looks at: of a few some copies have none."""
     return samples if plan.layout is None else len(plan.layout.share(samples))
+
+
+def gathers(plan: Plan) -> bool:
+    """Whether others wait for this device in every batch, as it has a part of what they need."""
+    return plan.layout is not None and plan.layout.sharded
 
 
 class Counts:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import Loader
+from ..engine.sharding import own_part
 from . import checkpoint, endings
 from .checkpoint import Best
 from .evaluation import NOTHING, Findings
@@ -42,14 +43,16 @@ def _of_best(run: RunState, best: Best, test: Findings, look: Callable[[], Findi
     if team.by_first(lambda: best.checkpoint == checkpoint.newest(folder).path.name):
         return test
     path = Path(team.by_first(lambda: str(checkpoint.best(folder).path)))
-    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in session.model.tensors().items()}
+    own = [own_part(tensor.detach()) for tensor in session.model.tensors().values()]
+    kept = [tensor.to("cpu", copy=True) for tensor in own]
     average, session.average = session.average, None  # the weights of a checkpoint are averages where there are any
     try:
         load_model(session, team.read_by_first(lambda: checkpoint.load_weights(path)), path)
         return look()
     finally:
         session.average = average
-        load_model(session, kept, path)
+        for tensor, before in zip(own, kept, strict=True):
+            tensor.copy_(before)
 
 
 def _check(run: RunState, found: Findings) -> None:

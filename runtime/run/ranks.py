@@ -52,9 +52,6 @@ class Ranks(Team):
         stages = self.by_first(lambda: list(stages_on(plan, here(plan.memory.device))))
         own = laid_out(plan, self.rank, stages)
         assert own.layout is not None
-        if own.layout.sharded:
-            message = "`devices.shard` trains steps, but a run cannot evaluate and save a network of parts yet"
-            raise RunError(message, ("`devices: {shard: false}` keeps all of the network in every copy",))
         self.layout, self._ahead = own.layout, len(stages) * (1 + own.layout.ahead)
         return own, Wire(own)
 

@@ -20,6 +20,7 @@ from specc.spec.sections.optimizer import Optimizer as Config
 
 from ..engine import host
 from ..engine.session import Session
+from ..engine.sharding import fill, whole
 from ..engine.weight_average import WeightAverage
 from ..errors import RunError
 from ..named import named
@@ -61,10 +62,25 @@ Part = tuple[str, Callable[[], Mapping[str, Tensor]]]
 
 def _parts(session: Session, team: Team) -> Iterator[Part]:
     """The files of which every rank has a part: copies of one stage have the same, and the first of them tells it."""
-    yield checkpoint.MODEL, lambda: session.model.tensors() if team.speaks else {}
-    yield checkpoint.OPTIMIZER, lambda: optimizer_tensors(session) if team.speaks else {}
+    yield checkpoint.MODEL, lambda: _told(session.model.tensors(), team)
+    yield checkpoint.OPTIMIZER, lambda: _told(optimizer_tensors(session), team)
     if average := session.average:
-        yield checkpoint.WEIGHT_AVERAGE, lambda: average.tensors if team.speaks else {}
+        yield checkpoint.WEIGHT_AVERAGE, lambda: _told(average.tensors, team)
+
+
+def _told(own: Mapping[str, Tensor], team: Team) -> Mapping[str, Tensor]:
+    """What this rank tells. Of what is in parts all copies gather one tensor after the other, by name.
+
+    Not as they lie there: a rank that has read a file may have its tensors in another order than one that was told it.
+    """
+    if team.layout is None or not team.layout.sharded:
+        return own if team.speaks else {}
+    found: dict[str, Tensor] = {}
+    for name, tensor in sorted(own.items()):
+        full = whole(tensor.detach())
+        if team.speaks:
+            found[name] = full.cpu()
+    return found
 
 
 def _contents(
@@ -148,7 +164,7 @@ def load_model(session: Session, tensors: Mapping[str, Tensor], where: Path) -> 
         raise RunError(f"the tensors in {where} are not those of the plan (for example {', '.join(differing)})")
     for name, tensor in own.items():
         _same_kind(name, tensors[name], tensor, where)
-        tensor.copy_(tensors[name])
+        fill(tensor, tensors[name])
 
 
 def _of_stage(session: Session, tensors: Mapping[str, T], own: Collection[str]) -> Mapping[str, T]:
@@ -220,4 +236,5 @@ def _lay_out(state: dict[str, Tensor], parameter: Tensor) -> None:
     """What has a parameter's shape lies in memory as the parameter does, which fused steps rely on."""
     for slot, value in state.items():
         if slot != "step" and value.shape == parameter.shape:
-            state[slot] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            state[slot] = torch.empty_like(parameter, requires_grad=False)
+            fill(state[slot], value)

@@ -108,7 +108,7 @@ def devices_of(run: RunState) -> dict[str, Any] | None:
     ranks = [{"device": each.device, "predicted_peak_bytes": each.predicted, "measured_peak_bytes": each.measured}
              for each in run.peaks]  # fmt: skip
     return {"data_parallel": layout.copies, "block_parallel": len(layout.stages), "stages": list(layout.stages),
-            "ranks": ranks}  # fmt: skip
+            "shard": layout.sharded, "ranks": ranks}  # fmt: skip
 
 
 def on_device(run: RunState) -> dict[str, int | None]:

@@ -65,6 +65,14 @@ class Layout:
         parts = self._parts(samples)
         return parts[0] if len(parts) == 1 else [i for part in parts for i in part]
 
+    def shown(self, samples: int) -> Sequence[int]:
+        """Which of a batch's samples this copy looks at where nothing is learnt: its share.
+
+        A copy without a share looks at the first one where others wait for its part of the parameters.
+        """
+        own = self.share(samples)
+        return own if own or not self.sharded else range(1)
+
     def rows(self, samples: int) -> list[int]:
         """How many samples of every slice are this copy's."""
         return [len(part) for part in self._parts(samples)]
