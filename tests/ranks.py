@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -40,6 +41,7 @@ ONCE = (
     "runtime.run.launch",
     "runtime.distributed.launcher",
 )  # optimizers ask for dynamo
+LOUDNESS = "TORCH_CPP_LOG_LEVEL"
 END_WITH_PARENT = 1
 
 
@@ -70,6 +72,13 @@ def server() -> ForkServerContext:
     """What processes are forked from, `tests.forked`'s too."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(list(ONCE))
+    before = os.environ.get(LOUDNESS)
+    os.environ[LOUDNESS] = "ERROR"  # as specc sets it before torch is loaded, which looks once
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop(LOUDNESS)
+        os.environ.update({LOUDNESS: before} if before else {})
     return found
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime.distributed import agreement, world
+from runtime.distributed import agreement, meeting, world
 from specc.runs.checkpoints import exists, listed
 from tests.commands import specc
 from tests.documents import document
@@ -160,12 +160,15 @@ def test_of_a_rank_that_is_aborted_is_said_what_it_waited_for(
     assert (code, first_line(words)) == (3, f"error: rank 1 {said}")
 
 
+WITHOUT_WORDS = ", which torch does to one on a GPU that waits too long for another"
+
+
 def test_who_hangs_is_not_waited_for_once_another_rank_was_killed(stepping: Callable[..., Launched]) -> None:
     run = stepping()
     os.kill(run.ranks[0], signal.SIGSTOP)
     os.kill(run.ranks[1], signal.SIGABRT)
     code, said = run.ends()  # long before torch's launcher would end it, which waits as long as a checkpoint may take
-    assert (code, first_line(said)) == (3, "error: rank 1 aborted (signal 6)")
+    assert (code, first_line(said)) == (3, f"error: rank 1 aborted (signal 6){WITHOUT_WORDS}")
 
 
 @pytest.mark.parametrize("number", [
@@ -247,6 +250,25 @@ def test_a_rank_that_does_not_come_is_named(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(document()))
     (code, words), _ = together(tmp_path, (run("spec.json", timeout=2), None), (("this",), None))
     assert (code, first_line(words)) == (3, "error: rank 1 did not come within 2 s")
+
+
+def test_a_machine_that_does_not_come_is_waited_for_as_long_as_asked(
+    tmp_path: Path, launched: Callable[..., Launched]
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(document()))
+    alone = launched(*run("spec.json", timeout=2), "--nodes", "2", "--rendezvous", "127.0.0.1:0")
+    code, said = alone.ends()
+    assert (code, first_line(said)) == (3, "error: the 2 machines did not meet at 127.0.0.1:0 within 2 s")
+
+
+def test_an_address_is_this_machines_where_one_can_listen_to_it() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.3", 0))
+        port = other.getsockname()[1]
+        other.listen()
+        here = [meeting.is_here(host, port) for host in ("127.0.0.2", "127.0.0.3", "192.0.2.1", "nobody.invalid")]
+    assert here == [True, False, False, False], "free; taken by another launcher; another machine's; nobody's"
+    assert meeting.meeting("127.0.0.2:29500", 7)["local_addr"] == "127.0.0.2"
 
 
 # ------------------------------------------------------------------------------------------- the command line

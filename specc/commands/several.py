@@ -160,9 +160,10 @@ def among(asked: Several, device: str, plan: Plan | None = None, words: Sequence
 
 def start(asked: Several, words: Sequence[str]) -> None:
     """Start the processes, and wait until they are over."""
+    os.environ.setdefault(LOUDNESS, "ERROR")  # before torch is loaded, which looks once
     with failures_shown():
         with loading_torch():
             from runtime.distributed.launcher import Launch
             from runtime.distributed.launcher import start as launch
 
-        launch(Launch(asked.nproc, asked.nodes, asked.rendezvous), words)
+        launch(Launch(asked.nproc, asked.nodes, asked.rendezvous, asked.timeout), words)
