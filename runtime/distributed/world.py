@@ -109,7 +109,8 @@ class World:
             return RankLost(f"a connection to another rank has failed{while_}: {first_line(error)}", None)
         rank, beat = found
         if said := self._said_by(rank):
-            return RankLost(f"rank {rank} has ended: {said}", rank)
+            own = f"rank {rank}: "
+            return RankLost(said if said.startswith(own) else f"rank {rank} has ended: {said}", rank)
         where = f", which was {_at(beat)} on {beat.host}," if beat else ""
         if late:
             return RankLost(f"rank {rank}{where} did not answer for {self.timeout:g} s{while_}", rank)

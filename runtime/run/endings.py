@@ -47,7 +47,7 @@ def ending_for(run: RunState, error: BaseException) -> RunError | None:
     if isinstance(error, RunError):
         return error
     if isinstance(error, NotFinite):
-        return diverged_at(run, str(error), run.step + 1)
+        return diverged_at(run, _of_rank(run, str(error)), run.step + 1)
     if ran_out(error):
         return out_of_memory(run, error, run.session.executor.running)
     return _from_words(run, error)
@@ -58,12 +58,17 @@ def _from_words(run: RunState, error: BaseException) -> RunError | None:
     if told := refused(error):
         return not_deterministic(run, *told)
     if any(sign in str(error) for sign in NOT_FINITE):
-        return diverged_at(run, f"{_loss_at(run)} is not finite", run.step + 1)
+        return diverged_at(run, _of_rank(run, f"{_loss_at(run)} is not finite"), run.step + 1)
     if ONE_VALUE in str(error):
         return one_value(run)
     if isinstance(error, OSError):
         return RunError(described(error), what_next(run, "then"))
     return None
+
+
+def _of_rank(run: RunState, what: str) -> str:
+    """What one of several ranks has found, of which the others know nothing."""
+    return what if run.team.alone else f"rank {run.team.rank}: {what}"
 
 
 def _loss_at(run: RunState) -> str:

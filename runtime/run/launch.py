@@ -48,6 +48,7 @@ from .ranks import present, require_count
 from .reporting import reported
 from .rundir import RunDir
 from .shown import Silence, facts_of
+from .spread import Spread, spread_of
 from .summary import not_begun
 from .team import Team
 from .trainer import Trainer
@@ -64,13 +65,14 @@ def run(
     require_count(plan, team)
     check_traced(plan)
     with ExitStack() as whole:
-        going = team.share(lambda: _new(plan, spec, folder, chosen, whole, report=report), told_of, heard_of)
+        spread = spread_of(plan, team, chosen)
+        going = team.share(lambda: _new(plan, spec, folder, chosen, whole, spread, report=report), told_of, heard_of)
         assert going is not None
         _train(going, chosen, team)
 
 
 def _new(
-    plan: Plan, spec: Spec, folder: Path | None, device: torch.device, whole: ExitStack, *, report: bool
+    plan: Plan, spec: Spec, folder: Path | None, device: torch.device, whole: ExitStack, spread: Spread, *, report: bool
 ) -> Going:  # fmt: skip
     """A run directory, whose lock is held until the `whole` is over."""
     if folder is not None:
@@ -81,7 +83,7 @@ def _new(
     begun = whole.enter_context(reported(target, wanted=report))
     whole.enter_context(locked(target.path))
     _require_vacant(target.path)  # somebody else may have been quicker
-    target.begin(found.plan, spec.tree.text, found.resolved, found.root, device)
+    target.begin(found.plan, spec.tree.text, found.resolved, found.root, device, spread)
     if found.skipped:
         target.write(LISTING, found.listing)
     begun()
@@ -254,6 +256,8 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
     """What a person wants to know at the end."""
     memory = summary["memory"]
     measured = "allocator peak" if summary["device"].startswith("cuda") else "live tensors"
+    if devices := summary.get("devices"):
+        measured += f" on rank {devices['nearest_to_budget']}, which takes most"
     verdict = "no budget given"
     if memory["budget_bytes"]:
         kept = "within budget" if memory["within_budget"] else "OVER BUDGET"

@@ -45,7 +45,7 @@ class Shown(Silence):
         """The clock of the epoch."""
         self.pace.epoch_begins(epoch, steps)
 
-    def step_done(self, step: int, losses: Mapping[str, Tensor] | None) -> None:
+    def step_done(self, step: int, losses: Mapping[str, Tensor | float] | None) -> None:
         """Look at the losses now and then."""
         self.pace.step_done(step, seen=losses is not None)
         if not losses or self.clock() - self._read < READ:
@@ -148,7 +148,7 @@ class Picture(Shown):
         self._draw(STILL)
         return STILL
 
-    def step_done(self, step: int, losses: Mapping[str, Tensor] | None) -> None:
+    def step_done(self, step: int, losses: Mapping[str, Tensor | float] | None) -> None:
         """A moment to draw."""
         super().step_done(step, losses)
         self._draw()

@@ -24,10 +24,11 @@ from specc.profiles import here
 from ..engine.groups import new_group
 from ..engine.wire import Wire
 from ..errors import RunError
-from .team import ALONE, GO_ON, STOP, Team, on_host
+from .team import ALONE, GO_ON, SAVE, STOP, Team, on_host
 
 T = TypeVar("T")
 _MORE, _DONE = "more", "done"
+_WISHES = 1 + max(GO_ON, SAVE, STOP)  # places of a beat: how many told of their losses in place of `GO_ON`, the wishes
 
 
 class Elsewhere(RunError):
@@ -46,12 +47,16 @@ class Ranks(Team):
         self._pending: deque[tuple[Any, Tensor]] = deque()
         self._ahead = 1  # steps that a rank may be before another one
         self._kept = GO_ON  # of what was heard
+        self._units: tuple[str, ...] = ()  # of the whole
+        self._said: Mapping[str, Tensor] | None = None  # by this rank's units in the last step, where it was looked at
+        self._known: dict[str, float] = {}  # of all units, last
 
     def lay_out(self, plan: Plan) -> tuple[Plan, Wire | None]:
         """See `Team.lay_out`."""
         stages = self.by_first(lambda: list(stages_on(plan, here(plan.memory.device))))
         own = laid_out(plan, self.rank, stages)
         assert own.layout is not None
+        self._units = tuple(plan.by_unit)
         self.layout, self._ahead = own.layout, len(stages) * (1 + own.layout.ahead)
         return own, Wire(own)
 
@@ -116,10 +121,20 @@ class Ranks(Team):
         if told != _DONE:
             raise Elsewhere(f"rank 0: {told}")
 
+    def tell(self, losses: Mapping[str, Tensor] | None) -> Mapping[str, Tensor | float] | None:
+        """See `Team.tell`."""
+        self._said = losses
+        return None if losses is None else self._known
+
     def beat(self, wish: int) -> int:
         """See `Team.beat`."""
-        said = torch.tensor([wish])
-        self._pending.append((dist.all_reduce(said, dist.ReduceOp.MAX, group=self._beats, async_op=True), said))
+        said, losses = torch.zeros(_WISHES + len(self._units), dtype=torch.float64), self._said
+        said[wish] += wish != GO_ON
+        said[GO_ON] = losses is not None
+        for place, unit in enumerate(self._units, _WISHES):
+            said[place] = float(losses[unit]) if losses and unit in losses else 0.0
+        self._said = None
+        self._pending.append((dist.all_reduce(said, group=self._beats, async_op=True), said))
         return max(self._kept, self._heard() if len(self._pending) > self._ahead else GO_ON)
 
     def settle(self) -> None:
@@ -130,7 +145,9 @@ class Ranks(Team):
     def _heard(self) -> int:
         begun, said = self._pending.popleft()
         begun.wait()
-        return int(said)
+        if int(said[GO_ON]) == self.count:  # copies have parts of a loss, which add up
+            self._known = dict(zip(self._units, said[_WISHES:].tolist(), strict=True))
+        return next((wish for wish in (STOP, SAVE) if said[wish]), GO_ON)
 
     def lost(self, error: BaseException) -> str | None:
         """See `Team.lost`."""

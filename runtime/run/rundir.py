@@ -63,10 +63,12 @@ class RunDir:
         return cls(path)
 
     def begin(
-        self, plan: Plan, spec_text: str, resolved: str, root: Path | None = None, device: torch.device | None = None
-    ) -> None:
+        self, plan: Plan, spec_text: str, resolved: str, root: Path | None = None, device: torch.device | None = None,
+        spread: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         """Write down what is trained; from then on it is a run that can be resumed."""
         env = environment(device) | {"data_root": str(root or data_root(plan)), "plans": [plan.fingerprint]}
+        env["devices"] = spread
         texts = {SPEC: spec_text, RESOLVED: resolved, PLAN: plan.to_json(indent=1), ENVIRONMENT: as_json(env)}
         with _no_run_directory():
             record.write(self.path, {name: text.encode() for name, text in texts.items()})

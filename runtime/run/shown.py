@@ -41,7 +41,7 @@ class Silence(Watcher):
     def epoch_begins(self, epoch: int, steps: int) -> None:
         """An epoch (from 0) of so many steps begins, or goes on where it was left."""
 
-    def step_done(self, step: int, losses: Mapping[str, Tensor] | None) -> None:
+    def step_done(self, step: int, losses: Mapping[str, Tensor | float] | None) -> None:
         """So many steps of the epoch are done; the units' losses are given where the device has been waited for."""
 
     def epoch_ends(self, row: dict[str, Any]) -> None:

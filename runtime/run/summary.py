@@ -107,8 +107,9 @@ def devices_of(run: RunState) -> dict[str, Any] | None:
         return None
     ranks = [{"device": each.device, "predicted_peak_bytes": each.predicted, "measured_peak_bytes": each.measured}
              for each in run.peaks]  # fmt: skip
+    most = max(range(len(run.peaks)), key=lambda rank: run.peaks[rank].measured, default=None)
     return {"data_parallel": layout.copies, "block_parallel": len(layout.stages), "stages": list(layout.stages),
-            "shard": layout.sharded, "ranks": ranks}  # fmt: skip
+            "shard": layout.sharded, "nearest_to_budget": most, "ranks": ranks}  # fmt: skip
 
 
 def on_device(run: RunState) -> dict[str, int | None]:

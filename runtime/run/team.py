@@ -83,6 +83,13 @@ class Team:
         """On the others: once for every call; in the end it raises what has ended the first rank's work."""
         return iter(())
 
+    def tell(self, losses: Mapping[str, Tensor] | None) -> Mapping[str, Tensor | float] | None:
+        """Have all ranks hear with the next beat what this one's units lose in a step; gives what is known of all.
+
+        That is of some steps ago, as what is heard with a beat is. Nothing is known of a step that nobody looked at.
+        """
+        return losses
+
     def beat(self, wish: int) -> int:
         """Say after a step what one wishes, and hear the most urgent wish of all: of all at one and the same step.
 

@@ -248,7 +248,7 @@ class Trainer(RunState):
         """Whoever watches is given the losses only where they are looked at anyway."""
         if reads := self._reads_loss(self.step):
             self.session.executor.check_losses()
-        self.progress.step_done(self.step + 1, result.total if reads else None)
+        self.progress.step_done(self.step + 1, self.team.tell(result.total if reads else None))
 
     def check_budget(self) -> None:
         """Raise `BudgetExceeded` where the measured peak is over the budget, unless that is only worth a warning."""
