@@ -29,9 +29,10 @@ from specc.extending import (
     Steps,
     Uses,
 )
-from specc.layout import every_rank, laid_out
+from specc.layout import every_rank, laid_out, stages_of, stages_on
 from specc.layout.witness import witness
 from specc.plan import Plan, Send
+from specc.profiles import find
 from specc.spec.sections.train import ADDITIONS
 from specc.system import plugins
 
@@ -223,6 +224,13 @@ def test_gradients_that_are_not_summed_yet_are_seen_by_nobody() -> None:
 
 def plan_of(kind: str, devices: Document) -> Plan:
     return compiled(**parts(kind, devices=devices))
+
+
+def test_where_stages_begin_is_as_the_compiler_has_checked_it() -> None:
+    """However long blocks take where the run is."""
+    parts, gpu = {"split": {"blocks": 6}, "devices": {"block_parallel": 2}}, find("h100")
+    added = compiled(**parts, train={"instructions": [{"kind": "compare"}]})
+    assert stages_on(added, gpu) == stages_of(added) != stages_on(compiled(**parts), gpu)
 
 
 def test_gradients_are_changed_when_all_that_is_added_to_them_is_there() -> None:

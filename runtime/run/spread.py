@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from specc.layout import stages_of
+from specc.layout import stages_on
 from specc.plan import Plan
+from specc.profiles import here
 
 from .team import Team
 
@@ -27,7 +28,7 @@ def spread_of(plan: Plan, team: Team, device: torch.device) -> Spread:
         "block_parallel": devices.block_parallel,
         "mode": devices.mode,
         "shard": devices.shard,
-        "stages": team.by_first(lambda: list(stages_of(plan))),
+        "stages": team.by_first(lambda: list(stages_on(plan, here(plan.memory.device)))),
         "backend": "nccl" if device.type == "cuda" else "gloo",
         "hosts": team.gather(socket.gethostname()),
     }

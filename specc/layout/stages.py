@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from itertools import accumulate, pairwise
 from math import inf
 
-from ..plan import Free, Layout, Plan, Unit
+from ..plan import Extension, Free, Layout, Plan, Unit
 from ..plan.flops import flops_of
 from ..profiles import Profile
 from ..timing import step_time
@@ -44,9 +44,11 @@ def crossed(plan: Plan, stages: Sequence[int]) -> tuple[Unit, int] | None:
 def stages_on(plan: Plan, profile: Profile | None) -> tuple[int, ...]:
     """Where stages begin on such devices: cut by time where that is known, else by FLOPs.
 
-    What decoupled stages learn depends on where they begin, so that no calibration may change it: by FLOPs always.
+    What decoupled stages learn depends on where they begin, so that no calibration may change it: by FLOPs always. And
+    what a package adds to a step was found to be possible with those of the compiler, which knows no calibration.
     """
-    if profile is None or plan.config.devices.mode == "decoupled":
+    added = any(isinstance(each, Extension) for each in plan.instructions)
+    if profile is None or added or plan.config.devices.mode == "decoupled":
         return stages_of(plan)
     return stages_of(plan, block_seconds(plan, step_time(plan, profile).instructions))
 

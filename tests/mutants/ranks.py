@@ -74,7 +74,7 @@ MUTANTS = [
            "rows = plan.layout.rows(plan.config.data.batch_size)[0]", "all slices are as large as the first", SIXTY_FOUR),
     mutant("specc/layout/volume.py", "return 2 * (copies - 1) / copies * self.bytes", "return (copies - 1) / copies * self.bytes", "a sum goes round once",
            SIXTY_FOUR + "[64 ranks, 16 stages of 4 copies]"),
-    mutant("specc/layout/events.py", "self._free[port] = start + moving", "self._free[port] = start", "links have no end of room",
+    mutant("specc/timing/events.py", "self._free[port] = start + moving", "self._free[port] = start", "links have no end of room",
            "test_simulation.py::test_messages_wait_for_a_link_in_turn_but_not_for_a_latency"),
     # what moves
     mutant("runtime/engine/wire.py", "1 < self._borrowed[unit] <= self.layout.ahead + 1", "1 < self._borrowed[unit] <= self.layout.ahead",
