@@ -22,7 +22,7 @@ from runtime.run.ranks import Ranks
 from runtime.run.team import GO_ON, SAVE, STOP
 from specc.layout import every_rank
 from specc.layout.witness import witness
-from specc.plan import ReceiveSources
+from specc.plan import Free, Instruction, Layout, ReceiveSources, Reduce, Step
 from specc.plan.buckets import buckets
 
 from .documents import MAN, compiled
@@ -31,6 +31,23 @@ from .ranks import in_ranks
 
 def test_a_message_is_of_as_many_gradients_as_there_is_room_for() -> None:
     assert [*buckets([10, 20, 60, 90, 10, 60], lambda size: size, most=70)] == [[10, 20], [60], [90], [10, 60]]
+
+
+def test_what_one_copy_has_less_of_a_slice_it_has_more_of_the_next() -> None:
+    copies = [Layout(2, (0,), rank, "0" * 64, slices=2) for rank in range(2)]
+    assert [each.rows(6) for each in copies] == [[1, 2], [2, 1]]
+    assert sorted(i for each in copies for i in each.share(6)) == [*range(6)]
+
+
+def test_a_sum_begins_with_the_last_of_its_gradients() -> None:
+    """What follows, of other blocks, is computed meanwhile; only other steps come before it."""
+    own = every_rank(compiled(**MAN, devices={"data_parallel": 2}))[0]
+    computed: list[Instruction] = []
+    for each in own.instructions:
+        if isinstance(each, Reduce):
+            assert f"grads:{each.group}" in computed[-1].writes
+        elif not isinstance(each, Step | Free):
+            computed.append(each)
 
 
 @pytest.mark.parametrize(
