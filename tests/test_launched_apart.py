@@ -164,6 +164,14 @@ def test_two_launchers_train_one_run(tmp_path: Path, apart: Callable[..., Apart]
     assert whole(tmp_path)
 
 
+def test_two_torchruns_train_one_run(tmp_path: Path, apart: Callable[..., Apart]) -> None:
+    place = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}")
+    words = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *place)
+    ends = [each.ends() for each in [apart(*words, "-m", "specc", "run", put(tmp_path), *ON) for _ in range(2)]]
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert whole(tmp_path)
+
+
 def test_two_launchers_with_other_specs_end_and_both_say_why(tmp_path: Path, apart: Callable[..., Apart]) -> None:
     place = nodes(free_port())
     specs = [put(tmp_path), put(tmp_path, "other.json", train={"epochs": 3})]

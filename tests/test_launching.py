@@ -124,6 +124,8 @@ def test_a_run_of_which_a_rank_was_killed_names_it_and_goes_on_with_the_command_
     again = help[-1].partition("then: ")[2]
     code, said = launched(*shlex.split(again), "--device", "cpu", "--no-report", f"train.epochs={epochs}").ends()
     assert (code, "resuming several from " in said) == (0, True), said
+    done = specc("resume", "run", "devices.data_parallel=1", f"train.epochs={epochs + 1}", "--no-report", cwd=tmp_path)
+    assert (done.returncode, "resuming several from " in done.stderr) == (0, True), done.stderr
 
 
 def test_the_first_rank_is_named_like_any_other_where_it_is_killed(stepping: Callable[..., Launched]) -> None:

@@ -28,6 +28,9 @@ def run(
 
     Ctrl-C, SIGTERM and SIGUSR1 finish the step and save a checkpoint, with which `specc resume` goes on; a second one
     stops at once.
+
+    With --nproc it is trained in several processes, one for each device that the spec's `devices` asks for; where the
+    spec says nothing of devices, each has a copy of the network. torchrun's processes are taken as they are.
     """
     one_device(gpu, device)
     asked = several(nproc, nodes, rendezvous, timeout, gpu)
@@ -69,6 +72,10 @@ def resume(
     A run without a checkpoint begins anew; of one that is complete the results are shown again. It may be given more
     epochs, and other keys that decide how it is trained and not what: train.early_stopping, train.checkpoint,
     train.log, data.workers, data.root, data.download, budget.
+
+    With --nproc it goes on in several processes, as many as its plan has devices. A checkpoint holds for any number of
+    them: `specc resume RUN_DIR devices.data_parallel=2 --nproc 2` goes on with a run of one device on two, and
+    `specc resume RUN_DIR devices.data_parallel=1` the other way round.
     """
     one_device(gpu, device)
     asked = several(nproc, nodes, rendezvous, timeout, gpu)
