@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
+from runtime.engine.session import Session
+from runtime.engine.sharding import own_part
 from runtime.memory.meter import LiveTensors
-from runtime.memory.trace import trace
+from runtime.memory.trace import _fake_ranks, trace
+from specc.graph.ops import numel
 from specc.layout import laid_out, stages_of
 from specc.memory.prediction import as_traced
 
@@ -15,11 +20,15 @@ from .documents import HPFF, MAN, Document, compiled
 GRID: Document = {"grid": [2, 2], "weights": "shared"}
 CASES: dict[str, Document] = {  # with rows that cannot be shared evenly
     "end to end": {
+        "split": {"after": ["stage2.0"]},
         "levels": [{"name": "all", "window": "all"}],
         "train": {"recompute": True, "micro_batches": 2, "precision": "bf16"},
     },
-    "patches": {"auxiliary": {"reconstruction": {"patches": {**GRID, "execution": "joint"}},
-                              "classifier": {"patches": {**GRID, "execution": "sequential"}}}},
+    "patches": {
+        "split": {"after": ["stage2.0"]},
+        "auxiliary": {"reconstruction": {"patches": {**GRID, "execution": "joint"}},
+                      "classifier": {"patches": {**GRID, "execution": "sequential"}}},
+    },
     "stages": {**MAN, **HPFF, "devices": {"data_parallel": 2, "block_parallel": 2, "shard": True}},
 }  # fmt: skip
 SMALL: Document = {
@@ -46,6 +55,24 @@ def test_two_copies_have_half_of_what_lives_throughout() -> None:
     )
     for category in ("parameters", "optimizer state", "EMA copies"):
         assert whole[category] // 2 <= half[category] < 0.6 * whole[category], category
+
+
+class Placed(LiveTensors):
+    """Counts what has a place: modules are made without one."""
+
+    def add(self, tensor: Tensor) -> None:
+        if tensor.device.type != "meta":
+            super().add(tensor)
+
+
+def test_a_network_is_built_in_parts_and_no_copy_ever_has_two_in_full() -> None:
+    own = laid_out(compiled(**SMALL, **MAN), 1)
+    parameters = [[4 * numel(s) for s in network.parameters.values()] for network in own.networks.values()]
+    with _fake_ranks(own) as wire, FakeTensorMode(), Placed() as live:
+        session = Session(own, "cpu", initialise=False, wire=wire)
+        kept = sum(each.untyped_storage().nbytes() for each in map(own_part, session.resident()))
+        assert live.alive - kept < 100, "what is left besides is the images' mean and the like"
+    assert live.peak <= live.alive + max(map(sum, parameters)), "the largest in full"
 
 
 def test_what_is_resized_counts_as_large_as_it_is() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
+from runtime.engine.network import GraphModule
 from runtime.engine.session import Session
-from runtime.engine.sharding import own_part, whole
+from runtime.engine.sharding import SUMS, own_part, shard, whole
 from runtime.engine.wire import Wire
+from runtime.errors import RunError
 from specc.layout import every_rank, laid_out, stages_of
 from specc.layout.witness import witness
 from specc.pipeline import run_passes
@@ -21,25 +25,32 @@ from .documents import HPFF, MAN, Document, compiled, document, spec_of
 from .ranks import in_ranks
 from .test_synchronised_norms import batches
 
-COPIES: Document = {"devices": {"data_parallel": 2, "shard": True}}
-GRID: Document = {"devices": {"data_parallel": 2, "block_parallel": 2, "shard": True}}
-FOUR: Document = {"devices": {"data_parallel": 4, "shard": True}}
+SMALL: Document = {
+    "backbone": {"family": "resnet_cifar", "depth": 8, "widths": [4, 4, 6, 8]},
+    "split": {"after": ["stage1.0", "stage2.0"]},
+}
+COPIES: Document = {**SMALL, "devices": {"data_parallel": 2, "shard": True}}
+GRID: Document = {**SMALL, "devices": {"data_parallel": 2, "block_parallel": 2, "shard": True}}
+FOUR: Document = {**SMALL, "devices": {"data_parallel": 4, "shard": True}}
 CLIPPED: Document = {"clip": {"norm": 0.5}, "optimizer": {"name": "adamw", "lr": 0.01}}
 PATCHES: Document = {
     "data": {"dataset": "synthetic", "image_size": 10, "channels": 1, "classes": 4, "samples": 24, "batch_size": 6},
     "auxiliary": {"reconstruction": {"patches": {"grid": [2, 2], "weights": "shared", "execution": "joint"}}},
+}
+ONE_BY_ONE: Document = {
+    "auxiliary": {"classifier": {"patches": {"grid": [2, 2], "weights": "shared", "execution": "sequential"}}}
 }
 CASES: Mapping[str, Document] = {
     "end-to-end": {"levels": [{"name": "all", "window": "all"}], "train": {"recompute": True}, **GRID},
     "MAN": {**MAN, "train": CLIPPED, **GRID},
     "HPFF": {**HPFF, "train": {"clip": {"value": 0.01}}, **GRID},
     "MAN + HPFF": {**MAN, **HPFF, "train": {"recompute": True}, **GRID},
-    "copies alone": {**MAN, **PATCHES, **FOUR},
+    "copies alone": {**PATCHES, **FOUR, "split": {"after": ["stage2.0"]}},
 }
 SLICED: Mapping[str, Document] = {
     "slices": {**MAN, **HPFF, "train": {"micro_batches": 2}, **COPIES},
     "end-to-end in slices": {"levels": [{"name": "all", "window": "all"}], "train": {"micro_batches": 2}, **COPIES},
-    "patches one by one": {**PATCHES, **COPIES},
+    "patches one by one": {**ONE_BY_ONE, **COPIES},
 }
 SIZES = (6, 5, 6, 4, 6)
 
@@ -133,6 +144,12 @@ def test_what_takes_whole_tensors_is_refused_where_it_stands(where: str) -> None
 def test_a_single_copy_says_that_it_keeps_everything() -> None:
     spec = spec_of(document(devices={"shard": True}))
     assert [each.code for each in run_passes(spec).diagnostics if "shard" in each.message] == ["SPC108"]
+
+
+def test_a_torch_that_makes_means_of_sums_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(FSDPModule, SUMS)
+    with torch.device("meta"), pytest.raises(RunError, match="asks for a newer torch"):
+        shard(GraphModule(compiled().networks["block0"]), cast("Any", None), stays=True)
 
 
 def test_shards_are_summed_by_no_instruction() -> None:

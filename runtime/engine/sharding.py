@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
@@ -17,7 +18,10 @@ from torch.distributed.tensor import DTensor
 
 from specc.plan.shards import Deal
 
+from ..errors import RunError
 from .network import GraphModule
+
+SUMS = "set_force_sum_reduction_for_comms"
 
 
 def mesh_of(copies: Any) -> DeviceMesh:
@@ -29,6 +33,11 @@ def shard(module: GraphModule, mesh: DeviceMesh, *, stays: bool) -> None:
     """Have each of the copies keep a part; a network that `stays` is gathered once for forward and backward."""
     if next(module.parameters(), None) is None:
         return
+    if not hasattr(FSDPModule, SUMS):
+        message = (
+            f"`devices.shard` asks for a newer torch: the `fully_shard` of {torch.__version__} makes means of sums"
+        )
+        raise RunError(message, ("`devices: {shard: false}` keeps all of the network in every copy",))
     sharded = fully_shard(module, mesh=mesh, reshard_after_forward=not stays)
     assert isinstance(sharded, FSDPModule)
     module.sharded = True
