@@ -159,17 +159,15 @@ def test_lists_of_weights_are_named_where_more_blocks_would_help() -> None:
 
 
 def test_where_no_single_change_fits_all_are_tried_together() -> None:
-    advice = over(LISTS % "4 MiB").help[1]
-    assert "together peak at" in advice
+    advice = over(LISTS % "3 MiB").help[1]
+    assert "`train.offload: [optimizer, parameters]` together peak at" in advice
     assert advice.endswith("which is still too much: the budget must be larger")
 
 
 def test_where_the_backbone_alone_is_too_large_nothing_is_tried() -> None:
-    advice = over(LISTS % "3 MiB").help[1:]
-    assert advice == (
-        "the backbone's parameters, buffers and optimizer state alone are 3.572 MiB: the budget must be larger, or the "
-        "network smaller",
-    )
+    (advice,) = over(LISTS % "2 KiB").help[1:]
+    assert advice.startswith("what stays on the device of the backbone alone, whatever is done, is ")
+    assert advice.endswith(" KiB: the budget must be larger, or the network smaller")
 
 
 def test_the_batch_that_is_advised_fits() -> None:

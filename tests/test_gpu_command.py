@@ -30,7 +30,7 @@ THERE = ("torch", "torchvision", "numpy", "networkx", "click", "rich", "scikit-l
 MACHINE = {"kind": "cuda", "device": "NVIDIA H200", "bytes": 150754820096, "driver": "580.1", "torch": "2.11.0",
            "cuda": "13.0", "cudnn": 91002, "python": "3.12.3", "architecture": "x86_64"}  # fmt: skip
 CPU = torch.device("cpu")
-QUICK = ("golden", "memory", "steps", "rivals")
+QUICK = ("golden", "memory", "steps", "rivals", "offload")
 Document = dict[str, Any]
 
 

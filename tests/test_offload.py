@@ -18,9 +18,12 @@ from runtime.memory.trace import trace
 from specc.checking import check_text
 from specc.compiler.verify import verify
 from specc.language.schema import show_bytes
+from specc.layout import every_rank
+from specc.layout.witness import witness
 from specc.memory.prediction import as_traced
-from specc.plan import Evict, Load, Plan, Step
+from specc.plan import Evict, Load, Plan, Reduce, Step
 from specc.plan.offloading import moved_bytes
+from specc.plan.sound import faults
 from specc.spec.load import loads
 
 from .commands import ROOT
@@ -174,6 +177,46 @@ def test_the_verifier_misses_every_load_and_every_evict(offload: list[str]) -> N
             assert verify(replace(plan, instructions=rest))
             assert verify(replace(plan, instructions=(*rest, each)))
             assert verify(replace(plan, instructions=(each, *rest))) or i == 0
+
+
+RANKS: Document = {"devices": {"data_parallel": 2, "block_parallel": 2}, **MAN}
+
+
+def test_the_witness_of_ranks_misses_every_load_and_every_evict() -> None:
+    """Nothing is worked with that is away, nothing stays, and each moves once each way."""
+    plan = compiled(**NETWORK, **RANKS, train={"offload": BOTH})
+    ranks = every_rank(plan, (0, 1))
+    assert witness(plan, ranks) == []
+    for number in (0, 3):
+        own = ranks[number].instructions
+        for i, each in enumerate(own):
+            if isinstance(each, Load | Evict):
+                rest, later = own[:i] + own[i + 1 :], i + 2 + isinstance(each, Load)
+                for other in (rest, (*own[:later], each, *own[later:])):
+                    done = [*ranks[:number], replace(ranks[number], instructions=other), *ranks[number + 1 :]]
+                    assert any(each.state in line for line in witness(plan, done)), str(each)
+
+
+def test_gradients_that_are_summed_leave_when_they_are() -> None:
+    plan = compiled(**NETWORK, devices={"data_parallel": 2}, train={"offload": BOTH})
+    ranks = every_rank(plan)
+    own = list(ranks[0].instructions)
+    at = own.index(Evict(state="params:block0"))
+    early = 1 + next(i for i, each in enumerate(own) if isinstance(each, Reduce) and each.group == "block0")
+    assert early < at
+    own.insert(early, own.pop(at))
+    said = witness(plan, [replace(ranks[0], instructions=tuple(own)), ranks[1]])
+    assert any("summed until they leave" in line for line in said)
+
+
+def test_a_plan_from_a_stranger_works_with_nothing_that_is_away() -> None:
+    plan = plan_of("links", BOTH)
+    assert list(faults(plan)) == []
+    load = next(i for i, each in enumerate(plan.instructions) if isinstance(each, Load))
+    evict = next(i for i, each in enumerate(plan.instructions) if isinstance(each, Evict))
+    for i, other in ((load, Load(state="params:nobody")), (load, None), (evict, Evict(state="ema:x")), (evict, None)):
+        made = [*plan.instructions[:i], *([other] if other else []), *plan.instructions[i + 1 :]]
+        assert list(faults(replace(plan, instructions=tuple(made))))
 
 
 def test_averages_are_made_where_their_sources_are_current() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specc
 from runtime.engine.offload import Streams
+from runtime.timing import host
+from runtime.timing.clock import Clock
 from specc.layout import every_rank, stages_of
 from specc.layout.simulate import simulate
 from specc.layout.timed import ranks_on
@@ -130,3 +133,14 @@ def test_no_layout_waits_for_its_hosts_forever(
     assert all(idle < 1 for idle in went.idle)
     if plan.config.devices.count == 1:
         assert went.step_seconds == pytest.approx(step_time(plan, H100).seconds)
+
+
+def test_a_calibration_measures_the_ways_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower one counts; a processor has none."""
+    cpu = torch.device("cpu")
+    found = host.ways(cpu, Clock(cpu), 1 << 12)
+    assert min(found.inwards, found.outwards, found.steps) > 0
+    assert host.with_host(H100, cpu, Clock(cpu)) is H100
+    monkeypatch.setattr(host, "ways", lambda device, clock: host.Ways(20e9, 30e9, 12.3456e9))
+    measured = host.with_host(replace(H100, efficiency={}), torch.device("cuda"), Clock(cpu))
+    assert (measured.from_the_host, measured.of_the_host) == (20e9, 12.35e9)

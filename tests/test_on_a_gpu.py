@@ -28,6 +28,7 @@ from runtime.run.saving import optimizer_tensors
 from runtime.run.trainer import Trainer
 from specc.diagnostics.notices import notice
 from specc.plan import Plan
+from specc.plan.offloading import moved_bytes
 
 from .commands import ROOT
 from .commands import specc as command
@@ -56,6 +57,8 @@ WAYS: dict[str, Document] = {
     "micro-batches by blocks": {"train": {"micro_batches": 2}, "schedule": {"order": "blocks"}},
     "channels last": {"train": {"memory_format": "channels_last"}},
     "weight average": {"train": {"weight_average": {}}},
+    "the optimizer on the host": MAN | {"train": {"offload": ["optimizer"], "weight_average": {}}},
+    "all on the host": MAN | HPFF | {"train": {"offload": ["optimizer", "parameters"], "clip": {"norm": 0.1}}},
 }
 
 
@@ -227,6 +230,56 @@ def test_a_gpu_gives_what_was_predicted(way: tuple[str, ...]) -> None:
     assert found.requested_bytes is not None
     assert found.reserved_bytes is not None
     assert plan.memory.peak_bytes * 0.95 < found.requested_bytes <= found.allocated_bytes <= found.reserved_bytes
+
+
+HOSTED = [
+    "split={blocks: 8}",
+    "ema_links=[]",
+    "data.batch_size=64",
+    "budget=null",
+    "train.offload=[optimizer, parameters]",
+]
+
+
+@real
+def test_parameters_on_the_host_come_and_go_as_predicted() -> None:
+    """They are pinned, the GPU holds no more than it should, gives all back, and every byte moves once each way."""
+    plan = specc.compile(ROOT / "specs" / "quickstart.yaml", HOSTED)
+    session = Session(plan, DEVICE)
+    offload = session.model.offload
+    assert offload is not None
+    assert all(slot.own.is_pinned() for own in offload.slots.values() for slot in own)
+    images, labels = batch(plan, torch.float32)
+    for _ in range(3):
+        torch.cuda.synchronize(DEVICE)
+        torch.cuda.reset_peak_memory_stats(DEVICE)
+        offload.moved[:] = [0, 0]
+        session.train_step(images, labels)
+    peak = torch.cuda.memory_stats(DEVICE)["requested_bytes.all.peak"]
+    workspaces = 64 << 20  # of cuBLAS, on a Hopper twice 32 MiB
+    assert plan.memory.peak_bytes * 0.9 < peak < plan.memory.peak_bytes + workspaces
+    assert offload.moved == list(moved_bytes(plan))
+    assert list(offload.staying()) == []
+
+
+@real
+def test_nothing_is_read_before_it_is_there_however_long_it_takes() -> None:
+    """Blocks of some size, so that moves and work take their time: a race shows in the numbers."""
+    wide = {"backbone": {"family": "vit", "patch": 8, "width": 512, "depth": 8, "heads": 8}, "split": {"blocks": 8}}
+    data = {"dataset": "synthetic", "image_size": 64, "channels": 3, "classes": 4, "samples": 64, "batch_size": 32}
+    plain, offloaded = (
+        compiled(data=data, **wide, train={"offload": parts}) for parts in ([], ["optimizer", "parameters"])
+    )
+    want = trained(plain, DEVICE, steps=6)
+    for _ in range(3):
+        assert furthest(trained(offloaded, DEVICE, steps=6), want) < 1e-9
+
+
+@real
+def test_steps_on_the_host_unscale_what_has_arrived() -> None:
+    parts = ([], ["optimizer", "parameters"])
+    plain, offloaded = (compiled(**MAN, train={"precision": "fp16", "offload": each}) for each in parts)
+    assert furthest(trained(offloaded, DEVICE, torch.float32), trained(plain, DEVICE, torch.float32)) < 1e-2
 
 
 @real

@@ -41,6 +41,7 @@ def test_what_costs_least_is_advised_first() -> None:
         "train.micro_batches",
         "train.precision",
         "data.batch_size",
+        "train.offload",
     ]
     assert kinds == [kind for kind in order if kind in kinds]
     assert set(kinds) >= {"split", "train.recompute", "train.precision", "data.batch_size"}

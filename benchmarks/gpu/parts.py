@@ -21,6 +21,7 @@ PARTS = (
     Part("rivals", "Rivals under a budget", 8),
     Part("steps", "One block beside a hand-written loop", 2),
     Part("compiled", "train.compile and train.graphs", 5),
+    Part("offload", "Parameters on the host", 2),
     Part("memory", "Predicted and measured peaks and step times", 5),
 )
 NAMES = tuple(part.name for part in PARTS)

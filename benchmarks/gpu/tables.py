@@ -67,6 +67,12 @@ TABLES: dict[str, dict[str, Cell]] = {
         "predicted": size("predicted_bytes"), "allocated": size("allocated_bytes"),
         "first steps, s": number("warm_seconds", ".0f"), "said": lambda row: "; ".join(row.get("notes", [])) or NOTHING,
     },
+    "offload": {
+        "network, and what is on the host": name, "predicted": size("predicted_bytes"),
+        "allocated": size("allocated_bytes"), "reserved": size("reserved_bytes"),
+        "of allocated": more("predicted_bytes", "allocated_bytes"), "step, ms": milliseconds("measured_seconds"),
+        "ratio": number("ratio", ".3f"), "data sheet": more("sheet_seconds", "measured_seconds", "+.0%"),
+    },
     "memory": {
         "spec": name, "predicted": size("predicted_bytes"), "requested": size("requested_bytes"),
         "allocated": size("allocated_bytes"), "reserved": size("reserved_bytes"),
@@ -147,8 +153,21 @@ def of_calibration(document: Document) -> Iterator[str]:
         yield ""
 
 
+def of_offload(document: Document) -> Iterator[str]:
+    """What moves take here, and the host's steps."""
+    said = document["facts"]
+    if "from_the_host" in said:
+        come, go, made = (said[key] / 1e9 for key in ("from_the_host", "to_the_host", "of_the_host"))
+        yield (
+            f"Pinned memory comes to the GPU at {come:.3g} GB/s and leaves it at {go:.3g} GB/s; AdamW makes steps on "
+            f"the host at {made:.3g} GB/s of what it reads and writes."
+        )
+        yield ""
+
+
 SUMMARIES: dict[str, Callable[[Document], Iterator[str]]] = {
     "memory": of_memory,
     "rivals": of_rivals,
     "calibration": of_calibration,
+    "offload": of_offload,
 }

@@ -25,6 +25,7 @@ from ..engine.device import identity, kind
 from ..engine.heap import keep_freed_memory
 from ..errors import RunError
 from .clock import Clock
+from .host import with_host
 from .instructions import with_instructions
 from .moves import Move, moves
 from .ops import OpBench
@@ -55,7 +56,7 @@ def calibrate(device: torch.device, going: Going = iter, only: Only = lambda eac
                 _note(points, f"{MOVE}{move.what}", place, {"forward": clock.seconds(move.call)})
     for size in (1.0, 2.0, 4.0, 8.0):
         _note(points, f"{MOVE}engine", (log2(size), 0.0), {"forward": bench.engine})
-    return with_instructions(_profile(device, points, rates), device, clock)
+    return with_instructions(with_host(_profile(device, points, rates), device, clock), device, clock)
 
 
 def _measure(bench: OpBench, sample: Sample, points: Points, rates: Any) -> None:

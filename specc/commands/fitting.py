@@ -41,7 +41,8 @@ def unasked(aim: Aim, profile: Profile | None) -> list[str]:
     if aim == "blocks":
         return ["split"]
     timed = aim == "time" and profile is not None
-    return ["split", *(knob.name for knob in every() if knob.changes <= Change.ROUNDING and (knob.saves or timed))]
+    mild = (knob for knob in every() if knob.changes <= Change.ROUNDING and not knob.asked)
+    return ["split", *(knob.name for knob in mild if knob.saves or timed)]
 
 
 class Names(Value):
@@ -95,7 +96,8 @@ class Methods(Names):
 )  # fmt: skip
 @click.option(
     "--allow", type=Allow(),
-    help="What may change; by default the split, and unless it is for blocks whatever leaves the numbers as they are.",
+    help="What may change; by default the split, and unless it is for blocks whatever leaves the numbers as they are "
+    "on the device that there is.",
 )  # fmt: skip
 @click.option("--rivals", is_flag=True, help="Compare with exact training and with other methods, in one table.")
 @click.option("--methods", type=Methods(), metavar="NAMES", help="The local methods to compare: dgl,infopro,man,hpff.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..plan import Plan, Unit
+from ..plan.whereabouts import held_of
 
 BRANCH = {"leaf": "leaf", "graph": "graph", "output": "features"}  # fields of a branch, and what their values are
 
@@ -51,17 +52,6 @@ def groups_of(plan: Plan, networks: Iterable[str]) -> list[str]:
     """The optimizer groups of networks that have parameters to step."""
     members = (plan.networks[name] for name in networks)
     return sorted({n.group for n in members if n.group is not None and n.parameters})
-
-
-def held_of(plan: Plan) -> set[str]:
-    """What lives on the host, of which each part is loaded once and evicted once."""
-    if not plan.config.train.offload:
-        return set()
-    groups = {f"params:{group}" for group in groups_of(plan, plan.networks)}
-    if "parameters" not in plan.config.train.offload:
-        return groups
-    copies = ((unit.name, plan.networks[link.ema]) for unit in plan.units for link in unit.links)
-    return groups | {f"ema:{unit}" for unit, network in copies if network.parameters}
 
 
 def biases_of(unit: Unit) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from ..plan import (
     Unit,
 )
 from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
+from ..plan.whereabouts import Whereabouts
 from .promises import (
     BRANCH,
     backward_source,
@@ -46,7 +47,6 @@ from .promises import (
     identity,
     starts_of,
 )
-from .whereabouts import Whereabouts
 from .wiring import miswired
 
 
@@ -130,7 +130,7 @@ class Replay:
         """What should have happened until the end of the step and did not."""
         yield from (f"end: {missing} never comes" for missing in self.expected - self.done)
         yield from (f"end: `{name}` is never freed" for name in self.values.keys() - self.callers)
-        yield from self.whereabouts.left_over()
+        yield from (f"end: {left}" for left in self.whereabouts.left_over())
 
     # ------------------------------------------------------------------------------------------- instructions
 

@@ -59,8 +59,8 @@ def highest_point(draft: Draft) -> str:
 def advice(draft: Draft, budget: int, found: Sequence[Remedy] | None = None) -> Iterator[str]:
     """What to do about a peak over the budget, in order of what it costs; `found` are remedies that are known."""
     if found is None and (least := _of_the_backbone(draft)) > budget:
-        yield (f"the backbone's parameters, buffers and optimizer state alone are {show_bytes(least)}: the budget must "
-               "be larger, or the network smaller")  # fmt: skip
+        yield (f"what stays on the device of the backbone alone, whatever is done, is {show_bytes(least)}: the budget "
+               "must be larger, or the network smaller")  # fmt: skip
         return
     if found is None and (ops := sum(len(network.graph.nodes) for network in draft.networks.values())) > MOST_TRIED:
         yield f"changes are not tried on {ops:,} ops, as that takes long: `specc fit` does, and says how far it is"

@@ -22,6 +22,7 @@ from ..plan import (
     Step,
 )
 from ..plan.values import IMAGES, LABELS, cotangent, features, of_slice
+from ..plan.whereabouts import Whereabouts
 from .symbols import SOURCE, Sum, Whole
 
 Kind = Literal["values", "sources"]
@@ -71,6 +72,7 @@ class Replay:
         self.latest = -1  # of the whole's instructions that are no steps
         self.position = 0
         self.previous = -1  # instruction that was no free
+        self.whereabouts = Whereabouts(rank, self._wrong)
 
     @property
     def now(self) -> Instruction:
@@ -102,6 +104,7 @@ class Replay:
         yield from (f"{rank}: `{name}` is never freed" for name in sorted(alive - self.callers))
         yield from (f"{rank}: `{name}` is not there at the end" for name in sorted(self.callers - alive))
         yield from (f"{rank}: `{name}` was lent for nothing" for name in self.state.lent)
+        yield from (f"{rank}: {left}" for left in self.whereabouts.left_over())
 
     def _wrong(self, what: str) -> None:
         self.found.append(f"rank {self.layout.rank}: {self.position}: {self.now}: {what}")
@@ -118,11 +121,12 @@ class Replay:
 
     def _do(self, i: Instruction) -> None:
         self._use(name for name in i.reads | i.writes if ":" not in name)
+        self.whereabouts.see(i)
         match i:
             case Free():
                 self._free(i)
             case Load() | Evict():
-                pass  # where parameters are, which each rank decides for itself, changes nothing that is computed
+                pass  # where parameters are changes nothing that is computed
             case Reduce():
                 self._reduce(i)
             case Send():

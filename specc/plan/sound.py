@@ -33,6 +33,7 @@ from .moving import Evict, Load
 from .offloading import held_by
 from .values import IMAGES as GIVEN_IMAGES
 from .values import LABELS, of_slice
+from .whereabouts import Whereabouts
 
 
 def read(text: str) -> Plan:
@@ -190,10 +191,15 @@ def _step(plan: Plan) -> Iterator[str]:
     slices = range(plan.config.train.micro_batches)
     alive = {of_slice(name, i) for i in slices for name in (GIVEN_IMAGES, LABELS)} if _is_first(plan) else set()
     given: dict[int, Forward] = {}
+    away: list[str] = []
+    whereabouts = Whereabouts(plan, away.append)
     for position, instruction in enumerate(plan.instructions):
         if not _is_about_something(plan, instruction) or instruction.slice not in slices:
             yield f"instruction {position} is about something that is not there"
             continue
+        whereabouts.see(instruction)
+        yield from (f"instruction {position}: {wrong}" for wrong in away)
+        away.clear()
         if missing := _needed(instruction) - alive:
             yield f"instruction {position} reads `{min(missing)}`, which is not there"
         alive |= {name for name in instruction.writes if ":" not in name}
@@ -202,6 +208,7 @@ def _step(plan: Plan) -> Iterator[str]:
         if isinstance(instruction, Forward):
             given[instruction.slice] = instruction
     last = first_block(plan) + len(plan.blocks) - 1
+    yield from whereabouts.left_over()
     if any(i not in given or given[i].block != last for i in slices):
         yield "not all blocks are run"
     elif _is_last(plan) and any(given[i].output not in alive for i in slices):

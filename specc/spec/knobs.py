@@ -16,6 +16,7 @@ from ..language.schema import Config
 from ..learning.heads import Head, Patches
 from ..system.plugins import PluginError, Registry
 from .sections.data import Data
+from .sections.devices import Devices
 from .sections.train import Train
 
 
@@ -29,6 +30,10 @@ class Configuration(Protocol):
     @property
     def data(self) -> Data:
         """Which images to train on."""
+
+    @property
+    def devices(self) -> Devices:
+        """How many to train on."""
 
     @property
     def train(self) -> Train:
@@ -70,6 +75,7 @@ class Knob:
     turns: int = 1  # that a search of splits tries
     changes: Change = Change.BATCH  # which nobody wants unasked
     saves: bool = True  # memory; what saves time alone is no way out where a peak is too high
+    asked: bool = False  # searches turn it where it is named alone, as FLOPs do not tell what it costs
     release: Callable[[Any], Any] | None = None  # turned back to what takes most memory and least time
     value: Callable[[Any], Any] | None = None  # for what does not stand at one key of the spec
     # For the mildest setting that fits a budget, with its peak, where turning again and again is not the way.
@@ -185,6 +191,24 @@ def _half_the_batch(config: Spec) -> Spec | None:
     return config.changed("data", batch_size=size) if size >= config.train.micro_batches else None
 
 
+def _on_the_host(config: Spec) -> Spec | None:
+    """The optimizer's state first; not beside what works on the device's own parameters."""
+    if "parameters" in config.train.offload or config.train.instructions or config.devices.shard:
+        return None
+    more = ["parameters"] if config.train.offload else []
+    return config.changed("train", offload=["optimizer", *more])
+
+
+def _in_turn(config: Spec, budget: int, peak: Peak[Spec]) -> Found[Spec] | None:
+    """The first that fits: where few parameters are left, those that come next are more than is gained."""
+    turned = _on_the_host(config)
+    while turned is not None:
+        if (found := peak(turned)) is not None and found <= budget:
+            return turned, found
+        turned = _on_the_host(turned)
+    return None
+
+
 def _pixel_by_pixel(config: Spec) -> Spec | None:
     """Once; there is nothing to gain where features are no maps, but that is seen when it is tried."""
     if config.train.memory_format == "channels_last":
@@ -223,6 +247,11 @@ _OWN = (
     Knob(
         "batch_size", "data.batch_size", "half the batch", "another training: noisier steps, and more of them", 70,
         _half_the_batch, search=largest_batch, changes=Change.BATCH,
+    ),
+    Knob(
+        "offload", "train.offload", "the optimizer's state on the host, then the parameters too",
+        "time: all parameters come and all gradients go in every step, and the host makes the optimizer's steps", 80,
+        _on_the_host, turns=2, search=_in_turn, changes=Change.ROUNDING, asked=True,
     ),
 )  # fmt: skip
 KNOBS = Registry("knob", Knob, {knob.name: knob for knob in _OWN})
