@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from functools import cache
 from typing import Any
 
 import pytest
@@ -57,8 +58,10 @@ def work(rank: int, plan: Plan) -> dict[str, Tensor]:
     return trained(session, plan, batch=batch, samples=4)
 
 
-def on_stages(plan: Plan) -> dict[str, Tensor]:
+@cache
+def on_stages(staleness: int, *, links: bool, stages: int = 2) -> dict[str, Tensor]:
     """The weights of all ranks together."""
+    plan = plan_of(staleness, links=links, stages=stages)
     found = in_ranks(work, len(stages_of(plan)), plan)
     return {name: tensor for each in found for name, tensor in each.items()}
 
@@ -101,7 +104,7 @@ def test_averages_follow_weights_that_are_so_many_steps_old(staleness: int) -> N
     for _ in range(STEPS):
         late.remember()
         session.train_step(images.double(), labels)
-    found = on_stages(plan)
+    found = on_stages(staleness, links=True)
     assert found.keys() == session.model.tensors().keys()
     for name, tensor in session.model.tensors().items():
         torch.testing.assert_close(found[name], tensor.detach(), rtol=0, atol=1e-13, msg=name)
@@ -109,13 +112,13 @@ def test_averages_follow_weights_that_are_so_many_steps_old(staleness: int) -> N
 
 def test_it_is_another_algorithm_where_links_cross_stages() -> None:
     plan = plan_of(3, links=True)
-    found, plain = on_stages(plan), trained(Session(plan, "cpu", torch.float64), plan)
+    found, plain = on_stages(3, links=True), trained(Session(plan, "cpu", torch.float64), plan)
     assert any(not torch.equal(found[name], plain[name]) for name in plain)
 
 
 def test_without_links_across_stages_every_number_is_that_of_one_device() -> None:
     plan = plan_of(3, links=False, stages=3)
-    found, plain = on_stages(plan), trained(Session(plan, "cpu", torch.float64), plan)
+    found, plain = on_stages(3, links=False, stages=3), trained(Session(plan, "cpu", torch.float64), plan)
     assert found.keys() == plain.keys()
     assert all(torch.equal(found[name], plain[name]) for name in plain)
 

@@ -49,7 +49,7 @@ def ranks_of(drawn: tuple[Document, tuple[int, ...]]) -> tuple[Plan, Ranks]:
 
 
 @given(layouts())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_what_ranks_do_is_the_plan_and_each_part_of_it_holds_together(drawn: tuple[Document, tuple[int, ...]]) -> None:
     plan, ranks = ranks_of(drawn)
     assert witness(plan, ranks) == []
