@@ -44,7 +44,7 @@ def chain(count: int) -> Document:
             {"name": f"act{i}", "op": "relu"},
         ]
     layers += [{"name": "pool", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "out": 4}]
-    data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": 4, "samples": 16, "batch_size": 10}
+    data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": 4, "samples": 16, "batch_size": 11}
     return {"backbone": {"layers": layers}, "split": {"after": [f"act{i}" for i in range(count - 1)]}, "data": data,
             "auxiliary": {"classifier": {"layers": "0c1f"}}}  # fmt: skip
 
