@@ -5,8 +5,8 @@ from __future__ import annotations
 from specc.graph.traced.tracing import trace_here
 
 from .engine.session import Session, Step
-from .trace.laboratory import trace
+from .trace import laboratory
 
 __all__ = ["Session", "Step"]
 
-trace_here(trace)  # torch is here anyway
+trace_here(laboratory.trace)  # torch is here anyway

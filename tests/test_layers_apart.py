@@ -16,6 +16,7 @@ LAZY = {
     "specc.commands": {"runtime"},
 }  # what the modules of a room may import inside a function
 LATE = {
+    "timm", "transformers",
     "torch", "torchvision", "networkx", "rich", "ruamel", "PIL", "numpy", "scipy", "sklearn", "matplotlib",
     "specc.fit.recomputation",  # numpy
     "specc.fit.search",  # numpy

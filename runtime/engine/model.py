@@ -20,6 +20,7 @@ from .borrowed import Borrowed
 from .modules import BatchNorm
 from .network import GraphModule, initialise
 from .offload import Offload, Slot
+from .own import begin, bind, numbers
 from .sharding import own_part, shard
 
 Pairs = tuple[list[Tensor], list[Tensor]]
@@ -29,23 +30,29 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 class Model:
     """The networks of a plan on one device; where there is a `mesh` of copies, this one's part of them.
 
-    Network by network, so that no copy ever has all of them. Parameters are drawn of `seed`, where there is one.
+    Network by network, so that no copy ever has all of them. Parameters are drawn of `seed`, where there is one; those
+    of the blocks are the tensors of the module `own`, where it is given.
     """
 
     def __init__(
         self, plan: Plan, device: torch.device, dtype: torch.dtype, mesh: DeviceMesh | None = None,
-        seed: int | None = None,
+        seed: int | None = None, own: nn.Module | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.device, self.held = plan, device, held_by(plan)
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]
         self.sharded, stays = mesh is not None, staying(plan) if mesh is not None else frozenset[str]()
+        begins = numbers(plan, seed) if seed is not None and own is None else {}
+        blocks = {block.name for block in plan.blocks}
         for name, module in self.networks.items():
             _materialise(module, self._empty(name), device, dtype, self.memory_format,
                          trainable=plan.networks[name].group is not None)  # fmt: skip
             if seed is not None:
                 _draw(module, seed)
+                begin((*module.canonical_parameters(), *module.canonical_buffers()), begins)
+            if own is not None and name in blocks:
+                bind(module, own)
             if mesh is not None:
                 shard(module, mesh, stays=name in stays)
         self.blocks = [self.networks[block.name] for block in plan.blocks]
@@ -60,6 +67,7 @@ class Model:
         if seed is not None:
             for borrowed in self.borrowed.values():
                 borrowed.reset(seed)
+                begin(borrowed.tensors.items(), begins)
             for link in self.links:
                 self._start(link)
         self.offload = Offload(self.held, self.slots(), device) if self.held else None

@@ -40,6 +40,7 @@ class Step:
 class Session:
     """Executes a plan. `dtype` is that of parameters and inputs; `plan.config.train.precision` adds autocast.
 
+    With a `module`, which the backbone was traced from, that module's own parameters are trained, in place.
     Without `initialise` the tensors hold whatever was in memory: for fake tensors, and before a checkpoint is loaded.
     """
 
@@ -51,13 +52,14 @@ class Session:
         *,
         initialise: bool = True,
         wire: Wire | None = None,
+        module: nn.Module | None = None,
     ) -> None:
         self.plan = plan
         self.device = torch.device(device)
         self.dtype = dtype
         self.wire = wire
         seed = plan.config.train.seed if initialise else None
-        self.model = Model(plan, self.device, dtype, wire.mesh if wire else None, seed)
+        self.model = Model(plan, self.device, dtype, wire.mesh if wire else None, seed, module)
         if wire is not None and wire.norms is not None:
             self.model.synchronise(wire.norms)
         scaled = plan.config.train.precision == "fp16"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from specc.graph.families.traced_family import TracedFamily
 from specc.graph.graph import Graph
 from specc.graph.ops.opaque import Opaque
+from specc.graph.problems import BackboneError
 from specc.plan import Plan
 from specc.system.environment import cache_folder
 
@@ -20,7 +21,10 @@ def check_traced(plan: Plan) -> None:
     if not isinstance(backbone, TracedFamily):
         return
     source = backbone.source(plan.data.shape, plan.data.classes)
-    graph, first = backbone.read(plan.data.shape, trace(source, measured=False)), 0
+    try:
+        graph, first = backbone.read(plan.data.shape, trace(source, measured=False)), 0
+    except BackboneError as error:
+        raise RunError(str(error), tuple(help for problem in error.problems for help in problem.help)) from None
     for block in plan.blocks:
         last = first + len(block.layers) - 1
         if last >= len(graph.layers) or _numbers(graph.part(first, last)) != _numbers(plan.networks[block.name].graph):

@@ -18,7 +18,6 @@ from specc.graph.graph import BackboneGraph
 from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
 from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
 from specc.graph.ops.source import Source
-from specc.graph.problems import BackboneError, Problem
 
 from .calls import Call, Traced
 from .layering import layered
@@ -104,12 +103,7 @@ class Laboratory:
         """The part as an op, measured with two batches."""
         module = self.module(part)
         tensors = list(module.named_parameters())
-        weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}")) for n, p in tensors)
-        if weights and not part.root:
-            text = (
-                f"`{weights[0].name}` belongs to the model itself, and `{part.output}`, which uses it, is no known op"
-            )
-            raise BackboneError(Problem("SPC308", text, self.source.where, "cannot be traced"))
+        weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}".lstrip("."))) for n, p in tensors)
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
         alike = (likeness(module, takes), sized)
         if alike not in self.measured:
@@ -205,7 +199,7 @@ class _Extraction:
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), self.copy)
         target = node.target
         if node.op in ("call_module", "get_attr"):
-            target = node.target.removeprefix(self.part.root + ".")
+            target = node.target.removeprefix(self.part.root + ".") if self.part.root else node.target
             found = operator.attrgetter(node.target)(self.laboratory.network)
             self.owned[target] = copy.deepcopy(found)
         return self.graph.create_node(node.op, target, args, kwargs)

@@ -39,6 +39,7 @@ class _Lowering:
         self.last = channels_last(traced.calls)
         self.names = {call.name: INPUT for call in traced.calls if call.what == "input"}  # value -> node
         self.taken: set[str] = {INPUT}
+        self.owned: set[str] = set()  # paths of modules and attributes that nodes have
 
     def run(self) -> tuple[Node, ...]:
         chosen = [_Chosen(found, self._word(found)) for found in regions(self.traced)]
@@ -100,14 +101,18 @@ class _Lowering:
         """The module's or attribute's own name, so that tensors are called as in torchvision."""
         owners = [call.path for call in found.calls if call.path]
         name = owners[0] if len(owners) == 1 else _function(found.output)
+        tensors = [f"{found.root}.{tensor}".lstrip(".") for tensor in op.parameters(*map(self.shape, found.inputs))]
         if isinstance(op, Opaque) and op.weights:
+            name = found.root or name
+        elif len(owners) > 1 and sorted(tensors) == sorted(owners):  # a function given a module's tensors
             name = found.root
+        if self.owned.intersection(owners if tensors else ()):
+            text = f"`{name or common(owners)}` is used at two places, so its parameters belong to no single layer"
+            raise BackboneError(Problem("SPC308", text, self.traced.source.where, "cannot be traced"))
+        self.owned.update(owners)
         if name and name not in self.taken:
             self.taken.add(name)
             return name
-        if op.parameters(*map(self.shape, found.inputs)):
-            text = f"`{name or common(owners)}` is used at two places, so its parameters belong to no single layer"
-            raise BackboneError(Problem("SPC308", text, self.traced.source.where, "cannot be traced"))
         number = next(i for i in range(1, len(self.taken) + 2) if f"{name}_{i}" not in self.taken)
         self.taken.add(f"{name}_{number}")
         return f"{name}_{number}"

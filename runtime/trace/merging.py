@@ -6,6 +6,7 @@ A network that does other things in evaluation, or for another batch, does so in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import torch
@@ -16,10 +17,14 @@ from specc.graph.problems import BackboneError, Problem
 
 from .measuring import BATCHES
 from .networks import misfit
-from .recorder import Recording, Untraceable
+from .recorder import BATCH_NORMS, Recording, Untraceable
 from .recording import recorded
 from .regions import common
 
+DROPPING: dict[Any, Any] = {  # what drops numbers as a function, and as a module, which does so in training only
+    nn.functional.dropout: nn.Dropout, nn.functional.dropout1d: nn.Dropout1d, nn.functional.dropout2d: nn.Dropout2d,
+    nn.functional.dropout3d: nn.Dropout3d, nn.functional.alpha_dropout: nn.AlphaDropout,
+}  # fmt: skip
 MOST = 200  # modules that become one node each, before a network is given up
 
 
@@ -33,14 +38,18 @@ def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]
         try:
             first, second, evaluated = _recordings(source, network, leaves)
         except Untraceable as error:
-            _add(source, leaves, error.module, str(error), depends=error.depends)
+            _add(source, network, leaves, error.module, str(error), depends=error.depends)
             continue
         except (AssertionError, RuntimeError, ValueError) as error:
             raise misfit(source, error) from None
         module, why = next(_differences(first, second, evaluated), ("", ""))
         if not why:
+            _as_modules(network, first)
+            norm: Any
+            for norm in first.norms.values():  # what else it does is written down by itself
+                norm.__class__ = next(kind for kind in BATCH_NORMS if isinstance(norm, kind))
             return _numbered(first, second)
-        _add(source, leaves, module, why)
+        _add(source, network, leaves, module, why)
     raise _problem(source, f"`{source.name}` has more than {MOST} modules that cannot be taken apart")
 
 
@@ -53,10 +62,14 @@ def _recordings(source: Source, network: nn.Module, leaves: set[str]) -> tuple[R
     return first, second, evaluated
 
 
-def _add(source: Source, leaves: set[str], module: str, why: str, depends: bool = False) -> None:
-    """Have a module be one node, where that can help."""
+def _add(source: Source, network: nn.Module, leaves: set[str], module: str, why: str, depends: bool = False) -> None:
+    """Have a module be one node, where that can help, and with it all of its class, which do the same."""
     if module and module not in leaves and not depends:
-        leaves.add(module)
+        kind = type(network.get_submodule(module))
+        own = not kind.__module__.startswith("torch.nn")
+        leaves.update(
+            {module, *(name for name, each in network.named_modules() if name and own and type(each) is kind)}
+        )
         return
     where = f"`{module}` of `{source.name}`" if module else f"`{source.name}`"
     raise _problem(source, f"cannot trace {where}: {why}")
@@ -84,13 +97,12 @@ def _differences(first: Recording, second: Recording, evaluated: Recording) -> I
 
 def _alike(a: Any, b: Any, same: bool) -> bool:
     """Whether two nodes are one call; of two batches numbers and kinds of numbers may differ."""
-    return (a.op, a.target) == (b.op, b.target) and _like((a.args, _named(a)), (b.args, _named(b)), same)
-
-
-def _named(node: Any) -> dict[str, Any]:
-    """Arguments by name; whether it is in training is nothing to what drops no numbers."""
-    idle = not any(node.kwargs.get(name) for name in ("p", "dropout"))
-    return {key: value for key, value in node.kwargs.items() if key != "training" or not idle}
+    if (a.op, a.target) != (b.op, b.target):
+        return False
+    if same and a.target in DROPPING and (a.kwargs.get("training"), b.kwargs.get("training")) == (True, False):
+        a.meta["switched"] = True  # only in training, as the module that stands for it does
+        return _like((a.args, {**a.kwargs, "training": False}), (b.args, b.kwargs), same)
+    return _like((a.args, a.kwargs), (b.args, b.kwargs), same)
 
 
 def _like(a: Any, b: Any, same: bool) -> bool:
@@ -113,9 +125,20 @@ def _like(a: Any, b: Any, same: bool) -> bool:
     return type(a) is type(b) and (a == b or (isinstance(a, float) and a != a))
 
 
+def _as_modules(network: nn.Module, recording: Recording) -> None:
+    """Modules in place of functions that drop numbers in training only, beside what calls them; swin's drop none."""
+    for node in list(recording.graph.nodes):
+        if node.meta.get("switched") and node.kwargs["p"]:
+            scope = recording.scopes[node.name]
+            around = network.get_submodule(scope)
+            name = next(name for i in count() if not hasattr(around, name := f"functional_dropout_{i}"))
+            around.add_module(name, DROPPING[node.target](node.kwargs["p"]))
+            node.op, node.target, node.kwargs = "call_module", f"{scope}.{name}".lstrip("."), {}
+
+
 def _numbered(first: Recording, second: Recording) -> tuple[Any, list[dict[Any, Any]], dict[str, str], dict[str, Any]]:
     """The first graph, with a node in place of every number that the second one has otherwise."""
-    values = [dict(first.values), {}]
+    values: list[dict[Any, Any]] = [dict(first.values), {}]
     for a, b in zip(list(first.graph.nodes), list(second.graph.nodes), strict=True):
         if a.op == "output":
             continue

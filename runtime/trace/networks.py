@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from specc.diagnostics import did_you_mean
+from specc.graph.families.foreign import untrusted
 from specc.graph.ops import ShapeError
 from specc.graph.ops.source import Kind, Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
 from specc.graph.traced.tracing import missing
+from specc.system.trust import trusted
 
 Maker = Callable[[], nn.Module]
 
@@ -102,6 +113,110 @@ def _torchvision(source: Source) -> nn.Module:
     return found
 
 
+def _check_timm(source: Source) -> None:
+    timm = _library("timm", source)
+    if source.name not in timm.list_models():
+        text = f"timm {timm.__version__} has no model called `{source.name}`"
+        raise BackboneError(
+            Problem("SPC307", text, source.where, "unknown model", did_you_mean(source.name, timm.list_models()))
+        )
+
+
+def _timm(source: Source) -> nn.Module:
+    import timm
+
+    size = timm.get_pretrained_cfg(source.name)
+    own = {"img_size": source.image[1:]} if size is not None and size.fixed_input_size else {}
+    settings = {"num_classes": source.classes, "in_chans": source.image[0], **own, **json.loads(source.args)}
+    found: nn.Module = timm.create_model(source.name, pretrained=False, **settings)
+    return found
+
+
+def _library(name: str, source: Source) -> Any:
+    """A library that may be missing."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise missing(source, str(error)) from None
+
+
+def _check_transformers(source: Source) -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is downloaded
+    types = _library("transformers", source).models.auto.modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    if not source.digest and source.name not in types:
+        text = f"transformers has no type of models that classify images called `{source.name}`"
+        raise BackboneError(
+            Problem("SPC307", text, source.where, "unknown model", did_you_mean(source.name, list(types)))
+        )
+
+
+def _transformers(source: Source) -> nn.Module:
+    import transformers
+
+    given = json.loads(own_file(source, source.name)) if source.digest else {"model_type": source.name}
+    settings = {**given, **json.loads(source.args)}
+    config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+    config.num_labels = source.classes
+    for name, value in (("num_channels", source.image[0]), ("image_size", source.image[1])):
+        if hasattr(config, name):
+            setattr(config, name, value)
+    found: nn.Module = transformers.AutoModelForImageClassification.from_config(config)
+    return found
+
+
+def own_file(source: Source, path: str) -> bytes:
+    """The file that a source was made of; raises `BackboneError` where it is another one now."""
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != source.digest:
+        text = f"{path} is not what it was when the network was planned"
+        raise BackboneError(Problem("SPC309", text, source.where, "has changed", ("plan it again",)))
+    return content
+
+
+def _check_module(source: Source) -> None:
+    if not trusted():
+        raise untrusted(source)
+
+
+def _module(source: Source) -> nn.Module:
+    """What the function of the file makes, which is told the number of classes where it asks for it."""
+    path, _, name = source.name.rpartition(":")
+    maker = getattr(_imported(source, path), name, None)
+    if maker is None:
+        raise BackboneError(Problem("SPC307", f"{path} has no `{name}`", source.where, "not there"))
+    arguments = json.loads(source.args)
+    asked = inspect.signature(maker).parameters
+    told = {key: source.classes for key in ("num_classes", "classes") if key in asked and key not in arguments}
+    found: nn.Module = maker(**told, **arguments)
+    return found
+
+
+def _imported(source: Source, path: str) -> ModuleType:
+    """The file as a module; what lies beside it can be imported by it."""
+    own_file(source, path)
+    name = f"specc_module_{hashlib.sha256(path.encode()).hexdigest()[:8]}_{source.digest[:16]}"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None
+        assert found.loader is not None
+        sys.modules[name] = made = importlib.util.module_from_spec(found)
+        sys.path.insert(0, os.path.dirname(path))
+        try:
+            found.loader.exec_module(made)
+        except BaseException as error:
+            del sys.modules[name]
+            if not isinstance(error, Exception):
+                raise
+            text = f"{path} cannot be imported: {type(error).__name__}: {error}"
+            raise BackboneError(Problem("SPC308", text, source.where, "cannot be imported")) from error
+        finally:
+            sys.path.remove(os.path.dirname(path))
+    return sys.modules[name]
+
+
 _KINDS: dict[Kind, tuple[Callable[[Source], None], Callable[[Source], nn.Module]]] = {
     "torchvision": (_check_torchvision, _torchvision),
+    "timm": (_check_timm, _timm),
+    "transformers": (_check_transformers, _transformers),
+    "module": (_check_module, _module),
 }

@@ -29,6 +29,8 @@ from .written import (
     writes,
 )
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
 
 class Untraceable(Exception):
     """A module's forward does what cannot be written down; as one node it may be."""
@@ -46,6 +48,7 @@ class Recording:
     values: dict[Any, Any] = field(default_factory=dict)
     scopes: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)  # tensors that are no parameter and no buffer
+    norms: dict[str, nn.Module] = field(default_factory=dict)  # batch norms whose forward does more than that
 
 
 class Recorder(TorchFunctionMode):
@@ -90,6 +93,8 @@ class Recorder(TorchFunctionMode):
             return plain(module, *args, **kwargs)
         self.stack.append(path)
         leaf = path in self.leaves or is_leaf(module)
+        if isinstance(module, BATCH_NORMS) and not leaf:
+            self.recording.norms[path] = module
         if leaf and path:
             given = self._read((args, kwargs))
             with self._silence():
@@ -140,6 +145,11 @@ class Recorder(TorchFunctionMode):
             what = func.__self__.__name__
             if what not in ("grad", "data") or result is not None:
                 self._made(result, self._node("call_function", getattr, (self._read(args[0]), what), {}, result))
+        elif name == "batch_norm" and self.scope in self.recording.norms:
+            module_input = kwargs["input"] if "input" in kwargs else args[0]
+            self._made(result, self._node("call_module", self.scope, (self._read(module_input),), {}, result))
+        elif self.owned.get(id(result), "").endswith("num_batches_tracked"):
+            pass  # counted by the module itself
         elif any(True for _ in tensors(result)) and name != "__set__":
             self._called(func, name, args, kwargs, result)
         return result

@@ -245,6 +245,8 @@ def _select_token(part: Candidate) -> Op | None:
 def _with_attribute(part: Candidate) -> Op | None:
     """An op whose one tensor is an attribute of a module: what a transformer learns beside its modules."""
     attributes = _attributes(part)
+    if part.call.what == "layer_norm":
+        return _functional_layer_norm(part, [call.path for call in attributes])
     if len(attributes) != 1 or len(part.shapes) != 1:
         return None
     shape, value = attributes[0].shape, part.shapes[0]
@@ -256,6 +258,14 @@ def _with_attribute(part: Candidate) -> Op | None:
     token = part.call.what == "cat" and part.call.argument(1, "dim", 0) == 1 and shape == (1, 1, value[-1])
     before = token and part.calls[part.call.reads[0]].what == "expand"
     return ops.ClassToken() if before and part.shape == (value[0] + 1, value[1]) else None
+
+
+def _functional_layer_norm(part: Candidate, paths: list[str]) -> Op | None:
+    """Of a module that calls the function with its own weight and bias."""
+    over, root = tuple(part.argument(1, "normalized_shape")), part.region.root
+    own = sorted(paths) == [f"{root}.bias", f"{root}.weight"]
+    whole = own and len(part.shape) != 3 and part.shape == part.shapes[0]
+    return ops.LayerNorm(float(part.argument(4, "eps", 1e-5))) if whole and over == (channels(part.shape),) else None
 
 
 def _composite(part: Candidate) -> Op | None:

@@ -14,6 +14,7 @@ import click
 
 from ..diagnostics.words import written
 from ..system import ranks, streams
+from ..system.trust import TRUST
 from .output import clean, echo, make_writable
 from .waiting import waits_shown
 
@@ -34,8 +35,24 @@ GROUPS = {
 }  # what is in none of them comes last
 
 
+def _trust(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """For as long as the command runs, its processes included."""
+    if value:
+        before = os.environ.get(TRUST)
+        os.environ[TRUST] = "1"
+        ctx.call_on_close(lambda: os.environ.pop(TRUST) if before is None else os.environ.update({TRUST: before}))
+
+
 class Program(click.Group):
     """The command group."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """One more command; whatever takes a spec may be told to trust it."""
+        if any(param.name in ("spec", "specs") for param in cmd.params):
+            help = "Run the Python file that the spec's `backbone: {module: ...}` names."
+            cmd.params.append(click.Option(["--trust-code"], is_flag=True, expose_value=False, is_eager=True,
+                                           callback=_trust, help=help))  # fmt: skip
+        super().add_command(cmd, name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by what they are about, each with the first sentence of its help."""

@@ -9,10 +9,12 @@ from itertools import islice
 from pathlib import Path as FilePath
 
 from ..diagnostics import Diagnostic, Label, Severity
+from ..graph.families import Foreign
 from ..graph.graph import BackboneGraph, Layer
 from ..graph.layers import Layers
 from ..graph.ops import RangeError, ShapeError, show
 from ..graph.problems import BackboneError, Problem
+from ..language.source import CLI
 from ..spec.load import Spec
 from ..spec.models import SpecModel
 from ..spec.roots import ROOT, data_root, elsewhere
@@ -36,7 +38,7 @@ def expand(draft: Draft) -> Draft:
         return draft.updated(_wrong_task(draft, task) if error.kind == "target" else _wrong_data(draft, error))
     except FolderError as error:
         return draft.updated(spec.error("SPC607", str(error), *ROOT, label="no data set", help=error.help))
-    spec = spec.with_config(_decided(spec.config, data))
+    spec = spec.with_config(_placed(spec, _decided(spec.config, data)))
     draft = replace(draft, spec=spec)
     draft = draft.updated(*_large_batch(draft, data))
     try:
@@ -52,6 +54,16 @@ def expand(draft: Draft) -> Draft:
         return draft.updated(_wrong_end(draft, task, data, backbone.layers[-1]))
     remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
     return draft.updated(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
+
+
+def _placed(spec: Spec, config: SpecModel) -> SpecModel:
+    """The configuration with the backbone's file as seen from the file that names it, or from the shell."""
+    backbone = config.backbone
+    if not isinstance(backbone, Foreign):
+        return config
+    path = ("backbone", backbone.kind)
+    file = spec.span(*path).file if path in spec.tree.values else spec.tree.name
+    return config.model_copy(update={"backbone": backbone.placed("" if file == CLI else os.path.dirname(file))})
 
 
 def _wrong_task(draft: Draft, task: Task) -> Diagnostic:

@@ -12,6 +12,7 @@ from ...system.plugins import Registry
 from ..layers import Layers
 from .base import Family
 from .convnext import ConvNext
+from .foreign import Foreign, OwnModule, TimmModel, TransformersModel
 from .mobilenet_v3 import MobileNetV3
 from .resnet import ResNet, ResNeXt, WideResNet
 from .resnet_cifar import ResNetCifar
@@ -24,13 +25,20 @@ from .vit import Vit
 def family(value: Any) -> str | None:
     """Which kind of backbone a mapping describes: its `family`, or the one key that says the same."""
     if not isinstance(value, dict):
-        untagged = "torchvision_model" if isinstance(value, TorchvisionModel) else "own_layers"
+        untagged = next((tag for kind, tag in _UNTAGGED.items() if isinstance(value, kind)), "own_layers")
         return getattr(value, "family", untagged) if isinstance(value, tuple(FAMILIES.own.values())) else None
     named = value.get("family")
     return named if isinstance(named, str) else next((tag for key, tag in UNNAMED.items() if key in value), None)
 
 
-UNNAMED = {"layers": "own_layers", "torchvision": "torchvision_model"}  # the key that tells, and the tag in the union
+UNNAMED = {  # the key that tells, and the tag in the union
+    "layers": "own_layers", "torchvision": "torchvision_model", "timm": "timm_model",
+    "transformers": "transformers_model", "module": "own_module",
+}  # fmt: skip
+_UNTAGGED: dict[type[Family], str] = {
+    TorchvisionModel: "torchvision_model", TimmModel: "timm_model", TransformersModel: "transformers_model",
+    OwnModule: "own_module",
+}  # fmt: skip
 
 OwnBackbone = Annotated[
     Annotated[ResNetCifar, Tag("resnet_cifar")]
@@ -43,7 +51,10 @@ OwnBackbone = Annotated[
     | Annotated[ConvNext, Tag("convnext")]
     | Annotated[UNet, Tag("unet")]
     | Annotated[Layers, Tag("own_layers")]
-    | Annotated[TorchvisionModel, Tag("torchvision_model")],
+    | Annotated[TorchvisionModel, Tag("torchvision_model")]
+    | Annotated[TimmModel, Tag("timm_model")]
+    | Annotated[TransformersModel, Tag("transformers_model")]
+    | Annotated[OwnModule, Tag("own_module")],
     Discriminator(family),
 ]
 
@@ -53,4 +64,4 @@ _OWN: dict[str, type[Config]] = {
 FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)
 Backbone = Annotated[OwnBackbone, Plugged(FAMILIES, "family")]
 
-__all__ = ["FAMILIES", "Backbone", "Family", "TorchvisionModel", "UNet"]
+__all__ = ["FAMILIES", "Backbone", "Family", "Foreign", "TorchvisionModel", "UNet"]

@@ -1,0 +1,69 @@
+"""The tensors of a network that somebody else wrote: trained in its own module, or begun with its own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specc.graph.families import Foreign
+from specc.graph.traced.names import own_name
+from specc.plan import Plan
+
+from ..errors import RunError
+from ..trace.networks import make
+from .network import GraphModule
+
+
+def bind(block: GraphModule, module: nn.Module) -> None:
+    """Have a block compute with the tensors of `module` itself; raises `RunError` where it is another network."""
+    own = dict(module.named_parameters()) | dict(module.named_buffers())
+    for name, holder, key, tensor in _tensors(block):
+        if name not in own and isinstance(tensor, nn.Parameter):
+            raise RunError(f"the module has no `{name}`: it is not the one that was traced")
+        found = own.get(name, tensor)  # a tensor that the module holds beside its buffers is in neither
+        if (found.shape, found.device, found.dtype) != (tensor.shape, tensor.device, tensor.dtype):
+            text = f"`{name}` of the module is {_shown(found)}, and the session takes {_shown(tensor)}"
+            raise RunError(text, ("trace the module that is trained, and `.to(device, dtype)` it before",))
+        holder[key] = found
+
+
+def numbers(plan: Plan, seed: int) -> Mapping[str, Tensor]:
+    """What the network's own code begins with, drawn from the seed, by canonical names; nothing of specc's networks."""
+    backbone = plan.config.backbone
+    if not isinstance(backbone, Foreign):
+        return {}
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):
+        torch.manual_seed(seed)
+        state = make(backbone.source(plan.data.shape, plan.data.classes)).state_dict()
+    names = (
+        (f"{plan.networks[block.name].prefix}{node.name}.{tensor}", own_name(node, tensor))
+        for block in plan.blocks
+        for node in plan.networks[block.name].graph.nodes
+        for tensor in (*node.parameters, *node.buffers)
+    )
+    return {canonical: state[name] for canonical, name in names if name in state}
+
+
+@torch.no_grad()
+def begin(tensors: Iterable[tuple[str, Tensor]], begins: Mapping[str, Tensor]) -> None:
+    """Give tensors the numbers that they begin with, where that is said of them."""
+    for name, tensor in tensors:
+        if name in begins:
+            tensor.copy_(begins[name])
+
+
+def _tensors(block: GraphModule) -> Iterator[tuple[str, dict[str, Any], str, Tensor]]:
+    """Every tensor of a block: its own name, what holds it, under which key, and itself."""
+    for node, part in zip(block.network.graph.nodes, block.parts, strict=True):
+        for path, module in part.named_modules():
+            for holder in (module._parameters, module._buffers):
+                for key, tensor in list(holder.items()):
+                    if tensor is not None:
+                        yield own_name(node, f"{path}.{key}".lstrip(".")), holder, key, tensor
+
+
+def _shown(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
