@@ -29,6 +29,7 @@ from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 from specc.system.ranks import DONE, REPORTS, STARTED, left, reports, words_of
 
+from ..engine.device import first_line
 from ..errors import RunError
 from .ended import GIVEN_UP, Ending, ended, what_next
 from .meeting import meeting
@@ -73,7 +74,8 @@ def _launched(launch: Launch, folder: Path, words: list[str], *, keeps: bool | N
     except (ChildFailedError, SignalException) as error:
         return error
     except (RendezvousError, OSError, RuntimeError, ValueError) as error:
-        if config.rdzv_configs.get("is_host") and not _pids(folder, launch.count):
+        late = isinstance(error, RendezvousConnectionError) and not _pids(folder, launch.count)
+        if late and config.rdzv_configs.get("is_host"):
             return _launched(launch, folder, words, keeps=False)  # another launcher was there first, in between
         return _not_met(error, folder, launch)
     return None
@@ -84,7 +86,9 @@ def _not_met(error: Exception, folder: Path, launch: Launch) -> RunError:
     if _pids(folder, launch.count):
         return RunError(f"the launcher of another machine is gone: {said[0]}", what_next(folder, launch.words))
     help = "all machines start theirs with the same `--nodes` and `--rendezvous`, which is an address of one of them"
-    if isinstance(error, (RendezvousTimeoutError, RendezvousConnectionError)) and launch.nodes > 1:
+    if isinstance(error, RendezvousConnectionError):
+        return RunError(f"nobody answers at {launch.rendezvous}: {first_line(error.__cause__ or error)}", (help,))
+    if isinstance(error, RendezvousTimeoutError):
         message = f"the {launch.nodes} machines did not meet at {launch.rendezvous} within {launch.timeout:g} s"
         return RunError(message, (help, "nothing was trained"))
     return RunError(f"the processes could not be started: {said[0]}", (help,) if launch.nodes > 1 else ())

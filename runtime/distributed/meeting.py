@@ -12,7 +12,6 @@ from typing import Any
 from torch.distributed.elastic.rendezvous.utils import parse_rendezvous_endpoint
 
 PORT = 29400  # where none is given: torch's own
-_LEAST = 60  # seconds to wait for the one that keeps the connections: an import takes some
 Place = dict[str, Any]  # of `LaunchConfig`
 
 
@@ -26,7 +25,7 @@ def meeting(rendezvous: str | None, timeout: float, *, keeps: bool | None = None
         return {"rdzv_endpoint": "localhost:0", "local_addr": "localhost"}
     host, port = parse_rendezvous_endpoint(rendezvous, PORT)
     keeps = is_here(host, port) if keeps is None else keeps
-    waits = {"join_timeout": int(timeout), "read_timeout": max(_LEAST, int(timeout))}
+    waits = {"join_timeout": int(timeout), "read_timeout": int(timeout)}
     return {
         "rdzv_endpoint": f"{host}:{port}",
         "local_addr": _own_address(host, port),
