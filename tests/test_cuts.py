@@ -15,7 +15,7 @@ from specc.diagnostics import SpecError
 from specc.graph.builder import LayerBuilder
 from specc.graph.ops import Conv, Relu
 
-from .documents import compiled, document, spec_of
+from .documents import Document, compiled, document, spec_of
 from .parts import ends
 
 MEASURES: tuple[Measure, ...] = ("layers", "flops", "parameters", "memory")
@@ -70,7 +70,7 @@ def test_split_by_a_measure(by: Measure) -> None:
     graph = plan.config.backbone.expand((1, 8, 8), 4)
     costs = layer_costs(graph, by)
     cuts = [graph.index[block.layers[-1]] for block in plan.blocks[:-1]]
-    legal = [graph.index[name] for name in graph.cuts]
+    legal = [graph.index[name] for name in graph.narrow_cuts]
     if by != "layers":
         assert largest(costs, cuts) == min(largest(costs, other) for other in combinations(legal, 2))
     assert len(plan.blocks) == 3
@@ -95,21 +95,28 @@ LAYERS = [
     {"name": "pool", "op": "global_avg_pool"},
     {"name": "fc", "op": "linear", "out": 4},
 ]
+INTEGERS = [
+    {"name": "codes", "op": "to_integers", "levels": 4},
+    {"name": "seen", "op": "embedding", "rows": 4, "out": 3},
+    {"name": "again", "op": "embedding", "rows": 4, "out": 3, "from": "codes"},
+    {"name": "both", "op": "add", "from": ["seen", "again"]},
+    {"name": "pool", "op": "global_avg_pool"},
+    {"name": "fc", "op": "linear", "out": 4},
+]
 
 
 @pytest.mark.parametrize(
-    ("after", "message", "help"),
+    ("layers", "after", "message", "help"),
     [
-        ("left", "2 tensors are alive after it, those of `stem`, `left`", "`stem` and `both`"),
-        ("right", "2 tensors are alive after it, those of `left`, `right`", "`stem` and `both`"),
-        ("fc", "nothing comes after `fc`", "`pool`"),
+        (LAYERS, "fc", "nothing comes after `fc`", "`pool`"),
+        (INTEGERS, "seen", "integers would cross beside its features, what they read is that of `codes`", "`again`"),
+        (INTEGERS, "codes", "it gives integers, which no head can learn from", "`again`"),
     ],
 )
-def test_an_illegal_cut_says_why(after: str, message: str, help: str) -> None:
+def test_an_illegal_cut_says_why(layers: list[Document], after: str, message: str, help: str) -> None:
     with pytest.raises(SpecError) as caught:
-        specc.compile(spec_of(document(backbone={"layers": LAYERS}, split={"after": [after]})))
-    (found,) = caught.value.diagnostics
-    assert found.code == "SPC401"
+        specc.compile(spec_of(document(backbone={"layers": layers}, split={"after": [after]})))
+    found = next(each for each in caught.value.diagnostics if each.code == "SPC401")
     assert message in found.message
     assert found.help == (f"nearest legal cuts: {help}",)
 

@@ -64,7 +64,7 @@ def gradients(plan: Plan) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
 
 def test_every_place_where_the_images_alone_are_alive_beside_the_features_is_a_cut() -> None:
     graph = plan_of([]).config.backbone.expand((3, 8, 8), 2)
-    assert graph.cuts == ("one", "two", "both", "three", "last", "four", "pool")
+    assert graph.narrow_cuts == ("one", "two", "both", "three", "last", "four", "pool")
     assert {"again", "soft"} <= set(graph.index)  # after them, two values are alive
 
 

@@ -205,13 +205,12 @@ def test_tokens_are_laid_out_before_pixels_are_judged() -> None:
 # ---------------------------------------------------------------------------------------------- cuts and memory
 
 
-def test_a_cut_inside_of_a_u_net_says_who_is_waiting() -> None:
+def test_what_waits_inside_of_a_u_net_crosses_a_cut_beside_the_features() -> None:
     unet = UNET | {"depth": 2}
     report = check_text(json.dumps(document(backbone=unet, split={"after": ["bottom.1"]}), indent=1))
-    ((code, text, help),) = [(d.code, d.message, d.help) for d in report.diagnostics]
-    assert code == "SPC401"
-    assert "3 tensors are alive after it, those of `down1.1`, `down2.1`, `bottom.1`" in text
-    assert help == ("nearest legal cuts: `down1.1` and `up1.0`",)
+    assert report.diagnostics == ()
+    plan = plan_of(backbone=unet, split={"after": ["bottom.1"]})
+    assert plan.networks["block0"].graph.gives == ("down1.1.relu", "down2.1.relu")
 
 
 NETWORKS: dict[str, tuple[int, Document, str, str]] = {

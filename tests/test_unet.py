@@ -82,9 +82,10 @@ def test_the_numbers_are_those_of_a_plain_one(up: str, norm: bool, size: tuple[i
         assert torch.allclose(own.grad, other.grad, rtol=1e-10, atol=1e-10)
 
 
-def test_it_may_be_cut_where_nothing_waits_for_its_level() -> None:
+def test_it_may_be_cut_anywhere_and_by_itself_where_nothing_waits_for_its_level() -> None:
     graph = UNet(family="unet", width=4, depth=3).expand((1, 16, 16), 2)
-    assert graph.cuts == ("down1.0", "down1.1", "up1.0", "up1.1")
+    assert graph.cuts == tuple(layer.name for layer in graph.layers[:-1])
+    assert graph.narrow_cuts == graph.cut_choices == ("down1.0", "down1.1", "up1.0", "up1.1")
     waiting = graph.alive_after(graph.index["bottom.1"])
     assert waiting == ("down1.1.relu", "down2.1.relu", "down3.1.relu", "bottom.1.relu")
 

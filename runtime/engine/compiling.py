@@ -26,7 +26,7 @@ from .device import first_line
 from .model import Model
 from .network import GraphModule, Run
 
-Piece = Callable[[Tensor, Tensor | None], Tensor]
+Piece = Callable[[Tensor, Tensor | None, tuple[Tensor, ...]], tuple[Tensor, ...]]
 BACKEND = "inductor"
 
 
@@ -70,12 +70,12 @@ class Compiled:
         self.name, self._plain = name, run.plain
         self._compiled: Piece | None = torch.compile(_apart(run), backend=BACKEND, dynamic=False, fullgraph=True)
 
-    def __call__(self, x: Tensor, images: Tensor | None) -> Tensor:
-        """The piece's output."""
+    def __call__(self, x: Tensor, images: Tensor | None, skips: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+        """The piece's output, and what it gives beside it."""
         if self._compiled is None or not recorded():
-            return self._plain([x], images)
+            return self._plain([x], images, skips)
         try:
-            return self._compiled(x, images)
+            return self._compiled(x, images, skips)
         except RuntimeError as error:
             from torch._dynamo.exc import TorchDynamoException  # which takes seconds to import, and is there by now
 
@@ -83,7 +83,7 @@ class Compiled:
                 raise  # of the step itself; those are of the compiler, before anything is computed
             self._compiled = None
             notice(f"warning: `{self.name}` is not compiled, and runs as it is: {_reason(error)}")
-        return self._plain([x], images)
+        return self._plain([x], images, skips)
 
 
 def recorded() -> bool:
@@ -94,8 +94,8 @@ def recorded() -> bool:
 def _apart(run: Run) -> Piece:
     """The piece as a function whose code is its own: torch counts how often code is compiled anew, and gives up."""
 
-    def piece(x: Tensor, images: Tensor | None) -> Tensor:
-        return run.plain([x], images)
+    def piece(x: Tensor, images: Tensor | None, skips: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return run.plain([x], images, skips)
 
     code = piece.__code__.replace(co_name=_identifier(run.graph))
     return FunctionType(code, piece.__globals__, code.co_name, None, piece.__closure__)

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -51,6 +52,9 @@ class Executor:
         self.watchful = False
         self.step: TrainingStep[Tensor] = TrainingStep(machine, plan.units, plan.config.train.micro_batches)
         self.step.layout = plan.layout
+        self._forwards = [i for i in plan.instructions if isinstance(i, Forward) and not i.slice]
+        self._forwards.sort(key=lambda i: i.block)
+        self._last_readers = {entry.source: i.block for i in self._forwards for entry in i.skips}
         self._moved = [i for i in plan.instructions if isinstance(i, Send | Receive) and i.value in _forward(plan)]
 
     @property
@@ -112,16 +116,26 @@ class Executor:
 
     def _outputs(self, values: MutableMapping[str, Tensor], rows: int) -> Iterator[Tensor]:
         """What each block gives; other stages send what is not there, and are sent what they need."""
-        first = self.plan.blocks[0].index
+        first, record = self.plan.blocks[0].index, torch.is_grad_enabled()
         for each in self._moved:
-            if isinstance(each, Receive) and (each.what != "activations" or each.value == features(first - 1)):
+            if isinstance(each, Receive):
                 values[each.value] = self.machine.receive_judged(each, rows)
         self._pass(values, IMAGES, LABELS)
-        x = values.pop(features(first - 1)) if first else values[IMAGES]
-        for block in self.plan.blocks:
+        x = values[features(first - 1)] if first else values[IMAGES]
+        if features(first - 1) not in self._last_readers:
+            values.pop(features(first - 1), None)
+        for block, forward in zip(self.plan.blocks, self._forwards, strict=True):
+            skips = [values[entry.source] for entry in forward.skips]
             with self.machine.here(PARAMETERS + block.name):
-                x = self.machine.run(block.name, x, values.get(IMAGES), record=torch.is_grad_enabled())
-            self._pass({features(block.index): x}, features(block.index))
+                x, *given = self.machine.block(block.name, x, values.get(IMAGES), skips, record=record)
+            del skips
+            here = {forward.output: x, **{each.output: out for each, out in zip(forward.gives, given, strict=True)}}
+            del given
+            self._pass(here, *here)
+            values.update((name, out) for name, out in here.items() if self._last_readers.get(name, -1) > block.index)
+            for name in [name for name, last in self._last_readers.items() if last == block.index]:
+                values.pop(name, None)
+            del here
             yield x
 
     def _pass(self, values: Mapping[str, Tensor], *names: str) -> None:
@@ -167,8 +181,9 @@ class Executor:
 
 def _forward(plan: Plan) -> set[str]:
     """What goes forward through the network: the batch, and what blocks give of its first slice."""
-    found = [(i.source, i.output) for i in plan.instructions if isinstance(i, Forward) and not i.slice]
-    return {IMAGES, LABELS, *(name for pair in found for name in pair)}
+    forwards = [i for i in plan.instructions if isinstance(i, Forward) and not i.slice]
+    passed = ((i.source, i.output, *(e.source for e in i.skips), *(g.output for g in i.gives)) for i in forwards)
+    return {IMAGES, LABELS, *chain.from_iterable(passed)}
 
 
 def total_loss(unit: Unit, losses: dict[str, Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ from specc.graph.layout import Layout
 from specc.learning.heads.patches import Cell
 from specc.plan import HeadPlan, LinkPlan, Load, Plan, Receive
 from specc.plan.offloading import AVERAGES, PARAMETERS
+from specc.step.machine import Wanted
 from specc.tasks.registry import TASKS
 from specc.tasks.task import Task
 
@@ -97,6 +98,13 @@ class TorchMachine:
             let_go(module)
         return out
 
+    def block(
+        self, name: str, x: Tensor, images: Tensor | None, skips: Sequence[Tensor], *, record: bool
+    ) -> Sequence[Tensor]:
+        with torch.set_grad_enabled(record), self.cast():
+            out: Tensor | tuple[Tensor, ...] = self.model.networks[name](x, images, 0, skips)
+        return out if isinstance(out, tuple) else (out,)
+
     def averaged(self, link: LinkPlan, x: Tensor, images: Tensor | None) -> Tensor:
         assert link.bias is not None
         ema, bias = self.model.networks[link.ema], self.model.networks[link.bias]
@@ -129,9 +137,15 @@ class TorchMachine:
         with self.cast():
             return torch.stack(list(tensors)).mean(0)
 
-    def backward(self, x: Tensor, gradient: Tensor, *, retain: bool = False, only: Sequence[str] = ()) -> None:
-        inputs = [parameter for group in only for parameter in self.model.used(group)] or None
-        torch.autograd.backward(x, gradient.to(x.dtype), retain_graph=retain, inputs=inputs)
+    def backward(
+        self, roots: Sequence[tuple[Tensor, Tensor]], *, retain: bool = False, only: Wanted[Tensor] | None = None
+    ) -> None:
+        inputs = None
+        if only is not None:
+            inputs = [*(each for group in only.groups for each in self.model.used(group)), *only.leaves] or None
+        tensors = [tensor for tensor, _ in roots]
+        gradients = [gradient.to(tensor.dtype) for tensor, gradient in roots]
+        torch.autograd.backward(tensors, gradients, retain_graph=retain, inputs=inputs)
 
     def zero(self, like: Tensor) -> Tensor:
         return torch.zeros((), dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)

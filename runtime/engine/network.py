@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -16,6 +16,8 @@ from specc.graph.graph import IMAGES, INPUT, Graph
 from specc.plan import Network
 
 from .modules import BUILDERS, BatchNorm
+
+Compiled = Callable[[Tensor, Tensor | None, tuple[Tensor, ...]], Sequence[Tensor]]
 
 
 class GraphModule(nn.Module):
@@ -36,25 +38,33 @@ class GraphModule(nn.Module):
         self.runs: list[Run] = []
         first = 0
         for piece, again in network.parts(graph) if graph.nodes else ():
-            self.runs.append(Run(piece, list(self.parts)[first : first + len(piece.nodes)], again=again))
+            own = list(self.parts)[first : first + len(piece.nodes)]
+            self.runs.append(Run(piece, own, [graph.reads.index(skip) for skip in piece.reads], again=again))
             first += len(piece.nodes)
 
-    def forward(self, x: Tensor, images: Tensor | None = None, variant: int = 0) -> Tensor:
-        """Run the graph on one batch, or one of its variants. Not every graph needs the images."""
+    def forward(
+        self, x: Tensor, images: Tensor | None = None, variant: int = 0, skips: Sequence[Tensor] = ()
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Run the graph on one batch, or one of its variants. Not every graph needs the images.
+
+        Of a graph that gives something beside its last value both are returned.
+        """
         if self.sharded:
             self.used = list(self.parameters())
-        return self.variant(variant).computed(x, images)
+        out, *given = self.variant(variant).computed(x, images, skips)
+        return (out, *given) if given else out
 
-    def computed(self, x: Tensor, images: Tensor | None) -> Tensor:
-        """The graph's result; the caller decides how long `x` lives."""
-        read, record = [x], torch.is_grad_enabled()
+    def computed(self, x: Tensor, images: Tensor | None, skips: Sequence[Tensor] = ()) -> list[Tensor]:
+        """The graph's results; the caller decides how long `x` lives."""
+        read, given, record = [x], list[Tensor](), torch.is_grad_enabled()
         del x
         for run in self.runs:
-            if run.again and record:
-                read.append(checkpoint(run, read.pop(), images, use_reentrant=False, context_fn=run.contexts))
-            else:
-                read.append(run.take(read, images))
-        return read.pop()
+            beside = [skips[i] for i in run.reads]
+            out, *more = run.once_more(read, images, beside) if run.again and record else run.take(read, images, beside)
+            read.append(out)
+            given += more
+            del out, more
+        return [read.pop(), *given]
 
     def variant(self, number: int) -> GraphModule:
         """The module for inputs of another size, by the place of its graph in the network."""
@@ -83,26 +93,35 @@ class GraphModule(nn.Module):
 class Run:
     """A piece of a network: nodes in order, every value dies with its last reader; may be computed `again`."""
 
-    def __init__(self, graph: Graph, parts: list[nn.Module], *, again: bool) -> None:
+    def __init__(self, graph: Graph, parts: list[nn.Module], reads: Sequence[int], *, again: bool) -> None:
         self.graph, self.parts, self.again = graph, parts, again
+        self.reads = reads  # which of the network's skips
         for node, part in zip(graph.nodes, parts, strict=True):
             if node.name in graph.overwriting:
                 part.inplace = True  # type: ignore[assignment]
-        self.compiled: Callable[[Tensor, Tensor | None], Tensor] | None = None  # in place of what is written here
+        self.compiled: Compiled | None = None  # in place of what is written here
         self._dying = _last_uses(graph)
         self._norms = [part for part in parts if isinstance(part, BatchNorm)]
 
-    def __call__(self, x: Tensor, images: Tensor | None = None) -> Tensor:
-        """The piece's output."""
-        return self.take([x], images)
+    def __call__(self, x: Tensor, images: Tensor | None = None, *skips: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The piece's output, and what it gives beside it."""
+        out, *given = self.take([x], images, skips)
+        return (out, *given) if given else out
 
-    def take(self, read: list[Tensor], images: Tensor | None) -> Tensor:
-        """The same; what it reads is taken from the list, so that nobody else need hold it."""
-        return self.plain(read, images) if self.compiled is None else self.compiled(read.pop(), images)
+    def once_more(self, read: list[Tensor], images: Tensor | None, skips: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The same, which the backward computes again."""
+        found = checkpoint(self, read.pop(), images, *skips, use_reentrant=False, context_fn=self.contexts)
+        return found if isinstance(found, tuple) else (found,)
 
-    def plain(self, read: list[Tensor], images: Tensor | None) -> Tensor:
+    def take(self, read: list[Tensor], images: Tensor | None, skips: Sequence[Tensor] = ()) -> Sequence[Tensor]:
+        """All of it; what it reads is taken from the list, so that nobody else need hold it."""
+        if self.compiled is None:
+            return self.plain(read, images, skips)
+        return self.compiled(read.pop(), images, tuple(skips))
+
+    def plain(self, read: list[Tensor], images: Tensor | None, skips: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Op by op."""
-        values = {INPUT: read.pop()}
+        values = {INPUT: read.pop()} | {skip.name: x for skip, x in zip(self.graph.reads, skips, strict=True)}
         if images is not None:
             values[IMAGES] = images
         for node, part, dying in zip(self.graph.nodes, self.parts, self._dying, strict=True):
@@ -113,7 +132,7 @@ class Run:
             del inputs
             for name in dying:
                 del values[name]
-        return values[self.graph.output]
+        return (values[self.graph.output], *(values[name] for name in self.graph.gives))
 
     def track(self, on: bool) -> None:
         """Whether training forwards update the running statistics."""
@@ -145,7 +164,7 @@ def at_least_fp32(x: Tensor) -> Tensor:
 
 def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
     """For every node, the values that nobody reads after it."""
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs if name not in graph.gives}
     dying: list[list[str]] = [[] for _ in graph.nodes]
     for name, i in last.items():
         dying[i].append(name)

@@ -29,6 +29,7 @@ class Predictor(nn.Module):
         self.head = unit.telling[0] if unit else None  # as an early exit; those beside it say the same in other ways
         blocks = plan.blocks if unit is None else plan.blocks[: unit.end + 1]
         self.blocks = nn.ModuleList(model.networks[block.name] for block in blocks)
+        self.skips = {skip.name for block in blocks for skip in plan.networks[block.name].graph.reads}
         self.links = nn.ModuleList(_Link(model, link) for link in unit.links) if unit else nn.ModuleList()
         self.heads = (
             nn.ModuleList(model.networks[name] for name in self.head.networks) if self.head else nn.ModuleList()
@@ -41,13 +42,21 @@ class Predictor(nn.Module):
         """Logits of (N, C, H, W) images."""
         if self.classes:  # the network knows images that may have a label written into them
             images = without_label(images, self.classes, self.mean, self.std)
-        x = images
+        x, beside = images, dict[str, Tensor]()
         for block in self.blocks:
-            x = block(x, images)
+            x = self._passed(cast(GraphModule, block), x, images, beside)
         if len(self.links):
             first, *others = (link(x, images) for link in self.links)
             x = sum(others, start=first)
         return self._classified(x)
+
+    def _passed(self, block: GraphModule, x: Tensor, images: Tensor, beside: dict[str, Tensor]) -> Tensor:
+        """What a block hands on; `beside` is what crosses cuts beside that, by name."""
+        graph = block.network.graph
+        outs = block.computed(x, images, [beside[skip.name] for skip in graph.reads])
+        given = zip((graph.output, *graph.gives), outs, strict=True)
+        beside |= {name: value for name, value in given if name in self.skips}
+        return outs[0]
 
     def _classified(self, x: Tensor) -> Tensor:
         if self.head is None or not self.head.networks:  # the last unit's classifier is the end of the backbone

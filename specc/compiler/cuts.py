@@ -16,10 +16,16 @@ Measure = Literal["layers", "flops", "parameters", "memory"]
 def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
     """The `count - 1` cuts, as positions of layers, whose largest block is the smallest possible.
 
-    Every block has something to train; by layers, only what has parameters counts.
+    Every block has something to train; by layers, only what has parameters counts. Cuts that several values cross are
+    taken where there are too few that one alone does.
     """
-    legal = [graph.index[name] for name in graph.cut_choices]
+    legal = [graph.index[name] for name in choices(graph, count)]
     return even_cuts(legal, count) if by == "layers" else balanced_cuts(layer_costs(graph, by), legal, count)
+
+
+def choices(graph: BackboneGraph, count: int) -> tuple[str, ...]:
+    """The cuts to choose from for so many blocks."""
+    return graph.cut_choices if count <= len(graph.cut_choices) + 1 else graph.wide_choices
 
 
 def even_cuts(legal: Sequence[int], count: int) -> list[int]:

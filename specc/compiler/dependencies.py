@@ -6,9 +6,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ..plan import Backward, Block, Branch, BranchBackward, EmaUpdate, Forward, Head, Instruction, Step, Unit
+from ..graph.graph import INPUT
+from ..plan import (
+    Backward,
+    Block,
+    Branch,
+    BranchBackward,
+    EmaUpdate,
+    Entry,
+    Forward,
+    Given,
+    Head,
+    Instruction,
+    Outlet,
+    Root,
+    Step,
+    Unit,
+)
 from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
 from .draft import Draft
+from .flows import Flows
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -55,11 +72,9 @@ class Program:
     def __init__(self, draft: Draft) -> None:
         self.draft, self.networks = draft, draft.networks
         self.ends: dict[int, list[Unit]] = {}
-        self.last_end: dict[int, int] = {}  # of the windows that begin with a block, where the last one ends
         for unit in draft.units:
             self.ends.setdefault(unit.end, []).append(unit)
-            self.last_end[unit.start] = max(unit.end, self.last_end.get(unit.start, 0))
-        self.starts = self._windows()
+        self.flows = Flows(draft.blocks, draft.networks, draft.units)
 
     def whole(self, passes: Iterable[tuple[Block, int]]) -> list[Instruction]:
         """Blocks and slices in their order, then all updates and steps."""
@@ -71,30 +86,9 @@ class Program:
         yield self._forward(block, slice)
         for unit in self.ends.get(block.index, ()):
             yield from self._losses(unit, slice)
-        for start in sorted(s for s, end in self.last_end.items() if end == block.index):
-            passed = (b for b in range(block.index, start - 1, -1) if start in self.starts[b])
+        for start in sorted(s for s, end in self.flows.last_end.items() if end == block.index):
+            passed = (b for b in range(block.index, start - 1, -1) if start in self.flows.passages[b])
             yield from (self._backward(b, start, slice) for b in passed)
-
-    def _windows(self) -> dict[int, list[int]]:
-        """The windows whose gradient passes through each block, by their first block.
-
-        A gradient ends at the first block of its window that has something to train: below it nobody would use it.
-        """
-        trains = [bool(self.networks[block.name].graph.parameter_count) for block in self.draft.blocks]
-        starts: dict[int, list[int]] = {block.index: [] for block in self.draft.blocks}
-        for start, end in sorted(self.last_end.items()):
-            first = next((b for b in range(start, end + 1) if trains[b]), end + 1)
-            for block in range(first, end + 1):
-                starts[block].append(start)
-        return starts
-
-    def _goes_out(self, block: int) -> bool:
-        """Whether a gradient passes through a block into the one before."""
-        return any(self._reaches(start, block - 1) for start in self.starts[block])
-
-    def _reaches(self, start: int, block: int) -> bool:
-        """Whether the gradient of a window passes through a block."""
-        return start in self.starts.get(block, ())
 
     def _images(self, networks: Iterable[str], slice: int) -> str | None:
         """The images, where one of the networks reads them beside its input."""
@@ -102,13 +96,24 @@ class Program:
         return of_slice(IMAGES, slice) if read else None
 
     def _forward(self, block: Block, slice: int) -> Instruction:
-        k = block.index
+        k, network, flows = block.index, self.networks[block.name].graph, self.flows
         source = of_slice(IMAGES, slice) if k == 0 and self.draft.from_images else features(k - 1, slice)
         return Forward(
             block=k, slice=slice, source=source, images=self._images([block.name], slice), uses=(block.name,),
-            output=features(k, slice), graph=graph(k, slice) if self.starts[k] else None,
-            leaf=leaf(k, slice) if self._goes_out(k) else None,
+            output=features(k, slice), graph=graph(k, slice) if flows.enters(k, network.output) else None,
+            leaf=leaf(k, slice) if flows.leaves(k, INPUT) else None,
+            skips=tuple(self._entry(k, skip.name, slice) for skip in network.reads),
+            gives=tuple(self._given(k, name, slice) for name in network.gives),
         )  # fmt: skip
+
+    def _entry(self, block: int, name: str, slice: int) -> Entry:
+        made, skip = self.flows.source(block, name)
+        own = leaf(block, slice, name) if self.flows.leaves(block, name) else None
+        return Entry(source=features(made, slice, skip), leaf=own)
+
+    def _given(self, block: int, name: str, slice: int) -> Given:
+        own = graph(block, slice, name) if self.flows.enters(block, name) else None
+        return Given(output=features(block, slice, name), graph=own)
 
     def _losses(self, unit: Unit, slice: int) -> Iterator[Instruction]:
         """The branch of a unit's EMA links, its heads, and the gradient back through the branch."""
@@ -130,12 +135,24 @@ class Program:
                                  gradient=gradient, leaf=leaf, graph=graph)  # fmt: skip
 
     def _backward(self, block: int, start: int, slice: int) -> Instruction:
+        passage, flows = self.flows.passages[block][start], self.flows
+        first, *others = (self._root(block, start, name, slice) for name in passage.roots)
+        reads = (skip.name for skip in self.networks[self.draft.blocks[block].name].graph.reads)
         return Backward(
-            block=block, start=start, slice=slice, graph=graph(block, slice),
-            leaf=leaf(block, slice) if self._goes_out(block) else None,
-            cotangent=cotangent(block, start, slice), trains=(f"block{block}",),
-            gradient=cotangent(block - 1, start, slice) if self._reaches(start, block - 1) else None,
+            block=block, start=start, slice=slice, graph=first.graph, cotangent=first.cotangent,
+            leaf=leaf(block, slice) if flows.leaves(block, INPUT) else None, trains=(f"block{block}",),
+            gradient=cotangent(block - 1, start, slice) if INPUT in passage.outlets else None, roots=tuple(others),
+            outlets=tuple(self._outlet(block, start, name, slice) for name in reads if flows.leaves(block, name)),
         )  # fmt: skip
+
+    def _root(self, block: int, start: int, name: str, slice: int) -> Root:
+        skip = self.flows.skip(block, name)
+        return Root(graph=graph(block, slice, skip), cotangent=cotangent(block, start, slice, skip))
+
+    def _outlet(self, block: int, start: int, name: str, slice: int) -> Outlet:
+        made, skip = self.flows.source(block, name)
+        goes_on = name in self.flows.passages[block][start].outlets
+        return Outlet(leaf(block, slice, name), cotangent(made, start, slice, skip) if goes_on else None)
 
     def _updates(self) -> Iterator[Instruction]:
         """The averages of EMA links, from their sources' values before this step."""
@@ -147,7 +164,7 @@ class Program:
     def _steps(self) -> Iterator[Instruction]:
         """One optimizer step a group that has parameters and gets gradients."""
         groups = {network.group for network in self.networks.values() if network.group and network.parameters}
-        trained = [f"block{k}" for k, windows in self.starts.items() if windows]
+        trained = [f"block{block.index}" for block in self.draft.blocks if self.flows.passages[block.index]]
         for unit in self.draft.units:
             trained += [f"{unit.name}.{head.name}" for head in unit.heads]
             trained += [link.bias for link in unit.links if link.bias]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -10,7 +10,7 @@ from ..diagnostics import Diagnostic, Label, did_you_mean
 from ..graph.graph import BackboneGraph, Graph
 from ..graph.ops import BatchNorm
 from ..plan import Block, Network
-from .cuts import place_cuts
+from .cuts import choices, place_cuts
 from .draft import Draft
 from .recomputation import computed_again, divided, misnamed, pieces_of
 
@@ -28,7 +28,8 @@ def partition(draft: Draft) -> Draft:
 def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
     """Cuts that leave every block nearly the same size by the measure that is asked for."""
     graph, split = draft.graph, draft.spec.config.split
-    count, places = split.blocks or 1, len(graph.cut_choices)
+    count = split.blocks or 1
+    places = len(choices(graph, count))
     if count > places + 1:
         message = f"{count} blocks need {count - 1} cuts, but the backbone has {places} places where it may be cut"
         beside = (Label(draft.spec.span("backbone", key=True), f"{places} cuts leave every block something to train"),)
@@ -65,12 +66,15 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
 
 def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...]) -> Diagnostic:
     graph = draft.graph
+    label = "not a legal cut"
     if position == len(graph.layers) - 1:
         text, label = f"nothing comes after `{name}`, so it cannot end a block before the last", "the last layer"
     elif graph.layers[position].nodes[-1].dtype != "float32":
-        text, label = f"`{name}` cannot end a block: it gives integers, which no head can learn from", "not a legal cut"
+        text = f"`{name}` cannot end a block: it gives integers, which no head can learn from"
+    elif graph.layers[position].nodes[-1].name not in (alive := graph.alive_after(position)):
+        text = f"`{name}` cannot end a block: nobody after it reads it, {_alive(graph, alive)}"
     else:
-        text, label = f"`{name}` cannot end a block: {_alive(graph, position)}", "not a legal cut"
+        text = f"`{name}` cannot end a block: integers would cross beside its features, {_alive(graph, alive)}"
     help = (f"nearest legal cuts: {nearest(graph, position, graph.cuts)}",)
     return draft.spec.error("SPC401", text, *where, label=label, help=help)
 
@@ -103,14 +107,14 @@ def _entry(draft: Draft, block: Block, blocks: tuple[Block, ...]) -> tuple[str |
     return ("split", "after", after.index(end)) if end in after else ("split",)
 
 
-def _alive(graph: BackboneGraph, position: int) -> str:
+def _alive(graph: BackboneGraph, values: Sequence[str]) -> str:
     """Which tensors later layers read, by the layers that hand them on."""
     output = {layer.nodes[-1].name: layer.name for layer in graph.layers}
-    alive = [f"`{output.get(value, value)}`" for value in graph.alive_after(position)]
-    if len(alive) == 1:
-        return f"the only tensor that is alive after it is that of {alive[0]}"
+    alive = [f"`{output.get(value, value)}`" for value in values]
+    if not alive:
+        return "and they read the images alone"
     shown = ", ".join(alive[:3]) + (f" and {len(alive) - 3} more" if len(alive) > 3 else "")
-    return f"{len(alive)} tensors are alive after it, those of {shown}"
+    return f"what they read is that of {shown}"
 
 
 def nearest(graph: BackboneGraph, position: int, cuts: tuple[str, ...]) -> str:
@@ -181,7 +185,7 @@ def _with_updates(draft: Draft, graph: Graph, per_unit: int) -> Graph:
     nodes = (
         replace(n, op=replace(n.op, updates=updates(n.name))) if isinstance(n.op, BatchNorm) else n for n in graph.nodes
     )
-    return Graph(graph.input, tuple(nodes))
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _prefixes(name: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..plan import Plan, Unit
 from ..plan.whereabouts import held_of
+from .gradients import Gradients
 
 BRANCH = {"leaf": "leaf", "graph": "graph", "output": "features"}  # fields of a branch, and what their values are
 
@@ -15,23 +16,23 @@ def identity(kind: str, about: str, slice: int) -> str:
     return f"{kind} {about}" + (f" of slice {slice}" if slice else "")
 
 
-def expected_of(plan: Plan) -> Iterator[str]:
+def expected_of(plan: Plan, gradients: Gradients) -> Iterator[str]:
     """Every instruction of the step but the frees and those of kinds from outside."""
     for slice in range(plan.config.train.micro_batches):
         yield from (identity("forward", block.name, slice) for block in plan.blocks)
         yield from (identity("branch", unit.name, slice) for unit in plan.units if unit.links)
-    yield from (source for source, _ in sources_of(plan))
+    yield from (source for source, _ in sources_of(plan, gradients))
     yield from (identity("ema_update", unit.name, 0) for unit in plan.units if unit.links)
-    yield from (identity("step", group, 0) for group in contributors_of(plan))
+    yield from (identity("step", group, 0) for group in contributors_of(plan, gradients))
     yield from (identity(kind, state, 0) for kind in ("load", "evict") for state in held_of(plan))
 
 
-def sources_of(plan: Plan) -> Iterator[tuple[str, list[str]]]:
+def sources_of(plan: Plan, gradients: Gradients) -> Iterator[tuple[str, list[str]]]:
     """Every instruction that makes gradients of parameters, and the optimizer groups that these belong to."""
     for slice in range(plan.config.train.micro_batches):
         for block in plan.blocks:
             groups = groups_of(plan, [block.name])
-            yield from ((backward_source(block.index, start, slice), groups) for start in starts_of(plan, block.index))
+            yield from ((backward_source(block.index, start, slice), groups) for start in gradients.starts(block.index))
         for unit in plan.units:
             for head in unit.heads:
                 yield identity("head", f"{unit.name}.{head.name}", slice), groups_of(plan, head.networks)
@@ -39,10 +40,10 @@ def sources_of(plan: Plan) -> Iterator[tuple[str, list[str]]]:
                 yield identity("branch_backward", unit.name, slice), branch_groups_of(plan, unit)
 
 
-def contributors_of(plan: Plan) -> dict[str, set[str]]:
+def contributors_of(plan: Plan, gradients: Gradients) -> dict[str, set[str]]:
     """Every optimizer group that has parameters, and what its gradient is the sum of."""
     wanted: dict[str, set[str]] = {group: set() for group in groups_of(plan, plan.networks)}
-    for source, groups in sources_of(plan):
+    for source, groups in sources_of(plan, gradients):
         for group in groups:
             wanted[group].add(source)
     return wanted
@@ -69,22 +70,6 @@ def backward_source(block: int, start: int, slice: int) -> str:
     return identity("backward", f"block{block} to block{start}", slice)
 
 
-def starts_of(plan: Plan, block: int) -> set[int]:
-    """The first blocks of all windows that hold `block`: gradient passes through it once for each.
-
-    A gradient that would reach only blocks without parameters is not sent.
-    """
-    windows = {unit.start for unit in plan.units if unit.start <= block <= unit.end}
-    return {start for start in windows if any(plan.networks[f"block{b}"].parameters for b in range(start, block + 1))}
-
-
 def heads_of(unit: Unit) -> Iterator[str]:
     """The names of a unit's heads in full."""
     return (f"{unit.name}.{head.name}" for head in unit.heads)
-
-
-def heads_through(plan: Plan, block: int, start: int) -> Iterator[str]:
-    """The heads whose gradient passes the end of `block` on its way to `start`."""
-    for unit in plan.units:
-        if unit.start == start and unit.start <= block <= unit.end:
-            yield from heads_of(unit)

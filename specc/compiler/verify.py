@@ -32,8 +32,9 @@ from ..plan import (
     Step,
     Unit,
 )
-from ..plan.values import IMAGES, LABELS, cotangent, features, graph, leaf, of_branch, of_slice
+from ..plan.values import IMAGES, LABELS, cotangent, features, of_branch, of_slice
 from ..plan.whereabouts import Whereabouts
+from .gradients import Gradients, beside
 from .promises import (
     BRANCH,
     backward_source,
@@ -43,9 +44,7 @@ from .promises import (
     expected_of,
     groups_of,
     heads_of,
-    heads_through,
     identity,
-    starts_of,
 )
 from .wiring import miswired
 
@@ -55,7 +54,7 @@ def verify(plan: Plan) -> list[str]:
     replay = Replay(plan)
     for position, instruction in enumerate(plan.instructions):
         replay.run(position, instruction)
-    return [*replay.found, *replay.left_over(), *miswired(plan)]
+    return [*replay.found, *replay.left_over(), *miswired(plan), *beside(plan)]
 
 
 @dataclass(slots=True)
@@ -73,8 +72,9 @@ class Replay:
         self.plan = plan
         self.slices = range(plan.config.train.micro_batches)
         self.found: list[str] = []
-        self.expected = Counter(expected_of(plan))
-        self.contributors = contributors_of(plan)
+        self.crossing = Gradients(plan)
+        self.expected = Counter(expected_of(plan, self.crossing))
+        self.contributors = contributors_of(plan, self.crossing)
         given = [of_slice(name, slice) for slice in self.slices for name in (IMAGES, LABELS)]
         self.callers = {*given, *(features(len(plan.blocks) - 1, slice) for slice in self.slices)}
         self.values = {name: Value(-1) for name in given}
@@ -135,16 +135,16 @@ class Replay:
     # ------------------------------------------------------------------------------------------- instructions
 
     def _forward(self, i: Forward) -> None:
-        starts, block = starts_of(self.plan, i.block), self.plan.blocks[i.block]
+        block, crossing = self.plan.blocks[i.block], self.crossing.forward(i.block, i.slice)
         source = features(i.block - 1, i.slice) if i.block else of_slice(IMAGES, i.slice)
         self._named(
             source=source, images=self._images([block.name], i.slice), output=features(i.block, i.slice),
-            graph=graph(i.block, i.slice) if starts else None, uses=(block.name,),
-            leaf=leaf(i.block, i.slice) if starts & starts_of(self.plan, i.block - 1) else None,
+            uses=(block.name,), **crossing,
         )  # fmt: skip
-        self._read(i.source, i.images)
+        self._read(i.source, i.images, *(entry.source for entry in i.skips))
         self._read_parameters(block.name)
-        self._write(i.output, i.graph, i.leaf)
+        self._write(i.output, i.graph, i.leaf, *(entry.leaf for entry in i.skips))
+        self._write(*(name for given in i.gives for name in (given.output, given.graph)))
 
     def _branch(self, i: Branch) -> None:
         unit = self.plan.by_unit[i.unit]
@@ -181,20 +181,19 @@ class Replay:
 
     def _backward(self, i: Backward) -> None:
         group = self.plan.blocks[i.block].name
-        starts = starts_of(self.plan, i.block)
+        starts = self.crossing.starts(i.block)
         more = any(not self.done[backward_source(i.block, start, i.slice)] for start in starts)
-        self._named(
-            graph=graph(i.block, i.slice), retain=more,
-            leaf=leaf(i.block, i.slice) if starts & starts_of(self.plan, i.block - 1) else None,
-            cotangent=cotangent(i.block, i.start, i.slice), trains=(group,),
-            gradient=cotangent(i.block - 1, i.start, i.slice) if i.start in starts_of(self.plan, i.block - 1) else None,
-        )  # fmt: skip
-        self._read(i.graph, i.leaf)
+        self._named(retain=more, trains=(group,), **self.crossing.backward(i.block, i.start, i.slice))
+        self._read(i.graph, i.leaf, *(root.graph for root in i.roots), *(outlet.leaf for outlet in i.outlets))
         self._read_parameters(group)
         self._gradients([group])
-        heads = self._complete(i.cotangent, set(heads_through(self.plan, i.block, i.start)))
-        if i.gradient:
-            self._accumulate(i.gradient, heads)
+        cotangents = (i.cotangent, *(root.cotangent for root in i.roots))
+        for value, name in zip(self.crossing.roots(i.block, i.start), cotangents, strict=False):
+            self._complete(name, self.crossing.arriving(i.block, i.start, value))
+        for name, value in self.crossing.outlets(i.block, i.start).items():
+            into = self.crossing.into(i.block, i.start, i.slice, name)
+            assert into is not None
+            self._accumulate(into, self.crossing.leaving(i.block, i.start, value))
 
     def _ema_update(self, i: EmaUpdate) -> None:
         unit = self.plan.by_unit[i.unit]

@@ -38,7 +38,9 @@ def _given_images(plan: Plan) -> set[str]:
 
 def _loose(graph: Graph, images: Shape | None) -> Iterator[str]:
     """Nodes that read what is not there, or something of another shape."""
-    known = {INPUT: graph.input} | ({IMAGES: images} if images else {})
+    known = (
+        {INPUT: graph.input} | ({IMAGES: images} if images else {}) | {each.name: each.shape for each in graph.reads}
+    )
     for node in graph.nodes:
         if node.name in known:
             yield f"two nodes are called `{node.name}`"

@@ -77,7 +77,8 @@ def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:
     """What makes sense only where the number of blocks is known."""
     spec, places = draft.spec, len(draft.graph.cut_choices)
     if fit.min_blocks > places + 1:
-        message = f"{fit.min_blocks} blocks need {fit.min_blocks - 1} cuts, but the backbone has {places} places to cut"
+        message = f"{fit.min_blocks} blocks need {fit.min_blocks - 1} cuts, and `fit` looks at those {places} that one "
+        message += "tensor alone crosses"
         yield spec.error("SPC402", message, *AT, "min_blocks", label=f"at most {places + 1}")
     yield from _windows(draft, fit)
     for level, path, unit in _named(draft):

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from typing import Annotated
 
+from pydantic import Field
+
+from ..language.names import Value
+from .crossing import alive, astray, chosen, last_readers
 from .layout import Places, layouts
 from .node import IMAGES as IMAGES
 from .node import Node as Node
+from .node import Skip as Skip
 from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
 from .ops import DType, Shape
 
+IfAny = Field(exclude_if=lambda values: not values)  # a graph that nothing crosses is written as if nothing could
+
 
 @dataclass(frozen=True)
 class Graph:
-    """Ops in executable order from one input to one output, the last node; any of them may read the images too."""
+    """Ops in executable order from one input to one output, the last node; any of them may read the images too.
+
+    Beside these a block may read what crosses the cut before it (`reads`), and give what crosses a cut after it.
+    """
 
     input: Shape
     nodes: tuple[Node, ...]
     dtype: DType = "float32"  # of the input
+    reads: Annotated[tuple[Skip, ...], IfAny] = ()
+    gives: Annotated[tuple[Value, ...], IfAny] = ()  # nodes whose values leave it beside the last one's
 
     @property
     def output(self) -> str:
@@ -62,14 +74,18 @@ class Graph:
         names: dict[str, str] = {}
         for size in sizes:
             nodes = self.nodes[first : first + size]
-            found.append(Graph(shape, tuple(rewire(node, names) for node in nodes), dtype))
+            read, made = {name for node in nodes for name in node.inputs}, {node.name for node in nodes}
+            reads = tuple(skip for skip in self.reads if skip.name in read)
+            gives = tuple(name for name in self.gives if name in made)
+            found.append(Graph(shape, tuple(rewire(node, names) for node in nodes), dtype, reads, gives))
             first, shape, dtype = first + size, nodes[-1].shape, nodes[-1].dtype
             names = {nodes[-1].name: INPUT, INPUT: IMAGES}
         return tuple(found)
 
     def uses(self) -> dict[str, int]:
-        """How many inputs read each value."""
-        counts = {INPUT: 0, IMAGES: 0} | {node.name: 0 for node in self.nodes}
+        """How many inputs read each value, and how many blocks to come."""
+        counts = {INPUT: 0, IMAGES: 0} | {skip.name: 0 for skip in self.reads}
+        counts |= {node.name: int(node.name in self.gives) for node in self.nodes}
         for node in self.nodes:
             for name in node.inputs:
                 counts[name] += 1
@@ -85,6 +101,11 @@ class Graph:
     def result(self) -> str:
         """The name of the value that leaves the graph among the simple nodes."""
         return self._same.get(self.output, self.output)
+
+    @property
+    def results(self) -> list[str]:
+        """The names of all values that leave it among the simple nodes, that of the last node first."""
+        return [self.result, *(self._same.get(name, name) for name in self.gives)]
 
     @cached_property
     def _same(self) -> dict[str, str]:
@@ -152,9 +173,35 @@ class BackboneGraph:
 
     @cached_property
     def cuts(self) -> tuple[str, ...]:
-        """The legal ends of blocks. Integers end none: no gradient passes them, and no head learns from them."""
-        whole = (self.layers[self.index[name]] for name in self.joints)
-        return tuple(layer.name for layer in whole if layer.nodes[-1].dtype == "float32")
+        """The legal ends of blocks: where the layer's own value, which heads read, is among those that live on.
+
+        What else lives on crosses beside it. Integers end none: no gradient passes them, no head learns from them.
+        """
+        legal = zip(self.layers[:-1], alive([layer.nodes for layer in self.layers], self._last_readers), strict=False)
+        return tuple(
+            layer.name
+            for layer, live in legal
+            if layer.nodes[-1].name in live and all(node.dtype == "float32" for node in live.values())
+        )
+
+    @cached_property
+    def narrow_cuts(self) -> tuple[str, ...]:
+        """The legal cuts that one value alone crosses."""
+        legal = set(self.cuts)
+        return tuple(name for name in self.joints if name in legal)
+
+    @cached_property
+    def safe_cuts(self) -> tuple[str, ...]:
+        """The legal cuts that leave no parameters without a gradient, wherever else it is cut.
+
+        All that is trained before one of them leads to its layer's value.
+        """
+        before = ((name, self.layers[: self.index[name] + 1]) for name in self.cuts)
+        return tuple(name for name, layers in before if not astray([node for each in layers for node in each.nodes]))
+
+    @cached_property
+    def _last_readers(self) -> dict[str, int]:
+        return last_readers([layer.nodes for layer in self.layers])
 
     @cached_property
     def joints(self) -> tuple[str, ...]:
@@ -162,55 +209,49 @@ class BackboneGraph:
 
         The images do not count: they are there throughout a step, and nobody wants their gradient.
         """
-        made = {INPUT: -1} | {node.name: i for i, layer in enumerate(self.layers) for node in layer.nodes}
-        last_read = dict(made)
-        for i, layer in enumerate(self.layers):
-            last_read.update((name, i) for node in layer.nodes for name in node.inputs)
-        live = [0] * (len(self.layers) + 1)  # live[i]: values that cross the boundary after layer i, as differences
-        del made[INPUT]
-        for name, first in made.items():
-            live[max(first, 0)] += last_read[name] > max(first, 0)
-            live[last_read[name]] -= last_read[name] > max(first, 0)
-        crossing = accumulate(live)
-        return tuple(
-            layer.name
-            for i, (layer, count) in enumerate(zip(self.layers[:-1], crossing, strict=False))
-            if count == 1 and last_read[layer.nodes[-1].name] > i
-        )
+        living = alive([layer.nodes for layer in self.layers], self._last_readers)
+        pairs = zip(self.layers[:-1], living, strict=False)
+        return tuple(layer.name for layer, live in pairs if live.keys() == {layer.nodes[-1].name})
 
     @cached_property
     def cut_choices(self) -> tuple[str, ...]:
-        """The legal cuts to choose from: between any two of them, and at both ends, there is something to train.
+        """The cuts that one value crosses to choose from: between any two, and at both ends, is something to train.
 
         Of the cuts between two layers with parameters it is the last: activations and poolings go with what comes
         before them. Pooling and flattening before the last such layer, the head, go with that.
         """
-        found: dict[int, list[Layer]] = {}  # legal cuts by the number of trained layers before them
-        before, legal = 0, set(self.cuts)
-        for layer in self.layers:
-            before += layer.trained
-            if layer.name in legal:
-                found.setdefault(before, []).append(layer)
-        chosen = (
-            next(layer for layer in reversed(cuts) if count < before - 1 or layer.shape == cuts[0].shape)
-            for count, cuts in found.items()
-            if 0 < count < before
-        )
-        return tuple(layer.name for layer in chosen)
+        return tuple(self._chosen(self.narrow_cuts).values())
+
+    @cached_property
+    def wide_choices(self) -> tuple[str, ...]:
+        """The same with cuts that several values cross, where none is that one alone does."""
+        found = self._chosen(self.safe_cuts) | self._chosen(self.narrow_cuts)
+        return tuple(found[count] for count in sorted(found))
+
+    def _chosen(self, cuts: Iterable[str]) -> dict[int, str]:
+        """The cut to choose after so many trained layers."""
+        legal = set(cuts)
+        return chosen([(each.name, each.trained, each.shape, each.name in legal) for each in self.layers])
 
     def alive_after(self, position: int) -> tuple[str, ...]:
         """The values that layers after `position` read and layers up to it provide."""
-        made = [node.name for layer in self.layers[: position + 1] for node in layer.nodes]
-        read = {name for layer in self.layers[position + 1 :] for node in layer.nodes for name in node.inputs}
-        return tuple(name for name in made if name in read)
+        made = (node.name for layer in self.layers[: position + 1] for node in layer.nodes)
+        return tuple(name for name in made if self._last_readers.get(name, -1) > position)
 
     def part(self, first: int, last: int) -> Graph:
-        """The graph of layers first..last (inclusive), whose input is what the layer before them hands on."""
-        nodes = (node for layer in self.layers[first : last + 1] for node in layer.nodes)
+        """The graph of layers first..last (inclusive), whose input is what the layer before them hands on.
+
+        It reads and gives whatever else crosses to it, and from it.
+        """
+        nodes = tuple(node for layer in self.layers[first : last + 1] for node in layer.nodes)
+        own, later = {node.name for node in nodes}, self._last_readers
+        gives = tuple(node.name for node in nodes[:-1] if later.get(node.name, -1) > last)
         if not first:
-            return Graph(self.input, tuple(nodes), self.dtype)
+            return Graph(self.input, nodes, self.dtype, gives=gives)
         before = self.layers[first - 1].nodes[-1]
-        return Graph(before.shape, tuple(_entered(node, before.name) for node in nodes), before.dtype)
+        foreign = dict.fromkeys(name for node in nodes for name in node.inputs if name not in own)
+        reads = tuple(Skip(name, self.shapes[name]) for name in foreign if name not in (INPUT, before.name))
+        return Graph(before.shape, tuple(_entered(node, before.name) for node in nodes), before.dtype, reads, gives)
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:

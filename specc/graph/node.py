@@ -68,6 +68,14 @@ class Node:
         return numel(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A value that crosses a cut beside the features: of the node of this name, in a block before."""
+
+    name: Value
+    shape: Shape
+
+
 def sub_nodes(node: Node) -> Iterator[Node]:
     """The simple nodes that a node is made of."""
     parts = node.op.parts(*node.in_shapes)

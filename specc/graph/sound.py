@@ -10,7 +10,7 @@ from .ops import Shape
 
 def faults(graph: Graph, images: Shape) -> Iterator[str]:
     """Nodes read what is there, and their shapes are those that their ops give."""
-    known = {INPUT: graph.input, IMAGES: images}
+    known = {INPUT: graph.input, IMAGES: images, **{skip.name: skip.shape for skip in graph.reads}}
     for node in graph.nodes:
         if node.name in known:
             yield f"two values are called `{node.name}`"
@@ -19,3 +19,5 @@ def faults(graph: Graph, images: Shape) -> Iterator[str]:
         if node.op.output(*node.in_shapes) != node.shape:
             yield f"`{node.name}` gives another shape than it says"
         known[node.name] = node.shape
+    if not {node.name for node in graph.nodes[:-1]}.issuperset(graph.gives):
+        yield "it gives what it does not make"

@@ -52,8 +52,12 @@ class Shared:
         for i in range(plan.config.train.micro_batches):
             self.shapes[of_slice(LABELS, i)] = target
             for block in plan.blocks:
-                gradients = (cotangent(block.index, start, i) for start in range(block.index + 1))
-                self.shapes |= dict.fromkeys((features(block.index, i), *gradients), block.output)
+                graph = plan.networks[block.name].graph
+                made = {node.name: node.shape for node in graph.nodes}
+                shapes = {"": block.output} | {name: made[name] for name in graph.gives}
+                for skip, shape in shapes.items():
+                    gradients = (cotangent(block.index, start, i, skip) for start in range(block.index + 1))
+                    self.shapes |= dict.fromkeys((features(block.index, i, skip), *gradients), shape)
 
 
 class Replay:

@@ -107,7 +107,8 @@ def added_by(i: Instruction) -> set[str]:
     """What an instruction adds to, whatever is there before."""
     if isinstance(i, Step | Extension) or not isinstance(i, Head | BranchBackward | Backward):
         return set()
-    return {name for name in i.writes if name.startswith("grads:")} | ({i.gradient} if i.gradient else set())
+    into = {i.gradient, *(outlet.gradient for outlet in i.outlets)} if isinstance(i, Backward) else {i.gradient}
+    return {name for name in i.writes if name.startswith("grads:")} | {name for name in into if name}
 
 
 class Whole:

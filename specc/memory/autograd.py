@@ -6,7 +6,7 @@ A storage lives as long as a value, a gradient on its way or what a function kee
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -29,6 +29,10 @@ class Value:
     def like(self, storage: Storage, graph: Function | Leaf | None = None) -> Value:
         """As many of them elsewhere."""
         return Value(storage, self.rows, self.shape, self.order, graph)
+
+    def again(self) -> Value:
+        """What is computed anew from it has a graph of its own."""
+        return self.like(self.storage, self.graph and Function(()))
 
     def new(self, graph: Function | None = None) -> Value:
         """As many of them in a storage of their own."""
@@ -99,10 +103,10 @@ class Leaf:
         self.gradient: Gradient | None = None
 
     def collect(self, found: Gradient) -> None:
-        """Copied unless it is all of it, and lies in memory as this does; further ones are added in place."""
+        """Copied unless it is all of it, nobody else's, and lies in memory as this does; more are added in place."""
         if self.gradient is None:
             turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
-            found.fit(self.numbers, found.storage.width, anyway=turned)
+            found.fit(self.numbers, found.storage.width, anyway=turned or found.references != ALONE)
             self.gradient = Gradient(found.storage, self.order)
         else:
             size = self.gradient.storage.bytes
@@ -178,8 +182,11 @@ def dense(order: Order, shape: Shape) -> Order:
 class Engine:
     """One backward. `traced`: as counted under a dispatch mode, where gradients are never added to in place."""
 
-    def __init__(self, *, traced: bool, retain: bool = False, only_parameters: bool = False) -> None:
-        self.traced, self.retain, self.only_parameters = traced, retain, only_parameters
+    def __init__(
+        self, *, traced: bool, retain: bool = False, into: Sequence[Function | Leaf | None] | None = None
+    ) -> None:
+        self.traced, self.retain = traced, retain
+        self.into = into  # the leaves that collect a gradient beside parameters; None: all
         self.arrived: dict[Function | Leaf, Gradient] = {}
         self.again: dict[int, dict[str, Any]] = {}  # what was computed again, by the id of its piece
         self.coming: dict[Leaf, int] = {}  # how many gradients are still to be collected there
@@ -187,27 +194,34 @@ class Engine:
         self.last: list[Callable[[], None]] = []  # what is done when all functions have done their work
         self.kept: list[Storage] = []  # until then
 
-    def run(self, start: Value, gradient: Gradient) -> None:
-        """Send the gradient from a value to its leaves: what was made last is the next to work."""
-        functions = _reached(start)
+    def run(self, roots: list[tuple[Value, Gradient]]) -> None:
+        """Send gradients from values to their leaves: what was made last is the next to work."""
+        functions = _reached([value for value, _ in roots])
         for function in functions:
             for to, *_ in function.edges:
-                if isinstance(to, Leaf) and (to.trained or not self.only_parameters):
+                if isinstance(to, Leaf) and (to.trained or self.into is None or to in self.into):
                     self.coming[to] = self.coming.get(to, 0) + 1
                     self.wanted.add(to)
                 if to in self.wanted:
                     self.wanted.add(function)
-        assert start.graph is not None
-        if isinstance(start.graph, Leaf):
-            start.graph.collect(gradient)
-        self.arrived[start.graph] = gradient
-        del gradient
+        while roots:
+            self._begin(*roots.pop(0))
         for function in reversed(functions):
             if function in self.arrived:
                 function.back(self, self.arrived.pop(function))
         while self.last:
             self.last.pop(0)()
         self.kept.clear()
+
+    def _begin(self, start: Value, gradient: Gradient) -> None:
+        """What comes in at a value; two values may hang on one function."""
+        assert start.graph is not None
+        if isinstance(start.graph, Leaf):
+            start.graph.collect(gradient)
+        if start.graph in self.arrived:
+            self.arrived[start.graph].add(gradient, start.numbers, self.traced)
+        else:
+            self.arrived[start.graph] = gradient
 
     def send(self, function: Function, operand: int, gradient: Gradient) -> None:
         """Hand on a gradient to an operand that wants it; where several meet they are added."""
@@ -229,10 +243,10 @@ class Engine:
             function.saved.clear()
 
 
-def _reached(start: Value) -> list[Function]:
-    """The functions that a value hangs on, in the order of their making."""
+def _reached(starts: Iterable[Value]) -> list[Function]:
+    """The functions that values hang on, in the order of their making."""
     found: set[Function] = set()
-    waiting = [start.graph]
+    waiting = [start.graph for start in starts]
     while waiting:
         function = waiting.pop()
         if isinstance(function, Function) and function not in found:

@@ -14,6 +14,7 @@ from ..plan.buckets import buckets
 from ..plan.offloading import NOTHING, PARAMETERS, Held
 from ..plan.shards import kept
 from ..spec.sections.train import Train
+from ..step.machine import Wanted
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
 from .lent import Lent
 from .losses import LossGradient
@@ -105,13 +106,24 @@ class ShapeMachine:
 
     def run(self, network: str, x: Value, images: Value | None = None, *, variant: int = 0, record: bool = True,
             track: bool = True) -> Value:  # fmt: skip
+        (out,) = self._run(network, variant, [x], images, record=record)
+        return out
+
+    def block(
+        self, name: str, x: Value, images: Value | None, skips: Sequence[Value], *, record: bool
+    ) -> Sequence[Value]:
+        return self._run(name, 0, [x, *skips], images, record=record)
+
+    def _run(self, network: str, variant: int, read: Sequence[Value], images: Value | None, *, record: bool) -> list[
+        Value
+    ]:  # fmt: skip
         plan = self.networks[network]
         parameters = self._parameters(plan)
         compute = partial(
             run, self.memory, self.costs, plan, plan.graphs[variant], parameters, images=images, record=record
         )
         shards = self.shards if plan.parameters else None
-        return compute(x) if shards is None else shards.run(plan, parameters, x, compute)
+        return compute(read) if shards is None else shards.run(plan, parameters, read, compute)
 
     def _parameters(self, plan: Network) -> Parameters:
         """Those of a network; their bytes are counted with what lives throughout."""
@@ -141,7 +153,8 @@ class ShapeMachine:
         }
         size = 4 * plan.graph.parameter_count
         memory.moves("add", 2 * size, size, calls=len(plan.graph.parameters))
-        return run(memory, self.costs, plan, plan.graph, sums, x, images, record=True)
+        (out,) = run(memory, self.costs, plan, plan.graph, sums, [x], images, record=True)
+        return out
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
         products = [x.new(Product([x], [x.storage])) for x in (branch, average)]
@@ -164,10 +177,13 @@ class ShapeMachine:
         del stacked
         return mean
 
-    def backward(self, x: Value, gradient: Value, *, retain: bool = False, only: Sequence[str] = ()) -> None:
+    def backward(
+        self, roots: Sequence[tuple[Value, Value]], *, retain: bool = False, only: Wanted[Value] | None = None
+    ) -> None:
         self.memory.moves("engine", 0, 0)
-        engine = Engine(traced=self.costs.traced, retain=retain, only_parameters=bool(only))
-        engine.run(x, Gradient(gradient.storage, gradient.order))
+        into = None if only is None else [leaf.graph for leaf in only.leaves]
+        engine = Engine(traced=self.costs.traced, retain=retain, into=into)
+        engine.run([(x, Gradient(gradient.storage, gradient.order)) for x, gradient in roots])
 
     def zero(self, like: Value) -> Value:
         return self._scalar()
@@ -194,7 +210,7 @@ class ShapeMachine:
         weighted = self.memory.new(2 * SCALAR, "losses")  # and where the backward starts
         self.memory.moves("engine", 0, 0)
         self.memory.moves("mul", SCALAR, SCALAR, calls=3)
-        Engine(traced=self.costs.traced).run(loss, Gradient(self.memory.new(SCALAR, "losses"), "plain"))
+        Engine(traced=self.costs.traced).run([(loss, Gradient(self.memory.new(SCALAR, "losses"), "plain"))])
         del weighted
 
     def size(self, x: Value, tokens: Layout | None) -> Sequence[int]:

@@ -27,15 +27,18 @@ class Costs:
     swapped: bool = False  # images and the weights of convolutions have their channels last
 
 
-def run(memory: Allocator, costs: Costs, network: Network, graph: Graph, parameters: Parameters, x: Value,
-        images: Value | None, *, record: bool) -> Value:  # fmt: skip
-    """A network's output; of pieces that are computed again only what enters them is kept."""
-    read = [x]
-    del x
+def run(memory: Allocator, costs: Costs, network: Network, graph: Graph, parameters: Parameters,
+        given: Sequence[Value], images: Value | None, *, record: bool) -> list[Value]:  # fmt: skip
+    """A network's output, and what it gives beside it; of pieces that are computed again only what enters is kept."""
+    read, gives, skips = [given[0]], list[Value](), dict(zip(graph.reads, given[1:], strict=True))
+    del given
     for part, again in network.parts(graph):
-        forward = Forward(memory, costs, part, parameters, images, record=record, again=again and record)
-        read.append(forward.run(read))
-    return read.pop()
+        beside = {skip.name: skips[skip] for skip in part.reads}
+        forward = Forward(memory, costs, part, parameters, images, beside, record=record, again=again and record)
+        read += forward.run(read)
+        gives += read[1:]
+        del read[1:]
+    return [read.pop(), *gives]
 
 
 class Forward:
@@ -45,22 +48,26 @@ class Forward:
     before the result of that one is made where it keeps nothing of its own.
     """
 
-    def __init__(self, memory: Allocator, costs: Costs, graph: Graph, parameters: Parameters, images: Value | None, *,
-                 record: bool = True, again: bool = False, until: str = "") -> None:  # fmt: skip
+    def __init__(
+        self, memory: Allocator, costs: Costs, graph: Graph, parameters: Parameters, images: Value | None,
+        skips: Mapping[str, Value], *, record: bool = True, again: bool = False, until: str = "",
+    ) -> None:  # fmt: skip
         self.memory, self.costs, self.graph, self.parameters, self.images = memory, costs, graph, parameters, images
+        self.skips = skips
         self.record, self.again, self.until = record, again, until
         self.source: Value | None = None  # of what is computed again
         self.last = ""  # where torch stops computing it: the last op that keeps something
         self.made: dict[str, Operation] = {}  # while it is computed again
+        self.left: list[dict[str, Operation]] = []  # what was computed again and nobody has used yet, by backward
 
-    def run(self, read: list[Value]) -> Value:
-        """The graph's result; what it reads is taken from the list, so that nobody else need hold it."""
+    def run(self, read: list[Value]) -> list[Value]:
+        """The graph's results; what it reads is taken from the list, so that nobody else need hold it."""
         x = read.pop()
         if self.again:
             self.source = x
         uses = Counter(name for node in self.graph.simple for name in node.inputs)
-        uses.update((IMAGES, self.graph.result))
-        values = {INPUT: x} if self.images is None else {INPUT: x, IMAGES: self.images}
+        uses.update((IMAGES, *self.graph.results))
+        values = {INPUT: x, **self.skips} if self.images is None else {INPUT: x, **self.skips, IMAGES: self.images}
         del x
         for node in self.graph.simple:
             self.memory.at(node.name)
@@ -71,13 +78,14 @@ class Forward:
                 uses[name] -= 1
                 if uses[name] == 0:
                     del values[name]
-        return values[self.until or self.graph.result]
+        return [values[name] for name in ([self.until] if self.until else self.graph.results)]
 
     def computed_again(self) -> dict[str, Operation]:
         """The operations up to the last one that keeps something, with what they keep."""
-        again = Forward(self.memory, self.costs, self.graph, self.parameters, self.images, until=self.last)
         assert self.source is not None
-        again.run([self.source.like(self.source.storage, self.source.graph and Function(()))])
+        skips = {name: value.again() for name, value in self.skips.items()}
+        again = Forward(self.memory, self.costs, self.graph, self.parameters, self.images, skips, until=self.last)
+        again.run([self.source.again()])
         return again.made
 
     def _value(self, node: Node, inputs: Sequence[Value]) -> Value:
@@ -263,6 +271,7 @@ class Operation(Function):
         if id(piece) not in engine.again:
             piece.memory.again(True)
             engine.again[id(piece)] = piece.computed_again()
+            piece.left.append(engine.again[id(piece)])
             piece.memory.again(False)
         again = engine.again[id(piece)].pop(self.node.name, None)
         return held, again.saved if again else []

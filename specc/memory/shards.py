@@ -19,7 +19,10 @@ class Shards:
         self.memory, self.deal, self.stays = memory, deal, stays
         self.whole: dict[str, Storage] = {}
 
-    def run(self, network: Network, parameters: Parameters, x: Value, compute: Callable[[Value], Value]) -> Value:
+    def run(
+        self, network: Network, parameters: Parameters, read: Sequence[Value],
+        compute: Callable[[Sequence[Value]], list[Value]],
+    ) -> list[Value]:  # fmt: skip
         """The forward, after which only a part is kept unless the backward follows at once.
 
         Until then torch keeps the message that the parameters have come in.
@@ -27,11 +30,11 @@ class Shards:
         own = [value.graph for values in parameters.values() for value in values if isinstance(value.graph, Leaf)]
         turn = Turn(self, network.name, own, self.deal.part_bytes(network.parameters.values()))
         message = turn.gather()
-        result = compute(x if x.graph is None else x.like(x.storage, Left(x, turn)))
-        if result.graph is None or network.name not in self.stays:
+        found = compute([x if x.graph is None else x.like(x.storage, Left(x, turn)) for x in read])
+        if found[0].graph is None or network.name not in self.stays:
             del self.whole[network.name]
         del message
-        return result if result.graph is None else result.like(result.storage, Entered(result, turn))
+        return [out if out.graph is None else out.like(out.storage, Entered(out, turn)) for out in found]
 
 
 @dataclass(slots=True, eq=False)

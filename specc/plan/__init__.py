@@ -8,11 +8,15 @@ from .instructions import (
     Branch,
     BranchBackward,
     EmaUpdate,
+    Entry,
     Extension,
     Forward,
     Free,
+    Given,
     Head,
     Instruction,
+    Outlet,
+    Root,
     Step,
 )
 from .layout import Channel, Layout, divided
@@ -32,8 +36,8 @@ from .model import (
 from .moving import Evict, Load
 
 __all__ = [
-    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Evict", "Extension",
-    "Forward", "Free",
-    "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Load", "Memory", "Moment", "Network", "PatchGrid",
-    "Piece", "Plan", "Receive", "ReceiveSources", "Reduce", "Send", "SendSources", "Step", "Unit", "divided",
+    "FORMAT_VERSION", "Backward", "Block", "Branch", "BranchBackward", "Channel", "EmaUpdate", "Entry", "Evict",
+    "Extension", "Forward", "Free", "Given", "Head", "HeadPlan", "Instruction", "Layout", "LinkPlan", "Load",
+    "Memory", "Moment", "Network", "Outlet", "PatchGrid", "Piece", "Plan", "Receive", "ReceiveSources", "Reduce",
+    "Root", "Send", "SendSources", "Step", "Unit", "divided",
 ]  # fmt: skip

@@ -67,7 +67,7 @@ def again(network: Network, *, learns: bool) -> int:
 def flops_again(graph: Graph, *, learns: bool) -> int:
     """FLOPs of computing a graph again, as torch does: until the last op that keeps something has all that it keeps."""
     total = until = 0
-    needed = {INPUT} if learns else set()
+    needed = {INPUT, *(skip.name for skip in graph.reads)} if learns else set()
     for node in graph.simple:
         if node.parameters or not needed.isdisjoint(node.inputs):
             needed.add(node.name)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, PlainSerializer, PlainValidator, Tag, TypeAdapter
 
+from ..graph.graph import IfAny
 from ..language.names import Name, Value
 from ..spec.sections.train import ADDITIONS
 from ..system.plugins import PluginError
@@ -26,6 +27,7 @@ from .touches import (
     Common,
     Makes,
     MakesIfAny,
+    Part,
     Reads,
     ReadsAverages,
     ReadsIfAny,
@@ -35,9 +37,44 @@ from .touches import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Entry(Part):
+    """A skip that a block reads beside its input."""
+
+    source: Reads
+    leaf: MakesIfAny = None  # where a gradient goes out of the block to where the skip comes from
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Part):
+    """A skip that a block gives beside its output."""
+
+    output: Makes
+    graph: MakesIfAny = None  # where somebody will send a gradient through the block from here
+
+
+@dataclass(frozen=True, slots=True)
+class Root(Part):
+    """Where one more gradient comes into a block."""
+
+    graph: AddsTo
+    cotangent: Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet(Part):
+    """Where a gradient goes out of a block to where a skip comes from, if it does not stop here."""
+
+    leaf: Reads
+    gradient: AddsToIfAny = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward(Common):
-    """Runs a block on its input, and on the images where a layer of it reads them too."""
+    """Runs a block on its input, and on the images where a layer of it reads them too.
+
+    What crosses beside the features it reads and gives in the order in which its graph names it.
+    """
 
     kind: Literal["forward"] = "forward"
     block: int
@@ -47,6 +84,8 @@ class Forward(Common):
     output: Makes
     graph: MakesIfAny = None  # where somebody will send a gradient through this block
     leaf: MakesIfAny = None  # ... and out of it, to the block before
+    skips: Annotated[tuple[Entry, ...], IfAny] = ()
+    gives: Annotated[tuple[Given, ...], IfAny] = ()
 
     urgency: ClassVar[int] = 60
     words: ClassVar[str] = "block{i.block}"
@@ -116,6 +155,8 @@ class Backward(Common):
     trains: Trains
     gradient: AddsToIfAny = None
     retain: bool = False  # another one through the same block follows
+    roots: Annotated[tuple[Root, ...], IfAny] = ()  # further ones, at what crosses beside the features
+    outlets: Annotated[tuple[Outlet, ...], IfAny] = ()
 
     urgency: ClassVar[int] = 20
     words: ClassVar[str] = "block{i.block} to block{i.start}"

@@ -9,10 +9,11 @@ from .instructions import Backward, Forward, Free, Instruction
 
 
 def with_retain(ordered: list[Instruction]) -> list[Instruction]:
-    """Every backward along a graph but its last keeps what the next one needs."""
-    last = {one.graph: i for i, one in enumerate(ordered) if isinstance(one, Backward)}
+    """Every backward through a block but its last keeps what the next one needs."""
+    last = {(one.block, one.slice): i for i, one in enumerate(ordered) if isinstance(one, Backward)}
     return [
-        replace(one, retain=i < last[one.graph]) if isinstance(one, Backward) else one for i, one in enumerate(ordered)
+        replace(one, retain=i < last[one.block, one.slice]) if isinstance(one, Backward) else one
+        for i, one in enumerate(ordered)
     ]
 
 

@@ -137,8 +137,24 @@ def _blocks(plan: Plan) -> Iterator[str]:
         elif (network.graph.input, network.graph.shape) != (shape, block.output) or block.input != shape:
             yield f"`{block.name}` does not take what the block before it gives"
         shape = block.output
+    yield from _beside(plan)
     if not plan.blocks:
         yield "it has no blocks"
+
+
+def _beside(plan: Plan) -> Iterator[str]:
+    """Blocks read what crosses cuts as blocks before give it; nothing else does."""
+    known: dict[str, Shape] = {}
+    of_blocks = {block.name for block in plan.blocks}
+    for name, network in plan.networks.items():
+        if name not in of_blocks and any(graph.reads or graph.gives for graph in network.graphs):
+            yield f"`{name}` is no block, and reads or gives more than features"
+    for name in (block.name for block in plan.blocks if block.name in plan.networks):
+        graph = plan.networks[name].graph
+        foreign = first_block(plan) > 0  # of a rank, whose skips may come from another one
+        if any(known.get(skip.name, skip.shape if foreign else None) != skip.shape for skip in graph.reads):
+            yield f"`{name}` reads what no block before it gives"
+        known |= {node.name: node.shape for node in graph.nodes if node.name in (graph.output, *graph.gives)}
 
 
 def _unit(plan: Plan, unit: Unit) -> Iterator[str]:
@@ -223,7 +239,16 @@ def _needed(instruction: Instruction) -> set[str]:
         return set()  # of a package, which knows better
     if isinstance(instruction, Receive):
         return {instruction.value} if instruction.adds else set()
-    return {name for name in instruction.reads if ":" not in name} - {getattr(instruction, "gradient", None)}
+    added = {getattr(instruction, "gradient", None)}
+    if isinstance(instruction, Backward):
+        added |= {outlet.gradient for outlet in instruction.outlets}
+    return {name for name in instruction.reads if ":" not in name} - added
+
+
+def _crosses(plan: Plan, forward: Forward) -> bool:
+    """Whether a forward reads and gives as many values as its block."""
+    graph = plan.networks[f"block{forward.block}"].graph
+    return (len(forward.skips), len(forward.gives)) == (len(graph.reads), len(graph.gives))
 
 
 def _is_about_something(plan: Plan, instruction: Instruction) -> bool:
@@ -232,7 +257,7 @@ def _is_about_something(plan: Plan, instruction: Instruction) -> bool:
         case Backward(block=block, start=start, trains=trains):
             return 0 <= start <= block and block in blocks and set(trains) <= plan.groups.keys()
         case Forward(block=block):
-            return block in blocks
+            return block in blocks and _crosses(plan, instruction)
         case Head(unit=unit, head=head):
             return unit in plan.by_unit and head in {each.name for each in plan.by_unit[unit].heads}
         case Branch(unit=unit) | BranchBackward(unit=unit) | EmaUpdate(unit=unit):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from ..language.names import Name, State, Value
 
@@ -32,6 +32,12 @@ Averages = Annotated[Name, Touch(writes=("ema:",))]
 Moves = Annotated[State, Touch(reads=("",))]  # of a group's parameters, or a unit's averaged copies
 Sums = Annotated[Name, Touch(("grads:",), ("grads:",))]
 After = Annotated[tuple[Name, ...], Touch(reads=("grads:",))]  # not before these gradients are final
+
+
+class Part:
+    """What is the same several times in an instruction: it has fields like an instruction's."""
+
+    __slots__ = ()
 
 
 @cache
@@ -64,11 +70,7 @@ class Common:
         return frozenset(self._named("writes"))
 
     def _named(self, how: Literal["reads", "writes"]) -> Iterator[str]:
-        kind: Any = type(self)  # for mypy a frozen dataclass with a property has no hash
-        for field, prefixes in _touched(kind, how):
-            named = getattr(self, field)
-            names = (named,) if isinstance(named, str) else named or ()
-            yield from (prefix + name for prefix in prefixes for name in names)
+        return _named(self, how)
 
     @property
     def about(self) -> str:
@@ -77,3 +79,22 @@ class Common:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.about}" + (f" of slice {self.slice}" if self.slice else "")
+
+
+def _named(one: Any, how: Literal["reads", "writes"]) -> Iterator[str]:
+    """What an instruction, or a part of one, reads or writes; for mypy one with a property has no hash."""
+    kind: Any = type(one)
+    for field, prefixes in _touched(kind, how):
+        found = getattr(one, field)
+        names = (found,) if isinstance(found, str) else found or ()
+        yield from (prefix + name for prefix in prefixes for name in names)
+    for field in _parts(kind):
+        yield from (name for part in getattr(one, field) for name in _named(part, how))
+
+
+@cache
+def _parts(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind that are tuples of parts."""
+    hints = get_type_hints(kind)
+    inner = {name: get_args(hint)[0] for name, hint in hints.items() if get_origin(hint) is tuple}
+    return tuple(name for name, one in inner.items() if isinstance(one, type) and issubclass(one, Part))

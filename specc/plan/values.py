@@ -15,24 +15,29 @@ def of_slice(name: str, slice: int) -> str:
     return f"{name}@{slice}" if slice else name
 
 
-def features(block: int, slice: int = 0) -> str:
+def _of(name: str, skip: str, slice: int) -> str:
+    """The value of a block, or the same of what crosses beside it: of the node `skip`."""
+    return of_slice(f"{name}.{skip}" if skip else name, slice)
+
+
+def features(block: int, slice: int = 0, skip: str = "") -> str:
     """The detached output of a block; of block -1 what the first one reads."""
-    return of_slice(f"x{block + 1}", slice)
+    return _of(f"x{block + 1}", skip, slice)
 
 
-def graph(block: int, slice: int = 0) -> str:
+def graph(block: int, slice: int = 0, skip: str = "") -> str:
     """The output of a block's forward with the graph that a backward goes along."""
-    return of_slice(f"graph{block}", slice)
+    return _of(f"graph{block}", skip, slice)
 
 
-def leaf(block: int, slice: int = 0) -> str:
+def leaf(block: int, slice: int = 0, skip: str = "") -> str:
     """What a block's forward read, where the gradient at its input is collected."""
-    return of_slice(f"leaf{block}", slice)
+    return _of(f"leaf{block}", skip, slice)
 
 
-def cotangent(block: int, start: int, slice: int = 0) -> str:
+def cotangent(block: int, start: int, slice: int = 0, skip: str = "") -> str:
     """The gradient at a block's output of all losses whose window starts at `start`."""
-    return of_slice(f"grad{block}to{start}", slice)
+    return _of(f"grad{block}to{start}", skip, slice)
 
 
 def of_branch(unit: str, what: str, slice: int = 0) -> str:

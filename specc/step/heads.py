@@ -109,7 +109,7 @@ class HeadRun(Generic[T]):
         cotangent = machine.divide(machine.gradient(mean), len(leaves))
         for p, leaf in enumerate(leaves):
             out = self._run(p, leaf)
-            machine.backward(out, cotangent)
+            machine.backward([(out, cotangent)])
             del out
         return loss
 

@@ -7,13 +7,22 @@ So two machines that run the same step hold the same tensors at the same time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from ..graph.layout import Layout
 from ..learning.heads.patches import Cell
 from ..plan import HeadPlan, LinkPlan, Load, Receive
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Generic[T]):
+    """Where gradients are to go: to the parameters of groups, and to leaves."""
+
+    groups: Sequence[str]
+    leaves: Sequence[T] = ()
 
 
 class Machine(Protocol[T]):
@@ -53,6 +62,9 @@ class Machine(Protocol[T]):
         Running statistics are left alone unless `track` is on.
         """
 
+    def block(self, name: str, x: T, images: T | None, skips: Sequence[T], *, record: bool) -> Sequence[T]:
+        """A block's output, and then what it gives beside it; `skips` are what it reads beside its input."""
+
     def averaged(self, link: LinkPlan, x: T, images: T | None) -> T:
         """The averaged copy of a `parameter` link with the trained offsets on its parameters."""
 
@@ -74,8 +86,8 @@ class Machine(Protocol[T]):
     def mean(self, tensors: Sequence[T]) -> T:
         """Of tensors of one shape, in the step's precision."""
 
-    def backward(self, x: T, gradient: T, *, retain: bool = False, only: Sequence[str] = ()) -> None:
-        """Send a gradient back along a tensor's graph, to the parameters of the groups `only` where some are named."""
+    def backward(self, roots: Sequence[tuple[T, T]], *, retain: bool = False, only: Wanted[T] | None = None) -> None:
+        """Send gradients of tensors back along their graph together, to all that it hangs on or to what is wanted."""
 
     # -- losses ---------------------------------------------------------------------------------------------------
 

@@ -10,18 +10,22 @@ from ..plan import (
     Branch,
     BranchBackward,
     EmaUpdate,
+    Entry,
     Evict,
     Extension,
     Forward,
     Free,
+    Given,
     Head,
     Instruction,
     Layout,
     LinkPlan,
     Load,
+    Outlet,
     Receive,
     ReceiveSources,
     Reduce,
+    Root,
     Send,
     SendSources,
     Step,
@@ -30,7 +34,7 @@ from ..plan import (
 )
 from ..plan.values import IMAGES, LABELS, of_slice
 from .heads import HeadRun
-from .machine import Machine, T
+from .machine import Machine, T, Wanted
 
 
 class TrainingStep(Generic[T]):
@@ -133,11 +137,21 @@ class TrainingStep(Generic[T]):
         images = self.values[i.images] if i.images else None
         if i.leaf:
             source = self.values[i.leaf] = self.machine.leaf(source)
-        out = self.machine.run(f"block{i.block}", source, images, record=i.graph is not None)
-        if i.graph:
-            self.values[i.graph] = out
-        self.values[i.output] = self.machine.detach(out)
+        skips = [self._entered(entry) for entry in i.skips]
+        record = any((i.graph, *(given.graph for given in i.gives)))
+        outs = self.machine.block(f"block{i.block}", source, images, skips, record=record)
+        for given, out in zip((Given(i.output, i.graph), *i.gives), outs, strict=True):
+            if given.graph:
+                self.values[given.graph] = out
+            self.values[given.output] = self.machine.detach(out)
         self.outputs[i.slice] = i.output
+
+    def _entered(self, entry: Entry) -> T:
+        """A skip as a block reads it."""
+        if entry.leaf is None:
+            return self.values[entry.source]
+        leaf = self.values[entry.leaf] = self.machine.leaf(self.values[entry.source])
+        return leaf
 
     def _branch(self, i: Branch) -> None:
         leaf = self.machine.leaf(self.values[i.source])
@@ -177,16 +191,18 @@ class TrainingStep(Generic[T]):
         return HeadRun(self.machine, head, target, head.weight * part)(features)
 
     def _branch_backward(self, i: BranchBackward) -> None:
-        self.machine.backward(self.values[i.graph], self.values[i.cotangent])
+        self.machine.backward([(self.values[i.graph], self.values[i.cotangent])])
         self._add(i.gradient, self.machine.gradient(self.values[i.leaf]))
 
     def _backward(self, i: Backward) -> None:
-        stops = i.leaf is not None and i.gradient is None  # the gradient of the input would be thrown away
-        self.machine.backward(
-            self.values[i.graph], self.values[i.cotangent], retain=i.retain, only=i.trains if stops else ()
-        )
-        if i.gradient and i.leaf:
-            self._add(i.gradient, self.machine.gradient(self.values[i.leaf]))
+        roots = ((self.values[at.graph], self.values[at.cotangent]) for at in (Root(i.graph, i.cotangent), *i.roots))
+        outlets = [*([Outlet(i.leaf, i.gradient)] if i.leaf else []), *i.outlets]
+        on = [(self.values[each.leaf], each.gradient) for each in outlets if each.gradient]
+        stops = len(on) < len(outlets)  # the gradient of an input would be thrown away
+        only = Wanted(i.trains, [leaf for leaf, _ in on]) if stops else None
+        self.machine.backward([*roots], retain=i.retain, only=only)
+        for leaf, gradient in on:
+            self._add(gradient, self.machine.gradient(leaf))
 
     def _send(self, i: Send) -> None:
         self.machine.send(self.values[i.value], i.to, channels_last=i.channels_last)

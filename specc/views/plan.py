@@ -192,20 +192,28 @@ def trace_lines(plan: Plan, peaks: tuple[int, ...] | None) -> Iterator[str]:
 def graph_table(graph: BackboneGraph, blocks: Sequence[Block]) -> Table:
     """One row a layer."""
     owner = {layer: block.index for block in blocks for layer in block.layers}
-    rows = (_layer_row(layer, owner[layer.name], layer.name in graph.cuts) for layer in graph.layers)
+    rows = (_layer_row(layer, owner[layer.name], _cut_after(graph, layer)) for layer in graph.layers)
     left = ("block", Column("layer", shortens="middle", least=16, heads=True), Column("ops", wraps=True, stacks=1),
             Column("output", stacks=2))  # fmt: skip
     right = (Column("parameters", right=True, brief_name="params"), "MFLOPs", Column("cut after", brief_name="cut"))
     return table(None, left, right, rows, whole="a wider terminal, or a pipe")
 
 
-def _layer_row(layer: Layer, block: int, legal: bool) -> Iterator[str]:
+def _cut_after(graph: BackboneGraph, layer: Layer) -> str:
+    """Whether a block may end with a layer, and how many tensors cross such a cut beside what the layer gives."""
+    if layer.name not in graph.cuts:
+        return "–"
+    beside = len(graph.alive_after(graph.index[layer.name])) - 1
+    return f"yes, +{beside}" if beside else "yes"
+
+
+def _layer_row(layer: Layer, block: int, cut: str) -> Iterator[str]:
     ops = Counter(node.op.name for node in layer.nodes)
     yield from (str(block), layer.name, ", ".join(f"{n}× {op}" if n > 1 else op for op, n in ops.items()))
     yield show(layer.shape)
     yield f"{sum(node.parameter_count for node in layer.nodes):,}"
     yield f"{sum(node.flops for node in layer.nodes) / 1e6:,.1f}"
-    yield "yes" if legal else "–"
+    yield cut
 
 
 def plan_document(

@@ -50,6 +50,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC430": ("backbone", "train.recompute"),
     "SPC431": ("backbone", "train.recompute"),
     "SPC432": (*_BLOCKS, "train.recompute"),
+    "SPC433": _HEADS,
     # budget
     "SPC504": ("budget",),
     "SPC507": ("budget", "train", *_HEADS),

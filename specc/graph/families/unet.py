@@ -16,8 +16,8 @@ from .base import Family
 class UNet(Family):
     """Down by max pools, up again, each level's features put beside those that come up from below.
 
-    The features that wait for their level are alive all the way down and up again, so that a U-Net has few legal cuts:
-    after each convolution of the first level, on the way down and on the way up.
+    The features that wait for their level cross every cut on the way down and up again; one tensor alone crosses after
+    each convolution of the first level.
     """
 
     family: Literal["unet"]
