@@ -196,3 +196,9 @@ def test_copies_that_keep_a_part_each_are_refused_with_wide_cuts() -> None:
     devices = {"data_parallel": 2, "shard": True}
     (found,) = check_text(json.dumps(document(UNET, devices=devices))).diagnostics
     assert (found.code, "gives more than its features" in found.message) == ("SPC690", True)
+
+
+def test_recomputation_is_not_chosen_across_wide_cuts_which_is_said() -> None:
+    train = {"recompute": {"fit": {}}}
+    (found,) = check_text(json.dumps(document(UNET, train=train, budget={"memory": "1 GiB"}))).diagnostics
+    assert (found.code, "cross the cut after `d2`" in found.message) == ("SPC509", True)

@@ -9,6 +9,7 @@ from ..compiler.draft import Draft
 from ..compiler.variants import recompiled
 from ..diagnostics import Diagnostic
 from ..language.schema import show_bytes
+from ..plan import Block
 from ..spec.models import SpecModel
 from ..spec.sections.recompute import Recompute
 from ..spec.sections.split import Budget
@@ -41,8 +42,11 @@ def decide_recomputation(draft: Draft) -> Draft:
         return draft.updated(
             draft.spec.error("SPC504", message, *AT, label="needs `budget.memory`", help=help, key=True)
         )
-    if draft.failed or recompiled(draft, closed(config)) is None:
+    made = None if draft.failed else recompiled(draft, closed(config))
+    if made is None:
         return draft  # what is wrong is said by the passes that find it
+    if wide := next((block for block in made.blocks if made.networks[block.name].graph.gives), None):
+        return draft.updated(_across(draft, wide))
     from .recomputation import Recomputation  # it needs numpy, which is slow to import
 
     found = Recomputation(draft, config)
@@ -52,6 +56,14 @@ def decide_recomputation(draft: Draft) -> Draft:
         if budget.on_exceed == "error":
             return draft.updated(_nothing_fits(draft, choice, budget))
     return draft.updated(*_thinned(draft, choice), spec=draft.spec.with_config(choice.config))
+
+
+def _across(draft: Draft, wide: Block) -> Diagnostic:
+    message = f"several tensors cross the cut after `{wide.layers[-1]}`, and `fit` chooses among pieces between "
+    message += "which one passes"
+    help = ("`recompute: true`, or the layers to compute again by name",)
+    beside = draft.spec.beside("cuts there", "split")
+    return draft.spec.error("SPC509", message, *AT, label="cannot decide this", help=help, secondary=beside, key=True)
 
 
 def _thinned(draft: Draft, choice: Choice) -> Iterator[Diagnostic]:

@@ -109,14 +109,12 @@ class ShapeMachine:
         (out,) = self._run(network, variant, [x], images, record=record)
         return out
 
-    def block(
-        self, name: str, x: Value, images: Value | None, skips: Sequence[Value], *, record: bool
-    ) -> Sequence[Value]:
+    def block(self, name: str, x: Value, images: Value | None, skips: Sequence[Value], *,
+              record: bool) -> Sequence[Value]:  # fmt: skip
         return self._run(name, 0, [x, *skips], images, record=record)
 
-    def _run(self, network: str, variant: int, read: Sequence[Value], images: Value | None, *, record: bool) -> list[
-        Value
-    ]:  # fmt: skip
+    def _run(self, network: str, variant: int, read: Sequence[Value], images: Value | None, *,
+             record: bool) -> list[Value]:  # fmt: skip
         plan = self.networks[network]
         parameters = self._parameters(plan)
         compute = partial(
@@ -177,9 +175,8 @@ class ShapeMachine:
         del stacked
         return mean
 
-    def backward(
-        self, roots: Sequence[tuple[Value, Value]], *, retain: bool = False, only: Wanted[Value] | None = None
-    ) -> None:
+    def backward(self, roots: Sequence[tuple[Value, Value]], *, retain: bool = False,
+                 only: Wanted[Value] | None = None) -> None:  # fmt: skip
         self.memory.moves("engine", 0, 0)
         into = None if only is None else [leaf.graph for leaf in only.leaves]
         engine = Engine(traced=self.costs.traced, retain=retain, into=into)

@@ -33,12 +33,11 @@ def run(memory: Allocator, costs: Costs, network: Network, graph: Graph, paramet
     read, gives, skips = [given[0]], list[Value](), dict(zip(graph.reads, given[1:], strict=True))
     del given
     for part, again in network.parts(graph):
-        beside = {skip.name: skips[skip] for skip in part.reads}
-        forward = Forward(memory, costs, part, parameters, images, beside, record=record, again=again and record)
-        read += forward.run(read)
+        own = {skip.name: skips[skip] for skip in part.reads}
+        read += Forward(memory, costs, part, parameters, images, own, record=record, again=again and record).run(read)
         gives += read[1:]
         del read[1:]
-    return [read.pop(), *gives]
+    return read + gives
 
 
 class Forward:
@@ -52,8 +51,8 @@ class Forward:
         self, memory: Allocator, costs: Costs, graph: Graph, parameters: Parameters, images: Value | None,
         skips: Mapping[str, Value], *, record: bool = True, again: bool = False, until: str = "",
     ) -> None:  # fmt: skip
-        self.memory, self.costs, self.graph, self.parameters, self.images = memory, costs, graph, parameters, images
-        self.skips = skips
+        self.memory, self.costs, self.graph, self.parameters = memory, costs, graph, parameters
+        self.images, self.skips = images, skips
         self.record, self.again, self.until = record, again, until
         self.source: Value | None = None  # of what is computed again
         self.last = ""  # where torch stops computing it: the last op that keeps something
@@ -63,8 +62,7 @@ class Forward:
     def run(self, read: list[Value]) -> list[Value]:
         """The graph's results; what it reads is taken from the list, so that nobody else need hold it."""
         x = read.pop()
-        if self.again:
-            self.source = x
+        self.source = x if self.again else None
         uses = Counter(name for node in self.graph.simple for name in node.inputs)
         uses.update((IMAGES, *self.graph.results))
         values = {INPUT: x, **self.skips} if self.images is None else {INPUT: x, **self.skips, IMAGES: self.images}
