@@ -47,13 +47,14 @@ def run(folder: str) -> None:
             target = Path(folder) / each.folder(seed)
             if read_run(target).status is not Status.COMPLETED:
                 command = [sys.executable, "-m", "specc", "run", str(each.spec), "--device", "cpu"]
-                subprocess.run([*command, "--run-dir", str(target), *each.arguments(seed)], check=True)
+                several = ["--nproc", str(each.ranks)] if each.ranks > 1 else []
+                subprocess.run([*command, *several, "--run-dir", str(target), *each.arguments(seed)], check=True)
 
 
 def steps() -> None:
     """Processor time of a step of each, one thread, in turn: what else a machine does slows all of them alike."""
     torch.set_num_threads(1)
-    ways = {each.name: each for each in settings() if each.group != "time"}
+    ways = {each.name: each for each in settings() if each.timed}
     plans = {name: specc.compile(each.spec, each.step) for name, each in ways.items()}
     sessions = {name: (Session(plan, "cpu"), random_batch(plan, torch.device("cpu"))) for name, plan in plans.items()}
     took: dict[str, list[float]] = {name: [] for name in sessions}

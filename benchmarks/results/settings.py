@@ -13,6 +13,7 @@ COMMON = (
 )  # fmt: skip
 LIMIT = 7 * 2**20  # bytes of a step, where memory is to be equal
 EPOCHS = (2, 4)  # of end-to-end training, where time is to be equal
+DECOUPLED = ((2, 1), (2, 8), (4, 1))  # ranks that do not wait for one another, and by how many steps they may be ahead
 METHODS = {
     "e2e": "end to end", "dgl": "DGL", "predsim": "PredSim", "lls": "LLS", "dsn": "DSN", "infopro": "InfoPro",
     "auglocal": "AugLocal", "sff": "SFF", "ff": "FF", "man": "MAN", "manpp": "MAN++", "hpff": "HPFF",
@@ -29,6 +30,7 @@ class Setting:
     name: str
     overrides: tuple[str, ...] = ()
     epochs: int = 1
+    ranks: int = 1
 
     @property
     def spec(self) -> Path:
@@ -43,6 +45,11 @@ class Setting:
     def arguments(self, seed: int) -> tuple[str, ...]:
         """Everything that is said beside the spec."""
         return (*self.step, f"train.epochs={self.epochs}", f"train.seed={seed}")
+
+    @property
+    def timed(self) -> bool:
+        """Whether its step is one of those that are timed in turn, in one process."""
+        return self.group in ("setting", "memory")
 
     def folder(self, seed: int) -> Path:
         """Where a run of it lies, in the folder of all."""
@@ -61,3 +68,6 @@ def settings() -> Iterator[Setting]:
         yield Setting("memory", recipe, f"{recipe}_{way}", (override,))
     for epochs in EPOCHS:
         yield Setting("time", "e2e", f"e2e_{epochs}", epochs=epochs)
+    for ranks, ahead in DECOUPLED:
+        devices = (f"devices.block_parallel={ranks}", "devices.mode=decoupled", f"devices.staleness={ahead}")
+        yield Setting("decoupled", "man", f"man_decoupled_{ranks}_{ahead}", devices, ranks=ranks)
