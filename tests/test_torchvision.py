@@ -284,16 +284,9 @@ class Deciding(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-class Dropping(nn.Module):
-    """A function that was told that the model is in training."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.dropout(x, p=0.5, training=self.training).mean((2, 3))
-
-
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [(Twice, "`conv` is used at two places"), (Deciding, "cannot trace `deciding`"), (Dropping, "in evaluation")],
+    [(Twice, "`conv` is used at two places"), (Deciding, "cannot trace `deciding`")],
 )
 def test_what_cannot_be_traced_says_why(kind: type[nn.Module], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name = kind.__name__.lower()
