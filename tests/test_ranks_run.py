@@ -29,10 +29,11 @@ from .documents import Document, compiled, document
 from .ranks import in_ranks
 
 LAYERS: list[Document] = [
-    {"name": "a", "op": "conv", "out": 4, "k": 3, "pad": 1}, {"name": "r", "op": "relu"},
-    {"name": "b", "op": "conv", "out": 4, "k": 3, "pad": 1}, {"name": "s", "op": "relu"},
-    {"name": "c", "op": "conv", "out": 6, "k": 3, "pad": 1, "stride": 2}, {"name": "t", "op": "relu"},
-    {"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 4},
+    {"name": "a", "op": "conv", "out": 4, "k": 3, "pad": 1, "bias": True}, {"name": "r", "op": "relu"},
+    {"name": "b", "op": "conv", "out": 4, "k": 3, "pad": 1, "bias": True}, {"name": "s", "op": "relu"},
+    {"name": "c", "op": "conv", "out": 6, "k": 3, "pad": 1, "bias": True, "stride": 2}, {"name": "t", "op": "relu"},
+    {"name": "d", "op": "conv", "out": 6, "k": 1}, {"name": "pool", "op": "global_avg_pool"},
+    {"name": "head", "op": "linear", "out": 4},
 ]  # fmt: skip
 DATA: Document = {
     "dataset": "synthetic", "image_size": 8, "channels": 1, "classes": 4, "samples": 23, "batch_size": 5,
@@ -41,6 +42,7 @@ DATA: Document = {
 PLAIN: Document = {
     "data": DATA, "backbone": {"layers": LAYERS}, "split": {"after": ["r", "s", "t"]},
     "auxiliary": {"classifier": {"layers": "0c2f", "hidden": 8}},
+    "ema_links": [{"from": "next", "layers": 1, "momentum": 0.9, "bias": "branch"}],
     "train": {"epochs": 2, "evaluate_units": True, "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}},
 }  # fmt: skip
 FEW: dict[str, Document] = {
@@ -58,6 +60,7 @@ def plan_of(layout: str, **parts: Any) -> Plan:
 def begun(folder: Path, layout: str, parts: Document, resumed: bool, progress: Silence) -> Trainer:
     """A run in every rank, from its beginning or from where it stands."""
     plan, team = plan_of(layout, **parts), present()
+    plan = plan if team.first else Plan.from_json(plan.to_json())  # the others are told it, as in every run
     if not resumed and team.first:
         RunDir.create(plan, "", json.dumps(document(**PLAIN | parts)), folder)
     team.by_first(lambda: None)

@@ -55,6 +55,8 @@ def test_what_ranks_do_is_the_plan_and_each_part_of_it_holds_together(drawn: tup
     assert witness(plan, ranks) == []
     assert [wrong for own in ranks for wrong in faults(own)] == []
     assert all(Plan.from_json(own.to_json()) == own for own in ranks[-1:])
+    told = every_rank(Plan.from_json(plan.to_json()), ranks[0].layout.stages if ranks[0].layout else (0,))
+    assert [own.instructions for own in told] == [own.instructions for own in ranks], "as whoever is told the plan does"
 
 
 @given(layouts(), st.data())

@@ -287,7 +287,7 @@ class Moves:
                 blocks.append(link.source_block)
                 tensors += link.sources.values()
         for owner, (blocks, tensors) in sorted(found.items()):
-            uses, names = tuple(dict.fromkeys(blocks)), tuple(dict.fromkeys(tensors))
+            uses, names = tuple(dict.fromkeys(blocks)), tuple(sorted(set(tensors)))  # however the plan was read
             yield Lent(update.unit, owner, self.at[i], self._changed(i, uses, names), i, uses, names)
 
     def _changed(self, i: int, blocks: Sequence[str], tensors: Sequence[str]) -> int:
