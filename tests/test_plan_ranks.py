@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 
 import specc
 from specc.diagnostics import Diagnostic
-from specc.layout import every_rank, laid_out, stages_of
+from specc.layout import every_rank, laid_out, stages_of, stages_on
 from specc.plan import Plan
+from specc.profiles import find
 from specc.spec.load import loads
 
 from .documents import MAN, document
@@ -52,7 +53,7 @@ def test_the_document_has_an_entry_a_rank(tmp_path: Path) -> None:
     shown = invoke(tmp_path, "--device", "cuda", "--format", "json", "--device-profile", "h100", devices=BOTH)
     devices = json.loads(shown.stdout)["devices"]
     plan = plan_of(devices=BOTH)
-    stages = stages_of(plan)
+    stages = stages_on(plan, find("h100"))
     assert devices["first_blocks"] == list(stages)
     assert [(each["copy"], each["stage"]) for each in devices["ranks"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     for rank, each in enumerate(devices["ranks"]):

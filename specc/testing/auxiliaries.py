@@ -141,8 +141,10 @@ def _copies(cut: CutBackbone, end: int, first: int, count: int) -> bool:
     read, own = {name for node in nodes for name in node.inputs}, {node.name for node in nodes}
     if not any(node.parameters for node in nodes) or not own <= {*read, nodes[-1].name}:
         return False
-    entries = graph.read_from_outside(first, count)
-    return len(entries) == 1 and graph.shapes[entries[0]] == graph.layers[cut.cuts[end]].shape
+    entries, before = graph.read_from_outside(first, count), graph.layers[cut.cuts[end]]
+    if len(entries) != 1 or graph.shapes[entries[0]] != before.shape:
+        return False
+    return first != cut.cuts[end] + 1 or entries[0] == before.nodes[-1].name  # the next one may read what only crosses
 
 
 def through(cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:

@@ -72,7 +72,7 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     image, classes = draw(shapes(size)), draw(st.integers(2, 5))
     backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
-    split, cuts = draw(_splits(graph, graph.cuts if zero_weights else graph.cut_choices))
+    split, cuts = draw(_splits(graph, graph.safe_cuts if zero_weights else graph.cut_choices))
     cut = CutBackbone(graph, cuts, classes)
     document: Document = {
         "specc": 1,
