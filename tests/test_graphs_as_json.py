@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from specc.graph.graph import BackboneGraph, Node
+from specc.graph.ops.source import Source
 from specc.graph.traced import cache
 from specc.testing.strategies import backbones, graph_of, shapes
 
@@ -37,7 +38,7 @@ def test_a_traced_graph_in_the_cache_is_read_for_its_own_key_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
-    own, other = (cache.key(model, (3, 8, 8), 3) for model in ("a", "b"))
+    own, other = (cache.key(Source("torchvision", model, (3, 8, 8), 3)) for model in ("a", "b"))
     graph = graph_of({"layers": [{"name": "all", "op": "flatten"}, {"name": "fc", "op": "linear", "out": 3}]},
                      (3, 8, 8), 3)  # fmt: skip
     cache.save(own, graph)

@@ -203,10 +203,11 @@ def test_a_parent_that_is_no_regular_file_is_an_error_at_its_place(odd_file: str
 def test_a_cached_graph_that_is_no_regular_file_is_as_if_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from specc.graph.ops.source import Source
     from specc.graph.traced import cache
 
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
-    key = cache.key("resnet18", (3, 32, 32), 10)
+    key = cache.key(Source("torchvision", "resnet18", (3, 32, 32), 10))
     key.path.parent.mkdir(parents=True)
     os.mkfifo(key.path)
     assert cache.load(key) is None

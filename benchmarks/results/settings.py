@@ -13,7 +13,7 @@ COMMON = (
 )  # fmt: skip
 LIMIT = 7 * 2**20  # bytes of a step, where memory is to be equal
 EPOCHS = (2, 4)  # of end-to-end training, where time is to be equal
-DECOUPLED = ((2, 1), (2, 8), (4, 1))  # ranks that do not wait for one another, and by how many steps they may be ahead
+DECOUPLED = ((1, 0, 1), (2, 1, 1), (2, 8, 1), (4, 1, 1), (1, 0, 4), (2, 1, 4))  # ranks, steps ahead, epochs
 METHODS = {
     "e2e": "end to end", "dgl": "DGL", "predsim": "PredSim", "lls": "LLS", "dsn": "DSN", "infopro": "InfoPro",
     "auglocal": "AugLocal", "sff": "SFF", "ff": "FF", "man": "MAN", "manpp": "MAN++", "hpff": "HPFF",
@@ -68,6 +68,12 @@ def settings() -> Iterator[Setting]:
         yield Setting("memory", recipe, f"{recipe}_{way}", (override,))
     for epochs in EPOCHS:
         yield Setting("time", "e2e", f"e2e_{epochs}", epochs=epochs)
-    for ranks, ahead in DECOUPLED:
-        devices = (f"devices.block_parallel={ranks}", "devices.mode=decoupled", f"devices.staleness={ahead}")
-        yield Setting("decoupled", "man", f"man_decoupled_{ranks}_{ahead}", devices, ranks=ranks)
+    for ranks, ahead, epochs in DECOUPLED:
+        if (name := decoupled(ranks, ahead, epochs)) != "man":
+            several = (f"devices.block_parallel={ranks}", "devices.mode=decoupled", f"devices.staleness={ahead}")
+            yield Setting("decoupled", "man", name, several * (ranks > 1), epochs, ranks)
+
+
+def decoupled(ranks: int, ahead: int, epochs: int) -> str:
+    """The name of MAN on ranks that do not wait for one another; of one rank it is plain MAN."""
+    return "man" + f"_decoupled_{ranks}_{ahead}" * (ranks > 1) + f"_{epochs}" * (epochs > 1)
