@@ -82,13 +82,15 @@ def test_every_test_of_this_file_is_named_on_the_page() -> None:
 
 # ------------------------------------------------------------------------------------------- the source
 
-EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module"}
+EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module", "exec_module"}
+OWN_CODE = {"runtime/trace/networks.py"}  # of the user, who has said so: `tests/test_foreign.py`
 PROCESSES = {
     "runtime/memory/apart.py",
     "specc/comparing/crew.py",
     "specc/graph/traced/tracing.py",
     "runtime/run/environment.py",
     "runtime/distributed/launcher.py",
+    "runtime/distributed/ended.py",  # the launcher's exceptions
     "runtime/data/workers.py",
 }  # specc itself, and git
 STARTING = {
@@ -130,7 +132,7 @@ def _look_at(name: str, text: str) -> None:
             called = ast.unparse(node.func)
             keywords = {each.arg: each.value for each in node.keywords}
             assert called not in ("compile", "eval"), name
-            assert called.split(".")[-1] not in EXECUTING, f"{name}: {called}"
+            assert called.split(".")[-1] not in EXECUTING or name in OWN_CODE, f"{name}: {called}"
             assert called.split(".")[-1] not in STARTING or name in PROCESSES, f"{name}: {called}"
             assert "shell" not in keywords, name
             assert name not in PICKLING or called.split(".")[-1] not in ("load", "loads", "Unpickler"), name
