@@ -195,6 +195,7 @@ def shapes_and_parameters_are_those_of_the_modules(case: Case) -> None:
         kind = getattr(torch, network.graph.dtype)
         values = {INPUT: torch.empty(4, *network.graph.input, dtype=kind, device="meta")}
         values[IMAGES] = torch.empty(4, *plan.data.shape, device="meta")
+        values |= {skip.name: torch.empty(4, *skip.shape, device="meta") for skip in network.graph.reads}
         for node in network.graph.nodes:
             with torch.device("meta"):
                 part = BUILDERS[node.op.name](node.op, node.in_shapes)

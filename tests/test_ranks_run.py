@@ -29,11 +29,10 @@ from .documents import Document, compiled, document
 from .ranks import in_ranks
 
 LAYERS: list[Document] = [
-    {"name": "a", "op": "conv", "out": 4, "k": 3, "pad": 1, "bias": True}, {"name": "r", "op": "relu"},
-    {"name": "b", "op": "conv", "out": 4, "k": 3, "pad": 1, "bias": True}, {"name": "s", "op": "relu"},
-    {"name": "c", "op": "conv", "out": 6, "k": 3, "pad": 1, "bias": True, "stride": 2}, {"name": "t", "op": "relu"},
-    {"name": "d", "op": "conv", "out": 6, "k": 1}, {"name": "pool", "op": "global_avg_pool"},
-    {"name": "head", "op": "linear", "out": 4},
+    {"name": "a", "op": "conv", "out": 4, "k": 3, "pad": 1}, {"name": "r", "op": "relu"},
+    {"name": "b", "op": "conv", "out": 4, "k": 3, "pad": 1}, {"name": "s", "op": "relu"},
+    {"name": "c", "op": "conv", "out": 6, "k": 3, "pad": 1, "stride": 2}, {"name": "t", "op": "relu"},
+    {"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 4},
 ]  # fmt: skip
 DATA: Document = {
     "dataset": "synthetic", "image_size": 8, "channels": 1, "classes": 4, "samples": 23, "batch_size": 5,
@@ -42,8 +41,12 @@ DATA: Document = {
 PLAIN: Document = {
     "data": DATA, "backbone": {"layers": LAYERS}, "split": {"after": ["r", "s", "t"]},
     "auxiliary": {"classifier": {"layers": "0c2f", "hidden": 8}},
-    "ema_links": [{"from": "next", "layers": 1, "momentum": 0.9, "bias": "branch"}],
     "train": {"epochs": 2, "evaluate_units": True, "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}},
+}  # fmt: skip
+LINKED: Document = {
+    "backbone": {"layers": [each | ({"bias": True} if each["op"] == "conv" else {}) for each in LAYERS]},
+    "split": {"after": ["r", "s"]},
+    "ema_links": [{"from": "next", "momentum": 0.9, "bias": "branch"}],
 }  # fmt: skip
 FEW: dict[str, Document] = {
     "one": {}, "copies": {"data_parallel": 2}, "stages": {"block_parallel": 2},
@@ -123,6 +126,13 @@ def test_a_run_on_several_ranks_is_the_run_on_one(layout: str, by: float, one: P
     assert len(summary["devices"]["ranks"]) == len({id(r) for r in summary["devices"]["ranks"]})
     assert all(each["measured_peak_bytes"] > 0 for each in summary["devices"]["ranks"])
     assert summary["test"] == pytest.approx(RunDir(one).summary()["test"], abs=by)
+
+
+def test_weights_are_lent_to_ranks_that_were_told_the_plan(tmp_path: Path) -> None:
+    """A kernel and its bias in one message: in the order of those who read the plan, or of those who made it."""
+    finished(tmp_path / "one", "one", **LINKED)
+    finished(tmp_path / "stages", "stages", **LINKED)
+    assert_near(tmp_path / "stages", tmp_path / "one", 0.0)
 
 
 class Asking(Silence):

@@ -101,8 +101,11 @@ class TorchMachine:
     def block(
         self, name: str, x: Tensor, images: Tensor | None, skips: Sequence[Tensor], *, record: bool
     ) -> Sequence[Tensor]:
+        module = self.model.networks[name]
         with torch.set_grad_enabled(record), self.cast():
-            out: Tensor | tuple[Tensor, ...] = self.model.networks[name](x, images, 0, skips)
+            out: Tensor | tuple[Tensor, ...] = module(x, images, 0, skips)
+        if not record:
+            let_go(module)
         return out if isinstance(out, tuple) else (out,)
 
     def averaged(self, link: LinkPlan, x: Tensor, images: Tensor | None) -> Tensor:

@@ -43,10 +43,11 @@ class Value:
 class Gradient:
     """Numbers on their way back, in a storage that nobody else need hold."""
 
-    __slots__ = ("order", "storage")
+    __slots__ = ("order", "storage", "view")
 
-    def __init__(self, storage: Storage, order: Order) -> None:
+    def __init__(self, storage: Storage, order: Order, *, view: bool = False) -> None:
         self.storage, self.order = storage, order
+        self.view = view  # a tensor of its own, whoever else holds its storage
 
     @property
     def numbers(self) -> int:
@@ -103,10 +104,12 @@ class Leaf:
         self.gradient: Gradient | None = None
 
     def collect(self, found: Gradient) -> None:
-        """Copied unless it is all of it, nobody else's, and lies in memory as this does; more are added in place."""
+        """Copied unless it is all of it, no tensor of others, and lies as this does; more are added in place."""
         if self.gradient is None:
             turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
-            found.fit(self.numbers, found.storage.width, anyway=turned or found.references != ALONE)
+            found.fit(
+                self.numbers, found.storage.width, anyway=turned or (found.references != ALONE and not found.view)
+            )
             self.gradient = Gradient(found.storage, self.order)
         else:
             size = self.gradient.storage.bytes

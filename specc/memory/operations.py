@@ -277,7 +277,7 @@ class Operation(Function):
     def _made(self, incoming: Gradient, operand: int) -> Gradient:
         """A gradient as the op computes it: the incoming one, or as large as the result or the operand."""
         if self.node.op.passes_gradient:
-            return Gradient(incoming.storage, incoming.order)
+            return Gradient(incoming.storage, incoming.order, view=self.node.op.view)
         memory, (_, numbers, width, _) = incoming.storage.allocator, self.edges[operand]
         if self.node.op.spreads:
             numbers = self.node.size * self.rows

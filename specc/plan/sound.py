@@ -120,7 +120,7 @@ def _pieces(network: Network) -> Iterator[str]:
         yield f"the pieces of `{network.name}` are not all of it"
         return
     for part, _ in network.parts(network.graph):
-        known = {INPUT, IMAGES}
+        known = {INPUT, IMAGES} | {skip.name for skip in part.reads}
         for node in part.nodes:
             known.add(node.name)
             if not known.issuperset(node.inputs):
