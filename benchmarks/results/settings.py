@@ -13,7 +13,7 @@ COMMON = (
 )  # fmt: skip
 LIMIT = 7 * 2**20  # bytes of a step, where memory is to be equal
 EPOCHS = (2, 4)  # of end-to-end training, where time is to be equal
-DECOUPLED = ((1, 0, 1), (2, 1, 1), (2, 8, 1), (4, 1, 1), (1, 0, 4), (2, 1, 4))  # ranks, steps ahead, epochs
+DECOUPLED = ((1, 0, 1), (2, 1, 1), (2, 8, 1), (4, 1, 1))  # ranks, steps ahead, epochs
 METHODS = {
     "e2e": "end to end", "dgl": "DGL", "predsim": "PredSim", "lls": "LLS", "dsn": "DSN", "infopro": "InfoPro",
     "auglocal": "AugLocal", "sff": "SFF", "ff": "FF", "man": "MAN", "manpp": "MAN++", "hpff": "HPFF",
