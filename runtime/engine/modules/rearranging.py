@@ -44,9 +44,11 @@ def moved(there: Move, back: Move) -> nn.Module:
 
 
 def copy(x: Tensor, divided: Shape, axes: tuple[int, ...], joined: Shape) -> Tensor:
-    """Axes divided, exchanged and joined; the batch stays in front."""
+    """Axes divided, exchanged and joined; the batch stays in front. No view, or nothing could work on it in place."""
     parts = x.view(x.shape[0], *divided).permute(0, *(axis + 1 for axis in axes))
-    return parts.clone(memory_format=torch.contiguous_format).view(x.shape[0], *joined)
+    result = x.new_empty(x.shape[0], *joined)
+    result.view(parts.shape).copy_(parts)
+    return result
 
 
 def rearrange(op: Rearrangement, shapes: Shapes) -> nn.Module:
