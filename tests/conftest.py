@@ -19,6 +19,7 @@ import torch  # it reads them
 
 import runtime  # noqa: F401  # networks are traced in this process
 
+HEARD = (signal.SIGINT, signal.SIGTERM)
 SEED = int(os.environ.get("SPECC_TEST_SEED", "0"))
 
 settings.register_profile("specc", derandomize=True, deadline=None, database=None)
@@ -49,6 +50,17 @@ def _forks(item: pytest.Item) -> bool:
     known = vars(getattr(item, "module", None) or item)
     return any("tests.processes" in (getattr(each, "__module__", ""), getattr(each, "__name__", ""))
                for each in known.values())  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """A test that leaves signals unheard fails, not one of interruptions that comes after it."""
+    before = {number: signal.getsignal(number) for number in HEARD}
+    yield
+    after = {number: signal.getsignal(number) for number in HEARD}
+    for number in HEARD:
+        signal.signal(number, before[number])
+    assert after == before
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from itertools import chain, product
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from specc.compiler.draft import Draft
@@ -141,6 +141,7 @@ def test_where_nothing_fits_there_is_no_choice_and_where_all_fits_nothing_is_com
 @given(specs(), st.integers(0, 4))
 def test_of_any_spec_the_least_recomputation_fits_and_is_no_more_than_all_of_it(drawn: Document, share: int) -> None:
     draft = run_passes(spec_of(drawn), PREDICTING)
+    assume(not any(draft.networks[block.name].graph.reads for block in draft.blocks))  # refused: SPC509
     config = draft.spec.config
     nothing, everything = (predict(draft, config.changed("train", recompute=on)) for on in (False, True))
     assert nothing is not None

@@ -190,7 +190,10 @@ def test_who_says_nothing_is_blamed_and_else_who_waits_for_nobody(
     [("rank 1: the loss `a` of `b` is nan", "rank 1: the loss `a` of `b` is nan"),
      ("out of memory", "rank 1 has ended: out of memory")],
 )  # fmt: skip
-def test_what_another_rank_ended_of_is_told_with_its_number_once(said: str, told: str) -> None:
+def test_what_another_rank_ended_of_is_told_with_its_number_once(
+    said: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.distributed.world.SIGNALS", ())  # this process goes on
     world = object.__new__(World)
     world.rank, world.count, world.timeout = 0, 2, 1.0
     world.pulse = type("Pulse", (), {"store": Store([], [], {"ended/1": said}), "every": 0.0, "running": lambda: None})  # type: ignore[assignment]

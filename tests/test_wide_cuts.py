@@ -27,7 +27,7 @@ from .conftest import SEED
 from .documents import Document
 from .ranks import in_ranks
 from .test_ranks_exact import batches, steps_of
-from .wide_nets import INCEPTION, NETS, UNET, Net, State, document, plan_of, windows
+from .wide_nets import BRANCHES, INCEPTION, NETS, UNET, Net, State, document, plan_of, windows
 
 
 def plain(net: Net, plan: Plan, start: State, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], State]:
@@ -198,7 +198,12 @@ def test_copies_that_keep_a_part_each_are_refused_with_wide_cuts() -> None:
     assert (found.code, "gives more than its features" in found.message) == ("SPC690", True)
 
 
-def test_recomputation_is_not_chosen_across_wide_cuts_which_is_said() -> None:
-    train = {"recompute": {"fit": {}}}
-    (found,) = check_text(json.dumps(document(UNET, train=train, budget={"memory": "1 GiB"}))).diagnostics
-    assert (found.code, "cross the cut after `d2`" in found.message) == ("SPC509", True)
+@pytest.mark.parametrize(
+    ("net", "cut"),
+    [(UNET, "d2"), (replace(BRANCHES, after=["t", "ar"]), "ar")],
+    ids=["features and a skip", "features of an earlier block"],
+)
+def test_recomputation_is_not_chosen_across_wide_cuts_which_is_said(net: Net, cut: str) -> None:
+    asked = document(net, train={"recompute": {"fit": {}}}, budget={"memory": "1 GiB"})
+    (found,) = check_text(json.dumps(asked)).diagnostics
+    assert (found.code, f"cross the cut after `{cut}`" in found.message) == ("SPC509", True)

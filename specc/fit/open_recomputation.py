@@ -45,7 +45,8 @@ def decide_recomputation(draft: Draft) -> Draft:
     made = None if draft.failed else recompiled(draft, closed(config))
     if made is None:
         return draft  # what is wrong is said by the passes that find it
-    if wide := next((block for block in made.blocks if made.networks[block.name].graph.gives), None):
+    narrow = {*made.graph.narrow_cuts}
+    if wide := next((block for block in made.blocks[:-1] if block.layers[-1] not in narrow), None):
         return draft.updated(_across(draft, wide))
     from .recomputation import Recomputation  # it needs numpy, which is slow to import
 
