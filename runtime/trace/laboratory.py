@@ -25,6 +25,7 @@ from .lowering import lower
 from .measuring import BATCHES, footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
+from .positions import aligned
 from .records import does_nothing, holds_tensors, lists, record
 
 TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
@@ -73,6 +74,7 @@ class Laboratory:
         network.to("meta")
         self._tidy()
         self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
+        self.ordered: dict[tuple[str, int], tuple[tuple[int, ...], int]] = {}  # likewise
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls()), output.name, frozenset(lists(network)))
@@ -134,6 +136,14 @@ class Laboratory:
         alike = torch.allclose(rows, rows[:, :1].expand(size)) and torch.allclose(columns, columns[:1].expand(size))
         return alike and bool((rows.diff(dim=0) > 0).all()) and bool((columns.diff(dim=1) > 0).all())
 
+    def aligned(self, part: TracedPart, takes: tuple[Shape, ...]) -> tuple[tuple[int, ...], int]:
+        """The inputs whose tokens the part leaves in their order, and how many it puts before them."""
+        module, given = self.module(part), len(self.values[0][self.nodes[part.output]][0])
+        alike = (likeness(module, takes), given)
+        if alike not in self.ordered:
+            self.ordered[alike] = aligned(module, takes, given)
+        return self.ordered[alike]
+
     def movement(self, part: TracedPart, takes: Shape) -> Op | None:
         """The op that puts numbers to the same places, found by moving consecutive numbers."""
         module = self.module(part)
@@ -154,7 +164,7 @@ class Unmeasured:
 
     def __init__(self, laboratory: Laboratory) -> None:
         self.laboratory = laboratory
-        self.in_place, self.movement = laboratory.in_place, laboratory.movement
+        self.in_place, self.movement, self.aligned = laboratory.in_place, laboratory.movement, laboratory.aligned
 
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
         """The part as an op."""

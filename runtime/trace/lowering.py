@@ -57,10 +57,16 @@ class _Lowering:
         )  # fmt: skip
 
     def _placed(self, found: Region, shapes: tuple[Shape, ...]) -> TracedPart:
-        """The part with the grid of what it gives, where that is a smaller or equal picture of what it takes."""
+        """The part with the grid of what it gives, where that is a smaller or equal picture of what it takes.
+
+        Or with the inputs whose tokens its own stand beside.
+        """
         part = self._part(found)
         if part.folds and self.laboratory.in_place(part, shapes):
             return replace(part, grid=found.output.shape[:2])
+        if not part.folds and len(self.shape(found.output.name)) == 2:
+            aligned, ahead = self.laboratory.aligned(part, shapes)
+            return replace(part, aligned=aligned, ahead=ahead)
         return part
 
     def _word(self, found: Region) -> Op | None:

@@ -54,6 +54,8 @@ def _places(node: Node, sources: list[Places]) -> Places:
     """The places of the node's result; a map that is made of tokens is believed to be one."""
     if len(node.shape) != 2:
         return of_shape(node.shape)
+    if isinstance(node.op, Opaque) and node.op.part.aligned:
+        return _beside(node, node.op.part, [sources[i] for i in node.op.part.aligned])
     known = [source for source in sources if isinstance(source, Layout)]
     lost = [source for source in sources if isinstance(source, Lost)]
     return lost[0] if lost else _of_tokens(node, known) or Lost(node.name)
@@ -79,6 +81,15 @@ def _of_tokens(node: Node, sources: list[Layout]) -> Layout | None:
             return _of_part(op.part, sources)
     kept = op.keeps_positions or (isinstance(op, Concat | Cut) and op.axis == 1 and not first.turned)
     return first if kept and all(source == first for source in sources) else None
+
+
+def _beside(node: Node, part: TracedPart, sources: list[Places]) -> Places:
+    """The places of the inputs that a traced part leaves where they are, some tokens put before them or cut off."""
+    first, *others = sources
+    if isinstance(first, Lost) or any(isinstance(other, Lost) for other in others):
+        return next(source for source in sources if isinstance(source, Lost))
+    kept = not first.turned and first.skip + part.ahead >= 0 and all(other == first for other in others)
+    return replace(first, skip=first.skip + part.ahead) if kept else Lost(node.name)
 
 
 def _turned(layout: Layout, shape: Shape) -> Layout | None:

@@ -41,6 +41,13 @@ class SmoothingError(HeadError):
     path = ("label_smoothing",)
 
 
+class TokenError(HeadError):
+    """There is no such token."""
+
+    path = ("tokens",)
+    help = ("`tokens: mean` compares the mean of all tokens",)
+
+
 class GridError(HeadError):
     """A patch grid cannot be laid on what the head reads."""
 
