@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .diagnostics import Diagnostic, SpecError, sort
+from .graph.families.traced_module import described
+from .graph.traced.backbone import Backbone
+from .graph.traced.tracing import give
 from .pipeline import CHECKS, PASSES, run_passes
 from .spec.load import Reading, Spec, parse_spec, read_spec
+from .spec.models import SpecModel
 from .system.devices import Device
 
 
@@ -46,9 +52,39 @@ def examine(reading: Reading) -> Report:
     return Report(found, reading.sources, None if any(d.is_error for d in found) else reading.spec)
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Spec:
-    """Read and validate a spec file. Raises `SpecError` with all that is wrong, `OSError` when it cannot be read."""
-    reading = read_spec(path, overrides)
+Source = str | os.PathLike[str] | Mapping[str, Any]  # a file, or the keys of a spec
+OF_PYTHON = {"specc": 1, "name": "spec"}  # what a mapping of Python's need not say
+
+
+def load(source: Source, overrides: Sequence[str] = ()) -> Spec:
+    """Read and validate a spec. Raises `SpecError` with all that is wrong, `OSError` when it cannot be read."""
+    if isinstance(source, Mapping):
+        text = json.dumps({**OF_PYTHON, **source}, indent=2, allow_nan=False)
+        reading = parse_spec(text, "<mapping>", overrides)
+    else:
+        reading = read_spec(source, overrides)
     if reading.spec is None or any(d.is_error for d in reading.diagnostics):
         raise SpecError(examine(reading).diagnostics, reading.sources)
     return reading.spec  # what it means is checked when it is compiled
+
+
+def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -> Spec:
+    """The spec with a traced module as its backbone, and of the module's samples where it names no data set."""
+    give(backbone.source, backbone.graph)
+    family = described(backbone)
+    if not isinstance(source, Spec):
+        said = json.dumps(family.model_dump(mode="json", exclude_defaults=True), allow_nan=False)
+        source = load(source, [*overrides, f"backbone={said}"])
+    config = source.config.model_copy(update={"backbone": family})
+    if ("data", "dataset") not in source.tree.values and len(backbone.input) == 3:
+        config = config.changed("data", **_like(config, backbone))
+    return source.with_config(config)
+
+
+def _like(config: SpecModel, backbone: Backbone) -> dict[str, Any]:
+    """Images of the shape of a traced module's example, where the spec says nothing else."""
+    channels, *size = backbone.input
+    classes = backbone.output[0] if backbone.output[0] > 1 else None
+    facts = {"image_size": size, "channels": channels, "classes": classes, "samples": config.data.batch_size}
+    unsaid = {key: value for key, value in facts.items() if getattr(config.data, key) is None}
+    return {"dataset": "synthetic", **unsaid}

@@ -20,7 +20,7 @@ from .borrowed import Borrowed
 from .modules import BatchNorm
 from .network import GraphModule, initialise
 from .offload import Offload, Slot
-from .own import begin, bind, numbers
+from .own import begin, bind, check, numbers
 from .sharding import own_part, shard
 
 Pairs = tuple[list[Tensor], list[Tensor]]
@@ -39,6 +39,8 @@ class Model:
         seed: int | None = None, own: nn.Module | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.device, self.held = plan, device, held_by(plan)
+        if own is not None:
+            check(plan, own)
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]

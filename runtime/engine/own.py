@@ -8,13 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specc.graph.families import Foreign
+from specc.graph.families import Foreign, TracedModule
 from specc.graph.traced.names import own_name
 from specc.plan import Plan
 
 from ..errors import RunError
+from ..trace.given import recognise
 from ..trace.networks import make
 from .network import GraphModule
+
+
+def check(plan: Plan, module: nn.Module) -> None:
+    """Raise `RunError` where the plan is of a module that Python handed over, and this is another one."""
+    backbone = plan.config.backbone
+    if isinstance(backbone, TracedModule):
+        recognise(backbone.source(plan.data.shape, plan.data.classes), module)
 
 
 def bind(block: GraphModule, module: nn.Module) -> None:
@@ -23,6 +31,9 @@ def bind(block: GraphModule, module: nn.Module) -> None:
     for name, holder, key, tensor in _tensors(block):
         if name not in own and isinstance(tensor, nn.Parameter):
             raise RunError(f"the module has no `{name}`: it is not the one that was traced")
+        if isinstance(tensor, nn.Parameter) and tensor.requires_grad and not own[name].requires_grad:
+            text = f"`{name}` of the module asks for no gradient, and the plan trains it"
+            raise RunError(text, ("`.requires_grad_(True)` it before",))
         found = own.get(name, tensor)  # a tensor that the module holds beside its buffers is in neither
         if (found.shape, found.device, found.dtype) != (tensor.shape, tensor.device, tensor.dtype):
             text = f"`{name}` of the module is {_shown(found)}, and the session takes {_shown(tensor)}"
@@ -33,6 +44,9 @@ def bind(block: GraphModule, module: nn.Module) -> None:
 def numbers(plan: Plan, seed: int) -> Mapping[str, Tensor]:
     """What the network's own code begins with, drawn from the seed, by canonical names; nothing of specc's networks."""
     backbone = plan.config.backbone
+    if isinstance(backbone, TracedModule):
+        text = f"the plan trains a module that was given in Python, a `{backbone.traced}`, and is given none"
+        raise RunError(text, ("`runtime.Session(plan, module=module)` trains its parameters in place",))
     if not isinstance(backbone, Foreign):
         return {}
     with torch.random.fork_rng(devices=()), torch.device("cpu"):

@@ -30,7 +30,7 @@ class Call:
     """One step of a model's forward: of a module, a function, a method, or the reading of an attribute."""
 
     name: str
-    what: str  # the module's class, the function's or method's name, `get_attr` or `input`
+    what: str  # the module's class, the function's or method's name, `get_attr` (a parameter), `constant` or `input`
     path: str  # of the module or attribute; "" for functions
     scope: str  # the innermost module in which it happens
     kind: Kind

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +20,7 @@ from specc.graph.graph import BackboneGraph
 from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
 from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
 from specc.graph.ops.source import Source
+from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
 from .layering import layered
@@ -28,6 +31,7 @@ from .networks import check, undrawn
 from .positions import aligned
 from .records import does_nothing, holds_tensors, lists, record
 
+MOST_KEPT = 8  # modules that Python handed over, whose parts can be built
 TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
@@ -49,9 +53,26 @@ def extract(op: Opaque) -> nn.Module:
         return found
 
 
-@lru_cache(maxsize=2)
 def load(source: Source) -> Laboratory:
-    """The traced network, untouched by whatever device or fake tensors are in force around the caller."""
+    """The traced network; raises `BackboneError` where it is a module of Python's that nobody has handed over."""
+    if source.kind != "traced":
+        return _made(source)
+    if source not in _kept:
+        raise gone(source)
+    return _kept[source]
+
+
+def keep(laboratory: Laboratory) -> None:
+    """Have the parts of a module that Python handed over built from now on."""
+    _kept[laboratory.source] = laboratory
+    _kept.move_to_end(laboratory.source)
+    while len(_kept) > MOST_KEPT:
+        _kept.popitem(last=False)
+
+
+@lru_cache(maxsize=2)
+def _made(source: Source) -> Laboratory:
+    """Untouched by whatever device or fake tensors are in force around the caller."""
     with _disable_current_modes(), torch.device("cpu"):
         return Laboratory(source, *undrawn(source))
 
@@ -66,6 +87,7 @@ class Laboratory:
             if hasattr(module, "inplace"):
                 module.inplace = False
         self.graph, self.values, self.scopes, constants = merged(source, network)
+        self.constants = constants
         self.fixed = constants | {
             name: buffer.clone() for name, buffer in network.named_buffers() if name.rpartition(".")[2] not in TRACKED
         }
@@ -78,6 +100,11 @@ class Laboratory:
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls()), output.name, frozenset(lists(network)))
+
+    def sign(self, digest: str) -> None:
+        """What the network is known by, where it is none that can be built again of a name."""
+        self.source = replace(self.source, digest=digest)
+        self.traced = replace(self.traced, source=self.source)
 
     def _tidy(self) -> None:
         """Without calls that hand on what they read."""
@@ -157,6 +184,9 @@ class Laboratory:
             size = tuple(y.shape[2:])
             return ToMap(size) if torch.equal(y, x.transpose(1, 2).reshape(2, takes[1], *size)) else None
         return None
+
+
+_kept: OrderedDict[Source, Laboratory] = OrderedDict()
 
 
 class Unmeasured:

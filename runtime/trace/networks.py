@@ -23,7 +23,7 @@ from specc.graph.ops import ShapeError
 from specc.graph.ops.source import Kind, Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
-from specc.graph.traced.tracing import missing
+from specc.graph.traced.tracing import gone, missing
 from specc.system.trust import trusted
 
 Maker = Callable[[], nn.Module]
@@ -214,9 +214,18 @@ def _imported(source: Source, path: str) -> ModuleType:
     return sys.modules[name]
 
 
+def _handed_over(source: Source) -> None:
+    """Whether it is here is asked where its parts are built."""
+
+
+def _never(source: Source) -> nn.Module:
+    raise gone(source)
+
+
 _KINDS: dict[Kind, tuple[Callable[[Source], None], Callable[[Source], nn.Module]]] = {
     "torchvision": (_check_torchvision, _torchvision),
     "timm": (_check_timm, _timm),
     "transformers": (_check_transformers, _transformers),
     "module": (_check_module, _module),
+    "traced": (_handed_over, _never),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .calls import Call, Kind, Ref
 
@@ -23,7 +24,7 @@ def record(
     kind = _kind(first, second, depends)
     shape = tuple(first.shape) if is_tensor(first) else ()
     return Call(
-        node.name, _what(node, module), path, scope, kind, shape[1:] if kind == "sample" else shape,
+        node.name, _what(node, module, network), path, scope, kind, shape[1:] if kind == "sample" else shape,
         _plain(node.args), _plain(node.kwargs), {} if module is None else _options(module), fills.get(path),
     )  # fmt: skip
 
@@ -49,12 +50,14 @@ def _kind(first: Any, second: Any, depends: bool) -> Kind:
     return "sample" if batched and first.shape[1:] == second.shape[1:] else "foreign"
 
 
-def _what(node: Any, module: Any) -> str:
+def _what(node: Any, module: Any, network: Any) -> str:
     if module is not None:
         return type(module).__name__
     if node.op == "call_function":
         return str(getattr(node.target, "__name__", node.target))
-    return {"placeholder": "input", "get_attr": "get_attr"}.get(node.op, str(node.target))
+    if node.op == "get_attr":  # what is not learnt is no op's tensor
+        return "get_attr" if isinstance(attrgetter(str(node.target))(network), nn.Parameter) else "constant"
+    return "input" if node.op == "placeholder" else str(node.target)
 
 
 def _plain(value: Any) -> Any:

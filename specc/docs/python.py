@@ -14,7 +14,8 @@ Documented = ast.FunctionDef | ast.ClassDef
 
 # What the page shows, in order: a file, and the names in it.
 SPECC: Mapping[str, tuple[str, ...]] = {
-    "specc/__init__.py": ("load", "compile"),
+    "specc/__init__.py": ("load", "compile", "trace"),
+    "specc/graph/traced/backbone.py": ("Backbone",),
     "specc/plan/__init__.py": ("Plan",),
     "specc/diagnostics/__init__.py": ("SpecError", "Diagnostic"),
 }

@@ -17,6 +17,7 @@ from .mobilenet_v3 import MobileNetV3
 from .resnet import ResNet, ResNeXt, WideResNet
 from .resnet_cifar import ResNetCifar
 from .torchvision_model import TorchvisionModel
+from .traced_module import TracedModule
 from .unet import UNet
 from .vgg import Vgg
 from .vit import Vit
@@ -34,10 +35,11 @@ def family(value: Any) -> str | None:
 UNNAMED = {  # the key that tells, and the tag in the union
     "layers": "own_layers", "torchvision": "torchvision_model", "timm": "timm_model",
     "transformers": "transformers_model", "module": "own_module",
+    "traced": "traced_module",
 }  # fmt: skip
 _UNTAGGED: dict[type[Family], str] = {
     TorchvisionModel: "torchvision_model", TimmModel: "timm_model", TransformersModel: "transformers_model",
-    OwnModule: "own_module",
+    OwnModule: "own_module", TracedModule: "traced_module",
 }  # fmt: skip
 
 OwnBackbone = Annotated[
@@ -54,7 +56,8 @@ OwnBackbone = Annotated[
     | Annotated[TorchvisionModel, Tag("torchvision_model")]
     | Annotated[TimmModel, Tag("timm_model")]
     | Annotated[TransformersModel, Tag("transformers_model")]
-    | Annotated[OwnModule, Tag("own_module")],
+    | Annotated[OwnModule, Tag("own_module")]
+    | Annotated[TracedModule, Tag("traced_module")],
     Discriminator(family),
 ]
 
@@ -64,4 +67,4 @@ _OWN: dict[str, type[Config]] = {
 FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)
 Backbone = Annotated[OwnBackbone, Plugged(FAMILIES, "family")]
 
-__all__ = ["FAMILIES", "Backbone", "Family", "Foreign", "TorchvisionModel", "UNet"]
+__all__ = ["FAMILIES", "Backbone", "Family", "Foreign", "TorchvisionModel", "TracedModule", "UNet"]

@@ -23,6 +23,8 @@ from . import cache
 Tracer = Callable[[Source], BackboneGraph]
 PROGRAM = ("-P", "-m", "runtime.trace")
 _here: list[Tracer] = []
+_given: dict[Source, BackboneGraph] = {}  # of modules that Python handed over, the last ones
+_MOST_GIVEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,30 @@ def trace_here(tracer: Tracer) -> None:
 def graph_of(source: Source) -> BackboneGraph:
     """The graph of a network, out of the cache where it is in there; raises `BackboneError` or `ShapeError`."""
     key = cache.key(source)
-    graph = cache.load(key)
+    graph = _given.get(source) or cache.load(key)
     if graph is None:
+        if source.kind == "traced" and not _here:
+            raise gone(source)
         with doing(f"tracing {_called(source)}, which is done once"):
             graph = _here[0](source) if _here else _apart(source)
             cache.save(key, graph)
     return graph
+
+
+def give(source: Source, graph: BackboneGraph) -> None:
+    """Have the graph of a module that Python handed over known in this process, whatever becomes of the cache."""
+    _given.pop(source, None)
+    _given[source] = graph
+    for oldest in list(_given)[:-_MOST_GIVEN]:
+        del _given[oldest]
+
+
+def gone(source: Source) -> BackboneError:
+    """A module that was traced from Python is not in this process, and neither is its graph."""
+    text = f"`{source.name}` is a module that was traced in Python, and no such module is here"
+    help = ("in Python: `specc.compile(spec, backbone=specc.trace(module, example))`",
+            "for the command line a file makes the network: `backbone: {module: nets.py:make_net}`")  # fmt: skip
+    return BackboneError(Problem("SPC313", text, source.where, "not here", help))
 
 
 def _called(source: Source) -> str:

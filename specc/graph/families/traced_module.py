@@ -1,0 +1,63 @@
+"""A module that Python handed over: what a plan says of it, so that it is known again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StrictInt, field_validator
+
+from ...language.schema import Config, Matching, Text
+from ...tasks.dtypes import DType
+from ..graph import BackboneGraph
+from ..ops import Shape, show
+from ..ops.source import Source
+from ..problems import BackboneError, Problem
+from ..traced.backbone import Backbone
+from .foreign import Leaves
+from .traced_family import TracedFamily
+
+PATH = ("backbone", "traced")
+Length = Annotated[StrictInt, Field(ge=1, le=1 << 24)]
+
+
+class TracedModule(TracedFamily):
+    """A module of Python's, traced: plans say it of what `specc.compile(spec, backbone=...)` was given.
+
+    Such a plan runs by `runtime.Session(plan, module=module)` or `runtime.wrap`, which look whether it is that module.
+    """
+
+    traced: Text = Field(description="the class of the module that `specc.trace` was given")
+    digest: Annotated[Text, Matching(r"[0-9a-f]+", "hexadecimal digits")] = Field(
+        description="of what it does, call by call"
+    )
+    image: Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)] = Field(
+        description="shape of a sample of the example that it was traced with"
+    )
+    dtype: DType = Field("float32", description="number format of the example")
+    leaf: Leaves = Field(default=())
+
+    alternatives: ClassVar[tuple[str, ...]] = ("traced",)
+
+    @field_validator("image", "leaf", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    def source(self, input: Shape, classes: int) -> Source:
+        """What it is known by."""
+        return Source("traced", self.traced, self.image, 0, "{}", self.leaf, self.digest, self.dtype)
+
+    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+        """The graph, where there is one in this process or in the cache."""
+        if input != self.image:
+            text = f"`{self.traced}` was traced for {show(self.image)}, and the data set's samples are {show(input)}"
+            help = ("trace it with an example of the shape that it is trained with",
+                    "or leave `data.dataset` out, which then is of the example's shape")  # fmt: skip
+            raise BackboneError(Problem("SPC301", text, PATH, "reads another shape", help))
+        return super().expand(input, classes)
+
+
+def described(backbone: Backbone) -> Config:
+    """What a plan says of a traced module."""
+    known = backbone.source
+    return TracedModule(traced=known.name, digest=known.digest, image=known.image, dtype=known.dtype, leaf=known.leaves)
