@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import about
 from .diagnostics import Diagnostic, SpecError
@@ -12,15 +12,22 @@ from .diagnostics import Diagnostic, SpecError
 if TYPE_CHECKING:
     from torch import Tensor, nn  # noqa: TID251  for the type checker alone
 
+    from .estimating import Estimate
     from .graph.traced.backbone import Backbone
     from .plan import Plan
     from .spec.load import Spec
     from .system.devices import Device
 
 __version__ = about.VERSION
-__all__ = ["Backbone", "Diagnostic", "Plan", "Spec", "SpecError", "__version__", "compile", "load", "trace"]
+__all__ = [
+    "Backbone", "Diagnostic", "Estimate", "Plan", "Spec", "SpecError", "__version__", "compile", "estimate", "load",
+    "trace",
+]  # fmt: skip
 
-_LAZY = {"Backbone": "specc.graph.traced.backbone", "Plan": "specc.plan", "Spec": "specc.spec.load"}
+_LAZY = {
+    "Backbone": "specc.graph.traced.backbone", "Estimate": "specc.estimating", "Plan": "specc.plan",
+    "Spec": "specc.spec.load",
+}  # fmt: skip
 
 
 def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Spec:
@@ -69,6 +76,41 @@ def compile(
     else:
         spec = source if isinstance(source, Spec) else load(source, overrides)
     return compile_spec(spec if device is None else spec.on(device))[0]
+
+
+def estimate(
+    network: nn.Module | Backbone | str,
+    example: Tensor | Sequence[int] | None = None,
+    *,
+    optimizer: str | Mapping[str, Any] = "adamw",
+    precision: str = "bf16",
+    budget: str | int | None = None,
+    batch: int | None = None,
+    classes: int | None = None,
+    device: Device = "cuda",
+    device_profile: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Estimate:
+    """Predict what training a network end to end takes: memory by category, whether it fits, and how long a step is.
+
+    No GPU is needed, and nothing is trained. `network` is a module, what `trace` gave, a name (`convnext_nano` of timm,
+    `torchvision:resnet50`, `family:vgg`), or `nets.py:make_net`, whose code is run only where `SPECC_TRUST_CODE=1` says
+    so. `example` is a batch of images, or the shape of one, (C, H, W); what was traced needs none. Of the optimizer a
+    mapping says more than its name. The budget is about tensors; with a `device_profile` the step is held to all that
+    a process takes of that device as well. `overrides` are of the spec that stands for all this. Raises `SpecError`
+    with every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.
+    """
+    from .estimating import estimate as estimated
+    from .estimating.subject import example_of
+    from .graph.traced.backbone import Backbone
+
+    if not isinstance(network, (str, Backbone)):
+        example_of(example)
+        network = trace(network, cast("Tensor", example))
+    return estimated(
+        network, example, optimizer=optimizer, precision=precision, budget=budget, batch=batch, classes=classes,
+        device=device, device_profile=device_profile, overrides=overrides,
+    )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .commands import (
     compare,
     completion,
+    estimating,
     explaining,
     fitting,
     graphs,
@@ -19,6 +20,6 @@ from .commands import (
 from .commands.options import main
 
 __all__ = [
-    "compare", "completion", "explaining", "fitting", "graphs", "listing", "main", "plans", "recipes", "reports",
-    "runs", "specs", "trained",
+    "compare", "completion", "estimating", "explaining", "fitting", "graphs", "listing", "main", "plans", "recipes",
+    "reports", "runs", "specs", "trained",
 ]  # fmt: skip

@@ -187,7 +187,15 @@ def _module(source: Source) -> nn.Module:
     arguments = json.loads(source.args)
     asked = inspect.signature(maker).parameters
     told = {key: source.classes for key in ("num_classes", "classes") if key in asked and key not in arguments}
-    found: nn.Module = maker(**told, **arguments)
+    help = ("`args: {NAME: VALUE}` under `backbone` are what it is called with",)
+    try:
+        found = maker(**told, **arguments)
+    except Exception as error:
+        text = f"{source.name} raises {type(error).__name__}: {error}"
+        raise BackboneError(Problem("SPC308", text, source.where, "makes no network", help)) from error
+    if not isinstance(found, nn.Module):
+        text = f"{source.name} gives a `{type(found).__name__}`, which is no `torch.nn.Module`"
+        raise BackboneError(Problem("SPC308", text, source.where, "makes no network"))
     return found
 
 

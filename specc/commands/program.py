@@ -27,9 +27,11 @@ FAILED, INTERRUPTED = 3, 130
 COMPLETING = "_SPECC_COMPLETE"  # set by a shell's completion: click looks for it under this name
 
 
+SPECS_MODULE = "the spec's `backbone: {module: ...}`"
+TRUSTED = {"spec": SPECS_MODULE, "specs": SPECS_MODULE, "network": "NETWORK"}  # arguments that may name code
 GROUPS = {
     "Specs": ("init", "validate", "explain", "schema"),
-    "Plans": ("plan", "graph", "fit", "compare"),
+    "Plans": ("plan", "graph", "fit", "compare", "estimate"),
     "Runs": ("run", "resume", "runs", "report"),
     "Trained networks": ("evaluate", "predict", "export"),
 }  # what is in none of them comes last
@@ -47,9 +49,10 @@ class Program(click.Group):
     """The command group."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """One more command; whatever takes a spec may be told to trust it."""
-        if any(param.name in ("spec", "specs") for param in cmd.params):
-            help = "Run the Python file that the spec's `backbone: {module: ...}` names."
+        """One more command; whatever takes a spec, or a network, may be told to trust it."""
+        whose = next((TRUSTED[param.name] for param in cmd.params if param.name in TRUSTED), None)
+        if whose is not None:
+            help = f"Run the Python file that {whose} names."
             cmd.params.append(click.Option(["--trust-code"], is_flag=True, expose_value=False, is_eager=True,
                                            callback=_trust, help=help))  # fmt: skip
         super().add_command(cmd, name)

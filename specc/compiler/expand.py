@@ -128,10 +128,21 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
+    if isinstance(draft.spec.config.backbone, Foreign):
+        return _other_images(draft, data, error)
     height, width = data.image_size
     message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
     return draft.spec.error("SPC301", message, "backbone", label="a feature map vanishes", key=True, help=SMALL,
                             secondary=_image_size(draft, data))  # fmt: skip
+
+
+def _other_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
+    """Code of somebody else's reads other images, for whatever reason."""
+    message = f"the backbone does not take images of {show(data.shape)}: {error}"
+    beside = draft.spec.beside("the channels of an image", "data", "channels")
+    help = ("`data.channels` and `data.image_size` say what an image is, where the data set leaves that open",)
+    return draft.spec.error("SPC301", message, "backbone", label="reads others", key=True, help=help,
+                            secondary=(*beside, *_image_size(draft, data)))  # fmt: skip
 
 
 def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:

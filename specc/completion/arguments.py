@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .keys import keys, ops, overrides
-from .words import Word, codes, devices, profiles, recipes, run_folders, specs
+from .words import Word, codes, devices, networks, profiles, recipes, run_folders, specs
 
 Words = Callable[[str], Iterable[Word]]
 
@@ -34,6 +34,7 @@ BY_NAME: dict[str, Words] = {
     "device": devices,
     "profile": profiles,
     "recipe": recipes,
+    "network": networks,
 }
 BY_COMMAND: dict[tuple[str, str], Words] = {
     ("validate", "specs"): specs_and_overrides,

@@ -16,6 +16,7 @@ from ..system import devices as devices_here
 
 PATH = "path"  # a kind of word: bash has to quote it
 _SPECS = (".yaml", ".yml")
+_NETWORKS = (".py", ".json")
 _RUN = ("plan.json", "summary.json")  # a folder with one of these is a run's
 _RUNS = "runs"  # where they are, unless somebody says otherwise
 
@@ -54,6 +55,13 @@ def paths(incomplete: str, *, endings: tuple[str, ...] = (), folders: bool = Fal
 def specs(incomplete: str) -> Iterator[Word]:
     """Specs, which are files in YAML."""
     return paths(incomplete, endings=_SPECS)
+
+
+def networks(incomplete: str) -> Iterator[Word]:
+    """What says where a network has its name from, and files that may make one."""
+    kinds = (Word(f"{kind}:", f"a network of {kind}") for kind in ("timm", "torchvision", "transformers"))
+    yield from beginning((*kinds, Word("family:", "a network of specc's own")), incomplete)
+    yield from paths(incomplete, endings=_NETWORKS)
 
 
 def run_folders(incomplete: str) -> Iterator[Word]:

@@ -14,8 +14,9 @@ Documented = ast.FunctionDef | ast.ClassDef
 
 # What the page shows, in order: a file, and the names in it.
 SPECC: Mapping[str, tuple[str, ...]] = {
-    "specc/__init__.py": ("load", "compile", "trace"),
+    "specc/__init__.py": ("load", "compile", "trace", "estimate"),
     "specc/graph/traced/backbone.py": ("Backbone",),
+    "specc/estimating/__init__.py": ("Estimate", "Advice"),
     "specc/plan/__init__.py": ("Plan",),
     "specc/diagnostics/__init__.py": ("SpecError", "Diagnostic"),
 }

@@ -17,7 +17,7 @@ _TIGHT: dict[Verdict, str] = {
 
 def device_lines(plan: Plan, profile: Profile | None = None) -> Iterator[str]:
     """What `nvidia-smi` will show, what it is made of, and whether it fits the device of a profile."""
-    found, said = _asked(plan, profile)
+    found, said = asked(plan, profile)
     if found is None:
         return
     on = profile.device if profile else "the device"
@@ -51,7 +51,7 @@ def _gib(size: int) -> str:
 
 def device_document(plan: Plan, profile: Profile | None = None) -> dict[str, Any] | None:
     """The same for machines; None on a CPU."""
-    found, said = _asked(plan, profile)
+    found, said = asked(plan, profile)
     if found is None:
         return None
     parts = {name: getattr(found, name) for name in ("tensors", "allocator", "libraries", "context", "low", "high")}
@@ -60,8 +60,8 @@ def device_document(plan: Plan, profile: Profile | None = None) -> dict[str, Any
     return document | {"profile": profile.name if profile else None, "fits": fits}
 
 
-def _asked(plan: Plan, profile: Profile | None) -> tuple[DeviceBytes | None, Answer | None]:
-    """On a GPU, where the plan is for one or the profile is of one."""
+def asked(plan: Plan, profile: Profile | None) -> tuple[DeviceBytes | None, Answer | None]:
+    """What is taken of a GPU, by a profile's where one is given, and whether that fits it; nothing on a CPU."""
     if (profile.kind if profile else plan.memory.device) != "cuda":
         return None, None
     found = next((each for each in with_margins() if profile is None or each.device == profile.device), None)

@@ -1,0 +1,168 @@
+"""What is estimated, as the spec that stands for it: a network, what it reads, and how it is trained."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..diagnostics import Diagnostic, SpecError
+from ..graph.families.traced_module import described
+from ..graph.ops import Shape, ShapeError, show
+from ..graph.problems import BackboneError
+from ..graph.traced.backbone import Backbone
+from ..graph.traced.tracing import give
+from ..language.scalars import ambiguity, resolve
+from ..spec.load import Spec, loads
+from ..system.devices import Device
+
+FILE = "<estimate>"  # where positions of what is wrong are: in the spec that was made
+KINDS = ("family", "timm", "torchvision", "transformers")  # of networks that have names
+USUAL = 1000  # classes of a network that asks how many, where nobody says
+IMAGES = 32  # a step, where nobody says
+
+
+class NotAnExample(ValueError):
+    """What was given as an example is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What the network reads: the shape of an image, and how many where that is known."""
+
+    image: tuple[int, int, int]
+    batch: int | None = None
+
+
+def named(words: str) -> dict[str, str]:
+    """A network by its name, as a spec says it.
+
+    >>> named("nets.py:make"), named("torchvision:resnet50"), named("convnext_nano"), named("vit.json")
+    ({'module': 'nets.py:make'}, {'torchvision': 'resnet50'}, {'timm': 'convnext_nano'}, {'transformers': 'vit.json'})
+    """
+    kind, colon, name = words.partition(":")
+    if colon and kind in KINDS:
+        return {kind: name}
+    if colon or words.endswith(".py"):
+        return {"module": words}
+    return {"transformers" if words.endswith(".json") else "timm": words}
+
+
+def given(backbone: Backbone) -> dict[str, Any]:
+    """A module that Python has traced, as a spec says it; its graph is known from now on."""
+    give(backbone.source, backbone.graph)
+    found: dict[str, Any] = described(backbone).model_dump(mode="json", exclude_defaults=True)
+    return found
+
+
+def called(words: str) -> str:
+    """A name for it, out of what specs may be called.
+
+    >>> called("models/nets.py:make_net"), called("timm:resnet50"), called("vit.json"), called("??")
+    ('make_net', 'resnet50', 'vit', 'network')
+    """
+    last = re.split(r"[:/\\]", words)[-1].removesuffix(".json").removesuffix(".py")
+    return re.sub(r"[^A-Za-z0-9_.-]", "", last).lstrip("_.-") or "network"
+
+
+def example_of(given: Any) -> Example:
+    """The example of a tensor, a batch of images, or of the shape of one image; raises `NotAnExample`."""
+    batched = hasattr(given, "shape")
+    shape = given.shape if batched else given
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sizes) != 3 + batched or not all(isinstance(size, int) and size > 0 for size in sizes):
+        form = "×".join(map(str, sizes)) or type(given).__name__
+        raise NotAnExample(f"an example is a batch (N, C, H, W), or the shape of one image (C, H, W), and not {form}")
+    channels, height, width = sizes[-3:]
+    return Example((channels, height, width), sizes[0] if batched else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All that the spec says."""
+
+    name: str
+    backbone: Mapping[str, Any]
+    image: tuple[int, int, int]
+    batch: int
+    optimizer: str | Mapping[str, Any]
+    precision: str
+    budget: str | int | None
+    classes: int | None
+    device: Device
+    overrides: tuple[str, ...] = ()
+
+    def spec(self) -> Spec:
+        """The spec of training it end to end; raises `SpecError`.
+
+        Where nobody says how many classes there are, it is what the network gives: numbers, or one map for each.
+        """
+        spec = self._with("classification", self.classes or USUAL)
+        if self.classes is not None:
+            return spec
+        try:
+            graph = spec.config.backbone.expand(self.image, USUAL)
+        except (BackboneError, ShapeError):  # which the compiler says at its place
+            return spec
+        given = graph.layers[-1].shape
+        if given == (USUAL,):
+            return spec
+        if given[0] > 1 and given[1:] in ((), self.image[1:]):
+            return self._with("segmentation" if given[1:] else "classification", given[0])
+        raise SpecError([_no_answers(spec, given)], spec.sources)
+
+    def _with(self, task: str, classes: int) -> Spec:
+        return loads(self.text(task, classes), FILE, self.overrides).on(self.device)
+
+    def text(self, task: str, classes: int) -> str:
+        """The spec as text."""
+        channels, height, width = self.image
+        optimizer = {"name": self.optimizer} if isinstance(self.optimizer, str) else dict(self.optimizer)
+        images = {"dataset": "synthetic", "channels": channels, "image_size": [height, width], "classes": classes}
+        sections: dict[str, Any] = {
+            "specc": 1, "name": self.name, "task": task,
+            "data": {**images, "samples": self.batch, "batch_size": self.batch}, "backbone": dict(self.backbone),
+            "split": {"blocks": 1}, "train": {"optimizer": optimizer, "precision": self.precision},
+        }  # fmt: skip
+        if self.budget is not None:
+            sections["budget"] = {"memory": _exactly(self.budget)}
+        return "".join(f"{key}: {_flow(value)}\n" for key, value in sections.items())
+
+
+def _no_answers(spec: Spec, given: Shape) -> Diagnostic:
+    """The network gives what no task compares with its targets."""
+    message = (
+        f"the network gives {show(given)}: neither a number for each class, nor a map of the image's size for each"
+    )
+    help = ("estimate it with the head that it is trained with, which says how much an image belongs to each class",)
+    return spec.error("SPC304", message, "backbone", label="gives something else", help=help, key=True)
+
+
+def _exactly(size: str | int) -> str | int:
+    """The size with the largest unit of which it is a multiple.
+
+    >>> _exactly(8 << 30), _exactly(1500 << 20), _exactly("6 GB"), _exactly(1000)
+    ('8GiB', '1500MiB', '6 GB', 1000)
+    """
+    if isinstance(size, str):
+        return size
+    fitting = [(unit, power) for unit, power in (("GiB", 30), ("MiB", 20)) if size and size % (1 << power) == 0]
+    return f"{size >> fitting[0][1]}{fitting[0][0]}" if fitting else size
+
+
+def _flow(value: Any) -> str:
+    """YAML on one line: JSON, with quotes where a word would be read as something else.
+
+    >>> _flow({"name": "adamw", "betas": [0.9, 0.99], "on": "yes", "as": "1e5", "file": "my nets.py:net"})
+    '{name: adamw, betas: [0.9, 0.99], on: "yes", as: "1e5", file: "my nets.py:net"}'
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./]*(:[A-Za-z0-9_]+)?", value)
+    if plain and resolve(value) == value and ambiguity(value) is None:
+        return str(value)
+    return json.dumps(value, allow_nan=False)
