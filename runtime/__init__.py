@@ -6,7 +6,8 @@ from specc.graph.traced.tracing import trace_here
 
 from .engine.session import Session, Step
 from .trace import laboratory
+from .wrapping import Wrapped, wrap
 
-__all__ = ["Session", "Step"]
+__all__ = ["Session", "Step", "Wrapped", "wrap"]
 
 trace_here(laboratory.trace)  # torch is here anyway

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .compiler.draft import Draft
+from .compiler.expand import resolve_data
 from .diagnostics import Diagnostic, SpecError, sort
 from .graph.families.traced_module import described
 from .graph.traced.backbone import Backbone
 from .graph.traced.tracing import give
-from .pipeline import CHECKS, PASSES, run_passes
+from .pipeline import BEFORE_SPLIT, CHECKS, PASSES, run_passes
 from .spec.load import Reading, Spec, parse_spec, read_spec
 from .spec.models import SpecModel
 from .system.devices import Device
+from .tasks.datasets import OptionError
+from .tasks.folders import FolderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,19 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
     if ("data", "dataset") not in source.tree.values and len(backbone.input) == 3:
         config = config.changed("data", **_like(config, backbone))
     return source.with_config(config)
+
+
+def sample_shape(source: Source | Spec, overrides: Sequence[str]) -> tuple[int, ...] | None:
+    """Of the data set that a spec names, whatever its backbone is; nothing where it names none."""
+    if not isinstance(source, Spec):
+        anything = json.dumps({"traced": "module", "digest": "0", "image": [1]})
+        source = load(source, [*overrides, f"backbone={anything}"])
+    if ("data", "dataset") not in source.tree.values:
+        return None
+    try:
+        return resolve_data(Draft(source, ())).shape
+    except (OptionError, FolderError):
+        raise SpecError(run_passes(source, BEFORE_SPLIT).diagnostics, source.sources) from None
 
 
 def _like(config: SpecModel, backbone: Backbone) -> dict[str, Any]:

@@ -1,133 +1,304 @@
-"""What a diagnostic says on a terminal of any width: whole words, and marks under what they mean."""
+"""A module in somebody's own loop: exact, its state whole, and as Lightning and Accelerate train it."""
 
 from __future__ import annotations
 
-import re
+import copy
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.cells import cell_len
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from specc.checking import check
-from specc.diagnostics import Diagnostic, Label, Span
-from specc.diagnostics.render import render
-from specc.diagnostics.words import hanging, shortened, wrapped
+import runtime
+import specc
+from runtime.errors import RunError
 
-BAD = sorted((Path(__file__).parent / "specs_bad").glob("*.yaml"))
-WIDTHS = (40, 60, 80, 120, 200)
+from .conftest import SEED
+
+CLASSES = 5
+SPEC = {
+    "data": {"batch_size": 4}, "split": {"blocks": 2}, "auxiliary": {"classifier": {"layers": "1c1f"}},
+    "train": {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.01}},
+}  # fmt: skip
+ADAMW = {"optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.1}}
 
 
-def too_wide(text: str, width: int) -> list[str]:
-    """Lines beyond the width, but for a place in a file and for words that are wider than a line."""
+class Convolutional(nn.Module):
+    """Norms, dropout, and a branch that the shape decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.convs = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
+        self.drop, self.head = nn.Dropout(0.2), nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for conv in self.convs:
+            x = x + F.relu(conv(x)) if x.shape[-1] < 6 else F.max_pool2d(conv(x), 2)
+        return self.head(self.drop(x.mean((2, 3))))
+
+
+class Attentive(nn.Module):
+    """Tokens, and attention written by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 8, 4, stride=4), nn.LayerNorm(8)
+        self.qkv, self.out, self.head = nn.Linear(8, 24), nn.Linear(8, 8), nn.Linear(8, CLASSES)
+        self.gain = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        x = x + self.out((q @ k.transpose(1, 2) / 8**0.5).softmax(-1) @ v) * self.gain
+        return self.head(F.gelu(x).mean(1))
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"convolutional": Convolutional, "attentive": Attentive}
+OPTIMIZERS: dict[str, Any] = {"sgd": {}, "adamw": {"train": ADAMW}}
+
+
+def batches(count: int, dtype: torch.dtype = torch.float32) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(SEED)
     return [
-        line
-        for line in text.splitlines()
-        if cell_len(line) > width and len(re.sub(r"^(\w+\[\w+\]:| +(-->|:::|= help:|\|)) ", "", line).split()) > 1
+        (torch.rand(4, 3, 8, 8, generator=generator).to(dtype), torch.randint(CLASSES, (4,), generator=generator))
+        for _ in range(count)
     ]
 
 
-@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_no_diagnostic_is_wider_than_its_terminal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(path.parent)
-    report = check(path.name)
-    for width in WIDTHS:
-        for encoding in ("utf-8", "ascii"):
-            said = render(report.diagnostics, report.sources, width=width, encoding=encoding)
-            assert too_wide(said, width) == []
-            words = {word for line in said.splitlines() if " | " not in line for word in line.split()}
-            whole = render(report.diagnostics, report.sources, encoding=encoding).split()
-            assert words - {"help:", *whole, *(word.strip("()") for word in whole)} == set(), "a word is broken"
+def wrapped(module: nn.Module, **parts: Any) -> runtime.Wrapped:
+    return runtime.wrap(module, {**SPEC, **parts}, example=(3, 8, 8))
 
 
-def test_away_from_a_terminal_nothing_wraps() -> None:
-    long = Diagnostic("SPC100", "word " * 100, Span("x", 1, 1, 1, 2), "label " * 50, help=("help " * 80,))
-    head, _, _, under, help, *_ = render([long], {"x": "k: 1"}).splitlines()
-    assert all(len(line) > 200 for line in (head, under, help))
+def assert_same(own: nn.Module, plain: nn.Module) -> None:
+    for name, tensor in plain.state_dict().items():
+        error = float((own.state_dict()[name].double() - tensor.double()).abs().max())
+        assert error <= 1e-10, f"{name} is off by {error:.1e}"
 
 
-def test_what_goes_on_stands_under_what_it_goes_on_with() -> None:
-    found = Diagnostic("SPC100", "a message that goes on for a while, and then some", Span("x", 1, 1, 1, 2),
-                       help=("take fewer blocks than that, or a smaller batch than this one is",))  # fmt: skip
-    lines = render([found], {"x": "k: 1"}, width=60).splitlines()
-    assert lines[:2] == ["error[SPC100]: a message that goes on for a while, and then", "               some"]
-    assert lines[5:7] == [
-        "   = help: take fewer blocks than that, or a smaller batch",
-        "           than this one is     (specc explain SPC100)",
-    ]
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_block_is_a_plain_loop_to_the_last_number(name: str, optimizer: str) -> None:
+    """Losses, gradients and updated parameters in float64; dropout draws the same."""
+    torch.manual_seed(SEED)
+    own = NETWORKS[name]().double()
+    plain = copy.deepcopy(own)
+    local = wrapped(own, split={"blocks": 1}, **OPTIMIZERS[optimizer])
+    settings = {**SPEC["train"], **OPTIMIZERS[optimizer].get("train", {})}["optimizer"]
+    kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[optimizer]
+    theirs = kind(plain.parameters(), **{k: v for k, v in settings.items() if k != "name"})
+    for step, (images, labels) in enumerate(batches(3, torch.float64)):
+        torch.manual_seed(step)
+        local.training_step(images, labels, update=False)
+        torch.manual_seed(step)
+        theirs.zero_grad()
+        F.cross_entropy(plain(images), labels).backward()
+        for key, parameter in plain.named_parameters():
+            assert torch.allclose(own.get_parameter(key).grad, parameter.grad, rtol=0, atol=1e-10), key
+        own.zero_grad()
+        own.load_state_dict(plain.state_dict())  # statistics of the batch were counted
+        torch.manual_seed(step)
+        plain.train()
+        loss = F.cross_entropy(plain(images), labels)
+        torch.manual_seed(step)
+        (total,) = local.training_step(images, labels).total.values()
+        theirs.step()
+        assert abs(float(total) - float(loss.detach())) <= 1e-10
+        assert_same(own, plain)
 
 
-def test_where_to_read_more_has_a_line_of_its_own_where_it_would_not_fit() -> None:
-    found = Diagnostic("SPC100", "wrong", help=("take fewer blocks than that, or a smaller one",))
-    assert render([found], {}, width=60).splitlines()[2] == "   = help: specc explain SPC100"
+def test_blocks_step_the_modules_own_parameters_and_heads_learn_beside_them() -> None:
+    module = Convolutional()
+    local = wrapped(module)
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    heads = {name: t.clone() for name, t in local.state_dict()["tensors"].items()}
+    step = local.training_step(*batches(1)[0])
+    assert len(step.total) == 2
+    assert set(local.optimizers) == {"block0", "unit0.independent.classifier", "block1"}
+    assert [name for name, p in module.named_parameters() if torch.equal(p, before[name])] == []
+    assert [name for name, t in local.state_dict()["tensors"].items() if torch.equal(t, heads[name])] == []
+    assert not set(heads) & set(module.state_dict())
+    assert all(p.grad is None for p in module.parameters())
 
 
-@given(
-    st.text(st.sampled_from("ab :{}\t層é…"), max_size=300),
-    st.integers(0, 300),
-    st.integers(0, 40),
-    st.sampled_from([None, *range(40, 200, 7)]),
-    st.sampled_from(["utf-8", "ascii"]),
-)
-def test_a_mark_stands_under_its_text_wherever_the_line_is_cut(
-    line: str, start: int, length: int, width: int | None, encoding: str
-) -> None:
-    start = min(start, len(line))
-    line = line[:start] + "X" + "y" * length + line[start:]
-    found = Diagnostic("SPC100", "wrong", Span("x", 1, start + 1, 1, start + 2 + length), "a label of some length")
-    said = render([found], {"x": line}, width=width, encoding=encoding)
-    shown, marks = said.splitlines()[2:4]
-    assert cell_len(shown) <= (width or 127)
-    assert cell_len(marks) <= (width or 500)
-    at = marks.index("^")
-    assert next(c for n, c in enumerate(shown) if cell_len(shown[:n]) == at and cell_len(c)) == "X"
-    if length < 10:
-        assert marks.count("^") == length + 1
+def test_an_optimizer_of_ones_own_steps_what_is_left_to_it() -> None:
+    first, second = Convolutional(), Convolutional()
+    second.load_state_dict(first.state_dict())
+    one, other = wrapped(first), wrapped(second)
+    settings = {k: v for k, v in SPEC["train"]["optimizer"].items() if k != "name"}
+    optimizer = torch.optim.SGD(other.parameters(), **settings)
+    for step, batch in enumerate(batches(2)):
+        torch.manual_seed(step)
+        one.training_step(*batch)
+        torch.manual_seed(step)
+        other.training_step(*batch, update=False)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert_same(second, first)
 
 
-def test_marks_that_are_far_apart_have_an_excerpt_each() -> None:
-    line = "first: 1" + " " * 200 + "second: 2"
-    other = Label(Span("x", 1, 1, 1, 6), "used here")
-    found = Diagnostic("SPC100", "wrong", Span("x", 1, 209, 1, 215), "and here", secondary=(other,))
-    lines = render([found], {"x": line}, width=60).splitlines()
-    assert [row[7:].lstrip("… ")[:6] for row in lines[2:6:2]] == ["first:", "second"]
-    assert "----- used here" in lines[3]
-    assert lines[5].endswith("^^^^^^")
-    assert lines[6].endswith("and here")
+def test_with_the_state_of_both_a_loop_goes_on_as_if_it_had_never_stopped() -> None:
+    links = {"ema_links": [{"from": "next", "momentum": 0.9, "bias": "branch"}]}
+    parts = {**links, "train": {**ADAMW, "weight_average": {"decay": 0.9}}}
+    first = Convolutional()
+    local = wrapped(first, **parts)
+    seen = batches(3)
+    local.training_step(*seen[0])
+    saved = copy.deepcopy((first.state_dict(), local.state_dict()))
+    second = Convolutional()
+    other = wrapped(second, **parts)
+    second.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    for each in (local, other):
+        torch.manual_seed(SEED)
+        for batch in seen[1:]:
+            each.training_step(*batch)
+    assert_same(second, first)
+    for name, tensor in local.state_dict()["tensors"].items():
+        assert torch.equal(tensor, other.state_dict()["tensors"][name]), name
+    with local.averaged(), other.averaged():
+        assert_same(second, first)
 
 
-def test_a_label_without_room_beside_its_mark_stands_below() -> None:
-    found = Diagnostic("SPC100", "wrong", Span("x", 1, 30, 1, 36), "expected something else")
-    lines = render([found], {"x": " " * 29 + "valueX"}, width=50).splitlines()
-    assert lines[3].strip() == "| ^^^^^^".strip() or lines[3].endswith("^^^^^^")
-    assert lines[4].endswith("expected something else")
-    assert cell_len(lines[4]) <= 50
+def test_the_state_of_another_spec_is_refused() -> None:
+    state = wrapped(Convolutional()).state_dict()
+    with pytest.raises(RunError, match="the state is one of another spec"):
+        wrapped(Convolutional(), auxiliary={"classifier": {"layers": "0c1f"}}).load_state_dict(state)
+    with pytest.raises(RunError, match="the state is one of another spec"):
+        wrapped(Convolutional(), split={"blocks": 1}).load_state_dict(state)
 
 
-TEXT = st.lists(st.text(st.sampled_from("ab,層"), min_size=1, max_size=12), max_size=20).map(" ".join)
+def test_a_schedule_of_torchs_moves_the_rates() -> None:
+    local = wrapped(Convolutional())
+    schedules = [torch.optim.lr_scheduler.ExponentialLR(each, 0.5) for each in local.optimizers.values()]
+    local.training_step(*batches(1)[0])
+    for each in schedules:
+        each.step()
+    assert {group["lr"] for each in local.optimizers.values() for group in each.param_groups} == {0.05}
+    local.set_lr(0.3)
+    assert {group["lr"] for each in local.optimizers.values() for group in each.param_groups} == {0.3}
 
 
-@given(TEXT, st.integers(20, 80), st.integers(0, 15))
-def test_wrapping_loses_nothing_and_breaks_nothing(text: str, width: int, begun: int) -> None:
-    lines = wrapped(text, width, begun=begun)
-    assert " ".join(filter(None, lines)) == text
-    assert all(cell_len(line) <= width - begun * (not n) for n, line in enumerate(lines))
+def test_what_the_loop_decides_is_said_and_not_passed_over() -> None:
+    train = {**SPEC["train"], "schedule": {"name": "cosine"}}
+    with pytest.warns(UserWarning, match=r"`train\.schedule: cosine`, which the loop decides"):
+        wrapped(Convolutional(), train=train)
 
 
-def test_what_is_quoted_is_one_word_and_so_is_a_figure_with_its_unit() -> None:
-    assert wrapped("write `a: b` or 12.5 MiB here", 10) == ["write", "`a: b` or", "12.5 MiB", "here"]
+def test_samples_are_those_of_the_data_set_that_the_spec_names() -> None:
+    data = {"dataset": "synthetic", "image_size": 8, "channels": 3, "classes": CLASSES, "samples": 16}
+    assert runtime.wrap(Convolutional(), {**SPEC, "data": data}).plan.data.shape == (3, 8, 8)
 
 
-@given(st.text(st.sampled_from("ab層é"), max_size=60), st.integers(1, 40), st.sampled_from(["middle", "end"]))
-def test_what_is_shortened_takes_no_more_than_it_may(text: str, width: int, at: str) -> None:
-    short = shortened(text, width, at=at)
-    assert cell_len(short) <= width
-    assert short == text or short.count("…") == 1
+def test_without_data_set_and_example_it_is_asked_for() -> None:
+    with pytest.raises(RunError, match="what the module reads is not known"):
+        runtime.wrap(Convolutional(), SPEC)
 
 
-def test_a_hanging_line_keeps_its_place() -> None:
-    assert hanging("  activations 6.64 MiB, parameters 2.45 MiB", 24) == [
-        "  activations 6.64 MiB,",
-        "    parameters 2.45 MiB",
-    ]
+def test_a_plan_that_was_compiled_already_is_taken_as_it_is() -> None:
+    module = Convolutional()
+    plan = specc.compile(SPEC, backbone=specc.trace(module, (3, 8, 8)))
+    assert runtime.wrap(module, plan).plan is plan
+    with pytest.raises(RunError, match="is not the `Convolutional`"):
+        runtime.wrap(Attentive(), plan)
+
+
+def test_gradients_that_fp16_scales_are_not_left_to_anybody() -> None:
+    local = wrapped(Convolutional(), train={**SPEC["train"], "precision": "fp16"})
+    local.session.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    with pytest.raises(RunError, match="in fp16 gradients are scaled"):
+        local.training_step(*batches(1)[0], update=False)
+
+
+def test_several_devices_are_for_runs() -> None:
+    with pytest.raises(RunError, match="for 2 devices, and a wrapped module is on one"):
+        wrapped(Convolutional(), devices={"data_parallel": 2})
+    with pytest.raises(RunError, match="nothing to train"):
+        runtime.wrap(nn.Identity(), SPEC)
+
+
+def test_processes_whose_gradients_nobody_sums_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(RunError, match="not summed over processes, and there are several"):
+        wrapped(Convolutional())
+
+
+def test_what_lightning_makes_of_the_optimizers_steps_in_their_place(tmp_path: Path) -> None:
+    """Exactly as without it, counted, and resumed from its checkpoint."""
+    lightning = pytest.importorskip("lightning")
+
+    class Local(lightning.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+            self.net, self.saved = net, None
+
+        def configure_optimizers(self) -> Any:
+            self.local = wrapped(self.net)
+            if self.saved is not None:
+                self.local.load_state_dict(self.saved)
+            return list(self.local.optimizers.values())
+
+        def on_fit_start(self) -> None:
+            self.local.stepped_by(self.optimizers())
+
+        def training_step(self, batch: Any, number: int) -> None:
+            torch.manual_seed(number)
+            self.local.training_step(*batch)
+
+        def on_save_checkpoint(self, checkpoint: Any) -> None:
+            checkpoint["local"] = self.local.state_dict()
+
+        def on_load_checkpoint(self, checkpoint: Any) -> None:
+            self.saved = checkpoint["local"]
+
+    def fitted(net: nn.Module, epochs: int, checkpoint: Path | None = None) -> Any:
+        trainer = lightning.Trainer(
+            max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the loader's workers, and of what Lightning itself is written with
+            trainer.fit(Local(net), DataLoader(batches(2), None), ckpt_path=checkpoint, weights_only=False)
+            if checkpoint is None:
+                trainer.save_checkpoint(tmp_path / "local.ckpt")
+        return trainer
+
+    plain = Convolutional()
+    first, second = copy.deepcopy(plain), Convolutional()
+    local = wrapped(plain)
+    for _ in range(2):
+        for number, batch in enumerate(batches(2)):
+            torch.manual_seed(number)
+            local.training_step(*batch)
+    assert fitted(first, 1).global_step == 2 * len(local.optimizers)
+    fitted(second, 2, tmp_path / "local.ckpt")
+    assert_same(second, plain)
+
+
+def test_what_accelerate_makes_of_the_optimizers_steps_in_their_place(tmp_path: Path) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    plain = Convolutional()
+    net, again = copy.deepcopy(plain), Convolutional()
+    local = wrapped(plain)
+    for number, batch in enumerate(batches(2)):
+        torch.manual_seed(number)
+        local.training_step(*batch)
+    for module, folder, seen in ((net, None, [0]), (again, tmp_path / "saved", [1])):
+        accelerator, other = accelerate.Accelerator(cpu=True), wrapped(module)
+        other.stepped_by([accelerator.prepare(each) for each in other.optimizers.values()])
+        accelerator.register_for_checkpointing(module, other)
+        if folder is not None:
+            accelerator.load_state(folder)
+        for number in seen:
+            torch.manual_seed(number)
+            other.training_step(*batches(2)[number])
+        if folder is None:
+            accelerator.save_state(tmp_path / "saved")
+    assert_same(again, plain)

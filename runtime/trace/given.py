@@ -72,16 +72,21 @@ def _called(module: nn.Module) -> str:
 
 
 def _copied(module: nn.Module, source: Source) -> nn.Module:
-    """A copy without the numbers of parameters, which may be many, on the host."""
+    """A copy without the numbers of parameters, which may be many, on the host; its floats are as those of samples."""
     own: dict[int, Any] = {
-        id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in module.parameters()
-    } | {id(b): b.detach().cpu().clone() for b in module.buffers()}
+        id(p): nn.Parameter(torch.empty_like(p, device="meta", dtype=_kind(p)), p.requires_grad)
+        for p in module.parameters()
+    } | {id(b): b.detach().clone().to("cpu", _kind(b)) for b in module.buffers()}
     try:
         found = copy.deepcopy(module, own)
     except Exception as error:
         text = f"`{source.name}` cannot be copied, and so not be traced: {error}"
         raise BackboneError(Problem("SPC308", text, source.where, "cannot be copied")) from error
     return found.requires_grad_(True)
+
+
+def _kind(tensor: Tensor) -> torch.dtype:
+    return torch.float32 if tensor.is_floating_point() else tensor.dtype
 
 
 def _fills(module: nn.Module) -> dict[str, float]:

@@ -20,7 +20,10 @@ SPECC: Mapping[str, tuple[str, ...]] = {
     "specc/plan/__init__.py": ("Plan",),
     "specc/diagnostics/__init__.py": ("SpecError", "Diagnostic"),
 }
-RUNTIME: Mapping[str, tuple[str, ...]] = {"runtime/engine/session.py": ("Session", "Step")}
+RUNTIME: Mapping[str, tuple[str, ...]] = {
+    "runtime/engine/session.py": ("Session", "Step"),
+    "runtime/wrapping.py": ("wrap", "Wrapped"),
+}
 
 
 def python_page(root: Path) -> str:

@@ -1,0 +1,167 @@
+"""A module with a plan for its training, one step a call: for a loop that specc does not own."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+import specc
+from specc.checking import sample_shape
+from specc.plan import Plan
+from specc.spec.load import Spec
+from specc.spec.models import SpecModel
+from specc.system.devices import Device
+
+from .engine.optimizers import parameter_groups
+from .engine.session import Session, Step
+from .errors import RunError
+
+Described = Spec | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def wrap(
+    module: nn.Module,
+    spec: Plan | Described,
+    overrides: Sequence[str] = (),
+    *,
+    example: Tensor | Sequence[int] | None = None,
+    leaf: Sequence[str] = (),
+) -> Wrapped:
+    """Train a module as a spec says, from a loop of one's own: its parameters in place, on the device that it is on.
+
+    `spec` is a file, a mapping of its keys, what `specc.load` or `specc.compile` returned. `example` is a batch, or the
+    shape of one sample: only needed where the spec names no data set. `leaf` is for `specc.trace`.
+    """
+    first = next(module.parameters(), None)
+    if first is None:
+        raise RunError("the module has no parameters, so there is nothing to train")
+    if not isinstance(spec, Plan):
+        shape = example if example is not None else _shape(spec, overrides)
+        device: Device = "cpu" if first.device.type == "cpu" else "cuda"
+        spec = specc.compile(spec, overrides, device, backbone=specc.trace(module, shape, leaf=leaf))
+    _require_alone(spec)
+    if kept := list(_of_the_loop(spec.config)):
+        text = f"the spec says {', '.join(kept)}, which the loop decides and a wrapped module does not"
+        warnings.warn(text, stacklevel=2)
+    return Wrapped(module, Session(spec, first.device, first.dtype, module=module))
+
+
+class Wrapped:
+    """A module, the heads that it learns by, and an optimizer for each of its blocks: a step of all a call.
+
+    `optimizers` are torch's, by the names of the groups of parameters that each steps, which it does as soon as their
+    gradients are there. A schedule of torch's works on each of them; whatever wraps one may stand in its place.
+    """
+
+    def __init__(self, module: nn.Module, session: Session) -> None:
+        self.module, self.session, self.plan = module, session, session.plan
+        self.optimizers: dict[str, Any] = session.optimizers
+        self._made = dict(session.optimizers)  # whatever stands in their place
+
+    def training_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
+        """Forward, backward and optimizer steps of all blocks on a batch, and what the losses were.
+
+        Without `update` the gradients are left to an optimizer of one's own over `parameters()`, to be stepped and
+        cleared as in any loop; all blocks then have gradients at once, which the predicted memory does not count.
+        """
+        if not update and self.session.scaler.is_enabled():
+            raise RunError("in fp16 gradients are scaled, so specc's own optimizers have to step", ("bf16, or fp32",))
+        return self.session.train_step(images, labels, update=update)
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """All that is trained, heads included, as groups for an optimizer: by name, biases apart where none decay."""
+        config = self.plan.config.train.optimizer
+        return [
+            {"name": name, **group}
+            for name in self.optimizers
+            for group in parameter_groups(config, self.session.model, name)
+        ]
+
+    def stepped_by(self, optimizers: Sequence[Any]) -> None:
+        """From now on have these step, one in place of each of `optimizers`: what a framework has made of them."""
+        self.optimizers.update(zip(tuple(self.optimizers), optimizers, strict=True))
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of all optimizers from the next step on."""
+        self.session.set_lr(lr)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """For as long as this lasts the module's weights are their average, where the spec asks for one."""
+        return self.session.averaged()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the module's own `state_dict` has not: heads, averaged copies, optimizers and the fp16 scaler."""
+        average = self.session.average
+        return {
+            "tensors": {name: tensor.detach().clone() for name, tensor in self._beside()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._made.items()},
+            "scaler": self.session.scaler.state_dict(),
+            "average": {} if average is None else {"steps": average.steps, "tensors": dict(average.tensors)},
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """What `state_dict` gave, of a module that was wrapped with the same spec. The module is loaded by itself."""
+        own = dict(self._beside())
+        self._require_same(*({name: t.shape for name, t in each.items()} for each in (own, state["tensors"])))
+        self._require_same(*(dict.fromkeys(each, "") for each in (self._made, state["optimizers"])))
+        for name, tensor in own.items():
+            tensor.copy_(state["tensors"][name])
+        for name, optimizer in self._made.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.session.scaler.load_state_dict(state["scaler"])
+        if (average := self.session.average) is not None:
+            average.steps = state["average"]["steps"]
+            average.tensors = {
+                name: average.followed[name].detach().clone().copy_(tensor)
+                for name, tensor in state["average"]["tensors"].items()
+            }
+
+    def _beside(self) -> Iterator[tuple[str, Tensor]]:
+        """Tensors of the session that are none of the module's."""
+        own = {id(tensor) for tensor in (*self.module.parameters(), *self.module.buffers())}
+        return ((name, each) for name, each in self.session.model.tensors().items() if id(each) not in own)
+
+    @staticmethod
+    def _require_same(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        """The same names, and of tensors the same shapes."""
+        other = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+        if other:
+            raise RunError(f"the state is one of another spec: `{other[0]}` is another there, or missing")
+
+
+def _shape(spec: Described, overrides: Sequence[str]) -> Sequence[int]:
+    """Of a sample of the data set that a spec names."""
+    shape = sample_shape(spec, overrides)
+    if shape is None:
+        raise RunError("the spec names no data set, so what the module reads is not known",
+                       ("give an `example`: a batch, or the shape of one sample, like `(3, 32, 32)`",))  # fmt: skip
+    return shape
+
+
+def _require_alone(plan: Plan) -> None:
+    """A wrapped module is trained by one process, on one device."""
+    help = ("`specc run` with `devices:` spreads a run over several",)
+    if plan.config.devices.count > 1:
+        raise RunError(f"the spec is for {plan.config.devices.count} devices, and a wrapped module is on one", help)
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        raise RunError("gradients of a wrapped module are not summed over processes, and there are several", help)
+
+
+def _of_the_loop(config: SpecModel) -> Iterator[str]:
+    """What a spec says of epochs and data, which nobody follows where the loop is somebody else's."""
+    if not config.train.schedule.constant:
+        yield f"`train.schedule: {config.train.schedule.name}`"
+    if config.train.early_stopping is not None:
+        yield "`train.early_stopping`"
+    if config.train.deterministic:
+        yield "`train.deterministic`"
+    if config.data.augment != "none":
+        yield "`data.augment`"
