@@ -17,6 +17,7 @@ from .compiler.checks.stages import check_stages
 from .compiler.checks.statistics import check_statistics
 from .compiler.draft import Draft
 from .compiler.expand import expand
+from .compiler.freezing import freeze
 from .compiler.partition import partition
 from .compiler.schedule import schedule
 from .compiler.units import form_units
@@ -31,7 +32,7 @@ from .spec.load import Spec, unreliable_paths
 
 Pass = Callable[[Draft], Draft]
 
-BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand)
+BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand, freeze)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_reach, check_tensors,
     check_statistics, check_slices, check_layouts, check_augmentation,
@@ -71,6 +72,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     decided = known and draft.spec.config.split.fit is None
     cut = bool(draft.blocks)
     needs: dict[Pass, bool] = {
+        freeze: known,
         decide_split: known,
         decide_recomputation: decided,
         partition: decided,

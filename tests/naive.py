@@ -26,8 +26,10 @@ class Naive:
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[dict[str, dict[str, Tensor]], Tensors]:
         """Losses and gradients of one step, which is also taken."""
-        averaged = {name for unit in self.plan.units for link in unit.links for name in link.sources}
-        leaves = {n: p.clone().requires_grad_(n not in averaged) for n, p in self.parameters.items()}
+        fixed = {name for unit in self.plan.units for link in unit.links for name in link.sources}
+        fixed |= {f"{network.prefix}{node.name}.{name}" for network in self.plan.networks.values()
+                  for node in network.graph.nodes if node.frozen for name in node.parameters}  # fmt: skip
+        leaves = {n: p.clone().requires_grad_(n not in fixed) for n, p in self.parameters.items()}
         losses: dict[str, dict[str, Tensor]] = {}
         total = torch.zeros((), dtype=images.dtype)
         for unit in self.plan.units:

@@ -26,6 +26,7 @@ from runtime.engine.modules import BUILDERS
 from runtime.memory.trace import watch
 from specc.compiler.verify import verify
 from specc.diagnostics import Severity
+from specc.graph.frozen import frozen
 from specc.graph.graph import IMAGES, INPUT, BackboneGraph
 from specc.graph.ops import numel
 from specc.memory.prediction import as_traced
@@ -120,7 +121,8 @@ def batch_of(plan: Plan, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Te
 
 
 def graph_of_plan(plan: Plan) -> BackboneGraph:
-    return plan.config.backbone.expand(plan.data.shape, plan.data.classes)
+    graph = plan.config.backbone.expand(plan.data.shape, plan.data.classes)
+    return frozen(graph, plan.config.train.freeze)
 
 
 # ------------------------------------------------------------------------------------------------- the language
@@ -222,7 +224,7 @@ class Loop:
         for node in self.graph.nodes:
             part = BUILDERS[node.op.name](node.op, node.in_shapes).to(torch.float64)
             part.load_state_dict({name: own[f"{node.name}.{name}"].clone() for name in part.state_dict()})
-            self.parts[node.name] = part
+            self.parts[node.name] = part.requires_grad_(not node.frozen)
 
     def __call__(self, images: Tensor) -> Tensor:
         values = {INPUT: images}

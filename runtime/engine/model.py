@@ -49,7 +49,7 @@ class Model:
         blocks = {block.name for block in plan.blocks}
         for name, module in self.networks.items():
             _materialise(module, self._empty(name), device, dtype, self.memory_format,
-                         trainable=plan.networks[name].group is not None)  # fmt: skip
+                         trained=plan.networks[name].group is not None)  # fmt: skip
             if seed is not None:
                 _draw(module, seed)
                 begin((*module.canonical_parameters(), *module.canonical_buffers()), begins)
@@ -113,10 +113,11 @@ class Model:
     def trained(self) -> dict[str, Tensor]:
         """What steps change: parameters of optimizer groups, and the buffers of their networks."""
         prefixes = tuple(n.prefix for n in self.plan.networks.values() if n.group is None)
-        return {name: tensor for name, tensor in self.tensors().items() if not name.startswith(prefixes)}
+        changed = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
+        return {name: tensor for name, tensor in (changed | self.buffers).items() if not name.startswith(prefixes)}
 
     def group(self, name: str) -> list[nn.Parameter]:
-        """The parameters of an optimizer group."""
+        """The trained parameters of an optimizer group."""
         return [parameter for _, parameter in self.kinds(name)]
 
     def used(self, group: str) -> list[nn.Parameter]:
@@ -126,12 +127,13 @@ class Model:
         return [parameter for name in self.plan.groups[group] for parameter in self.networks[name].used]
 
     def kinds(self, group: str) -> Iterator[tuple[ParameterKind, nn.Parameter]]:
-        """The parameters of an optimizer group, and of which kind each is."""
+        """The trained parameters of an optimizer group, and of which kind each is."""
         networks = self.plan.groups[group]
         for name in networks:
             module = self.networks[name]
             for node, part in zip(module.network.graph.nodes, module.parts, strict=True):
-                yield from ((node.op.kind_of(key), parameter) for key, parameter in part.named_parameters())
+                yield from ((node.op.kind_of(key), parameter) for key, parameter in part.named_parameters()
+                            if not node.frozen)  # fmt: skip
         yield from (("scales", p) for key, p in self.scales.items() if key.removesuffix(".scale") in networks)
 
     @torch.no_grad()
@@ -191,11 +193,12 @@ class Model:
 
 
 def _materialise(
-    module: nn.Module, empty: Callable[..., Tensor], device: torch.device, dtype: torch.dtype,
-    memory_format: torch.memory_format, *, trainable: bool,
+    module: GraphModule, empty: Callable[..., Tensor], device: torch.device, dtype: torch.dtype,
+    memory_format: torch.memory_format, *, trained: bool,
 ) -> None:  # fmt: skip
     """Give the tensors of a module built on `meta` a place; works for fake tensors too."""
-    for part in module.modules():
+    pairs = zip(module.network.graph.nodes, module.parts, strict=True)
+    for trainable, part in ((trained and not node.frozen, inner) for node, own in pairs for inner in own.modules()):
         for name, parameter in part.named_parameters(recurse=False):
             order = memory_format if parameter.dim() == 4 else torch.contiguous_format
             part._parameters[name] = nn.Parameter(empty(parameter.shape, dtype=dtype, memory_format=order), trainable)

@@ -38,7 +38,17 @@ def bind(block: GraphModule, module: nn.Module) -> None:
         if (found.shape, found.device, found.dtype) != (tensor.shape, tensor.device, tensor.dtype):
             text = f"`{name}` of the module is {_shown(found)}, and the session takes {_shown(tensor)}"
             raise RunError(text, ("trace the module that is trained, and `.to(device, dtype)` it before",))
+        if isinstance(found, nn.Parameter) and isinstance(tensor, nn.Parameter):
+            _agree(name, found, trained=tensor.requires_grad)
         holder[key] = found
+
+
+def _agree(name: str, parameter: nn.Parameter, *, trained: bool) -> None:
+    """Have a parameter of the module's be frozen where the plan says so; what it trains has to ask for gradients."""
+    if trained and not parameter.requires_grad:
+        help = (f"`train: {{freeze: [...]}}` leaves it as it is, `requires_grad_()` has `{name}` trained",)
+        raise RunError(f"`{name}` of the module asks for no gradient, and the plan trains it", help)
+    parameter.requires_grad_(trained)
 
 
 def numbers(plan: Plan, seed: int) -> Mapping[str, Tensor]:

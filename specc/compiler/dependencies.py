@@ -163,7 +163,7 @@ class Program:
 
     def _steps(self) -> Iterator[Instruction]:
         """One optimizer step a group that has parameters and gets gradients."""
-        groups = {network.group for network in self.networks.values() if network.group and network.parameters}
+        groups = {network.group for network in self.networks.values() if network.group and network.graph.trained}
         trained = [f"block{block.index}" for block in self.draft.blocks if self.flows.passages[block.index]]
         for unit in self.draft.units:
             trained += [f"{unit.name}.{head.name}" for head in unit.heads]

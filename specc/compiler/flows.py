@@ -96,7 +96,7 @@ class Flows:
             inputs = {name: self._named(block, name) for name in (INPUT, *(skip.name for skip in graph.reads))}
             given = [name for name, value in inputs.items() if value in found]
             if not (graph.reads or graph.gives):
-                found |= {graph.output} if graph.parameter_count or given else set()
+                found |= {graph.output} if graph.trained or given else set()
             else:
                 found |= learning(graph.nodes, given) & {graph.output, *graph.gives}
         return found

@@ -47,7 +47,7 @@ class Gradients:
         found = Window(max(unit.end for unit in own))
         for block in range(start, found.end + 1):
             for node, names in self.nodes[block]:
-                if node.parameters or not (node.op.blocks_gradient or found.learning.isdisjoint(names)):
+                if node.trained or not (node.op.blocks_gradient or found.learning.isdisjoint(names)):
                     found.learning.add(node.name)
         for unit in own:
             for head in unit.heads:

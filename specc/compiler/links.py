@@ -141,10 +141,10 @@ class Run:
         return None
 
     def _untrained(self) -> Diagnostic | None:
-        if any(layer.trained for layer in self.layers):
+        if any(layer.weighted for layer in self.layers):
             return None
         later = self.site.draft.graph.layers[self.first : self.first + _room(self.site, self.first)]
-        reach = next((n for n, layer in enumerate(later, 1) if layer.trained), None)
+        reach = next((n for n, layer in enumerate(later, 1) if layer.weighted), None)
         help = ("`from: next` goes on to the next layer with parameters of its block",)
         if self.link.source == "next":
             help = ("cut where the next block begins with something to train",)
@@ -156,6 +156,10 @@ class Run:
     def remarks(self) -> Iterator[Diagnostic]:
         """A note where other layers are copied than so many from the one after the unit on."""
         spec, copied = self.site.draft.spec, f"`{self.site.name}` copies {_listed(self.layers)}"
+        if not any(layer.trained for layer in self.layers):
+            beside = spec.beside("layers are frozen", "train", "freeze")
+            message = f"{copied}, frozen: the average approaches what never changes"
+            yield spec.note("SPC435", message, "ema_links", self.i, label="copies frozen layers", secondary=beside)
         if self.count < self.link.layers:
             message = f"{copied}: there is no more before the next cut or the head"
             yield spec.note("SPC427", message, "ema_links", self.i, "layers", label=f"only {self.count}")

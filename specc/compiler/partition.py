@@ -9,6 +9,7 @@ from itertools import accumulate
 from ..diagnostics import Diagnostic, Label, did_you_mean
 from ..graph.graph import BackboneGraph, Graph
 from ..graph.ops import BatchNorm
+from ..language.source import Path
 from ..plan import Block, Network
 from .cuts import choices, place_cuts
 from .draft import Draft
@@ -86,9 +87,11 @@ def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:
     """
     spec, graph = draft.spec, draft.graph
     trained = {layer.name for layer in graph.layers if layer.trained}
+    frozen = {layer.name for layer in graph.layers if layer.weighted} - trained
     if not trained:
-        yield spec.error("SPC408", "no layer of the backbone has parameters", "backbone", label="nothing to train",
-                         key=True)  # fmt: skip
+        message = "every layer with parameters is frozen" if frozen else "no layer of the backbone has parameters"
+        where = ("train", "freeze") if frozen else ("backbone",)
+        yield spec.error("SPC408", message, *where, label="nothing to train", key=True)
         return
     for block in blocks:
         if trained.isdisjoint(block.layers):
@@ -97,7 +100,21 @@ def _idle(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[Diagnostic]:
             near = nearest(graph, graph.index[block.layers[0]] - 1, graph.cut_choices)
             help = (f"nearest cuts that leave every block something: {near}",)
             message = f"there is nothing to train in block {block.index} ({names})"
-            yield spec.warning("SPC408", message, *entry, label="a block without parameters", help=help)
+            if frozen.isdisjoint(block.layers):
+                yield spec.warning("SPC408", message, *entry, label="a block without parameters", help=help)
+            else:
+                yield _all_frozen(draft, block, message, entry, near)
+
+
+def _all_frozen(draft: Draft, block: Block, message: str, entry: Path, near: str) -> Diagnostic:
+    """Its units train their auxiliary networks alone."""
+    spec, last = draft.spec, draft.graph.layers[-1].name in block.layers
+    label = "only what its units add is trained" if not last else "a block of frozen layers"
+    help = (f"nearest cuts that leave every block something: {near}", f"`levels: [{{..., skip: [{block.index}]}}]` "
+            "leaves its unit out")  # fmt: skip
+    beside = spec.beside("layers are frozen", "train", "freeze")
+    return spec.warning("SPC408", f"{message}: all of it is frozen", *entry, label=label, secondary=beside,
+                        help=help[: 1 if last else 2])  # fmt: skip
 
 
 def _entry(draft: Draft, block: Block, blocks: tuple[Block, ...]) -> tuple[str | int, ...]:

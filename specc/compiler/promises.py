@@ -52,7 +52,7 @@ def contributors_of(plan: Plan, gradients: Gradients) -> dict[str, set[str]]:
 def groups_of(plan: Plan, networks: Iterable[str]) -> list[str]:
     """The optimizer groups of networks that have parameters to step."""
     members = (plan.networks[name] for name in networks)
-    return sorted({n.group for n in members if n.group is not None and n.parameters})
+    return sorted({n.group for n in members if n.group is not None and n.graph.trained})
 
 
 def biases_of(unit: Unit) -> tuple[str, ...]:

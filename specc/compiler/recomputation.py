@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, pairwise
 
 from ..diagnostics import Diagnostic, Label, did_you_mean
+from ..graph.called import layers_called, names_of
 from ..graph.graph import BackboneGraph
 from ..language.source import Path
 from ..plan import Block, Piece
@@ -40,7 +41,7 @@ class Named:
         """The layers of a name that are not named yet."""
         layers = layers_called(self.graph, name)
         if not layers:
-            names = dict.fromkeys(chain.from_iterable(_names(layer.name) for layer in self.graph.layers))
+            names = dict.fromkeys(chain.from_iterable(names_of(layer.name) for layer in self.graph.layers))
             message, help = f"no layer is called `{name}`", did_you_mean(name, names)
             self.found.append(self.draft.spec.error("SPC201", message, *at, label="unknown layer", help=help))
         twice = next((layer for layer in layers if layer in self.taken), None)
@@ -82,23 +83,9 @@ class Named:
             self.found.append(self.draft.spec.error(code, message, *at, label=label, help=help))
 
 
-def _names(layer: str) -> Iterator[str]:
-    """Of a layer, and of those that it is one of: ``stage1.0`` is one of ``stage1``."""
-    yield layer
-    while layer := layer.rpartition(".")[0]:
-        yield layer
-
-
 def _shown(names: Sequence[str]) -> str:
     shown = [f"`{name}`" for name in names[:3]] + [f"{len(names) - 3} more"] * (len(names) > 3)
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
-
-
-def layers_called(graph: BackboneGraph, name: str) -> list[int]:
-    """The layer of a name, or all whose names begin with it: those of a group, a repetition or a stage."""
-    if name in graph.index:
-        return [graph.index[name]]
-    return [i for i, layer in enumerate(graph.layers) if layer.name.startswith(f"{name}.")]
 
 
 def computed_again(draft: Draft) -> tuple[range, ...]:

@@ -241,13 +241,20 @@ def _weight(site: Site, key: str, head: Head) -> float | None:
     return site.position.weight * factor
 
 
+def _frozen(draft: Draft) -> set[str]:
+    """The blocks of which all is frozen, which need no loss."""
+    graphs = ((block.name, draft.networks[block.name].graph) for block in draft.blocks)
+    return {name for name, graph in graphs if graph.parameters and not graph.trained}
+
+
 def _check_supervision(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:
     """Every block must lie in the window of a unit that has a loss; weights of zero everywhere are worth a word."""
     spec = draft.spec
     weighted = [site for site in sites if site.position.weight or _keeps_dead(site)]
     supervised = [site for site in weighted if site.last or site.heads]
     counts = covered(((site.start, site.end.index) for site in supervised), len(draft.blocks))
-    alone = [block for block in draft.blocks if not counts[block.index]]
+    frozen = _frozen(draft)
+    alone = [block for block in draft.blocks if not counts[block.index] and block.name not in frozen]
     if alone:
         numbers = ", ".join(str(block.index) for block in alone[:5]) + (", ..." if len(alone) > 5 else "")
         layers = f"`{alone[0].layers[0]}` to `{alone[0].layers[-1]}`"

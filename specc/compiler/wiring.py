@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from ..graph.frozen import frozen
 from ..graph.graph import IMAGES, INPUT, Graph, Node
 from ..graph.ops import BatchNorm, Op, Shape, show
 from ..graph.problems import BackboneError
@@ -85,10 +86,11 @@ def _chain(plan: Plan) -> Iterator[str]:
 def _unlike_backbone(plan: Plan) -> Iterator[str]:
     """Blocks that do other things, or read other values, than the backbone that the spec describes."""
     try:
-        expected = list(plan.config.backbone.expand(plan.data.shape, plan.data.classes).nodes)
+        whole = plan.config.backbone.expand(plan.data.shape, plan.data.classes)
     except BackboneError as error:  # a traced model that this machine cannot trace
         yield f"backbone: {error}"
         return
+    expected = list(frozen(whole, plan.config.train.freeze).nodes)
     found = [(block.name, node) for block in plan.blocks for node in plan.networks[block.name].graph.nodes]
     if [node.name for _, node in found] != [node.name for node in expected]:
         yield "backbone: the blocks have other nodes"
@@ -98,6 +100,8 @@ def _unlike_backbone(plan: Plan) -> Iterator[str]:
         real = tuple(handed[block].get(name, name) for name in node.inputs)
         if real != wanted.inputs or _plain(node.op) != _plain(wanted.op):
             yield f"{block}: `{node.name}` should read {', '.join(wanted.inputs)}, and reads {', '.join(real)}"
+        if node.frozen != wanted.frozen:
+            yield f"{block}: `{node.name}` {'is frozen' if node.frozen else 'should be frozen'}"
 
 
 def _handed_on(plan: Plan) -> dict[str, dict[str, str]]:

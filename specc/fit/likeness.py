@@ -47,4 +47,4 @@ class Structure:
         for node in layer.nodes:
             here = self._number[node.name]
             read = tuple(INPUT if name == INPUT else here - self._number[name] for name in node.inputs)
-            yield node.op, node.in_shapes, node.shape, read
+            yield node.op, node.in_shapes, node.shape, read, node.frozen

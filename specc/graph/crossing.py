@@ -35,7 +35,7 @@ def learning(nodes: Iterable[Node], wanted: Collection[str] = ()) -> set[str]:
     """The values whose gradient leads to parameters, or to one of the values that are `wanted`."""
     found = set(wanted)
     for node in nodes:
-        if node.parameters or not (node.op.blocks_gradient or found.isdisjoint(node.inputs)):
+        if node.trained or not (node.op.blocks_gradient or found.isdisjoint(node.inputs)):
             found.add(node.name)
     return found
 
@@ -43,7 +43,7 @@ def learning(nodes: Iterable[Node], wanted: Collection[str] = ()) -> set[str]:
 def astray(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The nodes with parameters that the last one's value does not depend on."""
     led = reached(nodes, (nodes[-1].name,))
-    return tuple(node.name for node in nodes if node.parameters and node.name not in led)
+    return tuple(node.name for node in nodes if node.trained and node.name not in led)
 
 
 def chosen(layers: Iterable[tuple[str, bool, Shape, bool]]) -> dict[int, str]:

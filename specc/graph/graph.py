@@ -7,19 +7,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field
-
 from ..language.names import Value
 from .crossing import alive, astray, chosen, last_readers
 from .layout import Places, layouts
 from .node import IMAGES as IMAGES
+from .node import IfAny as IfAny
+from .node import Layer as Layer
 from .node import Node as Node
 from .node import Skip as Skip
 from .node import rewire, sub_nodes
 from .ops import INPUT as INPUT
 from .ops import DType, Shape
-
-IfAny = Field(exclude_if=lambda values: not values)  # a graph that nothing crosses is written as if nothing could
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,17 @@ class Graph:
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        """Trainable tensors by ``node.tensor``."""
+        """Parameters by ``node.tensor``, frozen or not."""
         return {f"{n.name}.{p}": s for n in self.nodes for p, s in n.parameters.items()}
+
+    @property
+    def trained(self) -> dict[str, Shape]:
+        """Parameters that are trained by ``node.tensor``."""
+        return {f"{n.name}.{p}": s for n in self.nodes for p, s in n.trained.items()}
 
     @cached_property
     def parameter_count(self) -> int:
-        """Trainable numbers."""
+        """Numbers in its parameters."""
         return sum(node.parameter_count for node in self.nodes)
 
     @cached_property
@@ -131,25 +134,6 @@ def _spare(producer: Node | None) -> bool:
         return False
     *_, last = sub_nodes(producer)
     return last.op.fresh(*last.in_shapes)
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A named run of nodes, the unit in which cuts are made and EMA links copy."""
-
-    name: str
-    nodes: tuple[Node, ...]
-    path: tuple[str | int, ...] = ("backbone",)  # where the spec says so
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of what the layer hands on."""
-        return self.nodes[-1].shape
-
-    @property
-    def trained(self) -> bool:
-        """Whether there is anything to train in it."""
-        return any(node.parameters for node in self.nodes)
 
 
 @dataclass(frozen=True)
@@ -276,7 +260,7 @@ class BackboneGraph:
         (entry,) = self.read_from_outside(first, count)
         names = self._local_names(first, count)
         nodes = (node for layer in self.layers[first : first + count] for node in layer.nodes)
-        copies = (replace(rewire(_entered(node, entry), names), name=names[node.name]) for node in nodes)
+        copies = (replace(rewire(_entered(node, entry), names), name=names[node.name], frozen=False) for node in nodes)
         return Graph(self.shapes[entry], tuple(copies))
 
     def _local_names(self, first: int, count: int) -> dict[str, str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
 
 from ..language.names import Name, Value
 from .ops import INPUT, DType, Saved, Shape, numel
 from .ops.codec import AnyOp
 
+IfAny = Field(exclude_if=lambda value: not value)  # what most plans have none of is not written into them
 IMAGES = "@images"  # what a graph that does not begin with the images calls them; no layer's name has an `@`
 
 
@@ -25,6 +29,7 @@ class Node:
     inputs: tuple[Value, ...]
     in_shapes: tuple[Shape, ...]
     shape: Shape
+    frozen: Annotated[bool, IfAny] = False  # its parameters stay as they are
 
     @property
     def dtype(self) -> DType:
@@ -33,12 +38,17 @@ class Node:
 
     @cached_property
     def parameters(self) -> dict[str, Shape]:
-        """Trainable tensors by torch name."""
+        """Parameters by torch name, frozen or not."""
         return self.op.parameters(*self.in_shapes)
+
+    @property
+    def trained(self) -> dict[str, Shape]:
+        """Those that are trained."""
+        return {} if self.frozen else self.parameters
 
     @cached_property
     def parameter_count(self) -> int:
-        """Trainable numbers."""
+        """Numbers in its parameters."""
         return sum(map(numel, self.parameters.values()))
 
     @cached_property
@@ -69,6 +79,30 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """A named run of nodes, the unit in which cuts are made and EMA links copy."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    path: tuple[str | int, ...] = ("backbone",)  # where the spec says so
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of what the layer hands on."""
+        return self.nodes[-1].shape
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything to train in it."""
+        return any(node.trained for node in self.nodes)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it has parameters, frozen or not."""
+        return any(node.parameters for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """A value that crosses a cut beside the features: of the node of this name, in a block before."""
 
@@ -87,7 +121,7 @@ def sub_nodes(node: Node) -> Iterator[Node]:
         names[name] = node.name if i == len(parts) - 1 else f"{node.name}.{name}"
         taken = tuple(shapes[source] for source in inputs)
         shapes[name] = op.output(*taken)
-        yield Node(names[name], op, tuple(names[source] for source in inputs), taken, shapes[name])
+        yield Node(names[name], op, tuple(names[source] for source in inputs), taken, shapes[name], node.frozen)
 
 
 def rewire(node: Node, names: dict[str, str]) -> Node:

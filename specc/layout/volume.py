@@ -39,7 +39,7 @@ class Sum:
 def summed(plan: Plan, each: Reduce) -> Sum:
     """The gradients of a group, which are in fp32."""
     networks = (plan.networks[name] for name in plan.groups[each.group])
-    sizes = [4 * numel(shape) for network in networks for shape in network.parameters.values()]
+    sizes = [4 * numel(shape) for network in networks for shape in network.graph.trained.values()]
     return Sum(sum(sizes), sum(1 for _ in buckets(sizes, lambda size: size)))
 
 

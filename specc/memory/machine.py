@@ -126,10 +126,10 @@ class ShapeMachine:
     def _parameters(self, plan: Network) -> Parameters:
         """Those of a network; their bytes are counted with what lives throughout."""
         if plan.name not in self.parameters:
-            nothing, trained = self.memory.new(0, "parameters"), plan.group is not None
+            nothing, own = self.memory.new(0, "parameters"), plan.group is not None
             self.parameters[plan.name] = {
-                node.name: [self._parameter(nothing, shape, trained=trained) for shape in node.parameters.values()]
-                for node in plan.graph.simple
+                n.name: [self._parameter(nothing, s, trained=own and not n.frozen) for s in n.parameters.values()]
+                for n in plan.graph.simple
             }
         return self.parameters[plan.name]
 
@@ -235,7 +235,7 @@ class ShapeMachine:
         graphs = [network.graph for network in self.networks.values() if network.group == group]
         there = PARAMETERS + group in self.lent  # the host makes it
         if self.train is not None:
-            shapes = [[self._own(shape) for shape in graph.parameters.values()] for graph in graphs]
+            shapes = [[self._own(shape) for shape in graph.trained.values()] for graph in graphs]
             tell_step(self.memory, self.train, shapes, HOST if there else "")
         if there:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from ..graph.graph import Graph
@@ -120,13 +120,14 @@ class Prediction:
 
 def resident(config: SpecModel, network: Network, deal: Deal | None = None) -> dict[str, int]:
     """Bytes of a network's state, or of one copy's part of it, that are on the device throughout, by category."""
-    shapes, there = list(network.graph.parameters.values()), config.train.offload
-    size = 4 * network.graph.parameter_count if deal is None else deal.part_bytes(shapes)
-    found, throughout = {"buffers": _buffer_bytes(network.graph)}, size * ("parameters" not in there)
+    graph, there = network.graph, config.train.offload
+    size, own = (_parameter_bytes(shapes.values(), deal) for shapes in (graph.parameters, graph.trained))
+    shapes = list(graph.trained.values())
+    found, throughout = {"buffers": _buffer_bytes(graph)}, size * ("parameters" not in there)
     if network.group is None:
         return found | {"EMA copies": throughout}
     state = 0 if there else config.train.optimizer.state_bytes(shapes if deal is None else [*map(deal.own, shapes)])
-    average = size * (not there) + _statistics_bytes(network.graph)
+    average = own * (not there) + _statistics_bytes(graph)
     found |= {"parameters": throughout, "optimizer state": state}
     return found | ({"weight average": average} if config.train.weight_average else {})
 
@@ -148,6 +149,11 @@ def lent_bytes(plan: Plan, lent: ReceiveSources) -> int:
         own = kept(plan.networks[link.ema], deal_of(plan.layout))
         shapes |= {source: own[copy] for copy, source in link.sources.items()}
     return sum(map(tensor_bytes, (shapes[name] for name in lent.tensors)))
+
+
+def _parameter_bytes(shapes: Collection[Shape], deal: Deal | None) -> int:
+    """Of parameters, or of a copy's part of them."""
+    return sum(4 * numel(shape) for shape in shapes) if deal is None else deal.part_bytes(shapes)
 
 
 def _statistics_bytes(graph: Graph) -> int:

@@ -141,7 +141,9 @@ def tensors(network: Network, category: str, size: int) -> Iterator[int]:
         shapes = [shape for node in network.graph.nodes for shape in node.buffers.values()]
         sizes = [4 * numel(shape) if shape else 8 for shape in shapes]
     else:
-        sizes = [4 * numel(shape) for shape in network.graph.parameters.values()]
+        graph = network.graph
+        shapes = [*(graph.trained if category == "optimizer state" else graph.parameters).values()]
+        sizes = [4 * numel(shape) for shape in shapes]
     whole = sum(sizes)
     for _ in range(size // whole if whole else 0):
         yield from sizes

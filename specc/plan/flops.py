@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+from ..graph.crossing import learning
 from ..graph.graph import INPUT, Graph
 from .communication import Receive, ReceiveSources, Reduce, Send, SendSources
 from .instructions import (
@@ -42,7 +43,7 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
             return networks[f"block{i.block}"].graph.flops
         case Backward():
             network = networks[f"block{i.block}"]
-            return 2 * network.graph.flops + again(network, learns=i.block > 0)
+            return _backward(network.graph, i) + again(network, learns=i.block > 0)
         case Head():
             return _head(next(head for head in units[i.unit].heads if head.name == i.head), networks)
         case Branch() | BranchBackward():
@@ -58,6 +59,15 @@ def _flops(i: Instruction, networks: Networks, units: Mapping[str, Unit]) -> int
             assert_never(i)
 
 
+def _backward(graph: Graph, i: Backward) -> int:
+    """Of a node a gradient for its parameters and one for its input; nothing before what is trained."""
+    if not any(node.frozen for node in graph.nodes):
+        return 2 * graph.flops
+    entered = [INPUT] if i.leaf else []
+    learns = learning(graph.nodes, [*entered, *(skip.name for skip in graph.reads)])
+    return sum(node.flops * (1 if node.frozen else 2) for node in graph.nodes if node.name in learns)
+
+
 def again(network: Network, *, learns: bool) -> int:
     """FLOPs of what the backward computes again; whether the network's input has a gradient."""
     parts = network.parts(network.graph)
@@ -69,7 +79,7 @@ def flops_again(graph: Graph, *, learns: bool) -> int:
     total = until = 0
     needed = {INPUT, *(skip.name for skip in graph.reads)} if learns else set()
     for node in graph.simple:
-        if node.parameters or not needed.isdisjoint(node.inputs):
+        if node.trained or not needed.isdisjoint(node.inputs):
             needed.add(node.name)
             if node.saved.anything:
                 until = total + node.flops * node.saved.own

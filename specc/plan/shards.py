@@ -41,7 +41,7 @@ class Deal:
 
     def step_bytes(self, graphs: Iterable[Graph]) -> int:
         """What an optimizer takes for a moment that steps parameter after parameter: two numbers for each."""
-        shapes = (shape for graph in graphs for shape in graph.parameters.values())
+        shapes = (shape for graph in graphs for shape in graph.trained.values())
         return max((8 * numel(self.own(shape)) for shape in shapes), default=0)
 
     def part_bytes(self, shapes: Iterable[Shape]) -> int:

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 from ..compiler.cuts import Measure, place_cuts
 from ..graph.families import FAMILIES, Backbone
+from ..graph.frozen import frozen
 from ..graph.graph import BackboneGraph
 from ..graph.ops import Shape
 from ..language.plugged import without_arguments
@@ -72,6 +73,8 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     image, classes = draw(shapes(size)), draw(st.integers(2, 5))
     backbone = draw(backbones(image, classes, size))
     graph = graph_of(backbone, image, classes)
+    names = draw(st.just([]) | st.just([]) | _frozen(graph))
+    graph = frozen(graph, names)
     split, cuts = draw(_splits(graph, graph.safe_cuts if zero_weights else graph.cut_choices))
     cut = CutBackbone(graph, cuts, classes)
     document: Document = {
@@ -86,7 +89,16 @@ def specs(draw: st.DrawFn, zero_weights: bool = True, size: Size = TINY) -> Docu
     document |= {"levels": drawn} | ({"ema_links": linked} if linked else {})
     if where := contexts(cut, drawn, linked):
         document["auxiliary"] = draw(auxiliary(where, zero_weights))
-    return document | {"train": draw(_training(cut))} | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
+    document["train"] = draw(_training(cut)) | ({"freeze": names} if names else {})
+    return document | draw(st.sampled_from(({}, {"budget": {"memory": "8 TiB"}})))
+
+
+def _frozen(graph: BackboneGraph) -> st.SearchStrategy[list[str]]:
+    """Some of the layers with parameters, never all of them."""
+    names = [layer.name for layer in graph.layers if layer.weighted]
+    some = st.lists(st.sampled_from(names), max_size=len(names) - 1, unique=True)
+    first = st.integers(0, len(names) - 1).map(lambda count: names[:count])  # as people do
+    return first | some
 
 
 def _data(image: Shape, classes: int, batch: int) -> Document:

@@ -24,7 +24,7 @@ from ..plan import (
     Plan,
     Unit,
 )
-from ..plan.parameters import parameter_counts
+from ..plan.parameters import frozen_count, parameter_counts
 from ..profiles import Profile
 from ..timing import StepTime
 from . import Column, Table, table
@@ -162,8 +162,9 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield f"predicted peak {show_bytes(plan.memory.peak_bytes)} on {on}{against}, at `{where}`"
     parts = sorted(plan.memory.categories.items(), key=lambda item: -item[1])
     yield "  " + ", ".join(f"{name} {show_bytes(size)}" for name, size in parts)
-    count = parameter_counts(plan)
-    yield f"backbone {count['backbone']:,} parameters, auxiliary networks {count['auxiliary']:,}; {_batch(plan)}"
+    count, frozen = parameter_counts(plan), frozen_count(plan)
+    own = f" ({frozen:,} frozen)" if frozen else ""
+    yield f"backbone {count['backbone']:,} parameters{own}, auxiliary networks {count['auxiliary']:,}; {_batch(plan)}"
     yield from unknown(plan)
 
 

@@ -51,6 +51,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC431": ("backbone", "train.recompute"),
     "SPC432": (*_BLOCKS, "train.recompute"),
     "SPC433": _HEADS,
+    "SPC434": ("backbone", "train.freeze"),
+    "SPC435": (*_LINKS, "train.freeze"),
     # budget
     "SPC504": ("budget",),
     "SPC507": ("budget", "train", *_HEADS),

@@ -33,7 +33,7 @@ def _found(draft: Draft) -> Iterator[Diagnostic]:
         graph = draft.networks[block.name].graph
         roots = {name for passage in flows.passages[block.index].values() for name in passage.roots}
         led = reached(graph.nodes, roots) if roots else None  # of a block that no unit trains it is said elsewhere
-        lost = [node.name for node in graph.nodes if node.parameters and led is not None and node.name not in led]
+        lost = [node.name for node in graph.nodes if node.trained and led is not None and node.name not in led]
         if lost:
             yield _lost(draft, block, lost)
 

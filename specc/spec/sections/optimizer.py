@@ -83,7 +83,7 @@ class Optimizer(Config):
 
     def groups(self, graphs: Iterable[Graph]) -> list[tuple[Optimizer, list[Shape]]]:
         """The parameters that are stepped together, and with which arguments."""
-        return [(self, [shape for graph in graphs for shape in graph.parameters.values()])]
+        return [(self, [shape for graph in graphs for shape in graph.trained.values()])]
 
 
 _OF_GROUPS = ("weight_decay_exclude",)  # decides which parameters an argument is for, and is none itself
@@ -117,7 +117,7 @@ class Decaying(Optimizer):
         decaying: list[Shape] = []
         excluded: list[Shape] = []
         for node in (node for graph in graphs for node in graph.nodes):
-            for name, shape in node.parameters.items():
+            for name, shape in node.trained.items():
                 out = node.op.kind_of(name) in self.weight_decay_exclude
                 (excluded if out else decaying).append(shape)
         return [group for group in ((self, decaying), (self.without_decay(), excluded)) if group[1]]

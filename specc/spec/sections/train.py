@@ -120,6 +120,11 @@ class Train(Config):
         description="after every epoch, how good each unit's own classifier is by itself, beside the whole network; "
         "takes a forward of every head over the images that an epoch is judged by",
     )
+    freeze: list[Text] = Field(
+        [],
+        description="layers of the backbone that stay as they are, by name; a name of several (`stage1`) stands for "
+        "all of them: no gradients, no optimizer state; the running statistics of their batch norms go on moving",
+    )
     batch_norm_updates: dict[Text, Count | Literal["per_unit"]] = Field(
         {},
         description="how often a step counts a batch in the running statistics, by layer (or `default`); "
@@ -167,7 +172,7 @@ class Train(Config):
 
     def step_bytes(self, graphs: Collection[Graph]) -> int:
         """The most that the step of a group of parameters, those of these graphs, takes on top and gives back."""
-        shapes = [shape for graph in graphs for shape in graph.parameters.values()]
+        shapes = [shape for graph in graphs for shape in graph.trained.values()]
         return max(self.clip.bytes(shapes) if self.clip else 0, self.optimizer.passing(graphs))
 
     aliases: ClassVar[dict[str, str]] = {
@@ -176,6 +181,7 @@ class Train(Config):
         "logs": "log", "logger": "log", "loggers": "log", "logging": "log",
         "accumulate": "micro_batches", "accumulation_steps": "micro_batches", "gradient_accumulation": "micro_batches",
         "host_offload": "offload", "cpu_offload": "offload",
+        "frozen": "freeze", "freeze_layers": "freeze", "frozen_layers": "freeze",
         "clipping": "clip", "gradient_clipping": "clip", "grad_clip": "clip",
         "ema": "weight_average", "model_ema": "weight_average", "swa": "weight_average",
     }  # fmt: skip
