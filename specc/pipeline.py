@@ -11,6 +11,7 @@ from .compiler.checks.consequences import reliable
 from .compiler.checks.layouts import check_layouts
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
+from .compiler.checks.places import check_places
 from .compiler.checks.reach import check_reach
 from .compiler.checks.slices import check_slices
 from .compiler.checks.stages import check_stages
@@ -34,8 +35,8 @@ Pass = Callable[[Draft], Draft]
 
 BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand, freeze)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
-    *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_reach, check_tensors,
-    check_statistics, check_slices, check_layouts, check_augmentation,
+    *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_places, check_reach,
+    check_tensors, check_statistics, check_slices, check_layouts, check_augmentation,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_stages, check_budget)
@@ -77,6 +78,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
         decide_recomputation: decided,
         partition: decided,
         form_units: cut,
+        check_places: cut,
         check_reach: cut,
         check_statistics: cut,
         check_slices: cut,

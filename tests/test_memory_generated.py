@@ -92,9 +92,7 @@ def documents(strategy: st.SearchStrategy[Document], count: int) -> list[Documen
 
 def trained(document: Document) -> st.SearchStrategy[Document]:
     """The document in one of the precisions and memory formats, some of its batches in two slices, in either order."""
-    # Slices of images whose channels come last and are flattened at once: a copy is predicted that is not made.
-    flat = document["backbone"].get("layers", [{}])[0].get("op") == "flatten"
-    slices = (1, 1, 2) if document["data"]["batch_size"] > 1 and not flat else (1,)
+    slices = (1, 1, 2) if document["data"]["batch_size"] > 1 else (1,)
     ways = st.fixed_dictionaries({
         "precision": st.sampled_from(("fp32", "bf16")),
         "memory_format": st.sampled_from(("contiguous", "contiguous", "channels_last")),

@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from runtime.engine.modules import BUILDERS
+from runtime.memory.trace import trace
 from specc.graph import ops
 from specc.graph.builder import Builder
 from specc.graph.ops import OPS, Op, Order, Shape
+from specc.memory.prediction import as_traced, first_difference
 from specc.testing.layer_lists import offers, read
+
+from .documents import compiled
 
 SHAPES: tuple[Shape, ...] = ((4, 6, 6), (9, 4))
 ORDERS: tuple[Order, ...] = ("plain", "swapped")
@@ -88,3 +92,12 @@ def test_what_an_op_says_of_its_order_in_memory_is_data() -> None:
     own = {(name, rule) for name, op in OPS.items() for rule in ("order", "gradient_order", "gathers")
            if getattr(op, rule) is not getattr(Op, rule)}  # fmt: skip
     assert own == {("concat", "order")}
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_a_slice_of_images_is_copied_alone_where_its_numbers_are_gathered(slices: int) -> None:
+    layers = [{"name": "flat", "op": "flatten"}, {"name": "fc", "op": "linear", "out": 4}]
+    train = {"memory_format": "channels_last", "micro_batches": slices}
+    data = {"dataset": "synthetic", "image_size": 8, "channels": 3, "classes": 4, "samples": 24, "batch_size": 6}
+    plan = compiled(data=data, backbone={"layers": layers}, split={"blocks": 1}, train=train)
+    assert first_difference(as_traced(plan), trace(plan).timeline, tolerance=0) is None

@@ -55,6 +55,7 @@ class Executor:
         self._forwards = [i for i in plan.instructions if isinstance(i, Forward) and not i.slice]
         self._forwards.sort(key=lambda i: i.block)
         self._last_readers = {entry.source: i.block for i in self._forwards for entry in i.skips}
+        self._told = {features(unit.end, skip=unit.read) for unit in plan.units if unit.read}
         self._moved = [i for i in plan.instructions if isinstance(i, Send | Receive) and i.value in _forward(plan)]
 
     @property
@@ -132,7 +133,8 @@ class Executor:
             here = {forward.output: x, **{each.output: out for each, out in zip(forward.gives, given, strict=True)}}
             del given
             self._pass(here, *here)
-            values.update((name, out) for name, out in here.items() if self._last_readers.get(name, -1) > block.index)
+            kept = (name for name in here if name in self._told or self._last_readers.get(name, -1) > block.index)
+            values.update((name, here[name]) for name in kept)
             for name in [name for name, last in self._last_readers.items() if last == block.index]:
                 values.pop(name, None)
             del here
@@ -162,7 +164,8 @@ class Executor:
         self.machine.settle()
 
     def _of_unit(self, unit: Unit, values: Tensor, given: Mapping[str, Tensor]) -> Iterator[Answer]:
-        x = self._linked(unit, values, given.get(IMAGES))
+        own = given[features(unit.end, skip=unit.read)] if unit.read else values
+        x = self._linked(unit, own, given.get(IMAGES))
         for head in unit.telling:
             for output, target in self._said(unit, head, x, given[LABELS]):
                 yield Answer(unit, head, answer_function(head.loss)(output), target)

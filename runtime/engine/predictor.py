@@ -29,7 +29,8 @@ class Predictor(nn.Module):
         self.head = unit.telling[0] if unit else None  # as an early exit; those beside it say the same in other ways
         blocks = plan.blocks if unit is None else plan.blocks[: unit.end + 1]
         self.blocks = nn.ModuleList(model.networks[block.name] for block in blocks)
-        self.skips = {skip.name for block in blocks for skip in plan.networks[block.name].graph.reads}
+        self.read = unit.read if unit else ""
+        self.skips = {skip.name for block in blocks for skip in plan.networks[block.name].graph.reads} | {self.read}
         self.links = nn.ModuleList(_Link(model, link) for link in unit.links) if unit else nn.ModuleList()
         self.heads = (
             nn.ModuleList(model.networks[name] for name in self.head.networks) if self.head else nn.ModuleList()
@@ -45,6 +46,7 @@ class Predictor(nn.Module):
         x, beside = images, dict[str, Tensor]()
         for block in self.blocks:
             x = self._passed(cast(GraphModule, block), x, images, beside)
+        x = beside[self.read] if self.read else x
         if len(self.links):
             first, *others = (link(x, images) for link in self.links)
             x = sum(others, start=first)

@@ -16,16 +16,18 @@ Measure = Literal["layers", "flops", "parameters", "memory"]
 def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
     """The `count - 1` cuts, as positions of layers, whose largest block is the smallest possible.
 
-    Every block has something to train; by layers, only what has parameters counts. Cuts that several values cross are
-    taken where there are too few that one alone does.
+    Every block has something to train. Where there are enough, cuts are those that people mean (`BackboneGraph.tiers`).
     """
     legal = [graph.index[name] for name in choices(graph, count)]
-    return even_cuts(legal, count) if by == "layers" else balanced_cuts(layer_costs(graph, by), legal, count)
+    costs = layer_costs(graph, by)
+    if by == "layers" and len(legal) == sum(costs) - 1:  # one after each
+        return even_cuts(legal, count)
+    return balanced_cuts(costs, legal, count)
 
 
 def choices(graph: BackboneGraph, count: int) -> tuple[str, ...]:
     """The cuts to choose from for so many blocks."""
-    return graph.cut_choices if count <= len(graph.cut_choices) + 1 else graph.wide_choices
+    return next((cuts for cuts in graph.tiers if count <= len(cuts) + 1), graph.tiers[-1])
 
 
 def even_cuts(legal: Sequence[int], count: int) -> list[int]:
@@ -95,8 +97,10 @@ def _nearest(ends: Sequence[int], low: int, high: int, wanted: float) -> int:
     return before if wanted - ends[before] <= ends[after] - wanted else after
 
 
-def layer_costs(graph: BackboneGraph, by: Literal["flops", "parameters", "memory"]) -> list[int]:
+def layer_costs(graph: BackboneGraph, by: Measure) -> list[int]:
     """What every layer adds to a block. Memory: bytes that it keeps for backward, a sample, in fp32."""
+    if by == "layers":
+        return [int(layer.trained) for layer in graph.layers]
     if by == "memory":
         return list(_kept_bytes(graph))
     if by == "flops":

@@ -117,7 +117,8 @@ class Program:
 
     def _losses(self, unit: Unit, slice: int) -> Iterator[Instruction]:
         """The branch of a unit's EMA links, its heads, and the gradient back through the branch."""
-        gradient, source = cotangent(unit.end, unit.start, slice), features(unit.end, slice)
+        gradient = cotangent(unit.end, unit.start, slice, unit.read)
+        source = features(unit.end, slice, unit.read)
         biases = tuple(link.bias for link in unit.links if link.bias)
         at, output, leaf, graph = (of_branch(unit.name, w, slice) for w in ("grad", "features", "leaf", "graph"))
         if unit.links:

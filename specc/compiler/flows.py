@@ -82,7 +82,7 @@ class Flows:
 
     def _read(self, unit: Unit) -> Iterator[str]:
         """What a unit's heads read."""
-        yield self.graph(unit.end).output
+        yield unit.read or self.graph(unit.end).output
 
     def _named(self, block: int, name: str) -> str:
         """What an input of a block's graph is called where it is made."""

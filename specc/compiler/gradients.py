@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..graph.graph import IMAGES, INPUT, Node
-from ..plan import Entry, Given, Outlet, Plan, Root
+from ..plan import Entry, Given, Outlet, Plan, Root, Unit
 from ..plan.values import cotangent, features, graph, leaf
 
 
@@ -42,6 +42,10 @@ class Gradients:
             return self.graphs[block - 1].output
         return IMAGES if name == INPUT else name
 
+    def read(self, unit: Unit) -> str:
+        """The value that a unit's links or heads read."""
+        return unit.read or self.graphs[unit.end].output
+
     def _window(self, start: int) -> Window:
         own = [unit for unit in self.plan.units if unit.start == start]
         found = Window(max(unit.end for unit in own))
@@ -51,7 +55,7 @@ class Gradients:
                     found.learning.add(node.name)
         for unit in own:
             for head in unit.heads:
-                found.heads.setdefault(self.graphs[unit.end].output, set()).add(f"{unit.name}.{head.name}")
+                found.heads.setdefault(self.read(unit), set()).add(f"{unit.name}.{head.name}")
         for block in range(found.end, start - 1, -1):
             for node, names in reversed(self.nodes[block]):
                 if node.name in found.heads and not node.op.blocks_gradient:
@@ -75,7 +79,7 @@ class Gradients:
         """The heads whose gradient comes to a value of a block from outside of it."""
         window = self.windows[start]
         ends = [unit for unit in self.plan.units if (unit.start, unit.end) == (start, block)]
-        here = {f"{unit.name}.{head.name}" for unit in ends for head in unit.heads if name == self.graphs[block].output}
+        here = {f"{unit.name}.{head.name}" for unit in ends for head in unit.heads if name == self.read(unit)}
         return here.union(*(self.leaving(later, start, name) for later in range(block + 1, window.end + 1)))
 
     def leaving(self, block: int, start: int, name: str) -> set[str]:

@@ -32,7 +32,7 @@ def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
         if shape != shapes[0][1]:
             message = f"the links of `{site.name}` give {show(shapes[0][1])} and {show(shape)}, which cannot be added"
             site.found.append(site.draft.spec.error("SPC423", message, "ema_links", i, label="another shape"))
-    return tuple(links), shapes[0][1] if shapes else site.end.output
+    return tuple(links), shapes[0][1] if shapes else site.reads.shape
 
 
 def _found(site: Site, i: int, link: EmaLink) -> Run | None:
@@ -62,7 +62,7 @@ def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
     They begin with layers that read the features or the images alone; the layer after the unit is looked at anyway.
     """
     graph, after, most = site.draft.graph, end + 1, _room(site, end + 1)
-    features = {graph.layers[end].nodes[-1].name}
+    features = {site.reads.nodes[-1].name}
     firsts = [n for n in range(after, after + most) if n == after or features.issuperset(graph.read_from_outside(n, 1))]
     for count in range(min(link.layers, most), most + 1):
         yield from (Run(site, i, n, count) for n in firsts or [after] if n + count <= after + most)
@@ -125,7 +125,7 @@ class Run:
 
     def _misread(self) -> Diagnostic | None:
         """It reads one value, in whose place it will read the unit's features."""
-        graph, name, features = self.site.draft.graph, self.layers[0].name, self.site.end.output
+        graph, name, features = self.site.draft.graph, self.layers[0].name, self.site.reads.shape
         entries = graph.read_from_outside(self.first, self.count)
         if not entries:
             message = f"`{name}` reads the images alone: there is no place for the features of `{self.site.name}`"
@@ -134,7 +134,7 @@ class Run:
             read = _listed(layer for layer in graph.layers for node in layer.nodes if node.name in entries)
             message = f"{_listed(self.layers)} read{'s' * (self.count == 1)} {len(entries)} values, those of {read}"
             return self._error("SPC421", message, label="the features are one")
-        want, own = graph.shapes[entries[0]], graph.layers[self.after - 1].nodes[-1].name
+        want, own = graph.shapes[entries[0]], self.site.reads.nodes[-1].name
         if want != features or (self.link.source == "next" and entries != (own,)):
             message = f"`{name}` takes {show(want)}, but `{self.site.name}` has features of {show(features)}"
             return self._error("SPC422", message, "from", label="another shape")

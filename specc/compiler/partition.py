@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -22,6 +22,7 @@ def partition(draft: Draft) -> Draft:
     cuts, found = _even(draft) if after is None else _named(draft, after)
     found += _unknown_norms(draft)
     blocks, networks = build_blocks(draft, cuts)
+    found += _misread(draft, blocks, networks)
     found += (*_idle(draft, blocks), *(misnamed(draft) or divided(draft, blocks)))
     return draft.updated(*found, blocks=blocks, networks=networks)
 
@@ -63,6 +64,32 @@ def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]
             cuts[position] = i
             last = position
     return sorted(cuts), found
+
+
+def _misread(draft: Draft, blocks: Sequence[Block], networks: Mapping[str, Network]) -> Iterator[Diagnostic]:
+    """What `split.read` names that heads cannot read."""
+    graph, spec = draft.graph, draft.spec
+    ends = {block.layers[-1]: block for block in blocks[:-1]}
+    for cut, wanted in spec.config.split.read.items():
+        at, end, layer = ("split", "read", cut), graph.aliases.get(cut, cut), graph.aliases.get(wanted, wanted)
+        if end not in ends:
+            names = [*ends]
+            message = f"`read` says what heads read after `{cut}`, where nothing is cut"
+            yield spec.error("SPC438", message, *at, label="no cut", help=did_you_mean(cut, names), key=True,
+                             secondary=spec.beside("the cuts", "split", "after"))  # fmt: skip
+            continue
+        gives = {end, *_crossing(graph, networks[ends[end].name].graph)}
+        if layer not in graph.index:
+            yield unknown_layer(draft, wanted, gives, *at)
+        elif layer not in gives:
+            message = f"heads cannot read `{wanted}` after `{cut}`: its value is not one that the block hands on there"
+            help = (f"it hands on the values of {', '.join(f'`{name}`' for name in graph.index if name in gives)}",)
+            yield spec.error("SPC438", message, *at, label="does not cross this cut", help=help)
+
+
+def _crossing(graph: BackboneGraph, block: Graph) -> set[str]:
+    """The layers whose values a block gives beside its output."""
+    return {layer.name for layer in graph.layers if layer.nodes[-1].name in block.gives}
 
 
 def _illegal(draft: Draft, name: str, position: int, where: tuple[str | int, ...]) -> Diagnostic:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..diagnostics import Diagnostic
-from ..graph.graph import Graph
+from ..graph.graph import Graph, Layer
 from ..learning.heads import Head
 from ..plan import Block, Network
 from ..spec.models import SpecModel
@@ -81,6 +82,24 @@ class Site:
     def last(self) -> bool:
         """Whether the unit ends where the backbone does."""
         return self.position.last
+
+    @cached_property
+    def reads(self) -> Layer:
+        """The layer whose value the unit's links and heads read: the last one, or what `split.read` names.
+
+        What does not cross the cut is of no use, which is said elsewhere.
+        """
+        graph, end = self.draft.graph, self.end.layers[-1]
+        named = {graph.aliases.get(cut, cut): layer for cut, layer in self.draft.spec.config.split.read.items()}
+        wanted = graph.aliases.get(named.get(end, end), named.get(end, end))
+        layer = graph.layers[graph.index.get(wanted, graph.index[end])]
+        crosses = layer.nodes[-1].name in self.draft.networks[self.end.name].graph.gives
+        return layer if crosses else graph.layers[graph.index[end]]
+
+    @property
+    def skip(self) -> str:
+        """The value that is read, where it is not the block's own."""
+        return "" if self.reads.name == self.end.layers[-1] else self.reads.nodes[-1].name
 
     @property
     def heads(self) -> dict[str, Head]:

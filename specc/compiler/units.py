@@ -102,7 +102,8 @@ def build_unit(site: Site) -> Unit:
     heads = tuple(_heads(site, feature, links))
     if not heads:  # nothing to train here, so nothing is built
         site.networks.clear()
-    return Unit(site.name, site.level.name, site.start, site.end.index, site.position.weight, feature, heads, links)
+    place = site.start, site.end.index
+    return Unit(site.name, site.level.name, *place, site.position.weight, feature, heads, links, site.skip)
 
 
 def _keeps_dead(site: Site) -> bool:
@@ -111,7 +112,7 @@ def _keeps_dead(site: Site) -> bool:
 
 def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
     draft = site.draft
-    last_layer = draft.graph.index[site.end.layers[-1]]
+    last_layer = draft.graph.index[site.reads.name]
     place = site.position.index, site.position.with_heads
     through = tuple(site.networks[link.ema].graph for link in links)
     task = TASKS[draft.spec.config.task]
@@ -220,7 +221,7 @@ def _cut(site: Site) -> tuple[Label, ...]:
     """Where the spec decides which features a unit has."""
     spec, index = site.draft.spec, site.end.index
     named = ("split", "after", index)
-    text = f"the features after `{site.end.layers[-1]}`"
+    text = f"the features after `{site.end.layers[-1]}`" + (f", those of `{site.reads.name}`" if site.skip else "")
     return spec.beside(text, *named) or spec.beside(text, "split", "blocks") or spec.beside(text, "split")
 
 

@@ -149,7 +149,8 @@ class Replay:
     def _branch(self, i: Branch) -> None:
         unit = self.plan.by_unit[i.unit]
         images = self._images([link.ema for link in unit.links], i.slice)
-        self._named(source=features(unit.end, i.slice), images=images, copies=unit.name, uses=biases_of(unit),
+        source = features(unit.end, i.slice, unit.read)
+        self._named(source=source, images=images, copies=unit.name, uses=biases_of(unit),
                     **{what: of_branch(unit.name, name, i.slice) for what, name in BRANCH.items()})  # fmt: skip
         self._read(i.source, i.images)
         self._read_branch(unit)
@@ -158,8 +159,10 @@ class Replay:
     def _head(self, i: Head) -> None:
         unit = self.plan.by_unit[i.unit]
         head = next(head for head in unit.heads if head.name == i.head)
-        into = of_branch(unit.name, "grad", i.slice) if unit.links else cotangent(unit.end, unit.start, i.slice)
-        source = of_branch(unit.name, "features", i.slice) if unit.links else features(unit.end, i.slice)
+        into = cotangent(unit.end, unit.start, i.slice, unit.read)
+        source = features(unit.end, i.slice, unit.read)
+        if unit.links:
+            into, source = (of_branch(unit.name, what, i.slice) for what in ("grad", "features"))
         target = of_slice(IMAGES if head.target == "images" else LABELS, i.slice)
         self._named(source=source, target=target, trains=(f"{i.unit}.{i.head}",), gradient=into)
         self._read(i.source, i.target)
@@ -171,7 +174,7 @@ class Replay:
     def _branch_backward(self, i: BranchBackward) -> None:
         unit = self.plan.by_unit[i.unit]
         graph, leaf, grad = (of_branch(unit.name, what, i.slice) for what in ("graph", "leaf", "grad"))
-        into = cotangent(unit.end, unit.start, i.slice)
+        into = cotangent(unit.end, unit.start, i.slice, unit.read)
         self._named(graph=graph, leaf=leaf, cotangent=grad, copies=unit.name, trains=biases_of(unit), gradient=into)
         self._read(i.graph, i.leaf)
         self._read_branch(unit)

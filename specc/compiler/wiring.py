@@ -77,7 +77,11 @@ def _chain(plan: Plan) -> Iterator[str]:
         given = block.output
     for unit in plan.units:
         sources = [plan.networks[link.ema].graph for link in unit.links]
-        if any(graph.input != plan.blocks[unit.end].output for graph in sources):
+        end = plan.networks[plan.blocks[unit.end].name].graph
+        if unit.read and unit.read not in end.gives:
+            yield f"{unit.name}: reads `{unit.read}`, which its last block does not give"
+            continue
+        if any(graph.input != end.shape_of(unit.read) for graph in sources):
             yield f"{unit.name}: its links take other features than those of its last block"
         if {graph.shape for graph in sources} - {unit.feature}:
             yield f"{unit.name}: its links give other features than its heads take"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .node import Node
-from .ops import Shape
 
 
 def last_readers(layers: Sequence[Sequence[Node]]) -> dict[str, int]:
@@ -44,18 +43,3 @@ def astray(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The nodes with parameters that the last one's value does not depend on."""
     led = reached(nodes, (nodes[-1].name,))
     return tuple(node.name for node in nodes if node.trained and node.name not in led)
-
-
-def chosen(layers: Iterable[tuple[str, bool, Shape, bool]]) -> dict[int, str]:
-    """Of layers (name, whether trained, shape, whether legal) the cut to choose after so many trained ones."""
-    found: dict[int, list[tuple[str, Shape]]] = {}
-    before = 0
-    for name, trained, shape, legal in layers:
-        before += trained
-        if legal:
-            found.setdefault(before, []).append((name, shape))
-    return {
-        count: next(name for name, shape in reversed(own) if count < before - 1 or shape == own[0][1])
-        for count, own in found.items()
-        if 0 < count < before
-    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
 from ..language.names import Value
-from .crossing import alive, astray, chosen, last_readers
+from .choices import chosen, in_order, parted
+from .crossing import alive, astray, last_readers
 from .layout import Places, layouts
 from .node import IMAGES as IMAGES
 from .node import IfAny as IfAny
@@ -42,6 +43,10 @@ class Graph:
     def shape(self) -> Shape:
         """Shape of the value that leaves the graph."""
         return self.nodes[-1].shape if self.nodes else self.input
+
+    def shape_of(self, name: str) -> Shape:
+        """Shape of one of the values that leave the graph, that of the last node where none is named."""
+        return next((node.shape for node in self.nodes if node.name == name), self.shape)
 
     @property
     def parameters(self) -> dict[str, Shape]:
@@ -199,23 +204,25 @@ class BackboneGraph:
 
     @cached_property
     def cut_choices(self) -> tuple[str, ...]:
-        """The cuts that one value crosses to choose from: between any two, and at both ends, is something to train.
-
-        Of the cuts between two layers with parameters it is the last: activations and poolings go with what comes
-        before them. Pooling and flattening before the last such layer, the head, go with that.
-        """
-        return tuple(self._chosen(self.narrow_cuts).values())
+        """The cuts that one value crosses to choose from: between any two, and at both ends, is something to train."""
+        return in_order(chosen(self.layers, {*self.narrow_cuts}))
 
     @cached_property
-    def wide_choices(self) -> tuple[str, ...]:
-        """The same with cuts that several values cross, where none is that one alone does."""
-        found = self._chosen(self.safe_cuts) | self._chosen(self.narrow_cuts)
-        return tuple(found[count] for count in sorted(found))
+    def tiers(self) -> tuple[tuple[str, ...], ...]:
+        """The cuts to choose from, those that people mean first; each of the further ones has more of them.
 
-    def _chosen(self, cuts: Iterable[str]) -> dict[int, str]:
-        """The cut to choose after so many trained layers."""
-        legal = set(cuts)
-        return chosen([(each.name, each.trained, each.shape, each.name in legal) for each in self.layers])
+        Where one value crosses and a layer is whole, with its norm and activation; then where several values cross but
+        a layer is whole; then any, where one value crosses if there is such a place.
+        """
+        legal = {*self.narrow_cuts}, {*self.safe_cuts}
+        whole, broad = (chosen(self.layers, cuts - self.parted.keys()) for cuts in legal)
+        others = (chosen(self.layers, cuts) for cuts in legal)
+        return in_order(whole), in_order(whole, broad), in_order(whole, broad, *others)
+
+    @cached_property
+    def parted(self) -> dict[str, str]:
+        """The layers that a cut parts from the norm or activation that belongs to them, and the layer of that."""
+        return parted(self.layers)
 
     def alive_after(self, position: int) -> tuple[str, ...]:
         """The values that layers after `position` read and layers up to it provide."""

@@ -88,7 +88,7 @@ class Forward:
 
     def _value(self, node: Node, inputs: Sequence[Value]) -> Value:
         inputs, parameters = self._cast(node, inputs, self.parameters[node.name])
-        first = inputs[0].storage
+        first, size = inputs[0].storage, inputs[0].numbers * inputs[0].storage.width  # which is all of a batch's slices
         gathers = node.op.gathers(dense(inputs[0].order, node.in_shapes[0]), node.in_shapes[0])
         order = node.op.order(tuple(value.order for value in inputs), node.shape)
         if any(value.order == "swapped" for value in parameters):
@@ -96,9 +96,9 @@ class Forward:
         needed = self.record and any(value.graph for value in (*inputs, *parameters))
         operation = Operation(node, inputs, parameters, self.costs)
         stops = node.name == self.until and not node.saved.own
-        gathered = self.memory.new(first.bytes, width=first.width) if gathers else None  # one after the other
+        gathered = self.memory.new(size, width=first.width) if gathers else None  # one after the other
         if gathered:
-            self.memory.moves("turn", first.bytes, first.bytes)
+            self.memory.moves("turn", size, size)
         keeping = needed and not self.again
         if operation.exchange is not None:
             self._gather(operation.exchange, node.saved)
@@ -268,11 +268,11 @@ class Operation(Function):
             return held, []
         if id(piece) not in engine.again:
             piece.memory.again(True)
-            engine.again[id(piece)] = piece.computed_again()
-            piece.left.append(engine.again[id(piece)])
+            piece.left.append(engine.again.setdefault(id(piece), piece.computed_again()))
             piece.memory.again(False)
-        again = engine.again[id(piece)].pop(self.node.name, None)
-        return held, again.saved if again else []
+        gone = piece.left[-1:] if engine.retain else piece.left  # what it left of earlier backwards goes with the last
+        *older, again = (made.pop(self.node.name, None) for made in gone)
+        return [*held, *older], again.saved if again else []
 
     def _made(self, incoming: Gradient, operand: int) -> Gradient:
         """A gradient as the op computes it: the incoming one, or as large as the result or the operand."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..graph.graph import Graph
+from ..graph.graph import Graph, IfAny
 from ..graph.layout import Layout as TokenLayout
 from ..graph.ops import Shape
 from ..language.names import Name, Prefix
@@ -67,10 +67,8 @@ class Network:
 
     def parts(self, graph: Graph) -> tuple[tuple[Graph, bool], ...]:
         """One of its graphs in pieces, and whether each is computed again."""
-        if not self.pieces:
-            return ((graph, False),)
-        parts = graph.pieces(tuple(piece.nodes for piece in self.pieces))
-        return tuple(zip(parts, (piece.again for piece in self.pieces), strict=True))
+        sizes, again = tuple(piece.nodes for piece in self.pieces), (piece.again for piece in self.pieces)
+        return tuple(zip(graph.pieces(sizes), again, strict=True)) if sizes else ((graph, False),)
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -166,6 +164,7 @@ class Unit:
     feature: Shape  # what the heads read, after the EMA branch
     heads: tuple[HeadPlan, ...]
     links: tuple[LinkPlan, ...] = ()
+    read: Annotated[str, IfAny] = ""  # what its links or heads read of its last block beside its output
 
     @property
     def telling(self) -> tuple[HeadPlan, ...]:
@@ -290,8 +289,8 @@ def _first(error: ValidationError) -> str:
     """What is wrong first, on a line of its own: a key of a file may be any text."""
     found = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(f"{part!s:.60}" for part in found["loc"] if not str(part).startswith("function-"))
-    said = f"no plan was written like this: {where:.200}: {found['msg']:.200}"
-    return "".join(c if c.isprintable() else "\ufffd" for c in said)
+    said = (c if c.isprintable() else "\ufffd" for c in f"{where:.200}: {found['msg']:.200}")
+    return f"no plan was written like this: {''.join(said)}"
 
 
 @cache

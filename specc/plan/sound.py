@@ -162,7 +162,13 @@ def _unit(plan: Plan, unit: Unit) -> Iterator[str]:
     if not (0 <= unit.start <= unit.end and 0 <= unit.end - first < len(plan.blocks)):
         yield "it is of blocks that are not there"
         return
-    shape = plan.blocks[unit.end - first].output
+    block = plan.blocks[unit.end - first]
+    shape = block.output
+    if unit.read and block.name in plan.networks:
+        if unit.read not in plan.networks[block.name].graph.gives:
+            yield f"it reads `{unit.read}`, which its last block does not give"
+            return
+        shape = plan.networks[block.name].graph.shape_of(unit.read)
     for link in unit.links:
         yield from _link(plan, link, shape, _lent(plan, unit))
     for head in unit.heads:

@@ -53,6 +53,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC433": _HEADS,
     "SPC434": ("backbone", "train.freeze"),
     "SPC435": (*_LINKS, "train.freeze"),
+    "SPC436": _BLOCKS,
+    "SPC437": _WINDOWS,
+    "SPC438": _BLOCKS,
     # budget
     "SPC504": ("budget",),
     "SPC507": ("budget", "train", *_HEADS),

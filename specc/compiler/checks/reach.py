@@ -44,7 +44,7 @@ def _lost(draft: Draft, block: Block, lost: list[str]) -> Diagnostic:
     names = list(dict.fromkeys(layer[name] for name in lost))
     shown = ", ".join(f"`{name}`" for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     nodes = draft.networks[block.name].graph
-    through = next(name for name in nodes.gives if not reached(nodes.nodes, (name,)).isdisjoint(lost))
+    through = next(name for name in (*nodes.gives, nodes.output) if not reached(nodes.nodes, (name,)).isdisjoint(lost))
     end = block.layers[-1]
     message = f"no loss trains {shown}: the features that heads read after `{end}` are not made of it"
     help = (f"cut after `{layer[through]}` too, or let a window reach to where that is read",)

@@ -52,6 +52,12 @@ class Split(Config):
         None, description="let the budget decide: the fewest blocks whose predicted peak fits, cut for the lowest peak"
     )
 
+    read: dict[Text, Text] = Field(
+        {},
+        description="for cuts of `after` that several tensors cross, the layer whose value heads read there, in "
+        "place of that of the layer that is cut after: `{down3: down2}`",
+    )
+
     aliases: ClassVar[dict[str, str]] = {
         "k": "blocks", "num_blocks": "blocks", "at": "after", "cuts": "after", "auto": "fit",
     }  # fmt: skip
@@ -66,6 +72,9 @@ class Split(Config):
         if not given:
             message = "give `blocks`, `after` or `fit`"
             raise problem("SPC107", message, label="has none of them", help="`fit: {}` lets the budget decide")
+        if self.read and self.after is None:
+            message = f"`read` speaks of the cuts in `after`, but `{given[0]}` decides where to cut"
+            raise problem("SPC107", message, key="read", beside=given[0], label="delete one of the two")
         if self.by != "layers" and self.blocks is None:
             message = f"`by` says how `blocks` are made, but `{given[0]}` decides where to cut"
             raise problem("SPC107", message, key="by", beside=given[0], label="delete one of the two")
