@@ -46,8 +46,13 @@ class Case:
 
 
 def cases(rows: Sequence[Taken], model: Model, optimizer: str) -> list[Case]:
-    """Every row that was measured below the end of the device, replayed under an optimizer."""
-    return [_case(row, model, optimizer) for row in rows if row.device <= FULL and not _fell(row, rows)]
+    """Every row that is a measurement, replayed under an optimizer."""
+    return [_case(row, model, optimizer) for row in measured(rows)]
+
+
+def measured(rows: Sequence[Taken]) -> list[Taken]:
+    """Those that were measured below the end of the device."""
+    return [row for row in rows if row.device <= FULL and not _fell(row, rows)]
 
 
 def _fell(row: Taken, rows: Sequence[Taken]) -> bool:

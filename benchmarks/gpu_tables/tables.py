@@ -45,7 +45,7 @@ class Trained:
 
 def taken(folder: Path) -> list[Taken]:
     """The rows of models that torchvision has."""
-    found = ((row, twin(row["model"])) for row in _rows(folder / A100))
+    found = ((row, twin(row["model"])) for row in rows_of(folder / A100))
     return [
         Taken(row["model"], own, own_size(row["model"]), int(row["batch_size"]), int(row["device_mib"]))
         for row, own in found
@@ -55,7 +55,7 @@ def taken(folder: Path) -> list[Taken]:
 
 def trained(folder: Path) -> list[Trained]:
     """The rows of models that torchvision has."""
-    found = ((row, twin(row["model"])) for row in _rows(folder / RTX_3090))
+    found = ((row, twin(row["model"])) for row in rows_of(folder / RTX_3090))
     return [
         Trained(
             row["model"], own, int(row["image_size"]), int(row["largest_batch_size"]), float(row["images_per_second"])
@@ -65,7 +65,8 @@ def trained(folder: Path) -> list[Trained]:
     ]
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a table as they are written."""
     with path.open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
