@@ -128,7 +128,7 @@ def test_rms_norm_learns_a_scale_for_each_channel() -> None:
         (ops.Prelu("channels"), (5, 4),
          "`prelu` with slopes for channels takes a feature map or a vector, not the tokens 5×4"),
         (ops.Reshape((5, 5)), MAP, "`reshape` cannot make 5×5 of the 96 numbers of 4×4×6"),
-        (ops.Reshape((1, 1, 1, 96)), MAP, "`reshape` gives a vector, tokens or a feature map, not 4 axes"),
+        (ops.Reshape((1, 1, 1, 1, 96)), MAP, "`reshape` gives a vector, tokens, a map or a volume, not 5 axes"),
         (ops.Permute((0, 1, 1)), MAP, "`permute` of 4×4×6 needs the axes 0, 1, 2 in some order, not [0, 1, 1]"),
         (ops.ChannelShuffle(3), MAP, "`channel_shuffle` with groups 3 cannot divide the channels of 4×4×6"),
         (ops.SpaceToDepth(4), MAP, "`space_to_depth` with k 4 cannot divide the pixels of 4×4×6"),

@@ -81,7 +81,8 @@ class Loader:
         self.crossing = Crossing(self.device)
         self._moving = moving(split) if train and self.device.type == "cuda" else None  # by the device itself
         self._mean, self._std = (
-            torch.tensor(values, device=self.device).view(-1, 1, 1) for values in (split.info.mean, split.info.std)
+            torch.tensor(values, device=self.device).view(split.info.along)
+            for values in (split.info.mean, split.info.std)
         )
 
     def __len__(self) -> int:
@@ -150,7 +151,7 @@ class Loader:
         return [order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(len(self))]
 
     def _normalised(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 and not (images.is_floating_point() and len(self._mean)):
+        if images.dtype != torch.uint8 and not (images.is_floating_point() and self._mean.numel()):
             return images  # tokens are what they are
         # Bytes have crossed to the device, a quarter of the traffic; now the operations of ToTensor and Normalize.
         pixels = images.to(torch.float32, memory_format=self.memory_format)

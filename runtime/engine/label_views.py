@@ -25,7 +25,7 @@ def label_views(images: Tensor, labels: Tensor, classes: int, mean: Tensor, std:
     """
     right, wrong = (F.one_hot(x, classes).to(images.dtype) for x in (labels, wrong_labels(labels, classes, first)))
     marks = torch.cat([torch.full_like(right, 1 / classes), right, wrong])
-    return _write(images.repeat(3, 1, 1, 1), marks, mean, std)
+    return _write(images.repeat(3, *(1 for _ in images.shape[1:])), marks, mean, std)
 
 
 def wrong_labels(labels: Tensor, classes: int, first: int = 0) -> Tensor:

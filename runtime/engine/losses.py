@@ -76,11 +76,11 @@ def mse(image: Tensor, target: Tensor) -> Tensor:
 def similarity(features: Tensor, one_hot: Tensor) -> Tensor:
     """Mean squared difference of the samples' and the labels' similarity matrices (1901.06656, equation 2).
 
-    (N, C, H, W) features enter as each channel's standard deviation over the image; (N, D) ones, and maps of one pixel,
-    as they are.
+    (N, C, H, W) features enter as each channel's standard deviation over the image, those of volumes likewise; (N, D)
+    ones, and maps of one pixel, as they are.
     """
     x = features.to(_at_least_fp32(features))
-    rows = x.flatten(2).std(2) if x.dim() == 4 and x[0, 0].numel() > 1 else x.flatten(1)
+    rows = x.flatten(2).std(2) if x.dim() > 3 and x[0, 0].numel() > 1 else x.flatten(1)
     return F.mse_loss(_cosines(rows), _cosines(one_hot), reduction="none").mean()
 
 
@@ -93,7 +93,7 @@ def goodness_of_classes(activity: Tensor) -> Tensor:
     """(N, classes): the mean square of each class's channel, of (N, classes, H, W), tokens (N, T, classes), vectors."""
     squares = activity.to(_at_least_fp32(activity)).square()
     if activity.dim() > 2:
-        squares = squares.mean((2, 3) if activity.dim() == 4 else 1)
+        squares = squares.mean(tuple(range(2, activity.dim())) if activity.dim() > 3 else 1)
     return squares
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from specc.graph.layout import Layout
+from specc.graph.ops import on_grid
 from specc.learning.heads.patches import Cell
 from specc.plan import HeadPlan, LinkPlan, Load, Plan, Receive
 from specc.plan.offloading import AVERAGES, PARAMETERS
@@ -38,7 +39,8 @@ class TorchMachine:
         self.plan, self.model, self._step, self._scale = plan, model, step, scale
         dtype = next(iter(model.parameters.values())).dtype
         self.mean_of_images, self.std_of_images = (
-            torch.tensor(v, dtype=dtype, device=model.device).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std)
+            torch.tensor(v, dtype=dtype, device=model.device).view(plan.data.along)
+            for v in (plan.data.mean, plan.data.std)
         )
         self.classes = plan.data.classes
         self.view_count = plan.config.views
@@ -69,7 +71,8 @@ class TorchMachine:
 
     def target(self, head: HeadPlan, given: Tensor) -> Tensor:
         if head.target == "images":  # pixels are in 0..1; rounding leaves some a little outside, which losses refuse
-            return torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images).clamp_(0, 1)
+            restored = torch.addcmul(self.mean_of_images, given.detach(), self.std_of_images).clamp_(0, 1)
+            return restored.view(len(restored), *on_grid(tuple(restored.shape[1:])))
         if head.target == "one_hot" and not given.is_floating_point():
             return F.one_hot(given, self.classes).to(self.mean_of_images.dtype)
         return given

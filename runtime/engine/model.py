@@ -27,6 +27,12 @@ Pairs = tuple[list[Tensor], list[Tensor]]
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
+def memory_format_of(plan: Plan) -> torch.memory_format:
+    """How images, their features and kernels lie in memory."""
+    asked = plan.config.train.memory_format if plan.data.pixels_can_lie_apart else "contiguous"
+    return MEMORY_FORMATS[asked]
+
+
 class Model:
     """The networks of a plan on one device; where there is a `mesh` of copies, this one's part of them.
 
@@ -43,7 +49,7 @@ class Model:
             check(plan, own)
         with torch.device("meta"):
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
-        self.memory_format = MEMORY_FORMATS[plan.config.train.memory_format]
+        self.memory_format = memory_format_of(plan)
         self.sharded, stays = mesh is not None, staying(plan) if mesh is not None else frozenset[str]()
         begins = numbers(plan, seed) if seed is not None and own is None else {}
         blocks = {block.name for block in plan.blocks}

@@ -36,7 +36,7 @@ class Predictor(nn.Module):
             nn.ModuleList(model.networks[name] for name in self.head.networks) if self.head else nn.ModuleList()
         )
         self.classes = plan.data.classes if plan.config.views > 1 else 0
-        self.mean, self.std = (torch.tensor(v).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std))
+        self.mean, self.std = (torch.tensor(v).view(plan.data.along) for v in (plan.data.mean, plan.data.std))
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class Trained:
     def batches(self) -> Iterator[Tensor]:
         """Normalised images to compare on: noise of the brightness of photographs, of two sizes of batch."""
         generator, data = torch.Generator().manual_seed(0), self.plan.data
-        mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+        mean, std = (torch.tensor(values).view(data.along) for values in (data.mean, data.std))
         for size in (3, 1):
             yield (torch.rand(size, *data.shape, generator=generator) - mean) / std
 

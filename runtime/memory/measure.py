@@ -11,7 +11,7 @@ import torch
 from specc.plan import Plan
 
 from ..engine.heap import keep_freed_memory
-from ..engine.model import MEMORY_FORMATS
+from ..engine.model import memory_format_of
 from ..engine.session import Session
 from .meter import Meter
 
@@ -43,7 +43,7 @@ def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.
     batch = plan.config.data.batch_size
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
     images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
-    images = images.to(device, memory_format=MEMORY_FORMATS[plan.config.train.memory_format])
+    images = images.to(device, memory_format=memory_format_of(plan))
     target = plan.config.learns.target
     drawn = torch.randint(target.bound(plan.data), (batch, *target.shape(plan.data)), generator=generator)
     return images, drawn.to(device, getattr(torch, target.dtype))

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from specc.plan import Instruction, Plan
 
-from ..engine.model import MEMORY_FORMATS
+from ..engine.model import memory_format_of
 from ..engine.session import Session
 from ..engine.wire import Wire
 from .meter import LiveTensors
@@ -93,7 +93,7 @@ def fake_batch(plan: Plan) -> tuple[Tensor, Tensor]:
         torch.zeros(batch, *values.shape(plan.data), dtype=getattr(torch, values.dtype))
         for values in (task.input, task.target)
     )
-    return images.to(memory_format=MEMORY_FORMATS[plan.config.train.memory_format]), target
+    return images.to(memory_format=memory_format_of(plan)), target
 
 
 def watch(session: Session, images: Tensor, labels: Tensor) -> Trace:

@@ -23,6 +23,7 @@ from specc.graph.ops.source import Source
 from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
+from .channels import signals
 from .layering import layered
 from .lowering import lower
 from .measuring import BATCHES, footprints, likeness, measure
@@ -100,6 +101,7 @@ class Laboratory:
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls()), output.name, frozenset(lists(network)))
+        self.signals = signals(self.traced.calls)
 
     def sign(self, digest: str) -> None:
         """What the network is known by, where it is none that can be built again of a name."""
@@ -120,8 +122,9 @@ class Laboratory:
                 first, second = (values[node] for values in self.values)
                 if holds_tensors(first) and (node.op == "placeholder" or depends.intersection(node.all_input_nodes)):
                     depends.add(node)
+                most = max(4, len(self.source.image) + 1)
                 yield record(
-                    node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills
+                    node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills, most
                 )
 
     def module(self, part: TracedPart) -> Any:
@@ -176,7 +179,7 @@ class Laboratory:
         module = self.module(part)
         x = torch.arange(2 * numel(takes)).view(2, *takes)
         y = module(x)
-        if len(takes) == 3 and y.dim() == 2:
+        if len(takes) > 2 and y.dim() == 2:
             return Flatten() if torch.equal(y, x.flatten(1)) else None
         if len(takes) == 3 and y.dim() == 3:
             return ToTokens() if torch.equal(y, x.flatten(2).transpose(1, 2)) else None
@@ -217,9 +220,11 @@ class _Extraction:
         self.inputs = inputs = [self.graph.placeholder(f"x{i}") for i in range(len(self.part.inputs))]
         self.batch = self.graph.call_method("size", (inputs[0], 0))
         for name, x, grid in zip(self.part.inputs, inputs, self.part.grids, strict=True):
-            self.copies[name] = self.graph.call_method("unflatten", (x, 1, grid)) if grid else x
+            self.copies[name] = self._unfolded(name, x, grid)
         out = self.copy(self.laboratory.nodes[self.part.output])
-        self.graph.output(self.graph.call_method("flatten", (out, 1, 2)) if self.part.folds else out)
+        if self.part.output in self.laboratory.signals:
+            out = self.graph.call_method("unsqueeze", (out, 2))
+        self.graph.output(self.graph.call_method("flatten", (out, 1, -2)) if self.part.folds else out)
         if not self.batch.users:
             self.graph.erase_node(self.batch)
         module: Any = torch.fx.GraphModule(self.owned, self.graph, "Opaque")
@@ -227,6 +232,12 @@ class _Extraction:
         fixed = self.laboratory.fixed
         module.fixed_buffers = {n: fixed[root + n] for n, _ in module.named_buffers() if root + n in fixed}
         return module
+
+    def _unfolded(self, name: str, x: Any, grid: Shape) -> Any:
+        """An input as the model knows it."""
+        if name in self.laboratory.signals:
+            return self.graph.call_method("squeeze", (x, 2))
+        return self.graph.call_method("unflatten", (x, 1, grid)) if grid else x
 
     def copy(self, node: Any) -> Any:
         """The node's copy, or the number that it stands for."""

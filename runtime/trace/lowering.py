@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from specc.graph.node import Node
-from specc.graph.ops import INPUT, Op, Shape
+from specc.graph.ops import INPUT, Op, Reshape, Shape
 from specc.graph.ops.opaque import Opaque, TracedPart
 from specc.graph.problems import BackboneError, Problem
 
 from .calls import Call, Laboratory, Traced
-from .channels import channels_last, folded
+from .channels import channels_last, folded, signals
 from .regions import Region, common, region, regions
 from .vocabulary import Candidate, word
 
@@ -36,21 +36,29 @@ class _Lowering:
     def __init__(self, traced: Traced, laboratory: Laboratory) -> None:
         self.traced, self.laboratory = traced, laboratory
         self.calls = {call.name: call for call in traced.calls}
-        self.last = channels_last(traced.calls)
+        self.last, self.signals = channels_last(traced.calls), signals(traced.calls)
         self.names = {call.name: INPUT for call in traced.calls if call.what == "input"}  # value -> node
         self.taken: set[str] = {INPUT}
         self.owned: set[str] = set()  # paths of modules and attributes that nodes have
 
     def run(self) -> tuple[Node, ...]:
         chosen = [_Chosen(found, self._word(found)) for found in regions(self.traced)]
-        return tuple(map(self._node, self._fuse(chosen)))
+        begun = [self._row(call) for call in self.traced.calls if call.what == "input" and call.name in self.signals]
+        return (*begun, *map(self._node, self._fuse(chosen)))
+
+    def _row(self, call: Call) -> Node:
+        """The signals that the network is given as maps of one row."""
+        shape = self.shape(call.name)
+        self.names[call.name] = "signal"
+        self.taken.add("signal")
+        return Node("signal", Reshape(shape), (INPUT,), (call.shape,), shape)
 
     def shape(self, name: str) -> Shape:
         """A value's shape as ops know it."""
-        return folded(self.calls[name].shape, name in self.last)
+        return folded(self.calls[name].shape, name in self.last, name in self.signals)
 
     def _part(self, found: Region) -> TracedPart:
-        grids = tuple(self.calls[name].shape[:2] if name in self.last else () for name in found.inputs)
+        grids = tuple(self.calls[name].shape[:-1] if name in self.last else () for name in found.inputs)
         return TracedPart(
             self.traced.source, found.inputs, found.output.name, found.root,
             grids, found.output.name in self.last,
@@ -63,7 +71,7 @@ class _Lowering:
         """
         part = self._part(found)
         if part.folds and self.laboratory.in_place(part, shapes):
-            return replace(part, grid=found.output.shape[:2])
+            return replace(part, grid=found.output.shape[:-1])
         if not part.folds and len(self.shape(found.output.name)) == 2:
             aligned, ahead = self.laboratory.aligned(part, shapes)
             return replace(part, aligned=aligned, ahead=ahead)

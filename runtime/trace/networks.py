@@ -157,11 +157,16 @@ def _transformers(source: Source) -> nn.Module:
     settings = {**given, **json.loads(source.args)}
     config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
     config.num_labels = source.classes
-    for name, value in (("num_channels", source.image[0]), ("image_size", source.image[1])):
+    for name, value in (("num_channels", source.image[0]), ("image_size", _size(source.image[1:]))):
         if hasattr(config, name):
             setattr(config, name, value)
     found: nn.Module = transformers.AutoModelForImageClassification.from_config(config)
     return found
+
+
+def _size(sides: tuple[int, ...]) -> int | list[int]:
+    """One number of a square image, as configurations have it."""
+    return sides[0] if len(set(sides)) == 1 else list(sides)
 
 
 def own_file(source: Source, path: str) -> bytes:

@@ -16,12 +16,16 @@ LISTS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 
 
 def record(
-    node: Any, network: Any, scope: str, first: Any, second: Any, depends: bool, fills: Mapping[str, float]
-) -> Call:
-    """The node as a call; `first` and `second` are its values for two batches, one image larger than the other."""
+    node: Any, network: Any, scope: str, first: Any, second: Any, depends: bool, fills: Mapping[str, float],
+    most: int = 4,
+) -> Call:  # fmt: skip
+    """The node as a call; `first` and `second` are its values for two batches, one image larger than the other.
+
+    A sample has at most so many axes, that of the batch included.
+    """
     path = str(node.target) if node.op in ("call_module", "get_attr") else ""
     module = network.get_submodule(path) if node.op == "call_module" else None
-    kind = _kind(first, second, depends)
+    kind = _kind(first, second, depends, most)
     shape = tuple(first.shape) if is_tensor(first) else ()
     return Call(
         node.name, _what(node, module, network), path, scope, kind, shape[1:] if kind == "sample" else shape,
@@ -39,14 +43,14 @@ def holds_tensors(value: Any) -> bool:
     return is_tensor(value) or (isinstance(value, (tuple, list)) and any(map(is_tensor, value)))
 
 
-def _kind(first: Any, second: Any, depends: bool) -> Kind:
+def _kind(first: Any, second: Any, depends: bool, most: int) -> Kind:
     if not holds_tensors(first):
         return "number"
     if not is_tensor(first):
         return "split"
     if not depends:
         return "constant"
-    batched = first.is_floating_point() and 2 <= first.dim() <= 4 and (first.shape[0], second.shape[0]) == (2, 3)
+    batched = first.is_floating_point() and 2 <= first.dim() <= most and (first.shape[0], second.shape[0]) == (2, 3)
     return "sample" if batched and first.shape[1:] == second.shape[1:] else "foreign"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specc.graph import ops
-from specc.graph.ops import Op, Shape, channels
+from specc.graph.ops import Op, Shape, channels, is_grid
 
 from .calls import Call
 from .regions import Region
@@ -27,6 +27,11 @@ class Candidate:
     def call(self) -> Call:
         """The call that makes the result."""
         return self.region.output
+
+    @property
+    def signal(self) -> bool:
+        """Whether the result has one axis in the network, and is a map of one row here."""
+        return len(self.shape) == 3 and len(self.call.shape) == 2
 
     @property
     def option(self) -> Mapping[str, Any]:
@@ -96,10 +101,10 @@ def _leaky_relu(part: Candidate) -> Op | None:
     return ops.LeakyRelu(float(part.option["negative_slope"]))
 
 
-@rule("Conv2d")
+@rule("Conv2d", "Conv3d")
 def _conv(part: Candidate) -> Op | None:
     o = part.option
-    if o["padding_mode"] != "zeros" or isinstance(o["padding"], str) or len(part.shapes[0]) != 3:
+    if o["padding_mode"] != "zeros" or isinstance(o["padding"], str) or not is_grid(part.shapes[0]):
         return None
     return ops.Conv(
         o["out_channels"], k=_one(o["kernel_size"]), stride=_one(o["stride"]), pad=_one(o["padding"]),
@@ -109,10 +114,10 @@ def _conv(part: Candidate) -> Op | None:
 
 @rule("Linear")
 def _linear(part: Candidate) -> Op | None:
-    return None if len(part.shape) == 3 else ops.Linear(part.option["out_features"], "bias" in part.option["tensors"])
+    return None if is_grid(part.shape) else ops.Linear(part.option["out_features"], "bias" in part.option["tensors"])
 
 
-@rule("BatchNorm2d")
+@rule("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")
 def _batch_norm(part: Candidate) -> Op | None:
     o = part.option
     whole = o["affine"] and o["track_running_stats"] and o["momentum"] is not None and len(part.shape) != 2
@@ -129,26 +134,30 @@ def _group_norm(part: Candidate) -> Op | None:
 def _layer_norm(part: Candidate) -> Op | None:
     over = tuple(part.option["normalized_shape"])
     pixels = len(part.shape) == 3
-    if {"weight", "bias"} != set(part.option["tensors"]) or pixels != (part.call.what == "LayerNorm2d"):
+    if (
+        len(part.shape) > 3
+        or {"weight", "bias"} != set(part.option["tensors"])
+        or pixels != (part.call.what == "LayerNorm2d")
+    ):
         return None
     return ops.LayerNorm(float(part.option["eps"])) if over == (channels(part.shape),) else None
 
 
-@rule("MaxPool2d", "max_pool2d")
+@rule("MaxPool1d", "max_pool1d", "MaxPool2d", "max_pool2d", "MaxPool3d", "max_pool3d")
 def _max_pool(part: Candidate) -> Op | None:
     get = _pool_arguments(part)
-    if len(part.shape) != 3 or _one(get("dilation", 3, 1)) != 1 or get("return_indices", 9, False):
+    if not is_grid(part.shape) or _one(get("dilation", 3, 1)) != 1 or get("return_indices", 9, False):
         return None
-    return ops.MaxPool(**_window(get), ceil=bool(get("ceil_mode", 4, False)))
+    return ops.MaxPool(**_window(part, get), ceil=bool(get("ceil_mode", 4, False)))
 
 
-@rule("AvgPool2d", "avg_pool2d")
+@rule("AvgPool1d", "avg_pool1d", "AvgPool2d", "avg_pool2d", "AvgPool3d", "avg_pool3d")
 def _avg_pool(part: Candidate) -> Op | None:
     get = _pool_arguments(part)
     counts_padding = get("count_include_pad", 5, True) or _one(get("padding", 2, 0)) == 0
-    if len(part.shape) != 3 or not counts_padding or get("divisor_override", 6, None):
+    if not is_grid(part.shape) or not counts_padding or get("divisor_override", 6, None):
         return None
-    return ops.AvgPool(**_window(get), ceil=bool(get("ceil_mode", 3, False)))
+    return ops.AvgPool(**_window(part, get), ceil=bool(get("ceil_mode", 3, False)))
 
 
 def _pool_arguments(part: Candidate) -> Callable[[str, int, Any], Any]:
@@ -158,16 +167,20 @@ def _pool_arguments(part: Candidate) -> Callable[[str, int, Any], Any]:
     return lambda name, position, default: part.argument(position + 1, name, default)
 
 
-def _window(get: Callable[[str, int, Any], Any]) -> dict[str, Any]:
-    k = _one(get("kernel_size", 0, None))
-    return {"k": k, "stride": _one(get("stride", 1, None)), "pad": _one(get("padding", 2, 0))}
+def _window(part: Candidate, get: Callable[[str, int, Any], Any]) -> dict[str, Any]:
+    """Of a signal, which is a map of one row, along that row."""
+    k, stride, pad = (_one(get(*each)) for each in (("kernel_size", 0, None), ("stride", 1, None), ("padding", 2, 0)))
+    if part.signal:
+        return {"k": (1, k), "stride": (1, stride or k), "pad": (0, pad)}
+    return {"k": k, "stride": stride, "pad": pad}
 
 
-@rule("AdaptiveAvgPool2d", "adaptive_avg_pool2d")
+@rule(*(f"{name}{axes}d" for name in ("AdaptiveAvgPool", "adaptive_avg_pool") for axes in (1, 2, 3)))
 def _adaptive_avg_pool(part: Candidate) -> Op | None:
     size = part.option["output_size"] if part.call.path else part.argument(1, "output_size")
-    pair = [size] * 2 if isinstance(size, int) else list(size)
-    return ops.AdaptiveAvgPool(_one(pair)) if len(part.shape) == 3 and None not in pair else None
+    each = [size] * len(part.call.shape[1:]) if isinstance(size, int) else list(size)
+    each = [1, *each] if part.signal else each
+    return ops.AdaptiveAvgPool(_one(each)) if is_grid(part.shape) and None not in each else None
 
 
 @rule("interpolate")
@@ -187,7 +200,10 @@ def _mean(part: Candidate) -> Op | None:
     dims = part.argument(1, "dim")
     rank = len(source.shape) + 1
     over = sorted(d % rank for d in ([dims] if isinstance(dims, int) else dims or ()))
-    positions = {(2, False): [1], (3, False): [2, 3], (3, True): [1, 2]}
+    positions = {
+        (2, False): [1], (2, True): [2], (3, False): [2, 3], (3, True): [1, 2],
+        (4, False): [2, 3, 4], (4, True): [1, 2, 3],
+    }  # fmt: skip
     last = len(part.shapes[0]) != len(source.shape)
     if part.argument(2, "keepdim", False) or positions.get((len(source.shape), last)) != over:
         return None
@@ -232,6 +248,8 @@ def _concat(part: Candidate) -> Op | None:
     axis = part.argument(1, "dim", 0) % rank
     if len(part.call.reads) < 2 or axis == 0 or (part.last and axis != rank - 1):
         return None
+    if part.signal:
+        return ops.Concat(0 if axis == 1 else 2)
     return ops.Concat(1 if part.last else axis - 1)
 
 
@@ -264,7 +282,7 @@ def _functional_layer_norm(part: Candidate, paths: list[str]) -> Op | None:
     """Of a module that calls the function with its own weight and bias."""
     over, root = tuple(part.argument(1, "normalized_shape")), part.region.root
     own = sorted(paths) == [f"{root}.bias", f"{root}.weight"]
-    whole = own and len(part.shape) != 3 and part.shape == part.shapes[0]
+    whole = own and not is_grid(part.shape) and part.shape == part.shapes[0]
     return ops.LayerNorm(float(part.argument(4, "eps", 1e-5))) if whole and over == (channels(part.shape),) else None
 
 

@@ -92,15 +92,14 @@ def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> Ite
     strided = (layer for layer in backbone.layers for node in layer.nodes
                if node.in_shapes[0][1:] == (1, 1) and getattr(node.op, "stride", 1) not in (1, (1, 1)))  # fmt: skip
     for layer in islice(strided, 1):
-        height, width = data.image_size
-        message = f"`{layer.name}` shrinks features that are 1×1 already: images of {height}×{width} are small"
+        message = f"`{layer.name}` shrinks features that are 1×1 already: images of {show(data.image_size)} are small"
         yield draft.spec.warning("SPC310", message, *layer.path, label="nothing left to shrink", help=SMALL,
                                  secondary=_image_size(draft, data), key=len(layer.path) == 1)  # fmt: skip
 
 
 def _image_size(draft: Draft, data: ResolvedData) -> tuple[Label, ...]:
     """Where the spec decides how large the images are."""
-    text = "×".join(map(str, data.image_size)) + " pixels"
+    text = show(data.image_size) + " pixels"
     return draft.spec.beside(text, "data", "image_size") or draft.spec.beside(text, "data", "dataset")
 
 
@@ -130,8 +129,7 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
     if isinstance(draft.spec.config.backbone, Foreign):
         return _other_images(draft, data, error)
-    height, width = data.image_size
-    message = f"the backbone does not fit images of {height}×{width} pixels: {error}"
+    message = f"the backbone does not fit images of {show(data.image_size)} pixels: {error}"
     return draft.spec.error("SPC301", message, "backbone", label="a feature map vanishes", key=True, help=SMALL,
                             secondary=_image_size(draft, data))  # fmt: skip
 

@@ -29,7 +29,7 @@ from .ops import (
     channels,
 )
 from .ops.base import Named
-from .ops.sliding import Padding, Size, pair
+from .ops.sliding import Paddings, Sizes, spread
 
 
 class Macro(Named):
@@ -50,7 +50,7 @@ class Macro(Named):
         raise NotImplementedError
 
 
-def _residual(b: Builder, convolutions: Sequence[Conv], stride: Size) -> None:
+def _residual(b: Builder, convolutions: Sequence[Conv], stride: Sizes) -> None:
     """Convolutions with batch norm and ReLU; before the last ReLU the input is added, projected where size or width
     changes.
     """
@@ -60,7 +60,7 @@ def _residual(b: Builder, convolutions: Sequence[Conv], stride: Size) -> None:
         main = b.add(BatchNorm(), f"bn{i}")
         if i < len(convolutions):
             b.add(Relu(), f"relu{i}")
-    if pair(stride) != (1, 1) or b.shapes[source][0] != out:
+    if spread(stride, len(b.shapes[source]) - 1) != (1,) * (len(b.shapes[source]) - 1) or b.shapes[source][0] != out:
         b.add(Conv(out, k=1, stride=stride, pad=0), "downsample.conv", [source])
         source = b.add(BatchNorm(), "downsample.bn")
     b.add(Add(), "add", [main, source])
@@ -72,9 +72,9 @@ class ConvBnRelu(Macro):
     """Convolution, batch norm, ReLU."""
 
     out: Width
-    k: Size = 3
-    stride: Size = 1
-    pad: Padding | None = None
+    k: Sizes = 3
+    stride: Sizes = 1
+    pad: Paddings | None = None
     groups: Width = 1
     bias: bool = False
 
@@ -91,7 +91,7 @@ class BasicBlock(Macro):
     """Two 3×3 convolutions and a shortcut (He et al. 2016, section 3)."""
 
     out: Width
-    stride: Size = 1
+    stride: Sizes = 1
 
     def expand(self, b: Builder) -> None:
         _residual(b, (Conv(self.out, stride=self.stride), Conv(self.out)), self.stride)
@@ -164,7 +164,7 @@ class InvertedResidual(Macro):
 
     out: Width
     expand_to: Width
-    k: Size = 3
+    k: Sizes = 3
     stride: Extent = 1
     squeeze: Width | None = None
     activation: Literal["relu", "hardswish"] = "relu"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 from ..graph.layout import Layout
-from ..graph.ops import Order, Shape, numel
+from ..graph.ops import Order, Shape, is_grid, numel, on_grid
 from ..learning.heads.patches import Cell
 from ..learning.losses import LOSSES, Sizes
 from ..plan import HeadPlan, LinkPlan, Load, Network, Receive
@@ -87,7 +87,7 @@ class ShapeMachine:
     def target(self, head: HeadPlan, given: Value) -> Value:
         if head.target == "images":
             self.memory.moves("mul", 4 * given.numbers, 4 * given.numbers)
-            return given.like(self.memory.new(4 * given.numbers, "inputs"))
+            return Value(self.memory.new(4 * given.numbers, "inputs"), given.rows, on_grid(given.shape), given.order)
         if head.target == "one_hot" and not given.shape:  # mixtures have shares of the classes anyway
             return self._made(given.rows, (self.classes,), "inputs")
         return given
@@ -190,7 +190,7 @@ class ShapeMachine:
 
     def loss(self, head: HeadPlan, out: Value, target: Value) -> Value:
         rows = {"images": out.rows, "pairs": 2 * target.rows}.get(head.target, target.rows)
-        sizes = Sizes(rows, numel(out.shape), out.shape[0] if len(out.shape) == 3 else numel(out.shape), self.classes)
+        sizes = Sizes(rows, numel(out.shape), out.shape[0] if is_grid(out.shape) else numel(out.shape), self.classes)
         use = LOSSES[head.loss].takes(sizes, head.smoothing)
         wide = out.storage if out.storage.width == 4 else self.memory.new(sizes.full)
         kept = [wide] * use.keeps_output + [self.memory.new(size) for size in use.kept]

@@ -51,7 +51,7 @@ class Prediction:
     ) -> None:
         self.plan, self.device, config = plan, device, plan.config
         self.memory = memory or Allocator()
-        swapped = config.train.memory_format == "channels_last"
+        swapped = plan.data.pixels_can_lie_apart and config.train.memory_format == "channels_last"
         self.order: Order = "swapped" if swapped else "plain"
         copies = plan.layout.copies if plan.layout and config.devices.sync_batch_norm else 1
         costs = Costs(LOW_BYTES[config.train.precision], traced=device == "cpu", copies=copies, swapped=swapped)

@@ -14,7 +14,11 @@ from .class_names import CLASS_NAMES
 from .folders import listed
 
 Shape = tuple[int, ...]
-AXES = {3: ("channels", "height", "width"), 1: ("length",)}  # of a sample, by how many it has
+AXES = {  # of a sample, by how many it has
+    1: ("length",), 2: ("channels", "length"), 3: ("channels", "height", "width"),
+    4: ("channels", "depth", "height", "width"),
+}  # fmt: skip
+SAMPLE = "sample"  # all of them, whatever they are
 TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what is known of a sample
 
 # InfoPro's CIFAR-10 statistics (all papers of this family copied them); torchvision's ImageNet statistics.
@@ -79,10 +83,19 @@ class ResolvedData:
         return replace(self, train_size=self.train_size - count, validation_size=count)
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        _, height, width = self.shape
-        return height, width
+    def image_size(self) -> tuple[int, ...]:
+        """(height, width) in pixels; the length of a signal, or what a volume has."""
+        return self.shape[1:]
+
+    @property
+    def pixels_can_lie_apart(self) -> bool:
+        """Whether torch knows samples whose channels come last in memory: images alone."""
+        return len(self.shape) == 3
+
+    @property
+    def along(self) -> tuple[int, ...]:
+        """The shape in which one number a channel stands beside a batch of samples."""
+        return (1, -1, *(1 for _ in self.shape[1:]))
 
     @property
     def axes(self) -> dict[str, int]:
@@ -145,13 +158,13 @@ class DatasetInfo:
         if target == "map" and (classes or self.classes or 0) > MOST_MAPPED:
             raise OptionError("other", "classes", f"a mask has at most {MOST_MAPPED} classes, and not {classes}")
         channels = self._channels(channels)
-        height, width = (image_size,) * 2 if isinstance(image_size, int) else image_size or self._native_size()
+        sizes = self._sizes((image_size,) * 2 if isinstance(image_size, int) else image_size, target)
         train_size = self._train_size(samples)
         if resplit and self.kept != "memory":
             raise OptionError("other", "resplit", f"the data set `{self.name}` cannot be split anew")
         return ResolvedData(
             name=self.name,
-            shape=(channels, height, width),
+            shape=(channels, *sizes),
             classes=self._classes(classes, class_names),
             mean=_per_channel("mean", mean, channels) or _fitting(self.mean, channels),
             std=_per_channel("std", std, channels) or _fitting(self.std, channels),
@@ -184,6 +197,16 @@ class DatasetInfo:
         if samples is not None and self.train_size is None:
             raise OptionError("other", "samples", f"the data set `{self.name}` counts its own samples")
         return self._agree("samples", self.train_size, samples)
+
+    def _sizes(self, asked: Sequence[int] | None, target: TargetKind) -> Sequence[int]:
+        """Those of an image; what is made up may be a signal or a volume as well."""
+        sizes = self._native_size() if asked is None else asked
+        if len(sizes) != 2 and self.kept != "made":
+            message = f"the images of the data set `{self.name}` have a height and a width, not {len(sizes)} sizes"
+            raise OptionError("other", "image_size", message)
+        if len(sizes) != 2 and target == "map":
+            raise OptionError("other", "image_size", f"a mask is one of an image, which has 2 sizes, not {len(sizes)}")
+        return sizes
 
     def _native_size(self) -> Sequence[int]:
         return self.shape[1:] if self.shape else (self._need("image_size", None),) * 2

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import prod
 from typing import Literal
 
-from .datasets import ResolvedData, TargetKind
+from .datasets import SAMPLE, ResolvedData, TargetKind
 from .dtypes import BYTES, DType
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
     """The numbers of one sample: the names of their axes in the data, their type, and what whole ones are below.
+
+    `sample` stands for all axes of a sample: an image, a signal, a volume.
 
     >>> from .datasets import INFO
     >>> Values(("classes", "height", "width")).shape(INFO["svhn"].resolved())
@@ -25,7 +28,8 @@ class Values:
 
     def shape(self, data: ResolvedData) -> tuple[int, ...]:
         """How many there are, axis by axis."""
-        return tuple(data.axes[axis] for axis in self.axes)
+        sizes = (data.shape if axis == SAMPLE else (data.axes[axis],) for axis in self.axes)
+        return tuple(chain.from_iterable(sizes))
 
     def bytes(self, data: ResolvedData) -> int:
         """What one sample's take."""
@@ -55,7 +59,7 @@ class Task:
     term: str
     metrics: tuple[str, ...]
     running: str
-    input: Values = Values(("channels", "height", "width"))
+    input: Values = Values((SAMPLE,))
     restores: Literal["images"] | None = "images"
     torch: str = ""
 

@@ -50,7 +50,7 @@ def features_of(work: Work) -> Features:
             tokens = node.shape[0] // op.windows
             return (_log(work.rows * op.windows * op.heads), _log(tokens), _log(node.shape[1] / op.heads), layout[1])
     largest = max(numel(shape) for shape in (*node.in_shapes, node.shape))
-    window = prod(op.window.k) if isinstance(op, Pool) else 1
+    window = prod(op.window(given).k) if isinstance(op, Pool) else 1
     return (_log(work.rows * largest), _log(channels(given)), _log(numel(given) / channels(given)),
             _log(len(node.in_shapes) * largest / node.size), _log(window), *layout)  # fmt: skip
 
@@ -58,7 +58,7 @@ def features_of(work: Work) -> Features:
 def _convolution(op: Conv | ConvTranspose, given: tuple[int, ...], made: tuple[int, ...], rows: int) -> Features:
     """Of a transposed one the maps change places."""
     small = given if isinstance(op, ConvTranspose) else made
-    k, stride = (prod(v) if isinstance(v, tuple) else v * v for v in (op.k, op.stride))
+    k, stride = (prod(v) if isinstance(v, tuple) else v ** (len(given) - 1) for v in (op.k, op.stride))
     into, out = given[0] // op.groups, op.out // op.groups
     return (
         _log(rows * numel(small[1:])), _log(numel(small[1:])), _log(into), _log(out), _log(op.groups), _log(k),

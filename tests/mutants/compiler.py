@@ -186,8 +186,8 @@ MUTANTS = [
     ),
     mutant(
         "specc/graph/ops/convolution.py",
-        "numel(output) * (2 * inputs[0][0] // self.groups * numel(pair(self.k)) + self.bias)",
-        "numel(output) * (2 * inputs[0][0] * numel(pair(self.k)) + self.bias)",
+        "numel(output) * (2 * inputs[0][0] // self.groups * kernel + self.bias)",
+        "numel(output) * (2 * inputs[0][0] * kernel + self.bias)",
         "groups save no FLOPs",
         "test_ops.py::test_flops_of_products_are_what_torch_counts",
     ),

@@ -7,7 +7,7 @@ from .mutant import mutant
 MUTANTS = [
     mutant("specc/learning/heads/base.py", "index / (count - 1)", "index / count", "a ramp does not reach its end",
            "test_compile.py::test_weights_of_a_ramp_and_of_a_level"),
-    mutant("specc/learning/heads/pointwise.py", "-(-breadth // 4)", "-(-height // 4)", "a pool looks at the height alone",
+    mutant("specc/learning/heads/pointwise.py", "sized(-(-side // 4) for side in sides)", "sized(-(-sides[0] // 4) for _ in sides)", "a pool looks at the height alone",
            "test_oblong_maps.py::test_a_pool_to_a_quarter_quarters_height_and_width"),
     mutant("specc/learning/heads/pointwise.py", "Linear(4 * width, bias=False)", "Linear(width, bias=False)", "hidden layers are too narrow",
            "test_single_rules.py::test_the_hidden_layers_of_pointwise_are_four_times_as_wide"),

@@ -83,8 +83,8 @@ def _halves(config: DataConfig, torchvision_name: str) -> tuple[Arrays, Arrays]:
     folders = [config.folder / torchvision_name / "raw", config.folder / "raw", config.folder]
     found = next((folder for folder in folders if _find(folder, "train-images-idx3-ubyte")), None)
     if found:
-        item = INFO[config.dataset].resolved().image_size
-        return guarded(config, lambda: (_half(found, "train", item), _half(found, "t10k", item)))
+        height, width = INFO[config.dataset].resolved().image_size
+        return guarded(config, lambda: (_half(found, "train", (height, width)), _half(found, "t10k", (height, width))))
     raise missing(
         config.dataset,
         [folder / "train-images-idx3-ubyte[.gz]" for folder in folders],

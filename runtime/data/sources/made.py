@@ -116,12 +116,12 @@ class Maker:
         return self.draws.noise(half, first * size, count * size).reshape(count, *self.shape)
 
     def _pattern(self, label: int) -> Pixels:
-        """The pattern (channels, height, width) of a class."""
-        channels, height, width = self.shape
-        size = channels * _CELLS * _CELLS
-        cells = self.draws.noise("patterns", label * size, size).reshape(channels, _CELLS, _CELLS)
-        rows, columns = (np.arange(side) * _CELLS // side for side in (height, width))
-        return cells[:, rows[:, None], columns]
+        """The pattern (channels, height, width) of a class; along fewer or more axes likewise."""
+        channels, *sides = self.shape
+        size = channels * _CELLS ** len(sides)
+        cells = self.draws.noise("patterns", label * size, size).reshape(channels, *(_CELLS for _ in sides))
+        places = (np.arange(side) * _CELLS // side for side in sides)
+        return cells[np.ix_(np.arange(channels), *places)]
 
 
 @dataclass(frozen=True, slots=True)

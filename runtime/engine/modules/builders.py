@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import reduce
 
 import torch
@@ -10,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from specc.graph import ops
-from specc.graph.ops import Shape, channels
+from specc.graph.ops import Shape, channels, is_grid
 from specc.graph.ops.cutting import Cut
 from specc.graph.ops.opaque import Opaque
+from specc.graph.ops.pooling import Pool
 from specc.graph.ops.sliding import pair
 
 from ...trace.laboratory import extract
@@ -25,12 +27,22 @@ from .tokens import Attention, ClassToken, Embedding, PatchEmbed, PositionEmbedd
 
 def _axis(shape: Shape) -> int:
     """Of the channels, in a batch of such values."""
-    return 1 if len(shape) == 3 else -1
+    return 1 if is_grid(shape) else -1
 
 
 def _conv(op: ops.Conv, shapes: Shapes) -> nn.Module:
-    w = op.window
-    return nn.Conv2d(shapes[0][0], op.out, w.k, w.stride, w.pad, dilation=w.dilation, groups=op.groups, bias=op.bias)
+    w, made = op.window(shapes[0]), _of_axes(shapes, nn.Conv2d, nn.Conv3d)
+    return made(shapes[0][0], op.out, w.k, w.stride, w.pad, dilation=w.dilation, groups=op.groups, bias=op.bias)
+
+
+def _pool(op: Pool, shapes: Shapes, of_map: type[nn.Module], of_volume: type[nn.Module]) -> nn.Module:
+    w, made = op.window(shapes[0]), _of_axes(shapes, of_map, of_volume)
+    return made(w.k, w.stride, w.pad, ceil_mode=op.ceil)
+
+
+def _of_axes(shapes: Shapes, of_map: type[nn.Module], of_volume: type[nn.Module]) -> Callable[..., nn.Module]:
+    """Torch has a module for every number of axes."""
+    return of_map if len(shapes[0]) == 3 else of_volume
 
 
 def _conv_transpose(op: ops.ConvTranspose, shapes: Shapes) -> nn.Module:
@@ -87,9 +99,16 @@ def _to_map(op: ops.ToMap, shapes: Shapes) -> nn.Module:
 
 
 def _resize(op: ops.Resize, shapes: Shapes) -> nn.Module:
+    _, *size = op.output(*shapes)
     if op.mode == "nearest":
-        return Call(lambda x: F.interpolate(x, op.hw, mode="nearest"))
-    return Call(lambda x: F.interpolate(x, op.hw, mode="bilinear", align_corners=op.align_corners))
+        return Call(lambda x: F.interpolate(x, size, mode="nearest"))
+    mode = "bilinear" if len(size) == 2 else "trilinear"
+    return Call(lambda x: F.interpolate(x, size, mode=mode, align_corners=op.align_corners))
+
+
+def _global_avg_pool(shape: Shape) -> nn.Module:
+    axes = tuple(range(2, len(shape) + 1)) if is_grid(shape) else (1,)
+    return Call(lambda x: x.mean(axes))
 
 
 def _periodic_basis(op: ops.PeriodicBasis, shapes: Shapes) -> nn.Module:
@@ -101,8 +120,8 @@ def _waves(count: int, length: int, form: str, like: Tensor) -> Tensor:
     """A (length, count) matrix whose column c has c + 1 periods."""
     position = (torch.arange(length, dtype=like.dtype, device=like.device) + 0.5) / length
     periods = torch.arange(1, count + 1, dtype=like.dtype, device=like.device)
-    cosine = torch.cos(2 * math.pi * position[:, None] * periods)
-    return cosine if form == "cosine" else torch.sign(cosine)
+    cosine = (position.mul_(2 * math.pi)[:, None] * periods).cos_()
+    return cosine if form == "cosine" else cosine.sign_()
 
 
 builds(ops.Conv, _conv)
@@ -132,10 +151,13 @@ builds(ops.Softmax, lambda op, shapes: nn.Softmax(_axis(shapes[0])))
 builds(ops.Scale, lambda op, shapes: Call(lambda x: torch.mul(x, op.by)))
 builds(ops.ToIntegers, _to_integers)
 
-builds(ops.MaxPool, lambda op, shapes: nn.MaxPool2d(op.window.k, op.window.stride, op.window.pad, ceil_mode=op.ceil))
-builds(ops.AvgPool, lambda op, shapes: nn.AvgPool2d(op.window.k, op.window.stride, op.window.pad, ceil_mode=op.ceil))
-builds(ops.AdaptiveAvgPool, lambda op, shapes: nn.AdaptiveAvgPool2d(op.size))
-builds(ops.GlobalAvgPool, lambda op, shapes: Call(lambda x: x.mean((2, 3) if len(shapes[0]) == 3 else (1,))))
+builds(ops.MaxPool, lambda op, shapes: _pool(op, shapes, nn.MaxPool2d, nn.MaxPool3d))
+builds(ops.AvgPool, lambda op, shapes: _pool(op, shapes, nn.AvgPool2d, nn.AvgPool3d))
+builds(
+    ops.AdaptiveAvgPool,
+    lambda op, shapes: _of_axes(shapes, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)(op.size),
+)
+builds(ops.GlobalAvgPool, lambda op, shapes: _global_avg_pool(shapes[0]))
 
 builds(ops.Add, lambda op, shapes: Call(lambda *inputs: reduce(torch.add, inputs)))
 builds(ops.Mul, _mul)

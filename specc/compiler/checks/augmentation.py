@@ -18,7 +18,7 @@ def check_augmentation(draft: Draft) -> Draft:
     """Every augmentation is defined for the images, and a mixture for what is learnt of it."""
     augment = draft.spec.config.data.augment
     if isinstance(augment, str):
-        return draft.updated(*_idle_workers(draft))
+        return draft.updated(*_idle_workers(draft), *_paper(draft))
     named = [(i, step.name, step.augmentation) for i, step in enumerate(augment)]
     return draft.updated(*_undefined(draft, named), *_unordered(draft, named), *_unmixable(draft, named))
 
@@ -29,6 +29,13 @@ def _idle_workers(draft: Draft) -> Iterator[Diagnostic]:
     if data.workers and data.dataset in kept_in("memory", "made"):
         message = f"`workers` has no effect: `{data.dataset}` lies in memory, and `augment` is no list of augmentations"
         yield draft.spec.warning("SPC108", message, "data", "workers", label="ignored", key=True)
+
+
+def _paper(draft: Draft) -> Iterator[Diagnostic]:
+    """What papers do to images, where there are none."""
+    if draft.spec.config.data.augment == "paper" and len(draft.info.shape) in (2, 4):
+        message = f"the samples of the data set `{draft.info.name}` are no images"
+        yield draft.spec.error("SPC660", message, *AT, label="for images")
 
 
 def _undefined(draft: Draft, named: list[Named]) -> Iterator[Diagnostic]:

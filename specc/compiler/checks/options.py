@@ -26,7 +26,7 @@ from .sharding import not_sharded
 def check_options(draft: Draft) -> Draft:
     """The schedule fits the epochs; nothing is silently ignored, or chosen by a test; variables stand in paths only."""
     idle = (*_idle(draft, draft.spec.config, ()), *_unsmoothed(draft), *_not_captured(draft))
-    idle = (*idle, *_offloaded(draft), *not_sharded(draft))
+    idle = (*idle, *_offloaded(draft), *_laid_out(draft), *not_sharded(draft))
     return draft.updated(*_schedule(draft), *idle, *chosen(draft), *_variables(draft))
 
 
@@ -42,6 +42,16 @@ def _schedule(draft: Draft) -> Iterator[Diagnostic]:
             message = f"the milestone {milestone} is never reached: the training has {train.epochs} epochs"
             at = ("train", "schedule", "milestones", i)
             yield spec.warning("SPC612", message, *at, label="after the end", secondary=epochs)
+
+
+def _laid_out(draft: Draft) -> Iterator[Diagnostic]:
+    """Only images have pixels whose channels could come last."""
+    sizes = draft.spec.config.data.image_size
+    if draft.spec.config.train.memory_format == "channels_last" and isinstance(sizes, list) and len(sizes) != 2:
+        message = "`memory_format: channels_last` has no effect: it is defined for images"
+        beside = draft.spec.beside(f"{len(sizes)} size{'s' * (len(sizes) > 1)}", "data", "image_size")
+        yield draft.spec.warning("SPC108", message, "train", "memory_format", label="ignored", key=True,
+                                 secondary=beside)  # fmt: skip
 
 
 # -- options without effect ---------------------------------------------------------------------------------------

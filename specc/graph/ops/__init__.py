@@ -30,7 +30,9 @@ from .base import (
     Shape,
     ShapeError,
     channels,
+    is_grid,
     numel,
+    on_grid,
     show,
 )
 from .convolution import Conv, ConvTranspose, Linear, PeriodicBasis
@@ -75,5 +77,5 @@ __all__ = [
     "PeriodicBasis", "Permute", "PositionEmbedding", "Prelu", "RangeError", "Relu", "Relu6", "Reshape", "Resize",
     "RmsNorm", "Roll", "Saved", "Scale", "SelectToken", "Shape", "ShapeError", "Sigmoid", "Silu", "Slice",
     "Softmax", "SpaceToDepth", "Split", "SqueezeExcite", "Tanh", "ToIntegers", "ToMap", "ToTokens", "Transpose",
-    "WindowPartition", "WindowReverse", "channels", "numel", "show",
+    "WindowPartition", "WindowReverse", "channels", "is_grid", "numel", "on_grid", "show",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """What every op says about itself: arguments, shape, parameters, FLOPs and what autograd keeps for its backward.
 
-Shapes never contain the batch: ``(C, H, W)`` for feature maps, ``(T, D)`` for tokens, ``(D,)`` for vectors.
+Shapes never contain the batch: ``(C, H, W)`` for feature maps, ``(C, D, H, W)`` for volumes, ``(T, D)`` for tokens,
+``(D,)`` for vectors. A signal of one axis is a map of one row, ``(C, 1, L)``.
 """
 
 from __future__ import annotations
@@ -255,6 +256,13 @@ def need_map(op: Op, shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def need_grid(op: Op, shape: Shape) -> Shape:
+    """The (C, H, W) of a feature map or (C, D, H, W) of a volume, or a `ShapeError` that names the op."""
+    if len(shape) not in (3, 4):
+        raise ShapeError(f"`{op.name}` takes a feature map (C×H×W) or a volume (C×D×H×W), not {show(shape)}")
+    return shape
+
+
 def need_tokens(op: Op, shape: Shape) -> tuple[int, int]:
     """The (T, D) of tokens, or a `ShapeError` that names the op."""
     if len(shape) != 2:
@@ -263,5 +271,15 @@ def need_tokens(op: Op, shape: Shape) -> tuple[int, int]:
 
 
 def channels(shape: Shape) -> int:
-    """Numbers at one position: the first axis of a feature map, the last one of tokens and vectors."""
-    return shape[0] if len(shape) == 3 else shape[-1]
+    """Numbers at one position: the first axis of maps and volumes, the last one of tokens and vectors."""
+    return shape[0] if is_grid(shape) else shape[-1]
+
+
+def is_grid(shape: Shape) -> bool:
+    """Whether channels come first and then the positions along two axes or three: a feature map, or a volume."""
+    return len(shape) > 2
+
+
+def on_grid(shape: Shape) -> Shape:
+    """A sample's shape with its positions on a grid: a signal (C, L) is a map of one row."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape

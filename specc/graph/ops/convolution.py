@@ -6,20 +6,37 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ...language.schema import Width
-from .base import SAVES_FACTOR, SAVES_INPUT, Autocast, Lies, Op, Order, Saved, Shape, ShapeError, need_map, numel, show
-from .sliding import Padding, Size, Window, pair
+from .base import (
+    SAVES_FACTOR,
+    SAVES_INPUT,
+    Autocast,
+    Lies,
+    Op,
+    Order,
+    Saved,
+    Shape,
+    ShapeError,
+    is_grid,
+    need_grid,
+    need_map,
+    numel,
+    show,
+)
+from .sliding import Padding, Paddings, Size, Sizes, Window, pair, spread
 
 
 @dataclass(frozen=True, slots=True)
 class Conv(Op):
-    """2-d convolution; without `pad` the output has the input's size divided by the stride ("same" for odd `k`)."""
+    """Convolution over a map, or over a volume; without `pad` the output has the input's size divided by the stride
+    ("same" for odd `k`).
+    """
 
     out: Width
-    k: Size = 3
-    stride: Size = 1
-    pad: Padding | None = None
+    k: Sizes = 3
+    stride: Sizes = 1
+    pad: Paddings | None = None
     groups: Width = 1
-    dilation: Size = 1
+    dilation: Sizes = 1
     bias: bool = False
 
     saves: ClassVar[Saved] = SAVES_INPUT
@@ -30,26 +47,27 @@ class Conv(Op):
         "padding": "pad", "strides": "stride", "use_bias": "bias", "group": "groups", "rate": "dilation",
     }  # fmt: skip
 
-    @property
-    def window(self) -> Window:
-        """The sliding window with its padding decided."""
-        k, dilation = pair(self.k), pair(self.dilation)
-        same = (dilation[0] * (k[0] - 1) // 2, dilation[1] * (k[1] - 1) // 2)
-        return Window(k, pair(self.stride), same if self.pad is None else pair(self.pad), dilation)
+    def window(self, shape: Shape) -> Window:
+        """The sliding window over such an input, with its padding decided."""
+        axes = len(shape) - 1
+        k, dilation = spread(self.k, axes), spread(self.dilation, axes)
+        same = tuple(gap * (side - 1) // 2 for gap, side in zip(dilation, k, strict=True))
+        return Window(k, spread(self.stride, axes), same if self.pad is None else spread(self.pad, axes), dilation)
 
     def output(self, *inputs: Shape) -> Shape:
-        c, _, _ = need_map(self, inputs[0])
+        c, *_ = need_grid(self, inputs[0])
         if c % self.groups or self.out % self.groups:
             sides = f"the channels of {show(inputs[0])} and {self.out} output channels"
             raise ShapeError(f"`conv` with groups {self.groups} cannot divide {sides}")
-        return (self.out, *self.window.over(self, inputs[0]))
+        return (self.out, *self.window(inputs[0]).over(self, inputs[0]))
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
-        weight = {"weight": (self.out, inputs[0][0] // self.groups, *pair(self.k))}
+        weight = {"weight": (self.out, inputs[0][0] // self.groups, *spread(self.k, len(inputs[0]) - 1))}
         return weight | ({"bias": (self.out,)} if self.bias else {})
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return numel(output) * (2 * inputs[0][0] // self.groups * numel(pair(self.k)) + self.bias)
+        kernel = numel(spread(self.k, len(inputs[0]) - 1))
+        return numel(output) * (2 * inputs[0][0] // self.groups * kernel + self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +131,7 @@ class Linear(Op):
     }  # fmt: skip
 
     def output(self, *inputs: Shape) -> Shape:
-        if len(inputs[0]) == 3:
+        if is_grid(inputs[0]):
             feature_map = show(inputs[0])
             raise ShapeError(f"`linear` takes a vector or tokens, not the feature map {feature_map}; flatten it first")
         return (*inputs[0][:-1], self.out)

@@ -18,6 +18,8 @@ from .base import (
     ShapeError,
     SubOp,
     channels,
+    is_grid,
+    need_map,
     numel,
     show,
 )
@@ -98,12 +100,15 @@ class LayerNorm(Normalization):
     gradient_lies: ClassVar[Lies] = "plain"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it; the CPU's would not
 
+    def output(self, *inputs: Shape) -> Shape:
+        return need_map(self, inputs[0]) if is_grid(inputs[0]) else inputs[0]
+
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         positions = numel(inputs[0]) // channels(inputs[0])
         return Saved(inputs=(0,), bytes=2 * 4 * positions)  # mean and deviation in fp32
 
     def parts(self, *inputs: Shape) -> tuple[SubOp, ...]:
-        if len(inputs[0]) != 3:
+        if not is_grid(inputs[0]):
             return ()
         _, h, w = inputs[0]
         back = ("map", ToMap((h, w)), ("norm",))

@@ -18,6 +18,7 @@ from .base import (
     Shape,
     SubOp,
     channels,
+    is_grid,
     need_map,
     numel,
 )
@@ -41,7 +42,7 @@ class LayerScale(Op):
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         width = channels(inputs[0])
-        return {"weight": (width, 1, 1) if len(inputs[0]) == 3 else (width,)}
+        return {"weight": (width, *(1 for _ in inputs[0][1:])) if is_grid(inputs[0]) else (width,)}
 
     def initial(self, parameter: str) -> float | None:
         return self.init

@@ -7,8 +7,8 @@ from math import isqrt
 from typing import ClassVar, Literal
 
 from ...language.schema import Border, Width
-from .base import Lies, Op, Order, Shape, ShapeError, need_map, need_tokens, numel, show
-from .sliding import Size, pair
+from .base import Lies, Op, Order, Shape, ShapeError, need_grid, need_map, need_tokens, numel, show
+from .sliding import Size, Sizes, pair, spread
 
 
 class View(Op):
@@ -45,8 +45,8 @@ class Reshape(InOrder):
     aliases: ClassVar[dict[str, str]] = {"size": "shape", "to": "shape"}
 
     def output(self, *inputs: Shape) -> Shape:
-        if not 1 <= len(self.shape) <= 3:
-            raise ShapeError(f"`reshape` gives a vector, tokens or a feature map, not {len(self.shape)} axes")
+        if not 1 <= len(self.shape) <= 4:
+            raise ShapeError(f"`reshape` gives a vector, tokens, a map or a volume, not {len(self.shape)} axes")
         if numel(self.shape) != numel(inputs[0]):
             count = f"{numel(inputs[0])} numbers of {show(inputs[0])}"
             raise ShapeError(f"`reshape` cannot make {show(self.shape)} of the {count}")
@@ -119,21 +119,20 @@ class ToMap(Op):
 
 @dataclass(frozen=True, slots=True)
 class Resize(Op):
-    """Interpolation to a size in pixels: `bilinear` (corners aligned as in InfoPro's decoders) or `nearest` pixel."""
+    """Interpolation to a size in pixels: `bilinear` (corners aligned as in InfoPro's decoders; trilinear of volumes) or
+    `nearest` pixel.
+    """
 
-    size: Size
+    size: Sizes
     align_corners: bool = True  # of the bilinear one
     mode: Literal["bilinear", "nearest"] = "bilinear"
 
     aliases: ClassVar[dict[str, str]] = {"to": "size", "hw": "size", "output_size": "size", "interpolation": "mode"}
 
-    @property
-    def hw(self) -> tuple[int, int]:
-        """Height and width of the result."""
-        return pair(self.size)
-
     def output(self, *inputs: Shape) -> Shape:
-        return (need_map(self, inputs[0])[0], *self.hw)
+        c, *sides = need_grid(self, inputs[0])
+        return (c, *spread(self.size, len(sides)))
 
     def flops(self, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return 7 * numel(output) if self.mode == "bilinear" else 0
+        lerps = 2 ** (len(output) - 1) - 1  # one of four or eight corners, axis by axis
+        return (7 if len(output) == 3 else 3 * lerps) * numel(output) if self.mode == "bilinear" else 0

@@ -10,7 +10,8 @@ from pydantic import Field
 from ...graph.builder import Builder
 from ...graph.graph import Graph, Layer
 from ...graph.macros import BasicBlock
-from ...graph.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels
+from ...graph.ops import BatchNorm, Gelu, GlobalAvgPool, LayerNorm, Linear, ToTokens, channels, is_grid
+from ...graph.ops.sliding import sized
 from ...language.schema import FewRepeats, Fraction
 from .answers import answer, pool, start
 from .base import Context, Head
@@ -63,11 +64,12 @@ def sampled(layers: tuple[Layer, ...], end: int, depth: int) -> Iterator[Layer]:
 
 def _append(b: Builder, layer: Layer) -> None:
     """One block in the shape of `layer`; a side that is still too long is halved by each block until it is not."""
-    if len(b.shape) == 3 and len(layer.shape) == 3:
-        height, width = (_stride(*sizes) for sizes in zip(b.shape[1:], layer.shape[1:], strict=True))
-        BasicBlock(layer.shape[0], stride=height if height == width else (height, width)).expand(b)
+    if is_grid(b.shape) and len(b.shape) == len(layer.shape):
+        strides = {_stride(*sizes) for sizes in zip(b.shape[1:], layer.shape[1:], strict=True)}
+        each = sized(_stride(*sizes) for sizes in zip(b.shape[1:], layer.shape[1:], strict=True))
+        BasicBlock(layer.shape[0], stride=strides.pop() if len(strides) == 1 else each).expand(b)
     else:
-        if len(b.shape) == 3:
+        if is_grid(b.shape):
             b.add(GlobalAvgPool() if len(layer.shape) == 1 else ToTokens())
         b.chain((Linear(channels(layer.shape)), LayerNorm(), Gelu()))
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from ...graph.builder import Builder
 from ...graph.graph import INPUT, BackboneGraph, Graph
 from ...graph.layout import Lost, Places, layouts
-from ...graph.ops import Shape, ShapeError, ToMap
+from ...graph.ops import Shape, ShapeError, ToMap, on_grid
 from ...graph.ops.entry import Entry
 from ...language.schema import Config, Factor, Probability
 from ...tasks.task import Task
@@ -71,7 +71,9 @@ class Context:
         """The context of each patch; a fused output stands for the whole image, a fused loss for its part of it."""
         parts = divide(as_map(self.feature, self.places), patches.grid, "feature map")
         whole = patches.fuse == "outputs"
-        images = [self.image] * len(parts) if whole else divide(self.image, patches.grid, "image")
+        image = on_grid(self.image)
+        divided = len(image) == 3 and not whole
+        images = divide(image, patches.grid, "image") if divided else [self.image] * len(parts)
         return tuple(replace(self, feature=f, image=i) for f, i in zip(parts, images, strict=True))
 
 

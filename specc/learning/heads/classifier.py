@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ...graph.builder import Builder
 from ...graph.graph import Graph
-from ...graph.ops import BatchNorm, Conv, Relu, channels
+from ...graph.ops import BatchNorm, Conv, Relu, channels, is_grid
 from ...graph.ops.entry import OpEntry
 from ...language.schema import FewRepeats, Matching, Text, Width
 from ...tasks.task import Task
@@ -60,7 +60,7 @@ class Classifier(Head):
             half = -(-b.shape[0] // 2)
             b.chain((Conv(half), BatchNorm(), Relu()) * count)
             return
-        if len(context.feature) != 3:
+        if not is_grid(context.feature):
             return
         width, last = context.feature[0], channels(context.backbone.layers[-1].nodes[0].in_shapes[0])
         out = max(width, min(2 * width, last))

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.ops import BatchNorm, Conv, Relu, Resize, Sigmoid, show
+from ...graph.ops import BatchNorm, Conv, Relu, Resize, ShapeError, Sigmoid, is_grid, on_grid, show
 from ...graph.ops.entry import OpEntry
+from ...graph.ops.sliding import sized
 from ...language.schema import Width
 from ...tasks.task import Task
 from .base import Context, Head, builder, chain
@@ -19,6 +20,7 @@ class Decoder(Head):
     """Resize the features to the image, then convolutions to its channels and a sigmoid.
 
     Tokens are laid out as the map that they come from first, without the class token; a vector is a map of one pixel.
+    Volumes are restored as images are; a signal is an image of one row.
     """
 
     layers: Literal["2c"] | list[OpEntry] = Field(
@@ -32,16 +34,20 @@ class Decoder(Head):
     term: ClassVar[str] = "reconstruction"
 
     def build(self, context: Context) -> Graph:
-        b = builder(context)
+        b, image = builder(context), on_grid(context.image)
+        if not is_grid(image):
+            raise ShapeError(f"a decoder restores images, signals and volumes, not samples of {show(context.image)}")
         if self.layers == "2c":
-            if len(context.feature) != 3:
+            if not is_grid(context.feature):
                 b.add(context.layout)
-            b.chain((Resize((context.image[1], context.image[2])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
-            b.add(Conv(context.image[0], bias=True))
+            if len(b.shape) != len(image):
+                raise ShapeError(f"positions of {show(b.shape)} are not those of a sample, which is {show(image)}")
+            b.chain((Resize(sized(image[1:])), Conv(self.channels, bias=True), BatchNorm(), Relu()))
+            b.add(Conv(image[0], bias=True))
         else:
             chain(b, self.layers)
-            if b.shape != context.image:
-                raise TargetError(f"its layers give {show(b.shape)}, the image to restore is {show(context.image)}")
+            if b.shape != image:
+                raise TargetError(f"its layers give {show(b.shape)}, the image to restore is {show(image)}")
         b.add(Sigmoid())
         return b.graph()
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.ops import Conv, Flatten, GroupNorm, LayerNorm, Linear, numel, show
+from ...graph.ops import Conv, Flatten, GroupNorm, LayerNorm, Linear, is_grid, numel, show
 from ...tasks.task import Task
 from .base import Context, Head, builder
 from .errors import HeadError
@@ -37,7 +37,7 @@ class Goodness(Head):
             if numel(context.image[1:]) < context.classes:
                 raise HeadError(f"{context.classes} classes cannot be written into {show(context.image[1:])} pixels")
             b.add(Flatten())
-        elif len(context.feature) == 3:
+        elif is_grid(context.feature):
             b.chain((GroupNorm(1), Conv(context.classes, k=1, bias=True)))
         else:
             b.chain((LayerNorm(), Linear(context.classes)))

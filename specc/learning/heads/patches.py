@@ -61,6 +61,8 @@ def as_map(shape: Shape, places: Places) -> Shape:
     """The shape of the feature map that the grid is laid on; raises `GridError` where there is none."""
     if len(shape) == 3:
         return shape
+    if len(shape) == 4:
+        raise GridError(f"patches are rows and columns of a map, and {show(shape)} is a volume")
     if len(shape) == 1:
         raise GridError(f"patches need positions to share out, not the vector {show(shape)}")
     if isinstance(places, Lost):

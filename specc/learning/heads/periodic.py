@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.ops import AdaptiveAvgPool, Flatten, PeriodicBasis
+from ...graph.ops import AdaptiveAvgPool, Flatten, PeriodicBasis, is_grid
+from ...graph.ops.sliding import sized
 from ...language.schema import Width
 from .base import Context, Head, builder
 
@@ -23,9 +24,8 @@ class Periodic(Head):
 
     def build(self, context: Context) -> Graph:
         b = builder(context)
-        if len(context.feature) == 3 and max(context.feature[1:]) > self.pool:
-            height, width = (min(size, self.pool) for size in context.feature[1:])
-            b.add(AdaptiveAvgPool((height, width)))
+        if is_grid(context.feature) and max(context.feature[1:]) > self.pool:
+            b.add(AdaptiveAvgPool(sized(min(size, self.pool) for size in context.feature[1:])))
         if len(b.shape) > 1:
             b.add(Flatten())
         b.add(PeriodicBasis(context.classes, self.wave))

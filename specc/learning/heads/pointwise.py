@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.ops import AdaptiveAvgPool, BatchNorm, Conv, Flatten, Linear, Relu, ShapeError, show
+from ...graph.ops import AdaptiveAvgPool, BatchNorm, Conv, Flatten, Linear, Relu, ShapeError, is_grid, show
+from ...graph.ops.sliding import sized
 from ...language.schema import FewRepeats
 from .base import Context, Head, builder
 
@@ -22,11 +23,11 @@ class Pointwise(Head):
     term: ClassVar[str] = "classification"
 
     def build(self, context: Context) -> Graph:
-        if len(context.feature) != 3:
-            raise ShapeError(f"`pointwise` reads a feature map (C×H×W), not {show(context.feature)}")
+        if not is_grid(context.feature):
+            raise ShapeError(f"`pointwise` reads a feature map (C×H×W) or a volume, not {show(context.feature)}")
         b = builder(context)
-        width, height, breadth = context.feature
-        b.add(AdaptiveAvgPool((-(-height // 4), -(-breadth // 4))))
+        width, *sides = context.feature
+        b.add(AdaptiveAvgPool(sized(-(-side // 4) for side in sides)))
         for _ in range(self.convolutions):
             b.chain((Conv(width, k=1), BatchNorm(), Relu()))
         b.chain((AdaptiveAvgPool(2), Flatten()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import lt
 from typing import ClassVar
 
 from pydantic import Field
 
 from ...graph.graph import Graph
-from ...graph.ops import AvgPool, Flatten, Linear, Shape, numel
+from ...graph.ops import AdaptiveAvgPool, AvgPool, Flatten, Linear, Shape, is_grid, numel
+from ...graph.ops.sliding import sized
 from ...language.schema import Width
 from .base import Context, Head, builder
 
@@ -22,24 +24,31 @@ class PooledLinear(Head):
 
     def build(self, context: Context) -> Graph:
         b = builder(context)
-        if len(context.feature) == 3:
-            kernel, pad = self._window(context.feature)
-            if kernel != (1, 1):
-                b.add(AvgPool(kernel, pad=pad))
+        if is_grid(context.feature):
+            kernel, sides = self._window(context.feature), context.feature[1:]
+            if set(kernel) != {1}:
+                b.add(_pool(kernel, sides))
         if len(b.shape) > 1:
             b.add(Flatten())
         b.add(Linear(context.classes))
         return b.graph()
 
-    def _window(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Kernel and padding: height and width are halved in turn, height first."""
-        kernel = [1, 1]
-        while self._left(shape, kernel) > self.features and (kernel[0] < shape[1] or kernel[1] < shape[2]):
-            for axis, size in enumerate(shape[1:]):
+    def _window(self, shape: Shape) -> list[int]:
+        """The sides are halved in turn, the first one first."""
+        kernel, sides = [1 for _ in shape[1:]], shape[1:]
+        while self._left(shape, kernel) > self.features and any(map(lt, kernel, sides)):
+            for axis, size in enumerate(sides):
                 if self._left(shape, kernel) > self.features and kernel[axis] < size:
                     kernel[axis] *= 2
-        pads = [k * (-(-s // k) - s // k) // 2 for k, s in zip(kernel, shape[1:], strict=True)]
-        return (kernel[0], kernel[1]), (pads[0], pads[1])
+        return kernel
 
     def _left(self, shape: Shape, kernel: list[int]) -> int:
         return numel((shape[0], *(-(-s // k) for k, s in zip(kernel, shape[1:], strict=True))))
+
+
+def _pool(kernel: list[int], sides: Shape) -> AvgPool | AdaptiveAvgPool:
+    """With what a side lacks as padding; of volumes torch pads no side that is shorter than the window."""
+    if len(sides) == 3:
+        return AdaptiveAvgPool(sized(-(-s // k) for k, s in zip(kernel, sides, strict=True)))
+    pads = (k * (-(-s // k) - s // k) // 2 for k, s in zip(kernel, sides, strict=True))
+    return AvgPool(sized(kernel), pad=sized(pads))

@@ -9,7 +9,7 @@ from pydantic import Field
 from ...graph.builder import Builder
 from ...graph.graph import Graph
 from ...graph.layout import Lost
-from ...graph.ops import Conv, GlobalAvgPool, Linear, SelectToken, channels, show
+from ...graph.ops import Conv, GlobalAvgPool, Linear, SelectToken, channels, is_grid, show
 from ...tasks.task import Task
 from .base import Context, Head, builder
 from .errors import TokenError
@@ -33,7 +33,7 @@ class Similarity(Head):
         width = channels(context.feature)
         if len(context.feature) == 2:
             self._pool(b, context)
-        b.add(Conv(width) if len(context.feature) == 3 else Linear(width, bias=False))
+        b.add(Conv(width) if is_grid(context.feature) else Linear(width, bias=False))
         return b.graph()
 
     def _pool(self, b: Builder, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
@@ -18,7 +19,7 @@ Dataset = Annotated[str, OneOf(INFO)]
 # What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
 # more samples; more processes than the largest machines have cores only take memory.
 Side = Annotated[StrictInt, Field(ge=1, le=16_384)]
-Sides = Annotated[list[Side], Field(min_length=2, max_length=2)]
+Sides = Annotated[list[Side], Field(min_length=1, max_length=3)]
 Channels = Annotated[StrictInt, Field(ge=1, le=1_024)]
 Held = Annotated[StrictInt, Field(ge=1, le=10_000_000)]
 Part = Annotated[StrictFloat, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -43,7 +44,9 @@ class Data(Config):
         "list like `[random_crop: {padding: 4}, horizontal_flip, mixup: 0.2]`",
     )
     image_size: Side | Sides | None = Field(
-        None, description="pixels: one number for height and width, or `[height, width]`; by default the data set's own"
+        None,
+        description="pixels: one number for height and width, or `[height, width]`; by default the data set's own. "
+        "`synthetic` makes signals of a `[length]` and volumes of `[depth, height, width]` too",
     )
     channels: Channels | None = Field(
         None, description="for `synthetic`; for folders of your own 3 (the default), or 1: read in grey"
@@ -109,9 +112,9 @@ class Data(Config):
     def _of_a_size(self) -> Data:
         """Each number may be within its bound, and the image still be larger than any memory."""
         size = self.image_size or 1
-        height, width = (size, size) if isinstance(size, int) else size
-        if (numbers := height * width * (self.channels or 1)) > LARGEST_IMAGE:
-            message = f"an image of {height} × {width} pixels with {self.channels} channels has "
+        sizes = (size, size) if isinstance(size, int) else size
+        if (numbers := prod(sizes) * (self.channels or 1)) > LARGEST_IMAGE:
+            message = f"an image of {' × '.join(map(str, sizes))} pixels with {self.channels} channels has "
             message += f"{numbers:,} numbers, more than {LARGEST_IMAGE:,}"
             raise problem("SPC104", message, key="image_size", beside="channels", label="too large together")
         return self
