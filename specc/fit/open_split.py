@@ -19,6 +19,7 @@ from .methods import for_any_blocks
 from .open_recomputation import closed, is_open
 from .remedies import advice, highest_point
 from .roles import lists_of_weights
+from .wide import left_out
 
 if TYPE_CHECKING:
     from .search import Option, Result
@@ -43,6 +44,8 @@ def decide_split(draft: Draft) -> Draft:
     from .search import decide  # it needs numpy, which is slow to import
 
     result = decide(draft.updated(spec=draft.spec.with_config(closed(draft.spec.config))), budget.memory, fit)
+    if result.chosen is None or result.chosen.setting.turns:
+        draft = draft.updated(*left_out(draft))
     if result.chosen is not None:
         return draft.updated(spec=draft.spec.with_config(_open(draft, result.chosen.config)))
     if not result.options:
@@ -70,7 +73,7 @@ def check_open_split(draft: Draft, *, any_blocks: bool = False) -> Draft:
     if any_blocks:
         looked_at = draft.updated(spec=draft.spec.with_config(for_any_blocks(draft.spec.config)))
     found = _obstacles(looked_at, fit) if fit else (*_windows(looked_at, Fit()), *_left_out(looked_at))
-    return draft.updated(*found)
+    return draft.updated(*found, *left_out(draft))
 
 
 def _obstacles(draft: Draft, fit: Fit) -> Iterator[Diagnostic]:

@@ -60,6 +60,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC504": ("budget",),
     "SPC507": ("budget", "train", *_HEADS),
     "SPC509": ("split", "train.recompute", "backbone"),
+    "SPC510": ("split", "backbone"),
     "SPC508": ("budget", "train", *_HEADS),
     "SPC506": ("split", "levels", "auxiliary"),
     # data and training
