@@ -84,9 +84,13 @@ class Wrapped:
             for group in parameter_groups(config, self.session.model, name)
         ]
 
-    def stepped_by(self, optimizers: Sequence[Any]) -> None:
-        """From now on have these step, one in place of each of `optimizers`: what a framework has made of them."""
-        self.optimizers.update(zip(tuple(self.optimizers), optimizers, strict=True))
+    def stepped_by(self, optimizers: Any) -> None:
+        """From now on have these step, one in place of each of `optimizers`: what a framework has made of them.
+
+        A framework may give a single one as it is, and not in a list.
+        """
+        given = optimizers if isinstance(optimizers, list | tuple) else [optimizers]
+        self.optimizers.update(zip(tuple(self.optimizers), given, strict=True))
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of all optimizers from the next step on."""

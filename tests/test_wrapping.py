@@ -184,6 +184,15 @@ def test_a_schedule_of_torchs_moves_the_rates() -> None:
     assert {group["lr"] for each in local.optimizers.values() for group in each.param_groups} == {0.3}
 
 
+def test_a_single_optimizer_need_not_be_in_a_list() -> None:
+    local = wrapped(Convolutional(), split={"blocks": 1})
+    (own,) = local.optimizers.values()
+    local.stepped_by(own)
+    assert list(local.optimizers.values()) == [own]
+    with pytest.raises(ValueError, match="shorter"):
+        wrapped(Convolutional()).stepped_by([own])
+
+
 def test_what_the_loop_decides_is_said_and_not_passed_over() -> None:
     train = {**SPEC["train"], "schedule": {"name": "cosine"}}
     with pytest.warns(UserWarning, match=r"`train\.schedule: cosine`, which the loop decides"):

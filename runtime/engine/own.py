@@ -62,13 +62,16 @@ def numbers(plan: Plan, seed: int) -> Mapping[str, Tensor]:
     with torch.random.fork_rng(devices=()), torch.device("cpu"):
         torch.manual_seed(seed)
         state = make(backbone.source(plan.data.shape, plan.data.classes)).state_dict()
-    names = (
-        (f"{plan.networks[block.name].prefix}{node.name}.{tensor}", own_name(node, tensor))
-        for block in plan.blocks
-        for node in plan.networks[block.name].graph.nodes
-        for tensor in (*node.parameters, *node.buffers)
-    )
-    return {canonical: state[name] for canonical, name in names if name in state}
+    return {canonical: state[name] for canonical, name in own_names(plan) if name in state}
+
+
+def own_names(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Every tensor of the backbone: its canonical name, and that in the network's own `state_dict`."""
+    for block in plan.blocks:
+        network = plan.networks[block.name]
+        for node in network.graph.nodes:
+            for tensor in (*node.parameters, *node.buffers):
+                yield f"{network.prefix}{node.name}.{tensor}", own_name(node, tensor)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..engine.session import Session
-from . import graphs, twins
+from . import graphs, own, twins
 from .trained import Trained
 
 Run = Callable[[Tensor], Tensor]  # normalised images to logits
@@ -33,12 +33,12 @@ def _write_tensors(trained: Trained) -> bytes:
 def _read_tensors(trained: Trained, content: bytes) -> tuple[Run, dict[str, str] | None]:
     """Into a network that has no numbers of its own."""
     session = Session(trained.plan, initialise=False)
-    own = session.model.tensors()
+    tensors = session.model.tensors()
     with torch.no_grad():
-        for tensor in own.values():
+        for tensor in tensors.values():
             tensor.fill_(torch.nan if tensor.is_floating_point() else -1)
         for name, tensor in safetensors.torch.load(content).items():
-            own[name].copy_(tensor)
+            tensors[name].copy_(tensor)
     return Trained(session, trained.unit, {}).predictor, _metadata(content)
 
 
@@ -48,6 +48,14 @@ def _write_twin(trained: Trained) -> bytes:
 
 def _read_twin(trained: Trained, content: bytes) -> tuple[Run, dict[str, str] | None]:
     return twins.loaded(trained, safetensors.torch.load(content)), _metadata(content)
+
+
+def _write_own(trained: Trained) -> bytes:
+    return safetensors.torch.save(own.state(trained), {"format": "pt", "names": "own", **trained.facts})
+
+
+def _read_own(trained: Trained, content: bytes) -> tuple[Run, dict[str, str] | None]:
+    return own.loaded(trained, safetensors.torch.load(content)), _metadata(content)
 
 
 def _pickle_twin(trained: Trained) -> bytes:
@@ -70,6 +78,7 @@ def _metadata(content: bytes) -> dict[str, str]:
 _PICKLED = Format(_pickle_twin, _unpickle_twin)
 FORMATS: dict[str, dict[str, Format]] = {  # the first ending is what a file gets where nobody says
     "safetensors": {".safetensors": Format(_write_tensors, _read_tensors)},
+    "module": {".safetensors": Format(_write_own, _read_own)},
     "torchvision": {".safetensors": Format(_write_twin, _read_twin), ".pt": _PICKLED, ".pth": _PICKLED},
     "onnx": {".onnx": Format(graphs.to_onnx, graphs.from_onnx)},
     "torch_export": {".pt2": Format(graphs.to_program, graphs.from_program)},

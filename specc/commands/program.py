@@ -28,7 +28,9 @@ COMPLETING = "_SPECC_COMPLETE"  # set by a shell's completion: click looks for i
 
 
 SPECS_MODULE = "the spec's `backbone: {module: ...}`"
-TRUSTED = {"spec": SPECS_MODULE, "specs": SPECS_MODULE, "network": "NETWORK"}  # arguments that may name code
+TRUSTED = {  # arguments that may name code
+    "spec": SPECS_MODULE, "specs": SPECS_MODULE, "network": "NETWORK", "run_dir": SPECS_MODULE,
+}  # fmt: skip
 GROUPS = {
     "Specs": ("init", "validate", "explain", "schema"),
     "Plans": ("plan", "graph", "fit", "compare", "estimate"),
@@ -49,7 +51,7 @@ class Program(click.Group):
     """The command group."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """One more command; whatever takes a spec, or a network, may be told to trust it."""
+        """One more command; whatever takes a spec, a run or a network may be told to trust it."""
         whose = next((TRUSTED[param.name] for param in cmd.params if param.name in TRUSTED), None)
         if whose is not None:
             help = f"Run the Python file that {whose} names."

@@ -109,9 +109,10 @@ def resume(
 @main.command()
 @click.argument("run_dir", type=FOLDER)
 @click.option(
-    "--to", type=click.Choice(("safetensors", "torchvision", "onnx", "torch_export")), default="safetensors",
-    show_default=True, help="safetensors: the weights under specc's names; torchvision: under those of its own model; "
-    "onnx, torch_export: the network itself.",
+    "--to", type=click.Choice(("safetensors", "module", "torchvision", "onnx", "torch_export")),
+    default="safetensors", show_default=True,
+    help="safetensors: the weights under specc's names; module, torchvision: under those of the network's own code, "
+    "or of torchvision's model; onnx, torch_export: the network itself.",
 )  # fmt: skip
 @click.option("-o", "--output", type=FILE, help="The file; by default in RUN_DIR, called by what is in it.")
 @click.option("--unit", metavar="K|NAME", help="End with the classifier of a unit: its name, or its last block.")

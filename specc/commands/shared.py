@@ -77,6 +77,8 @@ def failures_shown() -> Iterator[None]:
     check_runtime()
     from runtime.errors import BudgetExceeded, FoundInSpec, RankLost, RunError, Shown
 
+    from ..graph.problems import BackboneError
+
     try:
         yield
     except BudgetExceeded as error:
@@ -90,6 +92,8 @@ def failures_shown() -> Iterator[None]:
         if error.told:
             _gone(error.exit_code)
         fail(error.exit_code, str(error), *error.help, lost=isinstance(error, RankLost))
+    except BackboneError as error:  # of a network whose code is asked for again
+        fail(RunError.exit_code, str(error), *(help for problem in error.problems for help in problem.help))
 
 
 def what_fits(error: BudgetExceeded) -> Iterator[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,12 +111,28 @@ def _done(fence: Fence, folder: Path, steps: list[Step]) -> None:
         path.write_text(fence.body, encoding="utf-8")
     elif fence.language == "python":
         code, said = 0, ""
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder), _beside(folder):
             try:
                 exec(compile(fence.body, f"line {fence.line}", "exec"), {"__name__": "page"})
             except Exception as error:  # whatever it is, the page is wrong
                 code, said = 1, f"{type(error).__name__}: {error}\n"
         steps.append(Step(fence.line, "python", "", said, code, 0))
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[None]:
+    """Python as a file in the folder runs: it imports what lies there, and a warning is no error."""
+    sys.path.insert(0, str(folder))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [
+            n for n, m in sys.modules.items() if str(getattr(m, "__file__", "")).startswith(f"{folder}{os.sep}")
+        ]:
+            del sys.modules[name]
 
 
 def _indented(body: str, indent: str) -> Iterator[str]:
