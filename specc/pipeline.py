@@ -22,6 +22,7 @@ from .compiler.freezing import freeze
 from .compiler.partition import partition
 from .compiler.schedule import schedule
 from .compiler.units import form_units
+from .compiler.weights import check_weights
 from .diagnostics import Diagnostic, SpecError
 from .diagnostics.notices import doing
 from .fit.open_recomputation import decide_recomputation
@@ -33,7 +34,7 @@ from .spec.load import Spec, unreliable_paths
 
 Pass = Callable[[Draft], Draft]
 
-BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand, freeze)
+BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand, freeze, check_weights)
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_places, check_reach,
     check_tensors, check_statistics, check_slices, check_layouts, check_augmentation,
@@ -74,6 +75,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
     cut = bool(draft.blocks)
     needs: dict[Pass, bool] = {
         freeze: known,
+        check_weights: known,
         decide_split: known,
         decide_recomputation: decided,
         partition: decided,

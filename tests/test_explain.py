@@ -18,7 +18,19 @@ from specc.diagnostics import pages as explain
 from specc.language.source import parse
 
 ROOT = Path(__file__).parent.parent
-ON_OTHER_MACHINES = ("SPC112", "SPC308", "SPC309", "SPC312", "SPC640", "SPC641", "SPC642", "SPC643", "SPC686")
+ON_OTHER_MACHINES = (
+    "SPC112",
+    "SPC308",
+    "SPC309",
+    "SPC312",
+    "SPC624",
+    "SPC625",
+    "SPC640",
+    "SPC641",
+    "SPC642",
+    "SPC643",
+    "SPC686",
+)
 SECTIONS = ("What", "Why", "Bad", "Good")
 PAGES = sorted((ROOT / "specc" / "diagnostics" / "pages").glob("SPC*.md"))
 

@@ -20,8 +20,9 @@ from .borrowed import Borrowed
 from .modules import BatchNorm
 from .network import GraphModule, initialise
 from .offload import Offload, Slot
-from .own import begin, bind, check, numbers
+from .own import begin, bind, check
 from .sharding import own_part, shard
+from .weights import beginnings
 
 Pairs = tuple[list[Tensor], list[Tensor]]
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -37,12 +38,12 @@ class Model:
     """The networks of a plan on one device; where there is a `mesh` of copies, this one's part of them.
 
     Network by network, so that no copy ever has all of them. Parameters are drawn of `seed`, where there is one; those
-    of the blocks are the tensors of the module `own`, where it is given.
+    of the blocks are the tensors of the module `own`, where it is given. Without `load` the plan's weights stay unread.
     """
 
     def __init__(
         self, plan: Plan, device: torch.device, dtype: torch.dtype, mesh: DeviceMesh | None = None,
-        seed: int | None = None, own: nn.Module | None = None,
+        seed: int | None = None, own: nn.Module | None = None, load: bool = True,
     ) -> None:  # fmt: skip
         self.plan, self.device, self.held = plan, device, held_by(plan)
         if own is not None:
@@ -51,16 +52,17 @@ class Model:
             self.networks = {name: GraphModule(network) for name, network in plan.networks.items()}
         self.memory_format = memory_format_of(plan)
         self.sharded, stays = mesh is not None, staying(plan) if mesh is not None else frozenset[str]()
-        begins = numbers(plan, seed) if seed is not None and own is None else {}
+        begins = {} if seed is None else beginnings(plan, seed, drawn=own is None, load=load)
         blocks = {block.name for block in plan.blocks}
         for name, module in self.networks.items():
             _materialise(module, self._empty(name), device, dtype, self.memory_format,
                          trained=plan.networks[name].group is not None)  # fmt: skip
             if seed is not None:
                 _draw(module, seed)
-                begin((*module.canonical_parameters(), *module.canonical_buffers()), begins)
             if own is not None and name in blocks:
                 bind(module, own)
+            if seed is not None:
+                begin((*module.canonical_parameters(), *module.canonical_buffers()), begins)
             if mesh is not None:
                 shard(module, mesh, stays=name in stays)
         self.blocks = [self.networks[block.name] for block in plan.blocks]

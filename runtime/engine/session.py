@@ -41,6 +41,7 @@ class Session:
     """Executes a plan. `dtype` is that of parameters and inputs; `plan.config.train.precision` adds autocast.
 
     With a `module`, which the backbone was traced from, that module's own parameters are trained, in place.
+    Without `load` the plan's `weights` are not read: the numbers come from elsewhere.
     Without `initialise` the tensors hold whatever was in memory: for fake tensors, and before a checkpoint is loaded.
     """
 
@@ -53,13 +54,14 @@ class Session:
         initialise: bool = True,
         wire: Wire | None = None,
         module: nn.Module | None = None,
+        load: bool = True,
     ) -> None:
         self.plan = plan
         self.device = torch.device(device)
         self.dtype = dtype
         self.wire = wire
         seed = plan.config.train.seed if initialise else None
-        self.model = Model(plan, self.device, dtype, wire.mesh if wire else None, seed, module)
+        self.model = Model(plan, self.device, dtype, wire.mesh if wire else None, seed, module, load=load)
         if wire is not None and wire.norms is not None:
             self.model.synchronise(wire.norms)
         scaled = plan.config.train.precision == "fp16"

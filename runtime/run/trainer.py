@@ -82,7 +82,8 @@ class Trainer(RunState):
 
     def _session(self) -> Session:
         try:
-            session = Session(self.own, self.device, wire=self.wire)
+            begun = bool(checkpoint.names(self.run_dir.path))  # then these are its numbers
+            session = Session(self.own, self.device, wire=self.wire, load=not begun)
             session.executor.watchful = self.device.type == "cpu"  # where that waits for nothing
             return session
         except (RuntimeError, MemoryError) as error:  # another process may hold the GPU's memory

@@ -240,8 +240,7 @@ class Plan:
         if self.layout is not None:
             return self.layout.whole
         document = json.loads(self.to_json())
-        document.pop("memory")
-        document.pop("layout")
+        del document["memory"], document["layout"]
         document["instructions"] = [each for each in document["instructions"] if each["kind"] not in MOVING]
         for key in ("class_names", "files"):
             document["data"].pop(key)
@@ -251,6 +250,7 @@ class Plan:
         config["devices"] = _deciding(self.config.devices)
         for key in ("root", "workers", "download", "on_bad_image"):
             config["data"].pop(key)
+        (config["weights"] or {}).pop("file", None)
         for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs", "offload"):
             config["train"].pop(key)
         return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()

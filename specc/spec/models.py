@@ -20,6 +20,7 @@ from .sections.devices import Devices
 from .sections.levels import EmaLink, Level, UnitOverride
 from .sections.split import Budget, Split
 from .sections.train import StepOrder, Train
+from .sections.weights import Weights
 
 TaskName = Annotated[str, OneOf(TASKS)]
 SpecName = Annotated[
@@ -42,6 +43,11 @@ class SpecModel(Config):
     requires: list[Package] = Field([], description="packages that the spec names something of: see extending.md")
     data: Data = Field(Data(), description="which images to train on")
     backbone: Backbone = Field(description="the network")
+    weights: Text | Weights | None = Field(
+        None,
+        description="what the backbone begins with: a safetensors file as seen from the spec, or `pretrained`, what "
+        "torchvision or timm publish of the model, out of the local cache; nothing is downloaded",
+    )
     split: Split = Field(Split(blocks=1), description="where the backbone is cut")
     auxiliary: Auxiliary = Field(
         Auxiliary(classifier=Classifier()),
@@ -57,6 +63,7 @@ class SpecModel(Config):
     aliases: ClassVar[dict[str, str]] = {
         "model": "backbone", "network": "backbone", "dataset": "data", "splits": "split", "aux": "auxiliary",
         "ema": "ema_links", "links": "ema_links", "training": "train", "memory": "budget", "version": "specc",
+        "pretrained": "weights", "init_from": "weights",
         "base": "extends", "parent": "extends", "inherits": "extends", "include": "extends",
     }  # fmt: skip
 
