@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import specc
@@ -136,6 +138,41 @@ def test_links_between_features_of_every_shape(shape: str) -> None:
     step = Session(plan).train_step(*batch(plan))
     assert all(bool(loss.isfinite()) for losses in step.losses.values() for loss in losses.values())
     assert [moment.bytes for moment in as_traced(plan).timeline] == list(trace(plan).timeline)
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> Document:
+    """Signals, maps and volumes of any size under some heads, in a precision, recomputed or not."""
+    sizes = draw(
+        st.lists(st.integers(3, 7), min_size=2, max_size=3) | st.lists(st.integers(8, 40), max_size=1, min_size=1)
+    )
+    row, k = ([{"name": "row", "op": "reshape", "shape": [2, 1, *sizes]}], [1, 3]) if len(sizes) == 1 else ([], 3)
+    axes = max(len(sizes), 2)
+    strides = [draw(st.sampled_from([1, 2])) for _ in range(axes - 1)]
+    layers = [
+        *row, {"name": "stem", "op": "conv_bn_relu", "out": 4, "k": k, "stride": [1, *strides]},
+        {"name": "small", "op": draw(st.sampled_from(["max_pool", "avg_pool"])), "k": [1] * (axes - 1) + [2]},
+        {"name": "body", "op": "conv", "out": 6, "k": k}, *END,
+    ]  # fmt: skip
+    names = draw(st.sets(st.sampled_from(["classifier", "similarity", "reconstruction", "goodness"]), min_size=1))
+    train = {
+        "precision": draw(st.sampled_from(["fp32", "bf16"])), "recompute": draw(st.booleans()),
+        "optimizer": {"name": draw(st.sampled_from(["sgd", "adamw"]))},
+    }  # fmt: skip
+    data = {"dataset": "synthetic", "image_size": sizes, "channels": 2, "classes": CLASSES, "samples": 8}
+    return {
+        "specc": 1, "name": "drawn", "data": data | {"batch_size": BATCH}, "backbone": {"layers": layers},
+        "split": {"after": [draw(st.sampled_from(["stem", "small"]))]}, "train": train,
+        "auxiliary": {name: HEADS[name][name] for name in sorted(names)},
+    }  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(drawn())
+def test_predictions_for_samples_of_any_rank_are_what_is_traced(document: Document) -> None:
+    plan = specc.compile(spec_of(document))
+    found, traced = as_traced(plan), trace(plan)
+    assert [moment.bytes for moment in found.timeline] == list(traced.timeline), document
 
 
 # ---------------------------------------------------------------------------------------------- exactly
