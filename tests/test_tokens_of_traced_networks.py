@@ -98,6 +98,34 @@ class Beheaded(Vit):
         return self.qkv(x)[..., :WIDTH] * 1.0
 
 
+class Block(nn.Module):
+    """Attention and a layer for every token, each beside a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.mlp = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, _ = x.shape
+        q, k, v = self.qkv(self.norm(x)).view(n, t, 3, 2, WIDTH // 2).permute(2, 0, 3, 1, 4).unbind()
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, WIDTH))
+        return x + self.mlp(x)
+
+
+class Deep(nn.Module):
+    """Two such blocks in a row, as timm has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.fc = nn.Conv2d(3, WIDTH, 2, 2), nn.Linear(WIDTH, CLASSES)
+        self.cls, self.blocks = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Sequential(Block(), Block())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.cls.expand(len(x), -1, -1), self.embed(x).flatten(2).transpose(1, 2)], 1)
+        return self.fc(self.blocks(x)[:, 0])
+
+
 PLACES: dict[type[Vit], Layout | None] = {
     Vit: Layout((2, 2), skip=1), Registers: Layout((2, 2), skip=3), Biased: Layout((2, 2), skip=1),
     Appended: None, Reversed: None,
@@ -107,7 +135,7 @@ PLACES: dict[type[Vit], Layout | None] = {
 @pytest.fixture(autouse=True)
 def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The networks of this file as if they were torchvision's."""
-    kinds = {kind.__name__.lower(): kind for kind in (*PLACES, Beheaded)}
+    kinds = {kind.__name__.lower(): kind for kind in (*PLACES, Beheaded, Deep)}
     monkeypatch.setattr(models, "list_models", lambda **_: list(kinds))
     monkeypatch.setattr(models, "get_model", lambda name, **_: kinds[name]())
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
@@ -177,6 +205,29 @@ def test_the_decoder_of_traced_tokens_restores_patch_by_patch() -> None:
     x = torch.sigmoid(F.conv2d(x, own["conv1.weight"], own["conv1.bias"], padding=1))
     mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std))
     want = F.binary_cross_entropy(x, (images * std + mean).clamp(0, 1))
+    found = session.executor.losses["unit0.independent"]["reconstruction"]
+    assert float(found) == pytest.approx(float(want.detach()), rel=1e-12)
+
+
+def test_links_copy_blocks_of_tokens_with_their_attention() -> None:
+    """MAN: what heads read is the average of the next block and a trained copy, on the same grid of tokens."""
+    data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": CLASSES, "samples": 8, "batch_size": 4}
+    plan = specc.compile(spec_of({
+        "specc": 1, "name": "linked", "data": data, "backbone": {"torchvision": "deep"},
+        "split": {"after": ["blocks.0"]}, "auxiliary": {"reconstruction": {"channels": 2}},
+        "ema_links": [{"from": "next", "bias": "branch"}],
+    }))  # fmt: skip
+    (link,) = plan.units[0].links
+    names = {node.op.name for node in plan.networks[link.ema].graph.nodes}
+    assert {"linear", "layer_norm", "opaque"} <= names
+    session = Session(plan, dtype=torch.float64)
+    images = torch.rand(4, 3, 4, 4, dtype=torch.float64)
+    x = session.model.blocks[0](images).detach()
+    y = session.model.networks[link.ema](x) + session.model.networks[link.bias](x)
+    decoded = session.model.networks[plan.units[0].heads[0].networks[0]](y)
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (plan.data.mean, plan.data.std))
+    want = F.binary_cross_entropy(decoded, (images * std + mean).clamp(0, 1))
+    session.executor.run(images, torch.arange(4) % CLASSES, update=False)  # and then the average moves on
     found = session.executor.losses["unit0.independent"]["reconstruction"]
     assert float(found) == pytest.approx(float(want.detach()), rel=1e-12)
 
