@@ -52,6 +52,13 @@ def completed(line: str, shell: str = "zsh") -> list[str]:
     return [row.split("\t")[column] for row in said.split("\n") if row]
 
 
+def test_networks_are_names_and_files_that_make_one(home: Path) -> None:
+    (home / "nets.py").touch()
+    assert completed("specc estimate t") == ["timm:", "torchvision:", "transformers:"]
+    assert completed("specc estimate n") == ["nets.py"]
+    assert completed("specc estimate nets.py:net --precision b") == ["bf16"]
+
+
 def test_commands_and_their_options() -> None:
     assert completed("specc va") == ["validate"]
     assert completed("specc run one.yaml --run") == ["--run-dir"]

@@ -277,6 +277,7 @@ def test_programs_are_given_a_document_whatever_fits(tmp_path: Path) -> None:
     done = guard(tmp_path, SMALL, DEPTH, "--budget", "1MiB", "--format", "json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["fits"], done.stderr) == (1, False, "")
+    assert document["device"] == "cuda"  # whatever the machine is that guards
     assert all(each["predicted_peak_bytes"] <= 1 << 20 for each in document["remedies"])
 
 
