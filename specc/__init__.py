@@ -95,7 +95,7 @@ def estimate(
 
     No GPU is needed, and nothing is trained. `network` is a module, what `trace` gave, a name (`convnext_nano` of timm,
     `torchvision:resnet50`, `family:vgg`), or `nets.py:make_net`, whose code is run only where `SPECC_TRUST_CODE=1` says
-    so. `example` is a batch of images, or the shape of one, (C, H, W); what was traced needs none. Of the optimizer a
+    so. `example` is a batch, or the shape of one sample, (C, H, W); what was traced needs none. Of the optimizer a
     mapping says more than its name. The budget is about tensors; with a `device_profile` the step is held to all that
     a process takes of that device as well. `overrides` are of the spec that stands for all this. Raises `SpecError`
     with every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.

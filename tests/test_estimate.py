@@ -178,9 +178,9 @@ def test_on_a_cpu_there_is_no_device_to_speak_of() -> None:
     assert "on a CPU" in str(found)
 
 
-@pytest.mark.parametrize("example", [(16, 16), (2, 3, 16, 16), (3, 0, 16), "3x16x16", 3])
+@pytest.mark.parametrize("example", [(16,), (2, 3, 16, 16, 16), (3, 0, 16), "3x16x16", 3])
 def test_what_is_no_example_is_told_so(example: Any) -> None:
-    with pytest.raises(NotAnExample, match="the shape of one image"):
+    with pytest.raises(NotAnExample, match="the shape of one sample"):
         specc.estimate(SMALL, example)
 
 
@@ -244,6 +244,24 @@ def test_what_was_traced_is_estimated_without_its_module_and_its_example() -> No
 def test_a_module_that_gives_no_answers_is_told_in_words(net: nn.Module, said: str) -> None:
     with pytest.raises(SpecError, match=rf"SPC304.*{said}"):
         specc.estimate(net, SIZE)
+
+
+SIGNALS = nn.Sequential(nn.Conv1d(2, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4))
+VOLUMES = nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize(("net", "sample"), [(SIGNALS, (2, 50)), (VOLUMES, (1, 6, 8, 8))], ids=["signals", "volumes"])
+def test_signals_and_volumes_are_samples_too(net: nn.Module, sample: tuple[int, ...]) -> None:
+    found = specc.estimate(net, torch.zeros(5, *sample))
+    assert (found.plan.data.shape, found.plan.config.data.batch_size) == (sample, 5)
+    assert found.plan.data.classes == net[-1].out_features
+    spec = {"data": {"batch_size": 5}, "train": {"optimizer": {"name": "adamw"}, "precision": "bf16"}}
+    assert found.peak_bytes == specc.compile(spec, backbone=specc.trace(net, sample)).memory.peak_bytes
+
+
+def test_a_signal_for_each_point_of_a_signal_is_no_map() -> None:
+    with pytest.raises(SpecError, match=r"SPC304.*gives 5×1×50"):
+        specc.estimate(nn.Conv1d(2, 5, 1), (2, 50))
 
 
 def test_a_module_needs_an_example() -> None:
@@ -345,7 +363,7 @@ def test_code_that_reads_other_images_is_not_said_to_need_larger_ones(own: Path)
 @pytest.mark.parametrize(
     "words",
     [
-        ["nets.py:asks", "--input", "3x16"],
+        ["nets.py:asks", "--input", "16"],
         ["nets.py:asks", "--input", "3x0x16"],
         ["nets.py:asks"],
         ["spec.yaml", "--input", "3x16x16"],

@@ -19,22 +19,23 @@ if TYPE_CHECKING:
     from ..system.devices import Device
 
 
-class ImageShape(Value):
-    """The shape of an image, such as ``3x224x224``."""
+class SampleShape(Value):
+    """The shape of a sample, such as ``3x224x224``."""
 
     name = "CxHxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Channels, height, width."""
-        if not re.fullmatch(r"[1-9][0-9]{0,6}([x×,][1-9][0-9]{0,6}){2}", value):
-            self.fail(f"`{value}` is no shape of an image: channels, height and width, like 3x224x224", param, ctx)
+        """Channels, height and width; or those of a signal, or of a volume."""
+        if not re.fullmatch(r"[1-9][0-9]{0,6}([x×,][1-9][0-9]{0,6}){1,3}", value):
+            form = "channels, height and width, like 3x224x224; of a signal 1x16000, of a volume 1x32x64x64"
+            self.fail(f"`{value}` is no shape of a sample: {form}", param, ctx)
         return tuple(map(int, re.split("[x×,]", value)))
 
 
 @main.command()
 @click.argument("network")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--input", "shape", type=ImageShape(), required=True, help="The shape of an image: 3x224x224.")
+@click.option("--input", "shape", type=SampleShape(), required=True, help="The shape of an image: 3x224x224.")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Images a step.")
 @click.option("--budget", type=MemorySize(), help="The most memory that tensors may take: 8GiB.")
 @click.option("--optimizer", default="adamw", show_default=True, help="The optimizer, as a spec names it.")
@@ -52,7 +53,7 @@ class ImageShape(Value):
 def estimate(
     network: str,
     overrides: tuple[str, ...],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     batch: int,
     budget: int | None,
     optimizer: str,

@@ -134,7 +134,7 @@ def estimate(
     traced = network if isinstance(network, Backbone) else None
     read = example_of(traced.input if traced and example is None else example)
     subject = Subject(
-        called(traced.name if traced else str(network)), given(traced) if traced else named(str(network)), read.image,
+        called(traced.name if traced else str(network)), given(traced) if traced else named(str(network)), read.sample,
         batch or read.batch or IMAGES, optimizer, precision, budget, classes, device, tuple(overrides),
     )  # fmt: skip
     profile = find(device_profile) if isinstance(device_profile, str) else device_profile

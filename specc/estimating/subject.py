@@ -20,6 +20,8 @@ from ..system.devices import Device
 
 FILE = "<estimate>"  # where positions of what is wrong are: in the spec that was made
 KINDS = ("family", "timm", "torchvision", "transformers")  # of networks that have names
+MAPPED = 3  # numbers of the shape of a map that is learnt pixel by pixel
+RANKS = (2, 3, 4)  # how many numbers the shape of a sample has
 USUAL = 1000  # classes of a network that asks how many, where nobody says
 IMAGES = 32  # a step, where nobody says
 
@@ -30,9 +32,9 @@ class NotAnExample(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What the network reads: the shape of an image, and how many where that is known."""
+    """What the network reads: the shape of a sample, and how many where that is known."""
 
-    image: tuple[int, int, int]
+    sample: tuple[int, ...]  # channels, and one to three sizes
     batch: int | None = None
 
 
@@ -68,15 +70,20 @@ def called(words: str) -> str:
 
 
 def example_of(given: Any) -> Example:
-    """The example of a tensor, a batch of images, or of the shape of one image; raises `NotAnExample`."""
+    """The example of a tensor, a batch, or of the shape of one sample; raises `NotAnExample`.
+
+    >>> example_of((3, 224, 224)), example_of([1, 16000]).sample
+    (Example(sample=(3, 224, 224), batch=None), (1, 16000))
+    """
     batched = hasattr(given, "shape")
     shape = given.shape if batched else given
     sizes = tuple(shape) if isinstance(shape, Sequence) else ()
-    if len(sizes) != 3 + batched or not all(isinstance(size, int) and size > 0 for size in sizes):
+    sample = sizes[batched:]
+    if len(sample) not in RANKS or not all(isinstance(size, int) and size > 0 for size in sizes):
         form = "×".join(map(str, sizes)) or type(given).__name__
-        raise NotAnExample(f"an example is a batch (N, C, H, W), or the shape of one image (C, H, W), and not {form}")
-    channels, height, width = sizes[-3:]
-    return Example((channels, height, width), sizes[0] if batched else None)
+        forms = "(C, H, W), or (C, L) of a signal, or (C, D, H, W) of a volume"
+        raise NotAnExample(f"an example is a batch, or the shape of one sample, {forms}, and not {form}")
+    return Example(sample, sizes[0] if batched else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Subject:
 
     name: str
     backbone: Mapping[str, Any]
-    image: tuple[int, int, int]
+    sample: tuple[int, ...]
     batch: int
     optimizer: str | Mapping[str, Any]
     precision: str
@@ -103,14 +110,15 @@ class Subject:
         if self.classes is not None:
             return spec
         try:
-            graph = spec.config.backbone.expand(self.image, USUAL)
+            graph = spec.config.backbone.expand(self.sample, USUAL)
         except (BackboneError, ShapeError):  # which the compiler says at its place
             return spec
         given = graph.layers[-1].shape
         if given == (USUAL,):
             return spec
-        if given[0] > 1 and given[1:] in ((), self.image[1:]):
-            return self._with("segmentation" if given[1:] else "classification", given[0])
+        maps = given[1:] == self.sample[1:] and len(given) == MAPPED
+        if given[0] > 1 and (maps or not given[1:]):
+            return self._with("segmentation" if maps else "classification", given[0])
         raise SpecError([_no_answers(spec, given)], spec.sources)
 
     def _with(self, task: str, classes: int) -> Spec:
@@ -118,9 +126,9 @@ class Subject:
 
     def text(self, task: str, classes: int) -> str:
         """The spec as text."""
-        channels, height, width = self.image
+        channels, *size = self.sample
         optimizer = {"name": self.optimizer} if isinstance(self.optimizer, str) else dict(self.optimizer)
-        images = {"dataset": "synthetic", "channels": channels, "image_size": [height, width], "classes": classes}
+        images = {"dataset": "synthetic", "channels": channels, "image_size": size, "classes": classes}
         sections: dict[str, Any] = {
             "specc": 1, "name": self.name, "task": task,
             "data": {**images, "samples": self.batch, "batch_size": self.batch}, "backbone": dict(self.backbone),

@@ -85,7 +85,7 @@ def estimate_document(
         "format_version": FORMAT_VERSION,
         "name": plan.name,
         "task": config.task,
-        "image": list(plan.data.shape),
+        "sample": list(plan.data.shape),
         "classes": plan.data.classes,
         "batch_size": config.data.batch_size,
         "optimizer": config.train.optimizer.name,
