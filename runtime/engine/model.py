@@ -204,12 +204,16 @@ def _materialise(
     module: GraphModule, empty: Callable[..., Tensor], device: torch.device, dtype: torch.dtype,
     memory_format: torch.memory_format, *, trained: bool,
 ) -> None:  # fmt: skip
-    """Give the tensors of a module built on `meta` a place; works for fake tensors too."""
+    """Give the tensors of a module built on `meta` a place, one that two modules have one; works for fakes too."""
+    made: dict[nn.Parameter, nn.Parameter] = {}
     pairs = zip(module.network.graph.nodes, module.parts, strict=True)
     for trainable, part in ((trained and not node.frozen, inner) for node, own in pairs for inner in own.modules()):
         for name, parameter in part.named_parameters(recurse=False):
-            order = memory_format if parameter.dim() == 4 else torch.contiguous_format
-            part._parameters[name] = nn.Parameter(empty(parameter.shape, dtype=dtype, memory_format=order), trainable)
+            if parameter not in made:
+                order = memory_format if parameter.dim() == 4 else torch.contiguous_format
+                numbers = empty(parameter.shape, dtype=dtype, memory_format=order)
+                made[parameter] = nn.Parameter(numbers, trainable)
+            part._parameters[name] = made[parameter]
         for name, buffer in part.named_buffers(recurse=False):
             kind = dtype if buffer.is_floating_point() else buffer.dtype
             part._buffers[name] = torch.empty(buffer.shape, dtype=kind, device=device)

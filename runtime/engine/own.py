@@ -27,7 +27,7 @@ def check(plan: Plan, module: nn.Module) -> None:
 
 def bind(block: GraphModule, module: nn.Module) -> None:
     """Have a block compute with the tensors of `module` itself; raises `RunError` where it is another network."""
-    own = dict(module.named_parameters()) | dict(module.named_buffers())
+    own = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
     for name, holder, key, tensor in _tensors(block):
         if name not in own and isinstance(tensor, nn.Parameter):
             raise RunError(f"the module has no `{name}`: it is not the one that was traced")

@@ -11,8 +11,8 @@ from specc.graph.ops.opaque import TracedPart
 from specc.graph.ops.source import Source
 
 # sample:   one float tensor with the batch in front and one to three further axes: what ops read and make
-# split:    several tensors
-# foreign:  any other tensor that depends on the image: no batch in front, or too many axes
+# split:    several tensors, or one that no gradient comes to
+# foreign:  any other tensor that depends on the image: no batch in front, too many axes, or drawn
 # constant: a tensor that does not depend on the image
 # number:   no tensor at all
 Kind = Literal["sample", "split", "foreign", "constant", "number"]
@@ -39,6 +39,8 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # the module's plain attributes
     fill: float | None = None  # the number that an attribute begins with everywhere
+    trains: tuple[str, ...] = ()  # the tensors of the module or attribute that a step changes, each by its one name
+    odd: bool = False  # some of its parameters are not trained, or it has hooks
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -29,11 +29,11 @@ from .lowering import lower
 from .measuring import BATCHES, footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
+from .owned import TRACKED, Owned, to_meta
 from .positions import aligned
-from .records import does_nothing, holds_tensors, lists, record
+from .records import does_nothing, draws, holds_tensors, lists, record
 
 MOST_KEPT = 8  # modules that Python handed over, whose parts can be built
-TRACKED = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
 def trace(source: Source, *, measured: bool = True) -> BackboneGraph:
@@ -83,6 +83,7 @@ class Laboratory:
 
     def __init__(self, source: Source, network: nn.Module, fills: dict[str, float]) -> None:
         self.source, self.network, self.fills = source, network, fills
+        owned = Owned(network)
         module: Any
         for module in network.modules():
             if hasattr(module, "inplace"):
@@ -94,13 +95,13 @@ class Laboratory:
         }
         for name, tensor in constants.items():
             network.register_buffer(name, tensor)
-        network.to("meta")
+        to_meta(network)
         self._tidy()
         self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
         self.ordered: dict[tuple[str, int], tuple[tuple[int, ...], int]] = {}  # likewise
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
-        self.traced = Traced(source, tuple(self._calls()), output.name, frozenset(lists(network)))
+        self.traced = Traced(source, tuple(self._calls(owned)), output.name, frozenset(lists(network)))
         self.signals = signals(self.traced.calls)
 
     def sign(self, digest: str) -> None:
@@ -115,17 +116,20 @@ class Laboratory:
                 node.replace_all_uses_with(next(iter(node.all_input_nodes)))
                 self.graph.erase_node(node)
 
-    def _calls(self) -> Iterator[Call]:
-        depends: set[Any] = set()
+    def _calls(self, owned: Owned) -> Iterator[Call]:
+        depends, drawn = set[Any](), set[Any]()
         for node in self.graph.nodes:
             if node.op != "output":
                 first, second = (values[node] for values in self.values)
+                if draws(node) or drawn.intersection(node.all_input_nodes):
+                    drawn.add(node)
                 if holds_tensors(first) and (node.op == "placeholder" or depends.intersection(node.all_input_nodes)):
                     depends.add(node)
                 most = max(4, len(self.source.image) + 1)
                 yield record(
-                    node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills, most
-                )
+                    node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills,
+                    owned, node in drawn, most,
+                )  # fmt: skip
 
     def module(self, part: TracedPart) -> Any:
         """The part as a torch module on meta."""
@@ -212,6 +216,7 @@ class _Extraction:
         self.graph = torch.fx.Graph()
         self.copies: dict[str, Any] = {}
         self.owned: dict[str, Any] = {}
+        self.copied: dict[int, Any] = {}  # a tensor that several modules have stays one
         self.batch: Any = None
         self.inputs: list[Any] = []
 
@@ -252,7 +257,7 @@ class _Extraction:
         if node.op in ("call_module", "get_attr"):
             target = node.target.removeprefix(self.part.root + ".") if self.part.root else node.target
             found = operator.attrgetter(node.target)(self.laboratory.network)
-            self.owned[target] = copy.deepcopy(found)
+            self.owned[target] = copy.deepcopy(found, self.copied)
         return self.graph.create_node(node.op, target, args, kwargs)
 
     def _number(self, first: Any, second: Any) -> Any:

@@ -11,7 +11,7 @@ from specc.graph.problems import BackboneError, Problem
 
 from .calls import Call, Laboratory, Traced
 from .channels import channels_last, folded, signals
-from .regions import Region, common, region, regions
+from .regions import Region, region, regions
 from .vocabulary import Candidate, word
 
 # calls that put numbers elsewhere and change none
@@ -39,7 +39,6 @@ class _Lowering:
         self.last, self.signals = channels_last(traced.calls), signals(traced.calls)
         self.names = {call.name: INPUT for call in traced.calls if call.what == "input"}  # value -> node
         self.taken: set[str] = {INPUT}
-        self.owned: set[str] = set()  # paths of modules and attributes that nodes have
 
     def run(self) -> tuple[Node, ...]:
         chosen = [_Chosen(found, self._word(found)) for found in regions(self.traced)]
@@ -120,10 +119,6 @@ class _Lowering:
             name = found.root or name
         elif len(owners) > 1 and sorted(tensors) == sorted(owners):  # a function given a module's tensors
             name = found.root
-        if self.owned.intersection(owners if tensors else ()):
-            text = f"`{name or common(owners)}` is used at two places, so its parameters belong to no single layer"
-            raise BackboneError(Problem("SPC308", text, self.traced.source.where, "cannot be traced"))
-        self.owned.update(owners)
         if name and name not in self.taken:
             self.taken.add(name)
             return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from typing import Any
 import torch
 import torch.fx
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.fx._symbolic_trace import _wrapped_fns_to_patch
 from torch.overrides import TorchFunctionMode
 
+from .lines import at_own_line
 from .written import (
     OPERATORS,
     another,
@@ -74,8 +77,6 @@ class Recorder(TorchFunctionMode):
         """The module whose forward runs."""
         return self.stack[-1]
 
-    # ---------------------------------------------------------------- begin and end
-
     def begin(self, x: Tensor) -> None:
         """The forward begins with this batch."""
         self._made(x, self._node("placeholder", "x", (), {}, x))
@@ -83,8 +84,6 @@ class Recorder(TorchFunctionMode):
     def end(self, result: Any) -> None:
         """It ends with this."""
         self.recording.graph.output(self._read(main(result)))
-
-    # ---------------------------------------------------------------- calls
 
     def module_called(self, module: nn.Module, plain: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """A module is called: it is one node, or what it calls is heard of."""
@@ -101,10 +100,17 @@ class Recorder(TorchFunctionMode):
                 result = plain(module, *args, **kwargs)
                 result = another(result, (*args, *kwargs.values()))
             self._made(result, self._node("call_module", path, given[0], given[1], result))
+            self._cut_off(result)
         else:
             result = plain(module, *args, **kwargs)
         self.stack.pop()  # what fails says where
         return result
+
+    def applied(self, plain: Callable[..., Any], kind: type, args: Any, kwargs: Any) -> Any:
+        """A function with a backward of its own, which is no call that could be written down."""
+        if not self.silent:
+            raise self._untraceable(f"it calls `{kind.__name__}`, which has a backward of its own")
+        return plain(*args, **kwargs)
 
     def wrapped(self, plain: Callable[..., Any]) -> Callable[..., Any]:
         """A function that is one node, as `torch.fx.wrap` says."""
@@ -163,6 +169,7 @@ class Recorder(TorchFunctionMode):
         given, named = self._read((tuple(args), kwargs))
         if changed is not None:
             self._written(changed)
+            self._may_write(changed)
         if name in OPERATORS:
             target, turned = OPERATORS[name]
             node = self._node("call_function", target, given[::-1] if turned else given, named, result)
@@ -171,15 +178,21 @@ class Recorder(TorchFunctionMode):
         else:
             node = self._node("call_function", function(func, name), given, named, result)
         self._made(result, node)
+        self._cut_off(result)
+
+    def _cut_off(self, result: Any) -> None:
+        """No gradient goes through what is done while gradients are off."""
+        for tensor in () if torch.is_grad_enabled() else tensors(result):
+            if tensor.is_floating_point():
+                self._made(tensor, self._node("call_method", "detach", (self.nodes[id(tensor)],), {}, tensor))
 
     def _put(self, x: Tensor, index: Any, value: Any) -> None:
         if isinstance(value, Tensor) and self.stale.get(id(x)) == id(value):
             del self.stale[id(x)]  # `x[index] += ...`: python puts the changed view into what it is of
         given = self._read((x, index, value))
         self._written(x)
+        self._may_write(x)
         self._made(x, self._node("call_function", put, given, {}, x))
-
-    # ---------------------------------------------------------------- tensors
 
     def _written(self, tensor: Tensor) -> None:
         """All other tensors that share its numbers are not what was written down of them."""
@@ -187,6 +200,15 @@ class Recorder(TorchFunctionMode):
         for key, other in self.alive.items():
             if key != id(tensor) and other.untyped_storage()._cdata == place:
                 self.stale[key] = id(tensor)
+
+    def _may_write(self, tensor: Tensor) -> None:
+        """What a module writes into its own buffers is for its next forward too: as one node it goes on doing so."""
+        base = tensor if tensor._base is None else tensor._base
+        if id(base) in self.owned:
+            raise self._untraceable(f"it writes into its `{self.owned[id(base)]}`")
+
+    def _untraceable(self, why: str) -> Untraceable:
+        return Untraceable(self.scope, f"{why}{at_own_line(sys._getframe(), '', ' (', ')')}")
 
     def _node(self, op: str, target: Any, args: Any, kwargs: Any, value: Any) -> Any:
         node = self.recording.graph.create_node(op, target, tuple(args), dict(kwargs))
@@ -221,7 +243,7 @@ class Recorder(TorchFunctionMode):
 
     def _of(self, tensor: Tensor) -> Any:
         if id(tensor) in self.stale:
-            raise Untraceable(self.scope, "it reads a tensor of which another view was written to")
+            raise self._untraceable("it reads a tensor of which another view was written to")
         if id(tensor) in self.owned:
             return self._attribute(self.owned[id(tensor)], tensor)
         if id(tensor) not in self.nodes:
@@ -240,7 +262,7 @@ class Recorder(TorchFunctionMode):
         from torch._subclasses import FakeTensor
 
         if isinstance(tensor, FakeTensor):
-            raise Untraceable(self.scope, "it makes tensors by code that torch does not see")
+            raise self._untraceable("it makes tensors by code that torch does not see")
         name = f"constant_{len(self.recording.constants)}"
         self.recording.constants[name] = tensor
         self.alive[id(tensor)], self.owned[id(tensor)] = tensor, name
@@ -256,7 +278,12 @@ def heard(recorder: Recorder) -> Iterator[None]:
     def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return recorder.module_called(module, plain, args, kwargs)
 
+    def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
+        return recorder.applied(apply_plainly.__get__(None, kind), kind, args, kwargs)
+
+    apply_plainly: Any = Function.__dict__["apply"]
     nn.Module.__call__ = call  # type: ignore[method-assign]
+    Function.apply = classmethod(apply)
     for names, name, whole in wrapped:
         names[name] = recorder.wrapped(whole)
     try:
@@ -265,3 +292,4 @@ def heard(recorder: Recorder) -> Iterator[None]:
         for names, name, whole in wrapped:
             names[name] = whole
         nn.Module.__call__ = plain  # type: ignore[method-assign]
+        Function.apply = apply_plainly

@@ -5,10 +5,8 @@ Code runs as it is: what it decides by shapes and settings is decided, and only 
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from specc.graph.ops import Shape
 
+from .lines import own_line
 from .recorder import Recorder, Recording, Untraceable, heard
 
 DEPENDS = (DataDependentOutputException, DynamicOutputShapeException)
@@ -46,8 +45,10 @@ def recorded(
 def _recorded(
     network: nn.Module, shape: Shape, dtype: torch.dtype, leaves: Set[str], wide: torch.dtype | None
 ) -> Recording:
-    with _faked(network, wide), torch.no_grad():
+    with _faked(network, wide), torch.enable_grad():
         x = torch.empty(shape, dtype=dtype if wide is None or not dtype.is_floating_point else wide)
+        if x.is_floating_point():  # then every value tells whether a gradient comes to it
+            x = x.requires_grad_() * 1
         recorder = Recorder(network, leaves)
         recorder.begin(x)
         with recorder, heard(recorder):
@@ -56,17 +57,10 @@ def _recorded(
             except Untraceable:
                 raise
             except DEPENDS as error:
-                raise Untraceable(recorder.scope, _where(error), depends=True) from None
+                why = own_line(error.__traceback__) or str(error).splitlines()[0]
+                raise Untraceable(recorder.scope, why, depends=True) from None
             recorder.end(result)
     return recorder.recording
-
-
-def _where(error: BaseException) -> str:
-    """The line of the network's own code that asked for numbers."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not {"torch", "trace"}.intersection(Path(f.filename).parts)]
-    last = own[-1] if own else None
-    return f"{last.filename}, line {last.lineno}: `{last.line}`" if last else str(error).splitlines()[0]
 
 
 @contextmanager

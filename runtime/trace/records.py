@@ -10,14 +10,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from .calls import Call, Kind, Ref
+from .owned import Owned
 
 PLAIN = (bool, int, float, str, tuple, types.NoneType)
+DRAWS = frozenset({
+    "bernoulli", "rand_like", "randn_like", "randint_like", "multinomial", "uniform", "normal", "exponential", "random",
+    "rand", "randn", "randint", "randperm",
+})  # fmt: skip
 LISTS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 
 
 def record(
     node: Any, network: Any, scope: str, first: Any, second: Any, depends: bool, fills: Mapping[str, float],
-    most: int = 4,
+    owned: Owned, drawn: bool, most: int = 4,
 ) -> Call:  # fmt: skip
     """The node as a call; `first` and `second` are its values for two batches, one image larger than the other.
 
@@ -25,11 +30,12 @@ def record(
     """
     path = str(node.target) if node.op in ("call_module", "get_attr") else ""
     module = network.get_submodule(path) if node.op == "call_module" else None
-    kind = _kind(first, second, depends, most)
+    kind = _kind(first, second, depends, drawn, most)
     shape = tuple(first.shape) if is_tensor(first) else ()
     return Call(
         node.name, _what(node, module, network), path, scope, kind, shape[1:] if kind == "sample" else shape,
         _plain(node.args), _plain(node.kwargs), {} if module is None else _options(module), fills.get(path),
+        owned.trained(path), owned.fixed(path) or hooked(module),
     )  # fmt: skip
 
 
@@ -43,15 +49,28 @@ def holds_tensors(value: Any) -> bool:
     return is_tensor(value) or (isinstance(value, (tuple, list)) and any(map(is_tensor, value)))
 
 
-def _kind(first: Any, second: Any, depends: bool, most: int) -> Kind:
+def _kind(first: Any, second: Any, depends: bool, drawn: bool, most: int) -> Kind:
     if not holds_tensors(first):
         return "number"
     if not is_tensor(first):
         return "split"
     if not depends:
         return "constant"
-    batched = first.is_floating_point() and 2 <= first.dim() <= most and (first.shape[0], second.shape[0]) == (2, 3)
+    if not first.requires_grad:  # what nothing learns of is made anew by whoever reads it, unless it is drawn
+        return "foreign" if drawn else "split"
+    batched = 2 <= first.dim() <= most and (first.shape[0], second.shape[0]) == (2, 3)
     return "sample" if batched and first.shape[1:] == second.shape[1:] else "foreign"
+
+
+def draws(node: Any) -> bool:
+    """Whether the call draws numbers; so may modules."""
+    name = str(getattr(node.target, "__name__", node.target)).rstrip("_")
+    return node.op == "call_module" or name in DRAWS or "dropout" in name
+
+
+def hooked(module: Any) -> bool:
+    """Whether more is done when a module is called than what its class says."""
+    return bool(module is not None and (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks))
 
 
 def _what(node: Any, module: Any, network: Any) -> str:
@@ -88,12 +107,17 @@ def _options(module: Any) -> dict[str, Any]:
 
 def is_squeeze_excitation(module: Any) -> bool:
     """Whether the module is the op `squeeze_excite`."""
-    if type(module).__name__ != "SqueezeExcitation":
+    if type(module).__name__ != "SqueezeExcitation" or not of_a_library(module):
         return False
     known = type(module.activation).__name__ in ("ReLU", "SiLU")
     gate = type(module.scale_activation).__name__ in ("Sigmoid", "Hardsigmoid")
     pools = getattr(module.avgpool, "output_size", None) in (1, (1, 1))
     return known and gate and pools and module.fc1.bias is not None and module.fc2.bias is not None
+
+
+def of_a_library(module: Any) -> bool:
+    """Whether a class is what a library calls so, and not somebody's own of the same name."""
+    return type(module).__module__.partition(".")[0] in ("torch", "torchvision", "timm")
 
 
 def does_nothing(network: Any, node: Any) -> bool:

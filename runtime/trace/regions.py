@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
-from specc.graph.problems import BackboneError, Path, Problem
-
 from .calls import Call, Traced
+from .joining import ASIDE, Ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ def regions(traced: Traced) -> list[Region]:
     """The smallest regions, in executable order."""
     calls = {call.name: call for call in traced.calls}
     used = _used(calls, traced.output)
-    group = _groups(calls, used)
-    ends = _ends(calls, used, group, traced.output, traced.source.where)
+    needed = {name: call for name, call in calls.items() if name in used}
+    ends = _ends(needed, _groups(needed, traced.output), traced.output)
     return [region(calls, end, ends) for end in calls if end in ends]
 
 
@@ -75,32 +74,41 @@ def _used(calls: Mapping[str, Call], output: str) -> set[str]:
     return found
 
 
-def _groups(calls: Mapping[str, Call], used: set[str]) -> dict[str, str]:
-    """A representative for every call: whoever reads a foreign value is in the group of its maker."""
+def _groups(calls: Mapping[str, Call], output: str) -> dict[str, str]:
+    """A representative for every call: who reads a foreign value is in the group of its maker, who shares parameters
+    in the group of all who do, and what such a group hands on is one value."""
     from networkx.utils import UnionFind
 
-    groups = UnionFind(calls)
+    groups, ways = UnionFind(calls), Ways(calls, output)
     for call in calls.values():
-        for source in map(calls.__getitem__, call.reads if call.name in used else ()):
+        for source in map(calls.__getitem__, call.reads):
             if source.kind == "foreign" or (source.kind == "split" and source.owns):
                 groups.union(source.name, call.name)
+    for names in ways.sharing():
+        groups.union(*ways.closed(names))
+    while several := list(_several(calls, {name: groups[name] for name in calls}, output)):
+        for names in several:
+            groups.union(*ways.closed(names))
     return {name: groups[name] for name in calls}
 
 
-def _ends(calls: Mapping[str, Call], used: set[str], group: Mapping[str, str], output: str, where: Path) -> set[str]:
-    """The samples that leave their group, one a group where it owns parameters."""
-    ends = {output}
-    for call in calls.values():
-        if call.name in used:
-            ends.update(
-                source for source in call.reads if calls[source].kind == "sample" and group[source] != group[call.name]
-            )
-    ends -= {name for name in ends if calls[name].what == "input"}
-    seen: dict[str, str] = {}
-    for end in ends:
-        first = seen.setdefault(group[end], end)
-        if first != end and any(call.owns and group[call.name] == group[end] for call in calls.values()):
-            scope = common((calls[first].scope, calls[end].scope)) or "the model"
-            text = f"`{scope}` cannot be a part of a graph: it hands on several values, `{first}` and `{end}`"
-            raise BackboneError(Problem("SPC308", text, where, "cannot be traced"))
-    return ends
+def _several(calls: Mapping[str, Call], group: Mapping[str, str], output: str) -> Iterator[list[str]]:
+    """The groups with parameters that more than one value leaves."""
+    ends: dict[str, list[str]] = {}
+    for end in _ends(calls, group, output):
+        ends.setdefault(group[end], []).append(end)
+    owning = {group[call.name] for call in calls.values() if call.owns}
+    for root, names in ends.items():
+        if len(names) > 1 and root in owning:
+            yield [name for name in calls if group[name] == root and calls[name].kind not in ASIDE]
+
+
+def _ends(calls: Mapping[str, Call], group: Mapping[str, str], output: str) -> set[str]:
+    """The samples that leave their group."""
+    ends = {output} | {
+        source
+        for call in calls.values()
+        for source in call.reads
+        if calls[source].kind == "sample" and group[source] != group[call.name]
+    }
+    return {name for name in ends if calls[name].what != "input"}

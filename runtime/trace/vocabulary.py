@@ -58,7 +58,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def word(part: Candidate) -> Op | None:
-    """The op of the vocabulary that the region is, None where there is none."""
+    """The op of the vocabulary that the region is, None where there is none, and nothing else."""
+    if any(call.odd for call in part.region.calls):
+        return None
     if any(call.what not in FREE and call is not part.call for call in part.region.calls):
         return _composite(part)
     found = RULES.get(part.call.what)

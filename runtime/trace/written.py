@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .records import is_squeeze_excitation
+from .records import is_squeeze_excitation, of_a_library
 
 LEAVES = frozenset({"StochasticDepth", "LayerNorm2d"})  # beside torch's own modules
 # a method of Python's operators -> the operator, and whether the operands are exchanged
@@ -29,7 +29,7 @@ def put(x: Tensor, index: Any, value: Any) -> Tensor:
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether the vocabulary, or torch, has a word for the module as a whole."""
-    if type(module).__name__ in LEAVES or is_squeeze_excitation(module):
+    if (type(module).__name__ in LEAVES and of_a_library(module)) or is_squeeze_excitation(module):
         return True
     made_by_torch = (type(module).forward.__module__ or "").startswith("torch.nn")
     return made_by_torch and not isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
@@ -75,9 +75,10 @@ def called_plainly(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
 
 def is_method(func: Any, name: str) -> bool:
-    """Whether a function is a method of tensors."""
+    """Whether a function is a method of tensors; `x ** y` is a function of Python around one."""
     found = getattr(Tensor, name, None)
-    return found is not None and (found is func or getattr(torch._C.TensorBase, name, None) is func)
+    around = getattr(func, "__module__", "") == "torch._tensor"
+    return found is not None and (found is func or around or getattr(torch._C.TensorBase, name, None) is func)
 
 
 def not_in_place(name: str) -> str:
