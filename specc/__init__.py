@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .spec.load import Spec
     from .system.devices import Device
+    from .tasks.own.facts import Facts
 
 __version__ = about.VERSION
 __all__ = [
@@ -58,6 +59,7 @@ def compile(
     device: Device | None = None,
     *,
     backbone: Backbone | None = None,
+    data: Facts | None = None,
 ) -> Plan:
     """Compile a spec (a file, a mapping of its keys, or what `load` returned) into a plan.
 
@@ -65,7 +67,8 @@ def compile(
     and classes are those of the backbone. Raises `SpecError` with every diagnostic.
 
     Memory is predicted by the rules of `device`, a GPU's where nothing is said: the same on every machine, unlike the
-    command line, which predicts for the device that a run would take.
+    command line, which predicts for the device that a run would take. With `data`, what `runtime.ask` said of data sets
+    of yours, the plan is of those, whichever the spec names.
     """
     from .checking import given
     from .pipeline import compile_spec
@@ -75,6 +78,7 @@ def compile(
         spec = given(source, overrides, backbone)
     else:
         spec = source if isinstance(source, Spec) else load(source, overrides)
+    spec = spec if data is None else spec.of_data(data)
     return compile_spec(spec if device is None else spec.on(device))[0]
 
 

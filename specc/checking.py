@@ -80,7 +80,8 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
         said = json.dumps(family.model_dump(mode="json", exclude_defaults=True), allow_nan=False)
         source = load(source, [*overrides, f"backbone={said}"])
     config = source.config.model_copy(update={"backbone": family})
-    if ("data", "dataset") not in source.tree.values and len(backbone.input) in (2, 3, 4):
+    named = any(("data", key) in source.tree.values for key in ("dataset", "module"))
+    if not named and len(backbone.input) in (2, 3, 4):
         config = config.changed("data", **_like(config, backbone))
     return source.with_config(config)
 

@@ -11,6 +11,7 @@ from .compiler.checks.consequences import reliable
 from .compiler.checks.layouts import check_layouts
 from .compiler.checks.names import check_names
 from .compiler.checks.options import check_options
+from .compiler.checks.own_data import check_own_data
 from .compiler.checks.places import check_places
 from .compiler.checks.reach import check_reach
 from .compiler.checks.slices import check_slices
@@ -38,6 +39,7 @@ BEFORE_SPLIT: tuple[Pass, ...] = (check_names, check_options, expand, freeze, ch
 CHECKS: tuple[Pass, ...] = (  # what a spec can be wrong about
     *BEFORE_SPLIT, decide_split, decide_recomputation, partition, form_units, check_places, check_reach,
     check_tensors, check_statistics, check_slices, check_layouts, check_augmentation,
+    check_own_data,
 )  # fmt: skip
 PREDICTING: tuple[Pass, ...] = (*CHECKS, schedule)
 PASSES: tuple[Pass, ...] = (*PREDICTING, check_stages, check_budget)
@@ -86,6 +88,7 @@ def step_possible(step: Pass, draft: Draft) -> bool:
         check_slices: cut,
         check_layouts: cut,
         check_augmentation: known,
+        check_own_data: known,
     }
     return needs.get(step, True)
 

@@ -23,6 +23,7 @@ ON_OTHER_MACHINES = (
     "SPC308",
     "SPC309",
     "SPC312",
+    "SPC609",
     "SPC624",
     "SPC625",
     "SPC640",

@@ -83,15 +83,16 @@ def test_every_test_of_this_file_is_named_on_the_page() -> None:
 # ------------------------------------------------------------------------------------------- the source
 
 EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module", "exec_module"}
-OWN_CODE = {"runtime/trace/networks.py"}  # of the user, who has said so: `tests/test_foreign.py`
+OWN_CODE = {"runtime/own_code.py"}  # of the user, who has said so: `tests/test_foreign.py`, `tests/test_own_data.py`
 PROCESSES = {
     "runtime/memory/apart.py",
     "specc/comparing/crew.py",
-    "specc/graph/traced/tracing.py",
+    "specc/system/apart.py",
     "runtime/run/environment.py",
     "runtime/distributed/launcher.py",
     "runtime/distributed/ended.py",  # the launcher's exceptions
     "runtime/data/workers.py",
+    "runtime/data/own/sets.py",  # knows a loader that is handed over, and starts none
 }  # specc itself, and git
 STARTING = {
     "Popen", "launch_agent", "elastic_launch", "start_processes", "spawn", "posix_spawn", "posix_spawnp", "forkpty",

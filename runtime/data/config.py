@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runtime.data.errors import DataError
 from specc.spec.sections.augment import Chosen
+from specc.tasks.datasets import ResolvedData
 from specc.tasks.registry import TASKS
 from specc.tasks.segmentation import IGNORED
 from specc.tasks.task import Task
@@ -27,7 +29,8 @@ class DataConfig:
     `task` says what of the data set is learnt; `validation` is how many training images, or which part of them, are
     kept apart; `ignore_index` is the value in mask files of pixels that count for nothing. `workers` processes decode
     the images of folders; data sets held in memory need none. `skipped` are the names of files that are left out, as
-    they were found to be damaged when the run began, and `on_bad_image` asked for that.
+    they were found to be damaged when the run began, and `on_bad_image` asked for that. `module` is the function of the
+    user's file that makes the data sets, of `args`; what is `known` of such data is what they were planned with.
     """
 
     dataset: str
@@ -49,6 +52,9 @@ class DataConfig:
     ignore_index: int = IGNORED
     on_bad_image: str = "error"
     skipped: Sequence[str] = ()
+    module: str | None = None
+    args: Mapping[str, Any] | None = None
+    known: ResolvedData | None = None
 
     @property
     def learns(self) -> Task:

@@ -19,7 +19,7 @@ from runtime.data.config import DataConfig
 from runtime.data.draws import Draws, Indices
 from runtime.data.errors import DataError
 from runtime.data.splits import Batch, Over, Split, Splits, beneath
-from specc.tasks.datasets import OptionError
+from specc.tasks.datasets import INFO, OptionError
 
 _TESTED = 0.1  # of the images, where nothing says what to test on
 
@@ -41,7 +41,7 @@ class Part(Over):
 def hold_out(splits: Splits, config: DataConfig) -> Splits:
     """The splits with a part of the training set kept for validation, as `data.validation` says."""
     if config.validation is None:
-        return splits if splits.test is not None else _with_test(splits)
+        return splits if splits.test is not None or splits.validation is not None else _with_test(splits)
     if splits.validation is not None:
         what = f"`{config.dataset}` in {config.folder} comes with images for validation"
         raise DataError(what, help=["leave `data.validation` away, which takes some of the training images for it"])
@@ -51,7 +51,7 @@ def hold_out(splits: Splits, config: DataConfig) -> Splits:
     except OptionError as error:
         raise DataError(str(error), help=["give less to `data.validation`"]) from error
     train, validation = _apart(splits.train, info.validation_size)
-    remark = "there is no test folder: nothing is tested on but what is kept for validation"
+    remark = f"there is no test {_kind(splits)}: nothing is tested on but what is kept for validation"
     remarks = (*splits.remarks, *([remark] if splits.test is None else ()))
     return replace(splits, train=train, validation=validation, info=info, remarks=remarks)
 
@@ -65,10 +65,15 @@ def _with_test(splits: Splits) -> Splits:
     train, test = _apart(splits.train, count)
     info = replace(splits.info, train_size=size - count, test_size=count)
     remark = (
-        f"there is no test folder: {count:,} of {size:,} images are held out to test on, chosen by their names "
-        "(`data.validation` says how many)"
+        f"there is no test {_kind(splits)}: {count:,} of {size:,} images are held out to test on, "
+        "chosen by their names (`data.validation` says how many)"
     )
     return replace(splits, train=train, test=test, info=info, remarks=(*splits.remarks, remark))
+
+
+def _kind(splits: Splits) -> str:
+    """What a part of the data is."""
+    return "data set" if INFO[splits.info.name].kept == "own" else "folder"
 
 
 def _apart(split: Split, count: int) -> tuple[Part, Part]:

@@ -83,7 +83,11 @@ def hash_of_names(splits: Splits, without: Collection[str] = ()) -> str:
 
 def check_same(info: ResolvedData, splits: Splits) -> None:
     """Raise `DataError` where other files are there than those that a run began with: its order would be another."""
-    if info.files not in ("", hash_of_names(splits)):
+    if info.files and splits.info.files:
+        if info.files != splits.info.files:
+            what = "the code that makes the data is not what the run began with"
+            raise DataError(what, help=["put the file back as it was, or start a new run"])
+    elif info.files not in ("", hash_of_names(splits)):
         raise DataError(
             f"the images of `{info.name}` are not those that the run began with: some came, went or were renamed",
             help=["put them back as they were, or start a new run"],

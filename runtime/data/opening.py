@@ -38,6 +38,8 @@ def open_dataset(config: DataConfig) -> Splits:
 
 
 def _resolved(config: DataConfig) -> ResolvedData:
+    if config.known is not None:
+        return config.known
     try:
         return INFO[config.dataset].resolved(
             image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples,
@@ -64,6 +66,8 @@ def open_data(plan: Plan, root: Path | None = None) -> Splits:
     }
     fields |= {"root": str(root or data_root(plan))}
     fields |= {key: tuple(fields[key]) for key in ("mean", "std") if fields[key]}
+    if INFO[plan.data.name].kept == "own":
+        fields["known"] = plan.data
     found = open_dataset(DataConfig(**fields))
     if found.validation is None and plan.config.train.early_stopping:
         what = f"the data set in {fields['root']} has no images for validation, which `train.early_stopping` needs"

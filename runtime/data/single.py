@@ -46,6 +46,9 @@ def one_image(info: ResolvedData, task: Task, path: str) -> Split:
         raise DataError(f"files hold images of 1 or 3 channels, and the data set `{info.name}` has no such images")
     if not os.path.lexists(path):
         raise DataError(f"{path} is not there")
+    if info.own_numbers:
+        help = ["call `Session.predict` from Python with what your data set gives"]
+        raise DataError("the samples of this run are what its own code makes of images: a file is none of them", help)
     known = INFO[info.name]
     if known.kept == "folder":
         read = _as_a_picture if task.kind == "map" else labelled

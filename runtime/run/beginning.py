@@ -12,6 +12,7 @@ from specc.diagnostics.notices import doing
 from specc.plan import Plan
 from specc.spec.dump import dump
 from specc.spec.load import Spec
+from specc.spec.own_data import own_code
 from specc.spec.roots import ROOT, data_root, elsewhere
 from specc.tasks.datasets import INFO
 
@@ -52,7 +53,9 @@ def begin(plan: Plan, spec: Spec) -> Beginning:
         seen = inspect(splits) if _of_ones_own(plan) else []
     except DataError as error:
         if error.code:
-            wrong = spec.error(error.code, str(error), *ROOT, label="in this folder", help=error.help)
+            own = INFO[plan.data.name].kept == "own"
+            at, label = (own_code(spec), "cannot be had") if own else (ROOT, "in this folder")
+            wrong = spec.error(error.code, str(error), *at, label=label, help=error.help)
             raise FoundInSpec([wrong], spec.sources) from error
         raise DataError(str(error), (*elsewhere(spec), *error.help)) from error
     found = tuple(report(spec, seen, splits.info))
@@ -60,8 +63,9 @@ def begin(plan: Plan, spec: Spec) -> Beginning:
         raise FoundInSpec(found, spec.sources)
     skipped = tuple(each for each in seen if each.error)
     names = tuple(each.name for each in skipped)
-    files = hash_of_names(splits, set(names))
-    facts = replace(plan.data, class_names=splits.info.class_names, skipped=names, files=files)
+    files = splits.info.files or hash_of_names(splits, set(names))
+    facts = plan.data if INFO[plan.data.name].kept != "own" else splits.info
+    facts = replace(facts, class_names=splits.info.class_names, skipped=names, files=files)
     plan, there = replace(plan, data=facts), root if root.is_dir() else None  # some data sets come with a package
     return Beginning(plan, _resolved(plan, there), there, found, skipped)
 

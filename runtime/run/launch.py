@@ -56,8 +56,8 @@ from .trainer import Trainer
 
 def run(
     plan: Plan, spec: Spec, device: str | None, gpu: int | None, folder: Path | None, *, report: bool = True
-) -> None:  # fmt: skip
-    """Train a plan in a new run directory; a `report` of it is written at the end.
+) -> Path:  # fmt: skip
+    """Train a plan in a new run directory, which is given back; a `report` of it is written at the end.
 
     Of several devices every rank calls this, each with its own device, and the first one has the directory.
     """
@@ -69,6 +69,7 @@ def run(
         going = team.share(lambda: _new(plan, spec, folder, chosen, whole, spread, report=report), told_of, heard_of)
         assert going is not None
         _train(going, chosen, team)
+        return going.target.path
 
 
 def _new(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import json
 import os
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +23,8 @@ from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
 from specc.graph.traced.tracing import gone, missing
 from specc.system.trust import trusted
+
+from ..own_code import CodeError, module_of
 
 Maker = Callable[[], nn.Module]
 
@@ -207,24 +207,10 @@ def _module(source: Source) -> nn.Module:
 def _imported(source: Source, path: str) -> ModuleType:
     """The file as a module; what lies beside it can be imported by it."""
     own_file(source, path)
-    name = f"specc_module_{hashlib.sha256(path.encode()).hexdigest()[:8]}_{source.digest[:16]}"
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None
-        assert found.loader is not None
-        sys.modules[name] = made = importlib.util.module_from_spec(found)
-        sys.path.insert(0, os.path.dirname(path))
-        try:
-            found.loader.exec_module(made)
-        except BaseException as error:
-            del sys.modules[name]
-            if not isinstance(error, Exception):
-                raise
-            text = f"{path} cannot be imported: {type(error).__name__}: {error}"
-            raise BackboneError(Problem("SPC308", text, source.where, "cannot be imported")) from error
-        finally:
-            sys.path.remove(os.path.dirname(path))
-    return sys.modules[name]
+    try:
+        return module_of(path, source.digest)
+    except CodeError as error:
+        raise BackboneError(Problem("SPC308", str(error), source.where, "cannot be imported")) from error
 
 
 def _handed_over(source: Source) -> None:

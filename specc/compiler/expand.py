@@ -10,16 +10,18 @@ from pathlib import Path as FilePath
 
 from ..diagnostics import Diagnostic, Label, Severity
 from ..graph.families import Foreign
+from ..graph.families.traced_family import TracedFamily
 from ..graph.graph import BackboneGraph, Layer
 from ..graph.layers import Layers
 from ..graph.ops import RangeError, ShapeError, show
 from ..graph.problems import BackboneError, Problem
-from ..language.source import CLI
 from ..spec.load import Spec
 from ..spec.models import SpecModel
+from ..spec.own_data import folder_of, known_of, own_code, placed
 from ..spec.roots import ROOT, data_root, elsewhere
-from ..tasks.datasets import INFO, OptionError, ResolvedData
+from ..tasks.datasets import INFO, OPTIONS, OptionError, ResolvedData
 from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of
+from ..tasks.own.facts import OWN, OwnDataError
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from .draft import Draft
@@ -32,10 +34,16 @@ def expand(draft: Draft) -> Draft:
     """Expand `backbone:` into a graph for the data set's images."""
     spec = draft.spec
     task = TASKS[spec.config.task]
+    spec = spec.with_config(placed(spec, spec.config))
+    draft = replace(draft, spec=spec)
     try:
         data = resolve_data(draft)
     except OptionError as error:
         return draft.updated(_wrong_task(draft, task) if error.kind == "target" else _wrong_data(draft, error))
+    except OwnDataError as error:
+        return draft.updated(
+            spec.error(error.code, str(error), *own_code(spec), label="cannot be had", help=error.help)
+        )
     except FolderError as error:
         return draft.updated(spec.error("SPC607", str(error), *ROOT, label="no data set", help=error.help))
     spec = spec.with_config(_placed(spec, _decided(spec.config, data)))
@@ -61,9 +69,7 @@ def _placed(spec: Spec, config: SpecModel) -> SpecModel:
     backbone = config.backbone
     if not isinstance(backbone, Foreign):
         return config
-    path = ("backbone", backbone.kind)
-    file = spec.span(*path).file if path in spec.tree.values else spec.tree.name
-    return config.model_copy(update={"backbone": backbone.placed("" if file == CLI else os.path.dirname(file))})
+    return config.model_copy(update={"backbone": backbone.placed(folder_of(spec, "backbone", backbone.kind))})
 
 
 def _wrong_task(draft: Draft, task: Task) -> Diagnostic:
@@ -127,7 +133,7 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
-    if isinstance(draft.spec.config.backbone, Foreign):
+    if isinstance(draft.spec.config.backbone, TracedFamily):
         return _other_images(draft, data, error)
     message = f"the backbone does not fit images of {show(data.image_size)} pixels: {error}"
     return draft.spec.error("SPC301", message, "backbone", label="a feature map vanishes", key=True, help=SMALL,
@@ -138,7 +144,11 @@ def _other_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagno
     """Code of somebody else's reads other images, for whatever reason."""
     message = f"the backbone does not take images of {show(data.shape)}: {error}"
     beside = draft.spec.beside("the channels of an image", "data", "channels")
-    help = ("`data.channels` and `data.image_size` say what an image is, where the data set leaves that open",)
+    help: tuple[str, ...] = (
+        "`data.channels` and `data.image_size` say what an image is, where the data set leaves that open",
+    )
+    if len(set(data.image_size)) > 1:
+        help += ("it may read squares alone: `image_size` of one number",)
     return draft.spec.error("SPC301", message, "backbone", label="reads others", key=True, help=help,
                             secondary=(*beside, *_image_size(draft, data)))  # fmt: skip
 
@@ -156,14 +166,15 @@ def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:
 def resolve_data(draft: Draft) -> ResolvedData:
     """The data set's facts under the spec's options; `OptionError` says which option is missing or contradicts it.
 
-    `FolderError` where its folder is there, and does not say which classes there are.
+    `FolderError` where its folder is there, and does not say which classes there are; `OwnDataError` where code that
+    makes the data cannot be asked.
     """
-    data = draft.spec.config.data
-    return INFO[data.dataset].resolved(
-        image_size=data.image_size, channels=data.channels, classes=data.classes, samples=data.samples,
-        mean=data.mean, std=data.std, resplit=data.resplit, target=TASKS[draft.spec.config.task].kind,
-        class_names=_listed_classes(draft.spec) if INFO[data.dataset].foldered else (),
-    ).holding_out(data.validation)  # fmt: skip
+    data, kind = draft.spec.config.data, TASKS[draft.spec.config.task].kind
+    asked = {key: getattr(data, key) for key in OPTIONS}
+    if data.dataset in OWN:
+        return known_of(draft.spec).resolved(data.dataset, kind, **asked).holding_out(data.validation)
+    names = _listed_classes(draft.spec) if INFO[data.dataset].foldered else ()
+    return INFO[data.dataset].resolved(target=kind, class_names=names, **asked).holding_out(data.validation)
 
 
 def _listed_classes(spec: Spec) -> tuple[str, ...]:

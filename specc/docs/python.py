@@ -23,6 +23,7 @@ SPECC: Mapping[str, tuple[str, ...]] = {
 RUNTIME: Mapping[str, tuple[str, ...]] = {
     "runtime/engine/session.py": ("Session", "Step"),
     "runtime/wrapping.py": ("wrap", "Wrapped"),
+    "runtime/run/from_python.py": ("train", "resume", "evaluate", "ask"),
 }
 
 

@@ -27,7 +27,7 @@ from .instructions import AnyInstruction
 from .layout import Layout
 from .moving import MOVING
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ..diagnostics import Diagnostic, Label, Severity, Span, SpecError
 from ..language.overrides import override
 from ..language.source import Path, Tree, decode, parse, parse_bytes, read_bytes
 from ..system.devices import Device
+from ..tasks.own.facts import GIVEN, Facts
 from .alternatives import likely_errors
 from .explain import explain
 from .explain_layers import explain_names
@@ -29,6 +30,7 @@ class Spec:
     warnings: tuple[Diagnostic, ...] = field(default=())
     written: Tree | None = None  # as the author wrote it, where the tree is only the valid part of that
     device: Device = "cuda"  # for which the memory is predicted
+    facts: Facts | None = None  # of data that are handed over from Python
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -42,6 +44,16 @@ class Spec:
     def on(self, device: Device) -> Spec:
         """The same spec, predicted for another device."""
         return replace(self, device=device)
+
+    def of_data(self, facts: Facts) -> Spec:
+        """The same spec, trained on data that are handed over, whichever it names itself.
+
+        Where it does not say how many images a step takes, a loader does.
+        """
+        said = "batch_size" in self.config.data.model_fields_set or not facts.batch_size
+        more = {} if said else {"batch_size": facts.batch_size}
+        config = self.config.changed("data", dataset=GIVEN, module=None, args=None, samples=None, **more)
+        return replace(self, config=config, facts=facts)
 
     def span(self, *path: str | int, key: bool = False) -> Span:
         """Where the spec says `path`; the nearest thing around it where it says nothing."""

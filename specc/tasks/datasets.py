@@ -24,7 +24,9 @@ TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what 
 # InfoPro's CIFAR-10 statistics (all papers of this family copied them); torchvision's ImageNet statistics.
 _CIFAR_MEAN, _CIFAR_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_ANY: tuple[TargetKind, ...] = ("class", "multi_label", "map", "tokens", "vector")
 _HALF1, _HALF3 = (0.5,), (0.5, 0.5, 0.5)
+OPTIONS = ("image_size", "channels", "classes", "samples", "mean", "std", "resplit")  # of a spec, by which it resolves
 MOST_MAPPED = 255  # classes of a mask, whose pixels are bytes: the last one is that of a pixel that does not count
 
 
@@ -58,6 +60,7 @@ class ResolvedData:
     validation_size: int = 0  # images that would train otherwise
     skipped: tuple[str, ...] = ()  # names of images that could not be read when the run began: it goes on without them
     files: str = ""  # a hash of the names of all others
+    own_numbers: bool = False  # images are numbers as somebody's own code makes them, and no bytes
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""
@@ -110,9 +113,9 @@ class DatasetInfo:
     `shape` is (channels, height, width) in pixels. `mean` and `std` are per channel, for images in 0..1, so
     `normalised * std + mean` is the image again (the target of a decoder). They are empty where the spec
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
-    batch (and may be of the user's own making), or nowhere, being made up. `targets` says what is known of an image.
-    A data set of a package says in `torch` where it is read: `package.module:function`. `foldered`: its classes are
-    folders, whose names are listed where they are there.
+    batch (and may be of the user's own making), nowhere, being made up, or own code's affair. `targets` says what is
+    known of an image. A data set of a package says in `torch` where it is read: `package.module:function`.
+    `foldered`: its classes are folders, whose names are listed where they are there.
     """
 
     name: str
@@ -122,7 +125,7 @@ class DatasetInfo:
     std: tuple[float, ...]
     train_size: int | None
     test_size: int | None
-    kept: Literal["memory", "folder", "made"] = "memory"
+    kept: Literal["memory", "folder", "made", "own"] = "memory"
     targets: tuple[TargetKind, ...] = ("class",)
     torch: str = ""
     class_names: tuple[str, ...] = ()
@@ -253,5 +256,7 @@ _OWN = (
     DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
     DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
     DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
+    DatasetInfo("module", None, None, (), (), None, None, "own", _ANY),  # what a function of the user's file makes
+    DatasetInfo("given", None, None, (), (), None, None, "own", _ANY),  # what is handed over from Python
 )
 INFO = Registry("dataset", DatasetInfo, {info.name: info for info in _OWN})

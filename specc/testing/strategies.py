@@ -17,6 +17,8 @@ Needs hypothesis, which is no dependency of specc: `pip install hypothesis` (it 
 
 from __future__ import annotations
 
+from math import gcd
+
 try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover
@@ -41,8 +43,10 @@ _BACKBONE: TypeAdapter[Backbone] = TypeAdapter(Backbone)
 
 
 def shapes(size: Size = TINY) -> st.SearchStrategy[Shape]:
-    """Images (C, H, W), square as the data set `synthetic` has them."""
-    return st.builds(lambda channels, side: (channels, side, side), st.integers(1, 3), st.integers(*size.sides))
+    """Images (C, H, W), some of them wider or higher."""
+    side = st.integers(*size.sides)
+    square = st.builds(lambda channels, side: (channels, side, side), st.integers(1, 3), side)
+    return st.one_of(square, st.tuples(st.integers(1, 3), side, side))
 
 
 def backbones(image: Shape = (1, 8, 8), classes: int = 2, size: Size = TINY) -> st.SearchStrategy[Document]:
@@ -57,7 +61,7 @@ def _families(image: Shape, factor: int) -> list[Document]:
     return [
         {"family": "resnet_cifar", "depth": 8, "widths": [2 * factor, 2 * factor, 3 * factor, 4 * factor]},
         {"family": "resnet_cifar", "depth": 14, "widths": [4 * factor] * 4},
-        *({**vit, "patch": patch} for patch in (4, 3, 2) if image[1] % patch == 0),
+        *({**vit, "patch": patch} for patch in (4, 3, 2) if gcd(*image[1:]) % patch == 0),
         *({"family": name} for name in without_arguments(FAMILIES)),
     ]
 
@@ -102,7 +106,8 @@ def _frozen(graph: BackboneGraph) -> st.SearchStrategy[list[str]]:
 
 
 def _data(image: Shape, classes: int, batch: int) -> Document:
-    size = {"image_size": image[1], "channels": image[0], "classes": classes}
+    side = image[1] if image[1] == image[2] else list(image[1:])
+    size = {"image_size": side, "channels": image[0], "classes": classes}
     return {"dataset": "synthetic", "samples": 4 * batch, "batch_size": batch, **size}
 
 

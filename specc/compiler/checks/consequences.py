@@ -10,7 +10,9 @@ from ...spec.load import paths_at
 
 Pattern = tuple[str, ...]  # a path in the spec; `*` stands for any one part
 
-_IMAGES = ("data.dataset", "data.image_size", "data.channels", "data.classes", "data.samples")
+_IMAGES = (
+    "data.dataset", "data.module", "data.args", "data.image_size", "data.channels", "data.classes", "data.samples",
+)  # fmt: skip
 _SHAPES = (*_IMAGES, "backbone")
 _BLOCKS = ("backbone", "split")
 _WINDOWS = (*_BLOCKS, "levels.*.name", "levels.*.window", "levels.*.skip")
@@ -68,7 +70,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPC603": (*_IMAGES, "data.mean", "data.std"),
     "SPC604": (*_IMAGES, "data.batch_size"),
     "SPC605": (*_HEADS, "ema_links.*", "data.batch_size"),
-    "SPC606": ("task", "data.dataset"),
+    "SPC606": ("task", "data.dataset", "data.module"),
+    "SPC608": (*_IMAGES, "task"),
+    "SPC609": (*_HEADS, "task"),
     "SPC611": ("train.epochs", "train.schedule"),
     "SPC612": ("train.epochs", "train.schedule"),
     "SPC618": ("train.graphs", "train.precision", "train.optimizer", "train.schedule"),

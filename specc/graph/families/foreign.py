@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
 
-from ...language.schema import Text, problem
+from ...language.functions import of_a_file
+from ...language.schema import Text
 from ...system import files
 from ...system.trust import TRUST, trusted
 from ..graph import BackboneGraph
@@ -113,11 +114,7 @@ class OwnModule(Foreign):
     @field_validator("module")
     @classmethod
     def _of_a_file(cls, value: str) -> str:
-        file, _, name = value.rpartition(":")
-        if not file.endswith(".py") or not name.isidentifier():
-            raise problem("SPC109", f"`{value[:60]}` names no function of a file", label="of another form",
-                          help="a file and a function or class in it: `nets.py:make_net`")  # fmt: skip
-        return value
+        return of_a_file(value)
 
     @property
     def file(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -79,10 +80,11 @@ class Vit(Family):
         return Twin("VisionTransformer", sizes | {"hidden_dim": self.width, "mlp_dim": self.mlp or 4 * self.width})
 
     def _check_patches(self, image: Shape) -> None:
-        size = image[1]
+        size = gcd(*image[1:])
         if size % self.patch:
             message = f"images of {image[1]}×{image[2]} pixels cannot be cut into patches of {self.patch}×{self.patch}"
             sides = [side for side in range(2, size + 1) if size % side == 0]
             near = sorted(sorted(sides, key=lambda side: abs(side - self.patch))[:2])
-            help = (f"sides that divide the image: {' and '.join(map(str, near))}; or another `data.image_size`",)
+            named = f"sides that divide height and width: {' and '.join(map(str, near))}; or " if near else ""
+            help = (f"{named}another `data.image_size`",)
             raise BackboneError(Problem("SPC301", message, ("backbone", "patch"), "does not divide the image", help))

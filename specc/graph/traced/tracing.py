@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from ...diagnostics.notices import doing
+from ...system.apart import answered
 from ..graph import BackboneGraph
 from ..ops import ShapeError
 from ..ops.source import PACKAGES, Source
@@ -98,17 +95,11 @@ def _apart(source: Source) -> BackboneGraph:
     for package in ("torch", *PACKAGES[source.kind]):
         if find_spec(package) is None:
             raise missing(source, f"there is no {package}")
-    root = str(Path(__file__).parents[3])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, *PROGRAM], input=sources().dump_json(source), capture_output=True, check=False,
-        env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    line, said = answered(PROGRAM, sources().dump_json(source))
     try:
-        answer = answers().validate_json(done.stdout.splitlines()[-1])
-    except (IndexError, ValidationError):
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise missing(source, said[-1][:300]) from None
+        answer = answers().validate_json(line)
+    except ValidationError:
+        raise missing(source, said) from None
     if answer.misfit:
         raise ShapeError(answer.misfit)
     if answer.graph is None:

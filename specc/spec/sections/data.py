@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StrictFloat, StrictInt, model_validator
 
+from ...language.functions import of_a_file
 from ...language.plugged import OneOf
-from ...language.schema import Bool, Config, Count, Fraction, PathText, Width, only_with, problem
+from ...language.schema import Bool, Config, Count, Fraction, PathText, Text, Width, only_with, problem
 from ...tasks.datasets import INFO, kept_in
+from ...tasks.own.facts import MODULE
 from ...tasks.segmentation import IGNORED
 from ..augmentations import Augmentation, Mixing
 from .augment import Steps
 
 Dataset = Annotated[str, OneOf(INFO)]
+OwnCode = Annotated[Text, AfterValidator(of_a_file)]
 
 # What a machine can hold: an image of more numbers is gigabytes before its first layer, and so is an epoch's order of
 # more samples; more processes than the largest machines have cores only take memory.
@@ -33,6 +38,14 @@ class Data(Config):
     """Which images to train on."""
 
     dataset: Dataset = Field("digits", description="the data set; `digits` needs no download")
+    module: OwnCode | None = Field(
+        None,
+        description="a function of your own that makes the data sets: `data.py:make_datasets`, the file as seen from "
+        "the spec. It is run only with `--trust-code`, or `SPECC_TRUST_CODE=1`",
+    )
+    args: dict[str, JsonValue] | None = Field(
+        None, description="arguments of the function that `module` names, by name"
+    )
     root: PathText = Field(
         "data",
         description="folder of the data set, relative to this file; reads the environment: `${SPECC_DATA:-data}`",
@@ -52,13 +65,15 @@ class Data(Config):
         None, description="for `synthetic`; for folders of your own 3 (the default), or 1: read in grey"
     )
     classes: Annotated[Width, Field(ge=2)] | None = Field(
-        None, description="for `synthetic` and folders of your own; an `image_folder` that is there has counted them"
+        None,
+        description="for `synthetic` and folders of your own; an `image_folder` that is there has counted them, and "
+        "data sets of your own code may have `classes`",
     )
     ignore_index: Annotated[StrictInt, Field(ge=0, le=255)] = Field(
         IGNORED,
         description="value of pixels in mask files that count for nothing",
         json_schema_extra=only_with(
-            dataset=[name for name in kept_in("folder") if "map" in INFO.own[name].targets],
+            dataset=[name for name in kept_in("folder", "own") if "map" in INFO.own[name].targets],
         ),
     )
     mean: list[Fraction] | None = Field(
@@ -95,8 +110,37 @@ class Data(Config):
         "name": "dataset", "path": "root", "dir": "root", "bs": "batch_size", "batch": "batch_size",
         "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
         "num_classes": "classes", "n_classes": "classes", "val": "validation", "val_split": "validation",
-        "validation_split": "validation", "valid": "validation",
+        "validation_split": "validation", "valid": "validation", "python": "module", "code": "module",
+        "arguments": "args",
     }  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_own_code(cls, value: Any) -> Any:
+        """Who names a function need not say that the data set is what it makes."""
+        if isinstance(value, Mapping) and value.get("module") is not None and value.get("dataset") is None:
+            return {**value, "dataset": MODULE}
+        return value
+
+    @model_validator(mode="after")
+    def _by_one(self) -> Data:
+        """The data come from one place."""
+        if self.module and self.dataset != MODULE:
+            message = f"`module` makes the data sets, and `{self.dataset}` is another one"
+            raise problem("SPC107", message, key="module", beside="dataset", label="give one of the two",
+                          help="`dataset: module` takes what `module` makes, whatever the spec extends")  # fmt: skip
+        if self.dataset == MODULE and not self.module:
+            raise problem("SPC107", "`dataset: module` needs `module`", key="dataset", label="made by which function?",
+                          help="`module: data.py:make_datasets`")  # fmt: skip
+        if self.args and not self.module:
+            raise problem("SPC107", "`args` are those of `module`, which is not given", key="args", label="of nothing")
+        return self
+
+    def placed(self, folder: str) -> Data:
+        """The same, the function's file as seen from a folder."""
+        if not self.module or os.path.isabs(self.module):
+            return self
+        return self.model_copy(update={"module": os.path.abspath(os.path.join(folder, self.module))})
 
     @property
     def augmentations(self) -> list[Augmentation]:
