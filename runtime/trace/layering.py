@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
+from specc.graph.choices import completes
 from specc.graph.graph import INPUT, BackboneGraph, Layer, Node
-from specc.graph.ops import ClassToken, Concat, PositionEmbedding, Shape
+from specc.graph.ops import Add, ClassToken, Concat, PositionEmbedding, Shape
 from specc.graph.ops.normalization import Normalization
 from specc.graph.problems import Path
 
@@ -33,7 +34,8 @@ class _Group:
 def layered(image: Shape, nodes: Sequence[Node], lists: Set[str], where: Path = ("backbone",)) -> BackboneGraph:
     """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
     runs = list(_runs(nodes))
-    groups = _gather(runs, lists | _long(runs))
+    parts = [part for run in runs for part in _divided(run, lists)]
+    groups = _gather(parts, lists | _long(parts))
     return BackboneGraph(image, tuple(_named(_attach(groups), where)))
 
 
@@ -50,6 +52,43 @@ def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
         reach = furthest
 
 
+def _divided(run: list[Node], lists: Set[str]) -> list[list[Node]]:
+    """A run through several modules in a list, module by module: it may be cut where several values cross.
+
+    What has no weights goes with what comes after it, so that a module ends with its own value; norms, activations and
+    additions go with what comes before.
+    """
+    around = common(node.name for node in run)
+    if len(run) == 1 or (around and around not in lists):
+        return [run]
+    parts: list[tuple[str, list[Node]]] = []
+    for node in run:
+        module = _child(node.name, around)
+        if not parts or parts[-1][0] != module:
+            parts.append((module, []))
+        parts[-1][1].append(node)
+    found: list[list[Node]] = []
+    waiting: list[Node] = []
+    for _, nodes in parts:
+        if found and not waiting and all(completes(node) or isinstance(node.op, Add) for node in nodes):
+            found[-1] += nodes
+        elif any(map(_weighty, nodes)):
+            first, *others = _divided(nodes, lists)
+            found += [[*waiting, *first], *others]
+            waiting = []
+        else:
+            waiting += nodes
+    if waiting and found:
+        found[-1] += waiting
+    return found if len(found) > 1 else [run]
+
+
+def _child(name: str, around: str) -> str:
+    """The module in a list that a node belongs to."""
+    inner = name.removeprefix(f"{around}.") if around else name
+    return inner.partition(".")[0]
+
+
 def _weighty(node: Node) -> bool:
     """Whether the node does the work of a layer; norms and embeddings go along with another one."""
     return bool(node.parameters) and not isinstance(node.op, Normalization | ClassToken | PositionEmbedding)
@@ -61,7 +100,8 @@ def _path(run: Sequence[Node]) -> str:
     What is put together at the end of a run may be so by whoever reads it, in another module.
     """
     own = run[:-1] if len(run) > 1 and isinstance(run[-1].op, Concat) else run
-    return common(node.name for node in own)
+    path = common(node.name for node in own)
+    return path or common(node.name for node in own if _weighty(node))
 
 
 def _long(runs: Sequence[Sequence[Node]]) -> set[str]:
@@ -100,7 +140,8 @@ def _attach(groups: Sequence[_Group]) -> list[_Group]:
     found: list[_Group] = []
     waiting: list[Node] = []
     for i, group in enumerate(groups):
-        beside = group.around and group.around == groups[previous].around and not waiting
+        alike = group.around == groups[previous].around and not waiting
+        beside = alike and (bool(group.around) or all(map(completes, group.nodes)))
         if weighty[i]:
             found.append(_Group(group.name, group.module, [*waiting, *group.nodes]))
             waiting = []

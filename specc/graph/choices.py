@@ -54,7 +54,7 @@ def parted(layers: Sequence[Layer]) -> dict[str, str]:
     for node in (node for layer in reversed(layers) for node in reversed(layer.nodes)):
         match readers.get(node.name, ()):
             case [(reader, layer)] if layer.name not in heavy:
-                if _completes(reader):
+                if completes(reader):
                     completed[node.name] = layer.name
                 elif _passes(reader) and reader.name in completed:
                     completed[node.name] = completed[reader.name]
@@ -63,14 +63,14 @@ def parted(layers: Sequence[Layer]) -> dict[str, str]:
     }
 
 
-def _completes(node: Node) -> bool:
+def completes(node: Node) -> bool:
     """Whether it belongs to the weights before it: a norm, an activation, what is added to tokens."""
     added = isinstance(node.op, Normalization | LayerScale | ClassToken | PositionEmbedding)
     return added or (isinstance(node.op, Elementwise) and not isinstance(node.op, Scale | ToIntegers))
 
 
 def _weighty(node: Node) -> bool:
-    return bool(node.parameters) and not _completes(node)
+    return bool(node.parameters) and not completes(node)
 
 
 def _passes(node: Node) -> bool:

@@ -1,0 +1,98 @@
+"""Layers of traced modules: a norm and an activation stay with their weights, and a U-Net can be cut inside."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import Tensor, nn
+
+import specc
+from runtime import Session
+from runtime.memory.trace import trace
+from specc.compiler.verify import verify
+from specc.graph.graph import BackboneGraph
+from specc.memory.prediction import as_traced, first_difference
+from specc.plan import Plan
+
+from .documents import document
+
+IMAGE = (3, 8, 8)
+
+
+def twice(given: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(given, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(),
+                         nn.Conv2d(out, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU())  # fmt: skip
+
+
+class UNet(nn.Module):
+    """Whose pooling is one module that is called twice, and whose joints are functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.d1, self.d2, self.d3 = twice(3, 4), twice(4, 6), twice(6, 8)
+        self.u2, self.u1 = twice(14, 6), twice(10, 4)
+        self.pool, self.up, self.out = nn.MaxPool2d(2), nn.Upsample(scale_factor=2), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.d1(x)
+        two = self.d2(self.pool(one))
+        two = self.u2(torch.cat([two, self.up(self.d3(self.pool(two)))], 1))
+        out: Tensor = self.out(self.u1(torch.cat([one, self.up(two)], 1)).mean((2, 3)))
+        return out
+
+
+class Flat(nn.Module):
+    """No module in it holds others; one shortcut goes around two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.b1 = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.c2, self.b2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.c3, self.b3 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.c4, self.b4, self.fc = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.b1(self.c1(x)))
+        x = torch.relu(x + self.b3(self.c3(torch.relu(self.b2(self.c2(x))))))
+        x = torch.relu(self.b4(self.c4(x)))
+        out: Tensor = self.fc(torch.max_pool2d(x, 2).mean((2, 3)))
+        return out
+
+
+def graph_of(module: nn.Module) -> BackboneGraph:
+    return specc.trace(module, IMAGE).graph
+
+
+def plan_of(module: nn.Module, **parts: object) -> Plan:
+    data = {"dataset": "synthetic", "image_size": 8, "channels": 3, "classes": 4, "samples": 16, "batch_size": 4}
+    whole = document(data=data, auxiliary={"classifier": {"layers": "0c1f"}}, **parts)
+    whole.pop("backbone")
+    return specc.compile(json.loads(json.dumps(whole)), backbone=specc.trace(module, IMAGE))
+
+
+def test_a_u_net_is_layered_module_by_module_whatever_is_alive_beside() -> None:
+    graph = graph_of(UNet())
+    assert [layer.name for layer in graph.layers] == ["d1", "d2", "d3", "u2", "u1", "out"]
+    assert graph.tiers[0] == ("d1", "u2", "u1")
+    assert graph.tiers[1] == ("d1", "d2", "d3", "u2", "u1")
+    assert [graph.layers[i].nodes[-1].op.name for i in range(3)] == ["relu"] * 3
+
+
+def test_norms_and_activations_of_no_module_stay_with_their_convolution_and_poolings_go_with_the_head() -> None:
+    graph = graph_of(Flat())
+    assert [(layer.name, layer.nodes[-1].op.name) for layer in graph.layers[:-1]] == [
+        ("c1", "relu"), ("c2", "relu"), ("c3", "relu"), ("c4", "relu"),
+    ]  # fmt: skip
+    assert graph.tiers[0] == ("c1", "c3", "c4")
+
+
+def test_a_u_net_of_somebody_else_is_trained_in_blocks_that_several_tensors_cross() -> None:
+    module = UNet()
+    plan = plan_of(module, split={"after": ["d1", "d2", "d3", "u2"], "read": {"d2": "d2"}})
+    assert verify(plan) == []
+    assert first_difference(as_traced(plan), trace(plan).timeline, tolerance=0.01) is None
+    session = Session(plan, module=module)
+    said = session.train_step(torch.rand(4, *IMAGE), torch.arange(4) % 4)
+    assert len(said.losses) == 5
+    assert all(each["classification"].isfinite() for each in said.losses.values())
