@@ -162,7 +162,8 @@ def with_instructions(plan: Plan, instructions: list[Any]) -> Plan:
     return replace(plan, instructions=tuple(instructions))
 
 
-@pytest.mark.parametrize("recipe", [pytest.param("infopro_cifar10", marks=pytest.mark.full), "dgl_cifar10"])
+@pytest.mark.full
+@pytest.mark.parametrize("recipe", ["infopro_cifar10", "dgl_cifar10"])
 def test_eight_slices_block_by_block_take_a_third(recipe: str) -> None:
     """ResNet-110 in sixteen blocks, 1,024 images a step: by the trace, which knows nothing of the prediction."""
     changes = ["budget.on_exceed=warn", "data.batch_size=1024", "split={blocks: 16}", "backbone.depth=110"]
