@@ -10,7 +10,7 @@ JOBS ?= 2
 # What measures on a GPU need not be .venv, which takes a network to make: any Python that has PyTorch does.
 GPU_PYTHON ?= $(if $(wildcard $(READY)),$(BIN)/python,python3)
 
-.PHONY: help setup demo test full golden lint types docs site fuzz mutants bench gpu zoo clean
+.PHONY: help setup demo test full golden lint types docs site fuzz mutants bench gpu zoo survey clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ gpu:  ## what only a GPU can tell, at most MINUTES=25 of it, and docs/gpu.md; WH
 	$(GPU_PYTHON) -m benchmarks.gpu $(if $(OUT),--out "$(OUT)") $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(DEVICE),--device $(DEVICE)) $(foreach part,$(ONLY),--only $(part)) || code=$$?; \
 	if [ -z "$(OUT)" ] && [ $$code -lt 2 ]; then $(GPU_PYTHON) -m benchmarks.gpu page; fi; exit $$code
+
+survey: $(READY)  ## models of timm and transformers, one after the other, an hour or more; ONLY=names
+	$(BIN)/python -m benchmarks.survey $(if $(ONLY),--only $(ONLY))
 
 zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two cores
 	$(BIN)/python benchmarks/zoo.py
