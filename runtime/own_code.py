@@ -6,7 +6,8 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -26,27 +27,38 @@ def module_of(path: str, digest: str) -> ModuleType:
         assert found is not None
         assert found.loader is not None
         sys.modules[name] = made = importlib.util.module_from_spec(found)
-        sys.path.insert(0, os.path.dirname(path))
         try:
-            found.loader.exec_module(made)
+            with _beside(path):
+                found.loader.exec_module(made)
         except BaseException as error:
             del sys.modules[name]
             if not isinstance(error, Exception):
                 raise
             raise CodeError(f"{path} cannot be imported: {raised(error, path)}") from error
-        finally:
-            sys.path.remove(os.path.dirname(path))
     return sys.modules[name]
 
 
 def called(path: str, what: str, call: Callable[[], T]) -> T:
     """What code of a file gives; whatever it raises becomes a `CodeError` that names the line."""
     try:
-        return call()
+        with _beside(path):
+            return call()
     except MemoryError:  # of the machine's, and not the code's fault
         raise
     except Exception as error:
         raise CodeError(f"{what} raises {raised(error, path)}") from error
+
+
+@contextmanager
+def _beside(path: str) -> Iterator[None]:
+    """What lies beside a file can be imported."""
+    folder = os.path.dirname(path)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # whoever wrote the file may have removed it
+            sys.path.remove(folder)
 
 
 def raised(error: BaseException, path: str) -> str:

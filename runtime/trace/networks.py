@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import os
@@ -22,9 +21,10 @@ from specc.graph.ops.source import Kind, Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
 from specc.graph.traced.tracing import gone, missing
+from specc.system.own_code import digest_of
 from specc.system.trust import trusted
 
-from ..own_code import CodeError, module_of
+from ..own_code import CodeError, called, module_of
 
 Maker = Callable[[], nn.Module]
 
@@ -170,12 +170,11 @@ def _size(sides: tuple[int, ...]) -> int | list[int]:
 
 
 def own_file(source: Source, path: str) -> bytes:
-    """The file that a source was made of; raises `BackboneError` where it is another one now."""
-    content = Path(path).read_bytes()
-    if hashlib.sha256(content).hexdigest() != source.digest:
+    """The file that a source was made of; raises `BackboneError` where it, or what it imports, is another one now."""
+    if digest_of(path) != source.digest:
         text = f"{path} is not what it was when the network was planned"
         raise BackboneError(Problem("SPC309", text, source.where, "has changed", ("plan it again",)))
-    return content
+    return Path(path).read_bytes()
 
 
 def _check_module(source: Source) -> None:
@@ -194,10 +193,9 @@ def _module(source: Source) -> nn.Module:
     told = {key: source.classes for key in ("num_classes", "classes") if key in asked and key not in arguments}
     help = ("`args: {NAME: VALUE}` under `backbone` are what it is called with",)
     try:
-        found = maker(**told, **arguments)
-    except Exception as error:
-        text = f"{source.name} raises {type(error).__name__}: {error}"
-        raise BackboneError(Problem("SPC308", text, source.where, "makes no network", help)) from error
+        found = called(path, source.name, lambda: maker(**told, **arguments))
+    except CodeError as error:
+        raise BackboneError(Problem("SPC308", str(error), source.where, "makes no network", help)) from error
     if not isinstance(found, nn.Module):
         text = f"{source.name} gives a `{type(found).__name__}`, which is no `torch.nn.Module`"
         raise BackboneError(Problem("SPC308", text, source.where, "makes no network"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from ..language.plugged import OneOf
 from ..learning.heads.patches import Cell, cells
 from ..learning.losses import LOSSES, Target
 from ..spec.models import SpecModel
-from ..spec.sections.devices import Devices
 from ..system.devices import Device
 from ..system.files import mapping
 from ..tasks.datasets import ResolvedData
+from .fingerprint import fingerprint_of
 from .instructions import AnyInstruction
 from .layout import Layout
-from .moving import MOVING
 
 FORMAT_VERSION = 6
 
@@ -232,28 +230,10 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the numbers of a run.
-
-        Names, the style of the YAML, where the data lie and how they are read do not; nor does what is predicted of the
-        memory, what is allowed, how often the run is saved, and what is told of it.
-        """
+        """SHA-256 of everything that decides the numbers of a run; of one rank's plan that of the whole."""
         if self.layout is not None:
             return self.layout.whole
-        document = json.loads(self.to_json())
-        del document["memory"], document["layout"]
-        document["instructions"] = [each for each in document["instructions"] if each["kind"] not in MOVING]
-        for key in ("class_names", "files"):
-            document["data"].pop(key)
-        config = document["config"]
-        for key in ("name", "description", "requires", "budget"):
-            config.pop(key)
-        config["devices"] = _deciding(self.config.devices)
-        for key in ("root", "workers", "download", "on_bad_image"):
-            config["data"].pop(key)
-        (config["weights"] or {}).pop("file", None)
-        for key in ("checkpoint", "evaluate_units", "log", "compile", "graphs", "offload"):
-            config["train"].pop(key)
-        return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        return fingerprint_of(json.loads(self.to_json()), self.config)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """One JSON document; `from_json` gives back an equal plan."""
@@ -276,13 +256,6 @@ class Plan:
             raise ValueError(_first(error)) from None
         except RecursionError as error:
             raise ValueError(f"no plan was written like this: {error!r}") from error
-
-
-def _deciding(devices: Devices) -> list[str]:
-    """What of the devices decides numbers: however many there are, they make the step of one."""
-    decoupled = devices.mode == "decoupled" and devices.block_parallel > 1
-    apart = not devices.sync_batch_norm and devices.data_parallel > 1
-    return ["decoupled"] * decoupled + ["batch norm"] * apart
 
 
 def _first(error: ValidationError) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .mutant import mutant
 
 MUTANTS = [
-    mutant("specc/plan/model.py", 'for key in ("root", "workers", "download", "on_bad_image"):', 'for key in ("root", "download", "on_bad_image"):',
+    mutant("specc/plan/fingerprint.py", 'for key in ("root", "workers", "download", "on_bad_image"):', 'for key in ("root", "download", "on_bad_image"):',
            "who reads with more workers may not resume", "test_fingerprint.py::test_what_decides_no_number_leaves_the_fingerprint_alone[workers]"),
-    mutant("specc/plan/model.py", '        document.pop("memory")\n', "", "a better prediction is another plan",
+    mutant("specc/plan/fingerprint.py", 'del document["memory"], document["layout"]', 'del document["layout"]', "a better prediction is another plan",
            "test_fingerprint.py::test_a_better_prediction_leaves_the_fingerprint_alone"),
     mutant("specc/spec/dump.py", "by_alias=True, exclude_unset=True)", "by_alias=True)", "overrides are written with their defaults",
            "test_fine_points.py::test_the_override_of_a_unit_is_written_out_as_it_was_given"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-from pathlib import Path
 from typing import Any
 
+from specc.system.own_code import digest_of
 from specc.tasks.own.asking import check_trusted
 from specc.tasks.own.facts import OwnDataError
 from specc.tasks.own.source import DataSource
@@ -45,8 +44,8 @@ def _told(function: Any, source: DataSource) -> dict[str, Any]:
 
 def _check_unchanged(source: DataSource) -> None:
     try:
-        content = Path(source.file).read_bytes()
+        digest = digest_of(source.file)
     except OSError as error:
         raise DataError(f"{source.file} cannot be read: {error.strerror or error}", code="SPC608") from None
-    if hashlib.sha256(content).hexdigest() != source.digest:
+    if digest != source.digest:
         raise DataError(f"{source.file} has changed just now", ["try again"], "SPC608")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import Annotated, Any, ClassVar
@@ -11,7 +10,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from ...language.functions import of_a_file
 from ...language.schema import Text
-from ...system import files
+from ...system.own_code import digest_of
 from ...system.trust import TRUST, trusted
 from ..graph import BackboneGraph
 from ..ops import Shape
@@ -25,7 +24,6 @@ Leaves = Annotated[
     tuple[Text, ...],
     Field(description="submodules that are one node each, by their paths: where the code in them cannot be followed"),
 ]
-_MOST = 1 << 24  # bytes of a file that is read
 
 
 class Foreign(TracedFamily):
@@ -59,11 +57,11 @@ class Foreign(TracedFamily):
 
     @property
     def digest(self) -> str:
-        """Of that file; raises `BackboneError` where it cannot be read."""
+        """Of that file and of what it imports beside it; raises `BackboneError` where it cannot be read."""
         if not self.file:
             return ""
         try:
-            return hashlib.sha256(files.read_whole(self.file, _MOST)).hexdigest()
+            return digest_of(self.file)
         except OSError as error:
             text = f"`{self.file}` cannot be read: {error.strerror or error}"
             raise BackboneError(Problem("SPC309", text, ("backbone", self.kind), "not there")) from None

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from ...system import files
 from ...system.environment import cache_folder
+from ...system.own_code import digest_of
 from .facts import Facts
 
 FORMAT_VERSION = 1  # of the facts: raise it when the same data sets give others
@@ -25,7 +26,7 @@ class DataSource:
     name: str  # the absolute path of a file, a colon, and a function or class in it
     args: str  # its arguments, as JSON with sorted keys
     root: str  # the absolute path of the folder that it is told if it asks for `root`
-    digest: str  # of the file
+    digest: str  # of the file and of what it imports beside it
 
     @property
     def file(self) -> str:
@@ -52,8 +53,8 @@ class DataSource:
 
 def source_of(name: str, args: object, root: str) -> DataSource:
     """The source as its file is now; `OSError` where that cannot be read."""
-    digest = hashlib.sha256(files.read_whole(name.rpartition(":")[0], _MOST)).hexdigest()
-    return DataSource(name, json.dumps(args, sort_keys=True, allow_nan=False), root, digest)
+    arguments = json.dumps(args, sort_keys=True, allow_nan=False)
+    return DataSource(name, arguments, root, digest_of(name.rpartition(":")[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,100 @@
+"""Code of the user's own is known by all that it imports from beside it, and by nothing of where it lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.own_code import called, module_of
+from specc.checking import load
+from specc.pipeline import compile_spec
+from specc.system.own_code import digest_of
+
+from .documents import Document, document
+
+FILES = {
+    "nets.py": "import parts\nfrom blocks.wide import Wide\ndef late():\n    from . import no\n    import seldom\n",
+    "parts.py": "WIDTH = 4\n",
+    "seldom.py": "",
+    "blocks/__init__.py": "",
+    "blocks/wide.py": "from .norms import norm\nfrom ..parts import WIDTH\nclass Wide: pass\n",
+    "blocks/norms.py": "import nets\n",
+    "unused.py": "",
+    "parts.txt": "",
+    "blocks/unused.py": "",
+}
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_change_counts_in_what_is_imported_alone(name: str, code: Path) -> None:
+    before = digest_of(str(code / "nets.py"))
+    (code / name).write_text(FILES[name] + "# another line\n")
+    assert (digest_of(str(code / "nets.py")) == before) == ("unused" in name or name.endswith(".txt"))
+
+
+def test_a_file_that_is_no_python_is_known_by_its_content(code: Path) -> None:
+    """Whoever imports it says what is wrong with it."""
+    for name in ("parts.py", "nets.py"):
+        before = digest_of(str(code / "nets.py"))
+        (code / name).write_text("import (\n")
+        assert digest_of(str(code / "nets.py")) != before
+    with pytest.raises(FileNotFoundError):
+        digest_of(str(code / "nowhere.py"))
+
+
+def test_a_function_may_import_what_lies_beside_it_when_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "beside_specc_test.py").write_text("WIDTH = 7\n")
+    file = tmp_path / "late.py"
+    file.write_text("def make():\n    import beside_specc_test\n    return beside_specc_test.WIDTH\n")
+    before = list(sys.path)
+    try:
+        assert called(str(file), "make", module_of(str(file), digest_of(str(file))).make) == 7
+    finally:
+        sys.modules.pop("beside_specc_test", None)
+    assert sys.path == before
+
+
+NETS = """
+from torch import nn
+
+
+class Odd(nn.Module):
+    def forward(self, x):
+        return x.cumsum(1) + x
+
+
+def make_net():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), Odd(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4))
+"""
+
+
+def spec_in(folder: Path, nets: str = NETS) -> Path:
+    own: Document = {"backbone": {"module": "nets.py:make_net"}, "split": {"blocks": 1}, "auxiliary": {}}
+    folder.mkdir()
+    (folder / "nets.py").write_text(nets)
+    (folder / "spec.yaml").write_text(json.dumps(document(**own)))
+    return folder / "spec.yaml"
+
+
+def test_plans_of_the_same_code_are_alike_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECC_TRUST_CODE", "1")
+    here, there, other = (
+        compile_spec(load(spec_in(tmp_path / name, nets)))[0]
+        for name, nets in {"here": NETS, "there": NETS, "other": NETS + "# another line\n"}.items()
+    )
+    assert str(tmp_path) in here.to_json(), "a part of the network names its file"
+    assert here.to_json() != there.to_json()
+    assert here.fingerprint == there.fingerprint != other.fingerprint
+    assert os.path.isabs(here.config.backbone.module)  # type: ignore[union-attr]
