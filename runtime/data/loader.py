@@ -81,7 +81,7 @@ class Loader:
         self.crossing = Crossing(self.device)
         self._moving = moving(split) if train and self.device.type == "cuda" else None  # by the device itself
         self._mean, self._std = (
-            torch.tensor(values, device=self.device).view(split.info.along)
+            torch.tensor(values, device=self.device).view(-1, *(1 for _ in split.info.shape[1:]))
             for values in (split.info.mean, split.info.std)
         )
 

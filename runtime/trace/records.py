@@ -18,6 +18,7 @@ DRAWS = frozenset({
     "rand", "randn", "randint", "randperm",
 })  # fmt: skip
 LISTS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
+HELD = LISTS - {"Sequential"}  # nobody runs them: what they hold is run by others
 
 
 def record(
@@ -128,8 +129,9 @@ def does_nothing(network: Any, node: Any) -> bool:
 
 
 def lists(network: Any) -> Iterator[str]:
-    """The modules that only hold others in order, some of which hold modules themselves."""
+    """The modules that only hold others: a `Sequential` where some of them hold modules themselves."""
     for name, module in network.named_modules():
         listing = LISTS.intersection(kind.__name__ for kind in type(module).__mro__)
-        if listing and any(any(child.children()) for child in module.children()):
+        own = listing and (type(module).__name__ in HELD or any(any(child.children()) for child in module.children()))
+        if own:
             yield name
