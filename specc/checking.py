@@ -89,7 +89,7 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
 def sample_shape(source: Source | Spec, overrides: Sequence[str]) -> tuple[int, ...] | None:
     """Of the data set that a spec names, whatever its backbone is; nothing where it names none."""
     if not isinstance(source, Spec):
-        anything = json.dumps({"traced": "module", "digest": "0", "image": [1]})
+        anything = json.dumps({"traced": "module", "digest": "0", "image": [1]}, allow_nan=False)
         source = load(source, [*overrides, f"backbone={anything}"])
     if ("data", "dataset") not in source.tree.values:
         return None

@@ -250,7 +250,7 @@ def test_ranks_that_do_not_belong_together_do_not_begin(
 
 def test_a_rank_that_does_not_come_is_named(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(document()))
-    (code, words), _ = together(tmp_path, (run("spec.json", timeout=2), None), (("this",), None))
+    (code, words), _ = together(tmp_path, (run("spec.json", timeout=2), None), (("keyword",), None))
     assert (code, first_line(words)) == (3, "error: rank 1 did not come within 2 s")
 
 

@@ -73,7 +73,7 @@ class Reader(nn.Module):
         return self.fc(x.mean(1))
 '''
 SIZES = {"Sound": [24], "Scan": [4, 6, 6], "Reader": [24]}
-CUTS = {"Sound": "body", "Scan": "stem", "Reader": "norm"}
+CUTS = {"Sound": "body", "Scan": "stem", "Reader": "mix"}
 FEATURES = {"Sound": (8, 1, 6), "Scan": (4, 4, 3, 3), "Reader": (6, 8)}
 
 

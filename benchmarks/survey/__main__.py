@@ -64,7 +64,7 @@ def looked_at(subject: Subject, limit: int) -> dict[str, Any]:
 
 def _tell(subject: Subject, there: Connection) -> None:
     for row in become(subject):
-        there.send_bytes(json.dumps(row).encode())
+        there.send_bytes(json.dumps(row, allow_nan=False).encode())
 
 
 def read(file: Path) -> dict[str, dict[str, Any]]:

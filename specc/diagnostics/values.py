@@ -13,7 +13,7 @@ from types import MappingProxyType
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 _LONG = 1_000  # characters of a message: everything that is really said takes fewer
-_LISTED = 15  # so many valid names are read at a glance; a longer list is cut
+_LISTED = 16  # so many valid names are read at a glance; a longer list is cut
 _TIED = 20  # so many equally good guesses are looked at
 _COMPARED = 200  # difflib takes about 10 us a pair, and a spec may hold thousands of layer names
 
