@@ -14,11 +14,7 @@ from .moving import MOVING
 
 
 def fingerprint_of(document: dict[str, Any], config: SpecModel) -> str:
-    """SHA-256 of everything in a plan, as JSON has it, that decides the numbers of a run.
-
-    Names, the style of the YAML, where data and code lie and how they are read do not; nor does what is predicted of
-    the memory, what is allowed, how often the run is saved, and what is told of it.
-    """
+    """SHA-256 of a plan, as JSON has it, without what decides no number (`Plan.fingerprint`)."""
     del document["memory"], document["layout"]
     document["instructions"] = [each for each in document["instructions"] if each["kind"] not in MOVING]
     for key in ("class_names", "files"):

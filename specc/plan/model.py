@@ -230,7 +230,11 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the numbers of a run; of one rank's plan that of the whole."""
+        """SHA-256 of everything that decides the numbers of a run; of one rank's plan that of the whole.
+
+        Names, the style of the YAML, where data and code lie and how they are read do not; nor does what is predicted
+        of the memory, what is allowed, how often the run is saved, and what is told of it.
+        """
         if self.layout is not None:
             return self.layout.whole
         return fingerprint_of(json.loads(self.to_json()), self.config)
