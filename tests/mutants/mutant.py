@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("language", "compiler", "memory", "heads", "runtime", "data", "runs", "referee", "ranks", "moves")
+ROOMS = ("language", "compiler", "memory", "heads", "runtime", "data", "runs", "referee", "ranks", "moves", "own")
 
 
 @dataclass(frozen=True)
