@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import specc
 from specc.checking import check_text
 from specc.compiler.cuts import Measure, choices, layer_costs, place_cuts
+from specc.graph.crossing import reached
 from specc.graph.graph import BackboneGraph
 from specc.spec.load import loads
 from specc.testing.strategies import backbones, graph_of
@@ -60,6 +61,19 @@ def test_no_other_choice_of_cuts_has_a_smaller_largest_block_by_its_own_measure(
             return max(sum(costs[i] for i in block) for block in blocks(graph, cuts))
 
         assert largest(place_cuts(graph, count, by)) <= min(map(largest, others)), by
+
+
+@settings(max_examples=30)
+@given(cut_graphs())
+def test_a_safe_cut_is_where_all_leads_to_that_is_trained_before(drawn: tuple[BackboneGraph, int]) -> None:
+    graph, _ = drawn
+    wanted = []
+    for name in graph.cuts:
+        nodes = [node for layer in graph.layers[: graph.index[name] + 1] for node in layer.nodes]
+        led = reached(nodes, (nodes[-1].name,))
+        if all(node.name in led for node in nodes if node.trained):
+            wanted.append(name)
+    assert list(graph.safe_cuts) == wanted
 
 
 @settings(max_examples=30)

@@ -39,7 +39,20 @@ def learning(nodes: Iterable[Node], wanted: Collection[str] = ()) -> set[str]:
     return found
 
 
-def astray(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """The nodes with parameters that the last one's value does not depend on."""
-    led = reached(nodes, (nodes[-1].name,))
-    return tuple(node.name for node in nodes if node.trained and node.name not in led)
+def complete(layers: Sequence[Sequence[Node]], joints: Collection[int]) -> Iterator[int]:
+    """The layers to whose value all leads that is trained up to them; `joints` are those that hand on one value alone.
+
+    What leads to no joint leads nowhere beyond it, so it is looked at between two of them.
+    """
+    nodes: list[Node] = []
+    before: set[str] = set()  # the value of the last joint, if something is trained before it
+    for i, layer in enumerate(layers):
+        nodes += layer
+        led = reached(nodes, (layer[-1].name,))
+        wanted = before | {node.name for node in nodes if node.trained}
+        if wanted <= led:
+            yield i
+        elif i in joints:
+            return
+        if i in joints:
+            nodes, before = [], {layer[-1].name} if wanted else before

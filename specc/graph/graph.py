@@ -9,7 +9,7 @@ from typing import Annotated
 
 from ..language.names import Value
 from .choices import chosen, in_order, parted
-from .crossing import alive, astray, last_readers
+from .crossing import alive, complete, last_readers
 from .layout import Places, layouts
 from .node import IMAGES as IMAGES
 from .node import IfAny as IfAny
@@ -185,8 +185,9 @@ class BackboneGraph:
 
         All that is trained before one of them leads to its layer's value.
         """
-        before = ((name, self.layers[: self.index[name] + 1]) for name in self.cuts)
-        return tuple(name for name, layers in before if not astray([node for each in layers for node in each.nodes]))
+        joints = {self.index[name] for name in self.joints}
+        whole = {self.layers[i].name for i in complete([layer.nodes for layer in self.layers], joints)}
+        return tuple(name for name in self.cuts if name in whole)
 
     @cached_property
     def _last_readers(self) -> dict[str, int]:
