@@ -250,12 +250,15 @@ def test_a_gpu_that_cannot_be_opened_says_so(monkeypatch: pytest.MonkeyPatch) ->
         devices.choose(None, 2)
 
 
-def test_the_doctor_survives_a_driver_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("counted", ["0", "1"], ids=["asked", "counted"])
+def test_the_doctor_survives_a_driver_that_is_too_old(counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Lightning imported, too: then torch takes a device that is counted for one that is there."""
     from runtime.run import doctor
 
     def too_old(index: int) -> None:
         raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).\nPlease update ...")
 
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", counted)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", too_old)
     (gpu,) = doctor.facts()["gpus"]

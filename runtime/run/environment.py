@@ -35,7 +35,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         **{name: _version(name) for name in _LIBRARIES},
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,  # asking loads all of it
+        "cudnn": _cudnn(),
         **hardware(device),
         "freed_memory": None if device and device.type == "cuda" else policy(),
         "git": git_state(Path.cwd()),
@@ -100,6 +100,14 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         dirty = None  # it takes too long, or needs what the configuration says
     return {"commit": commit, "dirty": dirty}
+
+
+def _cudnn() -> int | None:
+    """Its version; asking loads all of it, and opens every device."""
+    try:
+        return torch.backends.cudnn.version() if torch.cuda.is_available() else None
+    except (RuntimeError, AssertionError):  # a driver that is counted and cannot be used, which is said of each device
+        return None
 
 
 def _differs(top: Path, commit: str, objects: Path, index: Path) -> bool:
