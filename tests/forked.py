@@ -36,6 +36,7 @@ class Forked:
         before: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.path = folder / f"said{len(list(folder.glob('said*')))}"
+        self.path.touch()  # or the next one, begun before this one writes, would have the same
         env = surroundings() | dict(variables or {})
         self._process = server().Process(target=_begin, args=(list(map(str, words)), folder, env, self.path, before))
         self._process.start()
