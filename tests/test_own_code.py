@@ -44,11 +44,13 @@ def test_a_change_counts_in_what_is_imported_alone(name: str, code: Path) -> Non
     assert (digest_of(str(code / "nets.py")) == before) == ("unused" in name or name.endswith(".txt"))
 
 
-def test_a_file_that_is_no_python_is_known_by_its_content(code: Path) -> None:
+@pytest.mark.parametrize("text", ["import (\n", "\0", "not " * 200_000 + "1", "a" + ".b" * 200_000],
+                         ids=["wrong", "binary", "too deep", "too long"])  # fmt: skip
+def test_a_file_that_is_no_python_is_known_by_its_content(text: str, code: Path) -> None:
     """Whoever imports it says what is wrong with it."""
     for name in ("parts.py", "nets.py"):
         before = digest_of(str(code / "nets.py"))
-        (code / name).write_text("import (\n")
+        (code / name).write_text(text)
         assert digest_of(str(code / "nets.py")) != before
     with pytest.raises(FileNotFoundError):
         digest_of(str(code / "nowhere.py"))

@@ -46,7 +46,7 @@ def _places(package: str, content: bytes) -> Iterator[tuple[str, ...]]:
     """What may be imported, as paths below the folder: `from a.b import c` may mean the module `c`."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError):  # said where it is imported
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # said where it is imported; too deep is either
         return
     above = tuple(filter(None, package.split(os.sep)))
     for node in ast.walk(tree):
