@@ -1,9 +1,10 @@
 """How far specc gets with networks of other libraries.
 
-    python -m benchmarks.survey [--only TEXT] [--again] [--limit SECONDS] [--out FILE]
+    python -m benchmarks.survey [page] [--only TEXT] [--again] [--limit SECONDS] [--out FILE]
 
 Each network is looked at once, by a process of its own that may take so long; its row goes into a file of JSON lines,
-from which the survey goes on where it was stopped. `--again` looks once more at what did not come through.
+from which the survey goes on where it was stopped. `--again` looks once more at what did not come through. Of the rows
+docs/networks.md is made, at the end or by `page` alone.
 """
 
 from __future__ import annotations
@@ -12,34 +13,46 @@ import argparse
 import json
 import multiprocessing
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from .one import become, warm
-from .outcome import Row, summary, table
-from .subjects import HERE, Subject, subjects
+from .outcome import Row, line, summary
+from .page import PAGE, text
+from .subjects import Subject, subjects
+
+RESULTS = PAGE.parent / "results" / "networks.jsonl"
 
 
 def main() -> None:
     """Look at all that were not looked at yet, and print what became of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.survey", description=__doc__.splitlines()[0])
+    parser.add_argument("do", nargs="?", choices=("run", "page"), default="run")
     parser.add_argument("--only", default="", help="networks whose name has this in it: timm:, swin, ...")
     parser.add_argument("--again", action="store_true", help="look at those again that did not come through")
     parser.add_argument("--limit", type=int, default=300, help="seconds for one network")
-    parser.add_argument("--out", type=Path, default=HERE / "results.jsonl", help="the file of the rows")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of the rows")
     given = parser.parse_args()
-    rows = read(given.out)
-    wanted = [subject for subject in subjects() if any(text in subject.key for text in given.only.split(","))]
+    if given.do == "run":
+        survey(given.out, given.only.split(","), given.again, given.limit)
+    rows = [Row(row) for row in read(given.out).values()]
+    print(summary(rows))
+    if given.out == RESULTS:
+        PAGE.write_text(text(rows), encoding="utf-8")
+
+
+def survey(file: Path, only: Sequence[str], again: bool, limit: int) -> None:
+    """Look at those with one of the texts in their names that have no row yet, or none that is all that is wished."""
+    rows = read(file)
     warm()
-    for subject in wanted:
+    for subject in subjects():
         row = rows.get(subject.key)
-        if row is None or (given.again and not Row(row).through):
-            rows[subject.key] = looked_at(subject, given.limit)
-            write(given.out, rows)
-            print(table([Row(rows[subject.key])]), flush=True)
-    print(table([Row(rows[subject.key]) for subject in wanted if subject.key in rows]))
-    print(summary([Row(rows[subject.key]) for subject in wanted if subject.key in rows]))
+        if any(text in subject.key for text in only) and (row is None or (again and not Row(row).through)):
+            rows[subject.key] = looked_at(subject, limit)
+            write(file, rows)
+            print(line(Row(rows[subject.key])), flush=True)
 
 
 def looked_at(subject: Subject, limit: int) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -102,7 +104,7 @@ def limited(seconds: int) -> Iterator[None]:
 
 def become(subject: Subject) -> Iterator[dict[str, Any]]:
     """Its row, longer and longer; the last one has `seconds`."""
-    row: dict[str, Any] = {"key": subject.key}
+    row: dict[str, Any] = {"key": subject.key, "with": versions(subject), "day": date.today().isoformat()}
     begin = time.monotonic()
     try:
         for found in look(subject):
@@ -111,6 +113,11 @@ def become(subject: Subject) -> Iterator[dict[str, Any]]:
     except Exception as error:  # whatever it is, it is what became of this network
         row["error"] = f"{type(error).__name__}: {error}"[:600]
     yield row | {"seconds": round(time.monotonic() - begin, 1)}
+
+
+def versions(subject: Subject) -> str:
+    """What it was looked at with."""
+    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", subject.kind))
 
 
 def warm() -> None:

@@ -61,13 +61,14 @@ def line(row: Row) -> str:
     """One network in a row of a table in Markdown."""
     off = "–" if row.off is None else f"{row.off:+.2%}"
     cells = [row.found.get(key, "–") for key in ("size", "nodes", "opaque", "units", "step")]
-    cells = [row.key, *cells, off, row.error[:200], row.found.get("seconds", "")]
+    cells = [row.key, *cells, off, shortened(row.error)]
     return "| " + " | ".join(str(cell).replace("\n", " ").replace("|", "/") for cell in cells) + " |"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All of them."""
-    return "\n".join(map(line, rows))
+def shortened(error: str) -> str:
+    """An error as it is told in a line: without what is only noted before it."""
+    found = error[error.find("error[") :] if "error[" in error else error
+    return found.partition("\n")[0][:160]
 
 
 SHARES: dict[str, Callable[[Row], bool]] = {
