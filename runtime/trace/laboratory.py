@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import operator
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,9 +22,10 @@ from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
 from .channels import signals
+from .extraction import Extraction
 from .layering import layered
 from .lowering import lower
-from .measuring import BATCHES, footprints, likeness, measure
+from .measuring import footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
 from .owned import TRACKED, Owned, to_meta
@@ -44,7 +43,7 @@ def trace(source: Source, *, measured: bool = True) -> BackboneGraph:
     check(source)
     laboratory = load(source)
     found = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
-    return layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where)
+    return layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where, source.dtype)
 
 
 def extract(op: Opaque) -> nn.Module:
@@ -103,6 +102,7 @@ class Laboratory:
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls(owned)), output.name, frozenset(lists(network)))
         self.signals = signals(self.traced.calls)
+        self.given = {call.name for call in self.traced.calls if call.what == "input"}
 
     def sign(self, digest: str) -> None:
         """What the network is known by, where it is none that can be built again of a name."""
@@ -133,7 +133,7 @@ class Laboratory:
 
     def module(self, part: TracedPart) -> Any:
         """The part as a torch module on meta."""
-        return _Extraction(self, part).module()
+        return Extraction(self, part).module()
 
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...], *, sized: bool = True) -> Op:
         """The part as an op, measured with two batches."""
@@ -141,10 +141,18 @@ class Laboratory:
         tensors = list(module.named_parameters())
         weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}".lstrip("."))) for n, p in tensors)
         state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
-        alike = (likeness(module, takes), sized)
+        integers = self.integers(part)
+        alike = (likeness(module, takes, integers), sized)
         if alike not in self.measured:
-            self.measured[alike] = (*measure(module, takes), footprints(module, takes) if sized else ())
+            sizes = footprints(module, takes, integers) if sized else ()
+            self.measured[alike] = (*measure(module, takes, integers), sizes)
         return Opaque(part, takes, self.measured[alike][0], weights, state, *self.measured[alike][1:])
+
+    def integers(self, part: TracedPart) -> frozenset[int]:
+        """Which of the part's inputs are whole numbers: none but what the network is given can be."""
+        if self.source.dtype == "float32":
+            return frozenset()
+        return frozenset(i for i, name in enumerate(part.inputs) if name in self.given)
 
     def in_place(self, part: TracedPart, takes: tuple[Shape, ...]) -> bool:
         """Whether the part leaves the rows and columns of what it reads what they are, seen by moving their numbers.
@@ -173,9 +181,10 @@ class Laboratory:
     def aligned(self, part: TracedPart, takes: tuple[Shape, ...]) -> tuple[tuple[int, ...], int]:
         """The inputs whose tokens the part leaves in their order, and how many it puts before them."""
         module, given = self.module(part), len(self.values[0][self.nodes[part.output]][0])
-        alike = (likeness(module, takes), given)
+        integers = self.integers(part)
+        alike = (likeness(module, takes, integers), given)
         if alike not in self.ordered:
-            self.ordered[alike] = aligned(module, takes, given)
+            self.ordered[alike] = aligned(module, takes, given, integers)
         return self.ordered[alike]
 
     def movement(self, part: TracedPart, takes: Shape) -> Op | None:
@@ -206,69 +215,3 @@ class Unmeasured:
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
         """The part as an op."""
         return self.laboratory.opaque(part, takes, sized=False)
-
-
-class _Extraction:
-    """Copies the calls of a part into a graph of its own; numbers that grow with the batch are computed from it."""
-
-    def __init__(self, laboratory: Laboratory, part: TracedPart) -> None:
-        self.laboratory, self.part = laboratory, part
-        self.graph = torch.fx.Graph()
-        self.copies: dict[str, Any] = {}
-        self.owned: dict[str, Any] = {}
-        self.copied: dict[int, Any] = {}  # a tensor that several modules have stays one
-        self.batch: Any = None
-        self.inputs: list[Any] = []
-
-    def module(self) -> Any:
-        """The part as a module on meta, its tensors called relative to the part's root."""
-        self.inputs = inputs = [self.graph.placeholder(f"x{i}") for i in range(len(self.part.inputs))]
-        self.batch = self.graph.call_method("size", (inputs[0], 0))
-        for name, x, grid in zip(self.part.inputs, inputs, self.part.grids, strict=True):
-            self.copies[name] = self._unfolded(name, x, grid)
-        out = self.copy(self.laboratory.nodes[self.part.output])
-        if self.part.output in self.laboratory.signals:
-            out = self.graph.call_method("unsqueeze", (out, 2))
-        self.graph.output(self.graph.call_method("flatten", (out, 1, -2)) if self.part.folds else out)
-        if not self.batch.users:
-            self.graph.erase_node(self.batch)
-        module: Any = torch.fx.GraphModule(self.owned, self.graph, "Opaque")
-        root = self.part.root + "." if self.part.root else ""
-        fixed = self.laboratory.fixed
-        module.fixed_buffers = {n: fixed[root + n] for n, _ in module.named_buffers() if root + n in fixed}
-        return module
-
-    def _unfolded(self, name: str, x: Any, grid: Shape) -> Any:
-        """An input as the model knows it."""
-        if name in self.laboratory.signals:
-            return self.graph.call_method("squeeze", (x, 2))
-        return self.graph.call_method("unflatten", (x, 1, grid)) if grid else x
-
-    def copy(self, node: Any) -> Any:
-        """The node's copy, or the number that it stands for."""
-        if node.name not in self.copies:
-            first, second = (values[node] for values in self.laboratory.values)
-            self.copies[node.name] = self._call(node) if holds_tensors(first) else self._number(first, second)
-        return self.copies[node.name]
-
-    def _call(self, node: Any) -> Any:
-        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), self.copy)
-        target = node.target
-        if node.op in ("call_module", "get_attr"):
-            target = node.target.removeprefix(self.part.root + ".") if self.part.root else node.target
-            found = operator.attrgetter(node.target)(self.laboratory.network)
-            self.owned[target] = copy.deepcopy(found, self.copied)
-        return self.graph.create_node(node.op, target, args, kwargs)
-
-    def _number(self, first: Any, second: Any) -> Any:
-        """A number as a + b · batch; inside of shapes too."""
-        if isinstance(first, (tuple, list)):
-            return tuple(map(self._number, first, second))
-        if isinstance(first, (torch.device, torch.dtype)):
-            what = "device" if isinstance(first, torch.device) else "dtype"
-            return self.graph.call_function(getattr, (self.inputs[0], what))
-        if isinstance(first, bool) or first == second:
-            return first
-        slope = (second - first) // (BATCHES[1] - BATCHES[0])
-        product = self.graph.call_function(operator.mul, (self.batch, slope))
-        return self.graph.call_function(operator.add, (product, first - slope * BATCHES[0]))

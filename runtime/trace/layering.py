@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from specc.graph.choices import completes
 from specc.graph.graph import INPUT, BackboneGraph, Layer, Node
-from specc.graph.ops import Add, ClassToken, Concat, PositionEmbedding, Shape
+from specc.graph.ops import Add, ClassToken, Concat, DType, PositionEmbedding, Shape
 from specc.graph.ops.normalization import Normalization
 from specc.graph.problems import Path
 
@@ -31,17 +31,23 @@ class _Group:
         return self.name.rpartition(".")[0]
 
 
-def layered(image: Shape, nodes: Sequence[Node], lists: Set[str], where: Path = ("backbone",)) -> BackboneGraph:
+def layered(
+    image: Shape, nodes: Sequence[Node], lists: Set[str], where: Path = ("backbone",), dtype: DType = "float32"
+) -> BackboneGraph:
     """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
-    runs = list(_runs(nodes))
+    runs = list(_runs(nodes, dtype))
     parts = [part for run in runs for part in _divided(run, lists)]
     groups = _gather(parts, lists | _long(parts))
-    return BackboneGraph(image, tuple(_named(_attach(groups), where)))
+    return BackboneGraph(image, tuple(_named(_attach(groups), where)), dtype=dtype)
 
 
-def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Nodes between places where only the value of the last one is read later."""
+def _runs(nodes: Sequence[Node], dtype: DType) -> Iterator[list[Node]]:
+    """Nodes between places where only the value of the last one is read later.
+
+    The tokens of a text are read throughout, by masks, and so do not count.
+    """
     last_read = {INPUT: -1} | {name: i for i, node in enumerate(nodes) for name in node.inputs}
+    last_read |= {INPUT: -1} if dtype == "int64" else {}
     start = furthest = 0
     reach = last_read[INPUT]  # how far values made before the current node are read
     for i, node in enumerate(nodes):

@@ -1,38 +1,47 @@
 """What a part of somebody else's model takes in memory, found by running it on fake tensors; torch only when called.
 
 A part is run with two batches, so that what grows with the batch is told from what does not, once for every width that
-its inputs may have: an input in low precision and one in fp32 are cast at other places.
+its inputs may have: an input in low precision and one in fp32 are cast at other places. Inputs that are `integers`,
+by their places, have one width, and no gradient.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from specc.graph.ops import Saved, Shape
+from specc.graph.ops import BYTES, Saved, Shape
 from specc.graph.ops.footprint import Bytes, Footprint
 
 BATCHES = (2, 3)
+INTEGER = BYTES["int64"]
+NONE: frozenset[int] = frozenset()
 
 
-def footprints(module: Any, takes: tuple[Shape, ...]) -> tuple[Footprint, ...]:
+def footprints(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Footprint, ...]:
     """The part's memory in fp32 and, for all widths of its inputs, in low precision; `module` is on meta."""
     from torch._subclasses import FakeTensorMode
     from torch.utils._python_dispatch import _disable_current_modes
 
     with _disable_current_modes(), FakeTensorMode():
-        return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes)))
+        return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes), integers))
 
 
-def _settings(inputs: int) -> Iterator[tuple[bool, tuple[int, ...]]]:
-    yield False, (4,) * inputs
-    if inputs <= 2:
-        yield from ((True, widths) for widths in product((4, 2), repeat=inputs))
+def _settings(inputs: int, integers: Set[int]) -> Iterator[tuple[bool, tuple[int, ...]]]:
+    floats = inputs - len(integers)
+
+    def widths(of_floats: Iterable[int]) -> tuple[int, ...]:
+        given = iter(of_floats)
+        return tuple(INTEGER if i in integers else next(given) for i in range(inputs))
+
+    yield False, widths((4,) * floats)
+    if floats <= 2:
+        yield from ((True, widths(each)) for each in product((4, 2), repeat=floats))
     else:  # parts that join many values get them from ops of one kind
-        yield from ((True, (width,) * inputs) for width in (4, 2))
+        yield from ((True, widths((width,) * floats)) for width in (4, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ def _run(module: Any, takes: tuple[Shape, ...], batch: int, low: bool, widths: t
         arrived: list[_Now] = []
         out.register_hook(lambda gradient: arrived.append(ledger.now))
         ledger.lasting = set(ledger.known)
-        wanted = [*leaves, *(t for t in tensors.values() if t.requires_grad)]
+        wanted = [t for t in (*leaves, *tensors.values()) if t.requires_grad]
         grads = torch.autograd.grad(result, wanted, torch.empty_like(result), allow_unused=True)
         backward, again = ledger.since(arrived[0]), ledger.since(arrived[0], lasting=True)
         del grads, result
@@ -105,8 +114,8 @@ def _run(module: Any, takes: tuple[Shape, ...], batch: int, low: bool, widths: t
 def _leaf(batch: int, shape: Shape, width: int) -> Any:
     import torch
 
-    dtype = torch.float32 if width == 4 else torch.bfloat16
-    return torch.empty(batch, *shape, dtype=dtype, device="cpu", requires_grad=True)
+    dtype = {4: torch.float32, 2: torch.bfloat16, INTEGER: torch.int64}[width]
+    return torch.empty(batch, *shape, dtype=dtype, device="cpu", requires_grad=width != INTEGER)
 
 
 def _tensors(module: Any) -> dict[str, Any]:
@@ -202,7 +211,7 @@ def _ledger(resident: Iterable[Any]) -> Any:
     return Ledger()
 
 
-def likeness(module: Any, takes: tuple[Shape, ...]) -> str:
+def likeness(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> str:
     """Everything that decides what a part takes, but for names."""
     from torch.fx import map_arg
 
@@ -211,18 +220,18 @@ def likeness(module: Any, takes: tuple[Shape, ...]) -> str:
     tensors = [
         (name, tuple(t.shape), t.requires_grad) for name, t in (*module.named_parameters(), *module.named_buffers())
     ]
-    return repr((takes, calls, tensors, [str(child) for child in module.children()]))
+    return repr((takes, sorted(integers), calls, tensors, [str(child) for child in module.children()]))
 
 
-def measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, int, Saved, bool, bool]:
+def measure(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Shape, int, Saved, bool, bool]:
     """Shape of the result, FLOPs of a sample, what is saved for the backward, and views forward and backward."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(*(torch.empty(BATCHES[0], *shape, device="meta") for shape in takes))
-    gives, small, shares, hands_back = _kept(module, takes, BATCHES[0])
-    *_, large, _, _ = _kept(module, takes, BATCHES[1])
+        module(*_empty(takes, integers, BATCHES[0]))
+    gives, small, shares, hands_back = _kept(module, takes, integers, BATCHES[0])
+    *_, large, _, _ = _kept(module, takes, integers, BATCHES[1])
     step = BATCHES[1] - BATCHES[0]
     elements, others = ((after - before) // step for before, after in zip(small[2:], large[2:], strict=True))
     fixed = (4 * small[2] + small[3] - BATCHES[0] * (4 * elements + others)) // 4
@@ -230,11 +239,21 @@ def measure(module: Any, takes: tuple[Shape, ...]) -> tuple[Shape, int, Saved, b
     return gives, counter.get_total_flops() // BATCHES[0], keeps, shares, hands_back
 
 
-def _kept(module: Any, takes: tuple[Shape, ...], batch: int) -> tuple[Shape, tuple[Any, ...], bool, bool]:
+def _empty(takes: tuple[Shape, ...], integers: Set[int], batch: int) -> list[Any]:
+    """What it reads, without numbers."""
+    import torch
+
+    kinds = (torch.int64 if i in integers else torch.float32 for i in range(len(takes)))
+    return [torch.empty(batch, *shape, dtype=kind, device="meta") for shape, kind in zip(takes, kinds, strict=True)]
+
+
+def _kept(
+    module: Any, takes: tuple[Shape, ...], integers: Set[int], batch: int
+) -> tuple[Shape, tuple[Any, ...], bool, bool]:
     """One forward and backward: (inputs kept, output kept, numbers of floats and further bytes kept)."""
     import torch
 
-    xs = [torch.empty(batch, *shape, device="meta").requires_grad_() for shape in takes]
+    xs = [x.requires_grad_(x.is_floating_point()) for x in _empty(takes, integers, batch)]
     kept: dict[int, Any] = {}
 
     def pack(tensor: Any) -> Any:
@@ -244,7 +263,8 @@ def _kept(module: Any, takes: tuple[Shape, ...], batch: int) -> tuple[Shape, tup
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         out = module(*xs)
     cotangent = torch.empty_like(out)
-    grads = torch.autograd.grad(out, xs, cotangent, allow_unused=True)
+    floats = [x for x in xs if x.requires_grad]
+    grads = torch.autograd.grad(out, floats, cotangent, allow_unused=True) if floats else (None,)
     inputs = tuple(i for i, x in enumerate(xs) if _place(x) in kept)
     known = {_place(t) for t in (*xs, out, *module.parameters(), *module.buffers())}
     own = [tensor for place, tensor in kept.items() if place not in known]

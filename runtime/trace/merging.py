@@ -122,7 +122,14 @@ def _like(a: Any, b: Any, same: bool) -> bool:
         )
     if not same and type(a) is type(b) and isinstance(a, (int, torch.dtype)) and not isinstance(a, bool):
         return True
+    if not same and is_least(a, b):
+        return True
     return type(a) is type(b) and (a == b or (isinstance(a, float) and a != a))
+
+
+def is_least(a: Any, b: Any) -> bool:
+    """Whether they are the least number of both recordings' floats, which masks are made of."""
+    return type(a) is type(b) is float and (a, b) == (torch.finfo(torch.float32).min, torch.finfo(torch.float64).min)
 
 
 def _as_modules(network: nn.Module, recording: Recording) -> None:

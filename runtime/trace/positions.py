@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import torch
@@ -9,13 +10,14 @@ from torch import Tensor
 
 from specc.graph.ops import Shape
 
-from .measuring import BATCHES
+from .measuring import BATCHES, NONE
 
 Aligned = tuple[tuple[int, ...], int]  # the inputs that the result stands beside, and how many tokens come first
 NOWHERE: Aligned = ((), 0)
+SOME = 3  # a token that is hardly ever one that counts for nothing
 
 
-def aligned(module: Any, takes: tuple[Shape, ...], count: int) -> Aligned:
+def aligned(module: Any, takes: tuple[Shape, ...], count: int, integers: Set[int] = NONE) -> Aligned:
     """The inputs whose order the `count` tokens of the result keep, and how many more than those there are in front.
 
     Attention and whatever works token by token give the same tokens in another order when they are given them in that
@@ -33,14 +35,19 @@ def aligned(module: Any, takes: tuple[Shape, ...], count: int) -> Aligned:
         return found
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        keeps = _goes_along(module, takes, found[0], count) if owns else _turns_along(module, takes, found[0], count)
+        given = [_drawn(shape, i in integers) for i, shape in enumerate(takes)]
+        keeps = (_goes_along if owns else _turns_along)(module, given, found[0], count)
     return found if keeps else NOWHERE
 
 
-def _turns_along(module: Any, takes: tuple[Shape, ...], moved: tuple[int, ...], count: int) -> bool:
+def _drawn(shape: Shape, whole: bool) -> Tensor:
+    """Numbers of a batch; whole ones are all the same, as they tell which tokens count."""
+    return torch.full((BATCHES[0], *shape), SOME) if whole else torch.rand(BATCHES[0], *shape)
+
+
+def _turns_along(module: Any, given: list[Tensor], moved: tuple[int, ...], count: int) -> bool:
     """Whether tokens in another order come out in that order."""
-    given = [torch.rand(BATCHES[0], *shape) for shape in takes]
-    length = min(count, *(takes[i][0] for i in moved))
+    length = min(count, *(given[i].shape[1] for i in moved))
     order = torch.randperm(length)
     turned = [_reordered(x, order) if i in moved else x for i, x in enumerate(given)]
     there, back = (_told(module, inputs) for inputs in (given, turned))
@@ -53,13 +60,12 @@ def _reordered(x: Tensor, order: Tensor) -> Tensor:
     return torch.cat([x[:, :start], x[:, start:][:, order]], 1)
 
 
-def _goes_along(module: Any, takes: tuple[Shape, ...], moved: tuple[int, ...], count: int) -> bool:
+def _goes_along(module: Any, given: list[Tensor], moved: tuple[int, ...], count: int) -> bool:
     """Whether of more tokens than are read the last one changes with the last one, and what is put in front does not.
 
     The part's own tensors are filled with numbers for it.
     """
-    more = count - takes[moved[0]][0]
-    given = [torch.rand(BATCHES[0], *shape) for shape in takes]
+    more = count - given[moved[0]].shape[1]
     own = {name: torch.rand(tensor.shape).to(tensor.dtype) for name, tensor in _tensors(module)}
     there = _told(module, given, own)
     for i in moved:

@@ -31,7 +31,7 @@ def record(
     """
     path = str(node.target) if node.op in ("call_module", "get_attr") else ""
     module = network.get_submodule(path) if node.op == "call_module" else None
-    kind = _kind(first, second, depends, drawn, most)
+    kind = "sample" if node.op == "placeholder" else _kind(first, second, depends, drawn, most)
     shape = tuple(first.shape) if is_tensor(first) else ()
     return Call(
         node.name, _what(node, module, network), path, scope, kind, shape[1:] if kind == "sample" else shape,
@@ -47,7 +47,8 @@ def is_tensor(value: Any) -> bool:
 
 def holds_tensors(value: Any) -> bool:
     """Whether it is a tensor or has some."""
-    return is_tensor(value) or (isinstance(value, (tuple, list)) and any(map(is_tensor, value)))
+    items = value.values() if isinstance(value, Mapping) else value
+    return is_tensor(value) or (isinstance(value, (tuple, list, Mapping)) and any(map(is_tensor, items)))
 
 
 def _kind(first: Any, second: Any, depends: bool, drawn: bool, most: int) -> Kind:
