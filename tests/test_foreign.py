@@ -18,6 +18,7 @@ from runtime.memory.trace import trace as traced_memory
 from runtime.trace.networks import make
 from specc.checking import check_text
 from specc.graph.families import Foreign
+from specc.graph.ops.source import Source
 from specc.memory.prediction import as_traced
 from specc.plan import Plan
 
@@ -121,6 +122,14 @@ def test_another_module_than_the_traced_one_is_refused() -> None:
         Session(plan, module=nn.Linear(3, 4))
     with pytest.raises(RunError, match=r"of the module is .* float32 on cpu, and the session takes .* float64"):
         Session(plan, dtype=torch.float64, module=theirs(plan).float())
+
+
+def test_of_several_networks_of_a_type_the_first_is_taken() -> None:
+    """DeiT is there with a teacher and without one."""
+    network = make(
+        Source("transformers", "deit", (3, 16, 16), CLASSES, args=json.dumps({**VIT, "num_hidden_layers": 1}))
+    )
+    assert type(network).__name__ == "DeiTForImageClassification"
 
 
 # ---------------------------------------------------------------------------------------- a file of the user's

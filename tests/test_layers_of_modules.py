@@ -16,8 +16,10 @@ from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Plan
 
 from .documents import document
+from .own_modules import Drop
 
 IMAGE = (3, 8, 8)
+AVERAGED = ("adaptive_avg_pool", "flatten", "linear")
 
 
 def twice(given: int, out: int) -> nn.Sequential:
@@ -60,6 +62,46 @@ class Flat(nn.Module):
         return out
 
 
+class Residual(nn.Module):
+    """Drops what it adds: in training something else happens in `drop` than in evaluation, and nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.drop = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), Drop()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.norm(self.conv(x)))
+
+
+class Noisy(Residual):
+    """Decides itself whether it drops."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))
+        return x + (self.drop(y) if self.training else y)
+
+
+class Merging(nn.Module):
+    """Tokens that are put together four by four, by way of a map with the channels last, as Swin does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.reduction, self.fc = nn.Conv2d(3, 8, 1), nn.Linear(32, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x.view(len(x), 8, 8, 8)
+        x = torch.cat([x[:, i::2, j::2, :] for i in (0, 1) for j in (0, 1)], -1)
+        out: Tensor = self.fc(self.reduction(x.view(len(x), 16, 32)).mean(1))
+        return out
+
+
+def residual(kind: type[Residual]) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 1), kind(), kind(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )  # fmt: skip
+
+
 def graph_of(module: nn.Module) -> BackboneGraph:
     return specc.trace(module, IMAGE).graph
 
@@ -85,6 +127,23 @@ def test_norms_and_activations_of_no_module_stay_with_their_convolution_and_pool
         ("c1", "relu"), ("c2", "relu"), ("c3", "relu"), ("c4", "relu"),
     ]  # fmt: skip
     assert graph.tiers[0] == ("c1", "c3", "c4")
+
+
+def test_what_is_something_else_in_training_is_one_node_and_whoever_calls_it_is_taken_apart() -> None:
+    names = [node.op.name for node in graph_of(residual(Residual)).nodes]
+    assert names == ["conv", *["conv", "batch_norm", "opaque", "add"] * 2, *AVERAGED]
+
+
+def test_whoever_calls_something_in_training_only_is_one_node() -> None:
+    names = [node.op.name for node in graph_of(residual(Noisy)).nodes]
+    assert names == ["conv", "opaque", "opaque", *AVERAGED]
+
+
+def test_maps_that_tokens_are_seen_as_have_their_channels_last() -> None:
+    """Whatever their sides: 8 × 8 × 8 could as well be read the other way round."""
+    shapes = {node.shape for node in graph_of(Merging()).nodes if len(node.shape) == 2}
+    assert shapes == {(64, 8), (16, 8), (16, 32)}
+    assert [node.shape for node in graph_of(Merging()).nodes if len(node.shape) == 3] == [(8, 8, 8)]  # of `embed`
 
 
 def test_a_u_net_of_somebody_else_is_trained_in_blocks_that_several_tensors_cross() -> None:

@@ -5,7 +5,7 @@ Signals (C, L) have their channels first as well, which the ops know as maps of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from specc.graph.ops import Shape, numel, on_grid
 
@@ -27,25 +27,42 @@ ALIKE = frozenset({
     "StochasticDepth", "relu", "relu6", "gelu", "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "dropout",
     "add", "mul", "cat",
 })  # fmt: skip
+VIEWS = frozenset({"view", "reshape", "unflatten", "flatten"})
 
 
 def channels_last(calls: Sequence[Call]) -> frozenset[str]:
     """The samples with three axes or more whose channels come last, as those who make and read them tell."""
     maps = {call.name for call in calls if call.kind == "sample" and len(call.shape) > 2}
-    return _told(calls, maps, FIRST, last=True)
+    seen = {name: {True} for name in _seen_as_tokens(calls, maps)}
+    return _told(calls, maps, FIRST, seen, last=True)
+
+
+def _seen_as_tokens(calls: Sequence[Call], maps: Set[str]) -> Iterator[str]:
+    """The samples (H, W, C) that are seen as (H · W, C), or are seen so themselves."""
+    named = {call.name: call for call in calls}
+    for call in calls:
+        pair = [named[name] for name in (*call.reads[:1], call.name)] if call.what in VIEWS else []
+        axes = sorted(len(each.shape) for each in pair if each.kind == "sample")
+        if len(axes) == 2 and axes[0] == 2 < axes[1] and len({each.shape[-1] for each in pair}) == 1:
+            yield from maps & {each.name for each in pair}
 
 
 def signals(calls: Sequence[Call]) -> frozenset[str]:
     """The samples with two axes whose channels come first; others are tokens."""
-    return _told(calls, {call.name for call in calls if call.kind == "sample" and len(call.shape) == 2}, ALONG)
+    return _told(calls, {call.name for call in calls if call.kind == "sample" and len(call.shape) == 2}, ALONG, {})
 
 
-def _told(calls: Sequence[Call], among: Set[str], first: Set[str], *, last: bool = False) -> frozenset[str]:
-    """The samples of which all who touch them, or what is like them, tell that their channels come last, or first."""
+def _told(
+    calls: Sequence[Call], among: Set[str], first: Set[str], seen: Mapping[str, Set[bool]], *, last: bool = False
+) -> frozenset[str]:
+    """The samples of which all who touch them, or what is like them, tell that their channels come last, or first.
+
+    Of some it is `seen` before.
+    """
     from networkx.utils import UnionFind
 
     alike = UnionFind(among)
-    told: dict[str, set[bool]] = {}
+    told = {name: set(said) for name, said in seen.items()}
     for call in calls:
         touched = [name for name in (*call.reads, call.name) if name in among]
         if call.what in ALIKE:

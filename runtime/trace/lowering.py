@@ -85,11 +85,15 @@ class _Lowering:
         return op
 
     def _fuse(self, chosen: list[_Chosen]) -> list[_Chosen]:
-        """What has no word joins its only reader if that has none either: larger parts, fewer measured ones."""
+        """What has no word joins its only reader if that has none either: larger parts, fewer measured ones.
+
+        Modules that learn, each called as a whole, stay apart, as a network may be cut between them.
+        """
         made = {each.region.output.name: each for each in chosen}
         for name, each in list(made.items()):
             readers = [d for d in made.values() if name in d.region.inputs] if each.op is None else []
-            if len(readers) == 1 and readers[0].op is None:
+            apart = each.region.learns and any(reader.region.learns for reader in readers)
+            if len(readers) == 1 and readers[0].op is None and not apart:
                 del made[name]
                 readers[0].region = region(self.calls, readers[0].region.output.name, made.keys())
                 readers[0].op = self._word(readers[0].region)

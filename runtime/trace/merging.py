@@ -6,7 +6,7 @@ A network that does other things in evaluation, or for another batch, does so in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, zip_longest
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ from .measuring import BATCHES
 from .networks import misfit
 from .recorder import BATCH_NORMS, Recording, Untraceable
 from .recording import recorded
-from .regions import common
 
 DROPPING: dict[Any, Any] = {  # what drops numbers as a function, and as a module, which does so in training only
     nn.functional.dropout: nn.Dropout, nn.functional.dropout1d: nn.Dropout1d, nn.functional.dropout2d: nn.Dropout2d,
@@ -83,16 +82,16 @@ def _problem(source: Source, text: str) -> BackboneError:
 
 
 def _differences(first: Recording, second: Recording, evaluated: Recording) -> Iterator[tuple[str, str]]:
-    """The module in which recordings part, and what it does otherwise."""
+    """The module in which recordings part, and what it does otherwise.
+
+    Up to there all of them went through the same modules, so it is that one which decides, and none that it calls.
+    """
     for other, what in ((evaluated, "in evaluation"), (second, "for another batch")):
-        same = other is evaluated
-        pairs = zip(first.graph.nodes, other.graph.nodes, strict=False)
-        for a, b in pairs:
-            if not _alike(a, b, same):
-                places = [common(r.scopes.get(n.name, "").split("\0")) for r, n in ((first, a), (other, b))]
-                yield common(places), f"it does something else {what} than in training: `{a.name}`"
-        if len(first.graph.nodes) != len(other.graph.nodes):
-            yield "", f"it makes another number of calls {what}"
+        for (module, a), (_, b) in zip_longest(first.trail, other.trail, fillvalue=("", "is done")):
+            both = isinstance(a, torch.fx.Node) and isinstance(b, torch.fx.Node)
+            if not (_alike(a, b, other is evaluated) if both else a == b):
+                here = next((str(each) for each in (a, b) if isinstance(each, torch.fx.Node)), f"`{module}` {a}")
+                yield module, f"it does something else {what} than in training: {here}"
 
 
 def _alike(a: Any, b: Any, same: bool) -> bool:

@@ -157,6 +157,7 @@ def _transformers(source: Source) -> nn.Module:
     settings = {**given, **json.loads(source.args)}
     config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
     config.num_labels = source.classes
+    config.architectures = config.architectures or []  # where there are several, transformers looks through this list
     for name, value in (("num_channels", source.image[0]), ("image_size", _size(source.image[1:]))):
         if hasattr(config, name):
             setattr(config, name, value)

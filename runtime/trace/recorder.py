@@ -52,6 +52,7 @@ class Recording:
     scopes: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)  # tensors that are no parameter and no buffer
     norms: dict[str, nn.Module] = field(default_factory=dict)  # batch norms whose forward does more than that
+    trail: list[tuple[str, Any]] = field(default_factory=list)  # who did what: nodes, and modules called and done with
 
 
 class Recorder(TorchFunctionMode):
@@ -83,13 +84,14 @@ class Recorder(TorchFunctionMode):
 
     def end(self, result: Any) -> None:
         """It ends with this."""
-        self.recording.graph.output(self._read(main(result)))
+        self.recording.trail.append(("", self.recording.graph.output(self._read(main(result)))))
 
     def module_called(self, module: nn.Module, plain: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """A module is called: it is one node, or what it calls is heard of."""
         path = self.paths.get(id(module))
         if self.silent or path is None:
             return plain(module, *args, **kwargs)
+        self.recording.trail.append((self.scope, f"calls {path}"))
         self.stack.append(path)
         leaf = path in self.leaves or is_leaf(module)
         if isinstance(module, BATCH_NORMS) and not leaf:
@@ -104,6 +106,7 @@ class Recorder(TorchFunctionMode):
         else:
             result = plain(module, *args, **kwargs)
         self.stack.pop()  # what fails says where
+        self.recording.trail.append((path, "is done"))
         return result
 
     def applied(self, plain: Callable[..., Any], kind: type, args: Any, kwargs: Any) -> Any:
@@ -214,6 +217,7 @@ class Recorder(TorchFunctionMode):
         node = self.recording.graph.create_node(op, target, tuple(args), dict(kwargs))
         self.recording.values[node] = value
         self.recording.scopes[node.name] = self.scope
+        self.recording.trail.append((self.stack[-2] if op == "call_module" else self.scope, node))  # whoever calls it
         return node
 
     def _made(self, value: Any, node: Any) -> None:

@@ -23,6 +23,11 @@ class Region:
         """The innermost module around all modules and attributes that the region uses, without being one of them."""
         return common(call.path.rpartition(".")[0] for call in self.calls if call.path)
 
+    @property
+    def learns(self) -> bool:
+        """Whether some module in it, called as a whole, has parameters."""
+        return any(call.trains for call in self.calls if call.what not in ("get_attr", "constant"))
+
 
 def common(paths: Iterable[str]) -> str:
     """The longest path that all of them begin with.
