@@ -141,6 +141,72 @@ def test_a_file_that_is_not_there_is_named_in_full(file: Path) -> None:
     assert (error.code, error.label) == ("SPC623", "not of this file")
 
 
+def sharded(folder: Path, tensors: dict[str, Tensor], count: int = 3) -> Path:
+    """The index of as many files, as Hugging Face's library writes them."""
+    files = [f"model-{i + 1:05}-of-{count:05}.safetensors" for i in range(count)]
+    places = {name: files[i % count] for i, name in enumerate(tensors)}
+    for file in files:
+        save_file({name: t for name, t in tensors.items() if places[name] == file}, folder / file)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+    return index
+
+
+def test_a_backbone_begins_with_all_files_of_an_index(tmp_path: Path) -> None:
+    index = sharded(tmp_path, state())
+    plan = compiled(weights=str(index))
+    got = begun(plan)
+    assert all(torch.equal(got[name], tensor) for name, tensor in state().items())
+    sharded(tmp_path, {name: t + (name == "head.fc.bias") for name, t in state().items()})
+    with pytest.raises(RunError, match="has changed since the plan was made"):
+        Session(plan)
+
+
+def test_what_is_wrong_with_the_files_of_an_index_is_said_at_the_key(tmp_path: Path) -> None:
+    index = sharded(tmp_path, {name: t for name, t in state().items() if name != "head.fc.bias"})
+    (error,) = findings(str(index))
+    assert (error.code, error.help[0]) == ("SPC624", "not in the file: `head.fc.bias` (4)")
+    second = tmp_path / "model-00002-of-00003.safetensors"
+    held = load_file(second)
+    save_file({f"{name}_": t for name, t in held.items()}, second)
+    (error,) = findings(str(index))
+    assert error.message.endswith(f"{second.name} has `{min(held)}_`, which the index does not say")
+    save_file({name: t for name, t in held.items() if name != min(held)}, second)
+    (error,) = findings(str(index))
+    assert error.message.endswith(f"{second.name} lacks `{min(held)}`, and the index says so")
+    second.unlink()
+    text = json.dumps(document(weights={"file": str(index)}), indent=1)
+    (error,) = check_text(text).diagnostics
+    assert error.message == f"{index} is an index of 3 files, of which 1 is not there: {second.name}"
+    assert error.span is not None
+    assert text.splitlines()[error.span.line - 1].strip().startswith('"weights"')
+    (warning,) = findings({"file": str(index), "sha256": "0" * 64})
+    assert (warning.is_error, warning.help[0]) == (False, "a run that goes on needs it no more, one that begins does")
+
+
+@pytest.mark.parametrize("said", ["[]", "{", '{"weight_map": [["a", "b.safetensors"]]}', '{"weight_map": 3}'])
+def test_what_is_no_index_is_refused(tmp_path: Path, said: str) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(said)
+    (error,) = findings(str(index))
+    assert error.message == f"{index} is no index of safetensors files: it has no `weight_map`"
+
+
+@pytest.mark.parametrize("place", ["../model.safetensors", "/etc/model.safetensors", "pytorch_model-1.bin", 3])
+def test_an_index_names_safetensors_files_beside_it(tmp_path: Path, place: object) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"stem.conv.weight": place}}))
+    (error,) = findings(str(index))
+    assert error.message == f"{index} names {place!r}, which is no safetensors file beside it"
+
+
+def test_the_files_of_a_folder_are_named(tmp_path: Path) -> None:
+    index = sharded(tmp_path, state(), count=1)
+    (error,) = findings(str(tmp_path))
+    assert error.message == f"the file of weights {tmp_path} is a folder"
+    assert error.help == (f"in that folder: model-00001-of-00001.safetensors, {index.name}",)
+
+
 def test_a_path_is_as_seen_from_the_spec(file: Path) -> None:
     spec = file.parent / "spec.yaml"
     spec.write_text(json.dumps(document(weights="model.safetensors")))

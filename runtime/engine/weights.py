@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,25 +14,25 @@ from specc.graph.graph import Node
 from specc.graph.problems import BackboneError
 from specc.plan import Plan
 from specc.spec.sections.weights import Weights
-from specc.weights.header import Entry, WeightsError, digest_of, entries_of
+from specc.weights.header import Entry, WeightsError
 from specc.weights.matching import Match, match, tensors_of
+from specc.weights.shards import digest_of, entries_of, is_safe
 
 from ..errors import RunError
 from .own import numbers
 
 
 class Numbers(Mapping[str, Tensor]):
-    """By the plan's names, of a file that is open as long as this is there; what it has not is as it was drawn."""
+    """By the plan's names, of files that are open as long as this is there; what they have not is as it was drawn.
 
-    def __init__(self, pairs: Mapping[str, str], file: Any, drawn: Mapping[str, Tensor]) -> None:
-        self._pairs, self._file, self._drawn = pairs, file, drawn
+    `read` gives a tensor by the name that it has in its file.
+    """
+
+    def __init__(self, pairs: Mapping[str, str], read: Callable[[str], Tensor], drawn: Mapping[str, Tensor]) -> None:
+        self._pairs, self._read, self._drawn = pairs, read, drawn
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._pairs:
-            return self._drawn[name]
-        own = self._pairs[name]
-        found: Tensor = self._file[own] if isinstance(self._file, dict) else self._file.get_tensor(own)
-        return found
+        return self._read(self._pairs[name]) if name in self._pairs else self._drawn[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._drawn, **self._pairs})
@@ -56,14 +56,20 @@ def weights_of(plan: Plan, drawn: Mapping[str, Tensor]) -> Numbers:
         if (digest := digest_of(asked.file)) != asked.sha256:
             help = ("plan the spec anew, where the new file is meant",)
             raise RunError(f"{asked.file} has changed since the plan was made: its SHA-256 is {digest}", help)
-        torchs = None if asked.file.endswith(".safetensors") else _of_torch(asked.file)
+        torchs = None if is_safe(asked.file) else _of_torch(asked.file)
         entries = entries_of(asked.file) if torchs is None else {name: _entry(x) for name, x in torchs.items()}
         found = match(tensors_of(_nodes(plan)), plan.config.backbone, entries, asked)
         if torchs is not None:
             _check(found, asked.file, strict=asked.strict)
-        return Numbers(found.pairs, safe_open(asked.file, "pt") if torchs is None else torchs, drawn)
+        return Numbers(found.pairs, _reader(entries) if torchs is None else torchs.__getitem__, drawn)
     except (WeightsError, SafetensorError) as error:
         raise RunError(str(error), getattr(error, "help", ())) from None
+
+
+def _reader(entries: Mapping[str, Entry]) -> Callable[[str], Tensor]:
+    """Of safetensors files, all of which are opened here."""
+    opened: dict[str, Any] = {path: safe_open(path, "pt") for path in {entry.file for entry in entries.values()}}
+    return lambda name: opened[entries[name].file].get_tensor(name)
 
 
 def _nodes(plan: Plan) -> Iterator[Node]:

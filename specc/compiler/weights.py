@@ -13,9 +13,10 @@ from ..graph.families.torchvision_model import TorchvisionModel
 from ..language.source import CLI, Path
 from ..spec.sections.weights import Weights
 from ..system.environment import expand_path
-from ..weights.header import WeightsError, digest_of, entries_of
+from ..weights.header import NoWeightsError, WeightsError
 from ..weights.matching import match, tensors_of
 from ..weights.published import of_timm, of_torchvision
+from ..weights.shards import INDEX, digest_of, entries_of, is_safe
 from .draft import Draft
 
 AT: Path = ("weights",)
@@ -32,14 +33,14 @@ def check_weights(draft: Draft) -> Draft:
         digest = digest_of(file)
     except WeightsError as error:
         found = draft.spec.error("SPC623", str(error), *AT, label="no such weights", help=error.help)
-        known = isinstance(asked, Weights) and asked.sha256 is not None and not os.path.exists(asked.file or "")
+        known = isinstance(asked, Weights) and asked.sha256 is not None and isinstance(error, NoWeightsError)
         return draft.updated(_late(found) if known else found)
     own = asked if isinstance(asked, Weights) else Weights(file=file)
     wrong = list(_another(draft, own, digest, file))
     own = Weights(file=file, strict=own.strict, prefix=own.prefix, sha256=digest)
     config = draft.spec.config.model_copy(update={"weights": own})
     draft = replace(draft, spec=draft.spec.with_config(config)).updated(*wrong)
-    if wrong or not file.endswith(".safetensors"):  # torch's own files are looked at by who has torch
+    if wrong or not is_safe(file):  # torch's own files are looked at by who has torch
         return draft
     try:
         return draft.updated(*_unlike(draft, own))
@@ -72,11 +73,12 @@ def _placed(draft: Draft, named: str) -> str:
     if found.is_file():
         return str(found)
     what = "is a folder" if found.is_dir() else "is not there"
-    near = sorted(each.name for each in found.parent.glob("*.safetensors"))[:5] if found.parent.is_dir() else []
+    folder = found if found.is_dir() else found.parent
+    near = sorted(each.name for end in (".safetensors", INDEX) for each in folder.glob(f"*{end}"))[:5]
     here = FilePath(os.path.abspath(named))
     help = [f"in that folder: {', '.join(near)}"] if near else []
     help += ["a path is as seen from the file that it is written in"] if here != found and here.is_file() else []
-    raise WeightsError(f"the weights {found} {what}".replace("weights", "file of weights"), tuple(help))
+    raise NoWeightsError(f"the weights {found} {what}".replace("weights", "file of weights", 1), tuple(help))
 
 
 def _late(found: Diagnostic) -> Diagnostic:

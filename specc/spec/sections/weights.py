@@ -15,7 +15,9 @@ class Weights(Config):
     """Numbers that the backbone begins with; auxiliary networks start anew, and a run that is resumed loads nothing."""
 
     file: Text | None = Field(
-        None, description="a safetensors file, or a `.pth` of torch's, as seen from the file that names it"
+        None,
+        description="a safetensors file, the index of several (`model.safetensors.index.json`), or a `.pth` of "
+        "torch's, as seen from the file that names it",
     )
     torchvision: Text | None = Field(
         None, description="torchvision's weights of the model, `IMAGENET1K_V2` or `DEFAULT`, out of torch's local cache"
@@ -28,7 +30,9 @@ class Weights(Config):
         "match is listed, and begins anew"
     )  # fmt: skip
     prefix: str = Field("", description="what all names in the file begin with before the network's own: `module.`")
-    sha256: Digest | None = Field(None, description="of the file; plans say it, and a spec may ask for it")
+    sha256: Digest | None = Field(
+        None, description="of the file, or of all that an index names; plans say it, and a spec may ask for it"
+    )
 
     aliases: ClassVar[dict[str, str]] = {"path": "file", "checkpoint": "file", "hash": "sha256", "digest": "sha256"}
     alternatives: ClassVar[tuple[str, ...]] = ("file", "torchvision", "timm")
