@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 import specc
-from specc.checking import sample_shape
+from specc.checking import sample_of
 from specc.plan import Plan
 from specc.spec.load import Spec
 from specc.spec.models import SpecModel
 from specc.system.devices import Device
 
+from .engine.inputs import Inputs
 from .engine.optimizers import parameter_groups
 from .engine.session import Session, Step
 from .errors import RunError
+from .trace.example import Example, like
 
 Described = Spec | str | os.PathLike[str] | Mapping[str, Any]
 
@@ -31,19 +36,21 @@ def wrap(
     spec: Plan | Described,
     overrides: Sequence[str] = (),
     *,
-    example: Tensor | Sequence[int] | None = None,
+    example: Example | None = None,
     leaf: Sequence[str] = (),
 ) -> Wrapped:
     """Train a module as a spec says, from a loop of one's own: its parameters in place, on the device that it is on.
 
     `spec` is a file, a mapping of its keys, what `specc.load` or `specc.compile` returned. `example` is a batch, or the
-    shape of one sample: only needed where the spec names no data set. `leaf` is for `specc.trace`.
+    shape of one sample, or several of these for a module of several inputs, as `specc.trace` takes them: only needed
+    where the spec names no data. `leaf` is for `specc.trace`. Raises `RunError` where it cannot be trained in place.
     """
     first = next(module.parameters(), None)
     if first is None:
         raise RunError("the module has no parameters, so there is nothing to train")
+    _require_numbers(module)
     if not isinstance(spec, Plan):
-        shape = example if example is not None else _shape(spec, overrides)
+        shape = example if example is not None else _example(spec, overrides)
         device: Device = "cpu" if first.device.type == "cpu" else "cuda"
         spec = specc.compile(spec, overrides, device, backbone=specc.trace(module, shape, leaf=leaf))
     _require_alone(spec)
@@ -65,8 +72,10 @@ class Wrapped:
         self.optimizers: dict[str, Any] = session.optimizers
         self._made = dict(session.optimizers)  # whatever stands in their place
 
-    def training_step(self, images: Tensor, labels: Tensor, *, update: bool = True) -> Step:
+    def training_step(self, images: Inputs, labels: Tensor, *, update: bool = True) -> Step:
         """Forward, backward and optimizer steps of all blocks on a batch, and what the losses were.
+
+        A module of several inputs is given them as a tuple, or as a mapping of their names.
 
         Without `update` the gradients are left to an optimizer of one's own over `parameters()`, to be stepped and
         cleared as in any loop; all blocks then have gradients at once, which the predicted memory does not count.
@@ -74,6 +83,24 @@ class Wrapped:
         if not update and self.session.scaler.is_enabled():
             raise RunError("in fp16 gradients are scaled, so specc's own optimizers have to step", ("bf16, or fp32",))
         return self.session.train_step(images, labels, update=update)
+
+    def predict(self, images: Inputs) -> Tensor:
+        """What the module makes of a batch in evaluation, in the precision of the plan; without gradients."""
+        return self.session.predict(images)
+
+    def evaluate(self, batches: Iterable[tuple[Inputs, Tensor]], *, units: bool = False) -> dict[str, float]:
+        """The task's metrics and the loss over batches of (images, labels), in evaluation: of a loader, say.
+
+        With `units` also the first metric of every unit that answers by itself. Raises `RunError` where there are none.
+        """
+        evaluation: Any = import_module("runtime.run.evaluation")  # which a loop of one's own may do without
+        rest = iter(batches)
+        if (first := next(rest, None)) is None:
+            help = ("a loader can be gone through once more, a generator not",)
+            raise RunError("there are no batches to evaluate on", help)
+        pairs = ((batch, len(batch[1])) for batch in chain((first,), rest))
+        found: Any = evaluation.evaluated(self.session, pairs, units=units)
+        return {**found.whole, **found.units}
 
     def parameters(self) -> list[dict[str, Any]]:
         """All that is trained, heads included, as groups for an optimizer: by name, biases apart where none decay."""
@@ -141,13 +168,26 @@ class Wrapped:
             raise RunError(f"the state is one of another spec: `{other[0]}` is another there, or missing")
 
 
-def _shape(spec: Described, overrides: Sequence[str]) -> Sequence[int]:
+def _example(spec: Described, overrides: Sequence[str]) -> Example:
     """Of a sample of the data set that a spec names."""
-    shape = sample_shape(spec, overrides)
-    if shape is None:
+    data = sample_of(spec, overrides)
+    if data is None:
         raise RunError("the spec names no data set, so what the module reads is not known",
                        ("give an `example`: a batch, or the shape of one sample, like `(3, 32, 32)`",))  # fmt: skip
-    return shape
+    return like(data.parts) if data.parts else data.shape
+
+
+def _require_numbers(module: nn.Module) -> None:
+    """A module is trained where it is, and as it is."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise RunError(f"`{name}` of the module has no shape yet", ("call the module once on a batch before",))
+        if tensor.is_meta:
+            help = ("`module.to_empty(device=...)`, and load its numbers",)
+            raise RunError(f"`{name}` of the module is on meta, where there are no numbers to train", help)
+    if len(devices := {p.device for p in module.parameters()}) > 1:
+        text = f"the module is on several devices: {', '.join(sorted(map(str, devices)))}"
+        raise RunError(text, ("a wrapped module is on one: `.to(device)` it before",))
 
 
 def _require_alone(plan: Plan) -> None:

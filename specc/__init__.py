@@ -10,6 +10,8 @@ from . import about
 from .diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from torch import Tensor, nn  # noqa: TID251  for the type checker alone
 
     from .estimating import Estimate
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from .spec.load import Spec
     from .system.devices import Device
     from .tasks.own.facts import Facts
+
+    One: TypeAlias = Tensor | Sequence[int]
+    Example: TypeAlias = One | Sequence[One] | Mapping[str, One]
 
 __version__ = about.VERSION
 __all__ = [
@@ -41,11 +46,13 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence
     return load_spec(source, overrides)
 
 
-def trace(module: nn.Module, example: Tensor | Sequence[int], *, leaf: Sequence[str] = ()) -> Backbone:
+def trace(module: nn.Module, example: Example, *, leaf: Sequence[str] = ()) -> Backbone:
     """Write down what a module does, for `compile`: `example` is a batch, or the shape of one sample.
 
-    The forward is run on tensors without numbers, of a copy: the module stays as it is. What cannot be followed is
-    named with its line; `leaf` names submodules that are to be one part each. Needs torch, as the module does. Raises
+    A module of several inputs has several, in a tuple in the order of its forward's arguments, or in a mapping of their
+    names. The forward is run on tensors without numbers, of a copy: the module stays as it is. What cannot be followed
+    is named with its line; `leaf` names submodules that are to be one part each. Parameters that ask for no gradient
+    are known as fixed: nothing trains them. Needs torch, as the module does. Raises `NotAnExample` (a `ValueError`),
     `BackboneError` where it cannot be traced, and `ShapeError` where it does not take such samples.
     """
     from runtime.trace.given import trace as trace_module
@@ -84,7 +91,7 @@ def compile(
 
 def estimate(
     network: nn.Module | Backbone | str,
-    example: Tensor | Sequence[int] | None = None,
+    example: Example | None = None,
     *,
     optimizer: str | Mapping[str, Any] = "adamw",
     precision: str = "bf16",
@@ -99,18 +106,19 @@ def estimate(
 
     No GPU is needed, and nothing is trained. `network` is a module, what `trace` gave, a name (`convnext_nano` of timm,
     `torchvision:resnet50`, `family:vgg`), or `nets.py:make_net`, whose code is run only where `SPECC_TRUST_CODE=1` says
-    so. `example` is a batch, or the shape of one sample, (C, H, W); what was traced needs none. Of the optimizer a
-    mapping says more than its name. The budget is about tensors; with a `device_profile` the step is held to all that
-    a process takes of that device as well. `overrides` are of the spec that stands for all this. Raises `SpecError`
-    with every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.
+    so. `example` is a batch, or the shape of one sample, (C, H, W), or several as for `trace`; what was traced needs
+    none. Of the optimizer a mapping says more than its name. The budget is about tensors; with a `device_profile` the
+    step is held to all that a process takes of that device as well. `overrides` are of the spec that stands for all
+    this. Raises `SpecError` with every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.
     """
     from .estimating import estimate as estimated
-    from .estimating.subject import example_of
+    from .estimating.subject import example_of, several
     from .graph.traced.backbone import Backbone
 
     if not isinstance(network, (str, Backbone)):
-        example_of(example)
-        network = trace(network, cast("Tensor", example))
+        if not several(example):
+            example_of(example)
+        network = trace(network, cast("Example", example))
     return estimated(
         network, example, optimizer=optimizer, precision=precision, budget=budget, batch=batch, classes=classes,
         device=device, device_profile=device_profile, overrides=overrides,

@@ -17,9 +17,12 @@ from .graph.traced.tracing import give
 from .pipeline import BEFORE_SPLIT, CHECKS, PASSES, run_passes
 from .spec.load import Reading, Spec, parse_spec, read_spec
 from .spec.models import SpecModel
+from .spec.own_data import placed
 from .system.devices import Device
-from .tasks.datasets import OptionError
+from .tasks.datasets import OptionError, ResolvedData
 from .tasks.folders import FolderError
+from .tasks.own.facts import OwnDataError, like_those_of
+from .tasks.registry import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +83,37 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
         said = json.dumps(family.model_dump(mode="json", exclude_defaults=True), allow_nan=False)
         source = load(source, [*overrides, f"backbone={said}"])
     config = source.config.model_copy(update={"backbone": family})
-    named = any(("data", key) in source.tree.values for key in ("dataset", "module"))
+    named = _names_data(source)
+    if not named and backbone.source.parts:
+        return _of_several(source.with_config(config), backbone)
     if not named and len(backbone.input) in (2, 3, 4):
         config = config.changed("data", **_like(config, backbone))
     return source.with_config(config)
 
 
-def sample_shape(source: Source | Spec, overrides: Sequence[str]) -> tuple[int, ...] | None:
-    """Of the data set that a spec names, whatever its backbone is; nothing where it names none."""
+def sample_of(source: Source | Spec, overrides: Sequence[str]) -> ResolvedData | None:
+    """The data set that a spec names, whatever its backbone is; nothing where it names none."""
     if not isinstance(source, Spec):
         anything = json.dumps({"traced": "module", "digest": "0", "image": [1]}, allow_nan=False)
         source = load(source, [*overrides, f"backbone={anything}"])
-    if ("data", "dataset") not in source.tree.values:
+    if not _names_data(source):
         return None
     try:
-        return resolve_data(Draft(source, ())).shape
-    except (OptionError, FolderError):
+        return resolve_data(Draft(source.with_config(placed(source, source.config)), ()))
+    except (OptionError, FolderError, OwnDataError):
         raise SpecError(run_passes(source, BEFORE_SPLIT).diagnostics, source.sources) from None
+
+
+def _names_data(spec: Spec) -> bool:
+    return any(("data", key) in spec.tree.values for key in ("dataset", "module"))
+
+
+def _of_several(spec: Spec, backbone: Backbone) -> Spec:
+    """The spec of samples like a traced module's example, which is several inputs."""
+    data, kind = spec.config.data, TASKS[spec.config.task].kind
+    classes = data.classes or backbone.output[0]
+    spec = spec.with_config(spec.config.changed("data", classes=classes))
+    return spec.of_data(like_those_of(backbone.source.parts, kind, classes, data.batch_size))
 
 
 def _like(config: SpecModel, backbone: Backbone) -> dict[str, Any]:

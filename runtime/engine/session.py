@@ -20,6 +20,7 @@ from .clipping import clip
 from .compiling import compile_networks
 from .executor import Answer, Executor, total_loss
 from .graphs import CudaGraphs, Graphed
+from .inputs import Inputs, as_tensor, check_exact
 from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
@@ -56,6 +57,7 @@ class Session:
         module: nn.Module | None = None,
         load: bool = True,
     ) -> None:
+        check_exact(plan, dtype)
         self.plan = plan
         self.device = torch.device(device)
         self.dtype = dtype
@@ -125,18 +127,20 @@ class Session:
                 group.update(values)
 
     def train_step(
-        self, images: Tensor | None, labels: Tensor | None, *, samples: int | None = None, update: bool = True
+        self, images: Inputs | None, labels: Tensor | None, *, samples: int | None = None, update: bool = True
     ) -> Step:
         """One step on normalised (N, C, H, W) images and (N,) labels; without `update` gradients are left behind.
 
+        A network that takes several inputs is given them as a tuple, or as a mapping of their names.
+
         With several devices these are this copy's part of a batch of `samples`; a later stage is given none.
         """
-        if images is not None and labels is not None:
-            images, labels = self._placed(images), labels.to(self.device)
-        if self.graphed is None or not update or images is None or labels is None:
-            step = self._computed(images, labels, samples, update=update)
+        batch = None if images is None else self._placed(images)
+        labels = None if labels is None else labels.to(self.device)
+        if self.graphed is None or not update or batch is None or labels is None:
+            step = self._computed(batch, labels, samples, update=update)
         else:
-            step = self.graphed(images, labels, watched=self.executor.observer is not None)
+            step = self.graphed(batch, labels, watched=self.executor.observer is not None)
         if update:
             self.scaler.update()
             if self.average:
@@ -152,14 +156,14 @@ class Session:
         return Step(losses, total) if told is None else Step(losses, total, told[0].detach(), told[1])
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Inputs) -> Tensor:
         """Logits (N, classes) of the backbone in evaluation mode."""
         self.model.train(False)
         return self.executor.predict(self._placed(images))
 
     @torch.no_grad()
     def answers(
-        self, images: Tensor | None, labels: Tensor | None, *, units: bool = True, samples: int | None = None
+        self, images: Inputs | None, labels: Tensor | None, *, units: bool = True, samples: int | None = None
     ) -> Iterator[Answer]:
         """What the units' own classifiers say in evaluation mode, where they are asked, and last the network.
 
@@ -170,6 +174,7 @@ class Session:
             images, labels = self._placed(images), labels.to(self.device)
             rows = len(images)
         else:
+            assert images is None
             assert self.plan.layout is not None
             assert samples is not None
             rows = len(self.plan.layout.shown(samples))
@@ -179,8 +184,9 @@ class Session:
         """For as long as this lasts the weights are their average, where the plan asks for one."""
         return self.average.applied() if self.average else nullcontext()
 
-    def _placed(self, images: Tensor) -> Tensor:
+    def _placed(self, given: Inputs) -> Tensor:
         """The images where and how the model takes them; no copy where they are so already."""
+        images = as_tensor(self.plan, given)
         dtype = self.dtype if images.is_floating_point() else images.dtype  # tokens stay what they are
         return images.to(self.device, dtype, memory_format=self.model.memory_format)
 

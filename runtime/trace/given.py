@@ -5,21 +5,24 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes
 
+from specc.graph.graph import BackboneGraph
 from specc.graph.ops.source import Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.backbone import Backbone
+from specc.graph.traced.names import own_name
 from specc.graph.traced.tracing import graph_of
-from specc.tasks.dtypes import DType
 
 from ..errors import RunError
+from .example import Example, sample_of
 from .laboratory import Laboratory, keep
 from .records import holds_tensors
 
@@ -27,21 +30,37 @@ NORM = re.compile(r"(Batch|Layer|Group|Instance|RMS)Norm")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def trace(module: nn.Module, example: Tensor | Sequence[int], *, leaf: Sequence[str] = ()) -> Backbone:
-    """The module as a backbone; raises `BackboneError` or `ShapeError`. See `specc.trace`."""
-    shape, dtype = _sample(example)
-    laboratory = _laboratory(module, Source("traced", _called(module), shape, 0, leaves=tuple(leaf), dtype=dtype))
-    return Backbone(laboratory.source, graph_of(laboratory.source))
+def trace(module: nn.Module, example: Example, *, leaf: Sequence[str] = ()) -> Backbone:
+    """The module as a backbone; raises `NotAnExample`, `BackboneError` or `ShapeError`. See `specc.trace`."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"what is traced is a torch.nn.Module, and not a `{type(module).__name__}`")
+    shape, dtype, parts = sample_of(example)
+    begun = Source("traced", _called(module), shape, 0, leaves=tuple(leaf), dtype=dtype, parts=parts)
+    held = _held(module)
+    found: Set[str] = frozenset()
+    while True:
+        laboratory = _laboratory(module, begun, found)
+        graph = graph_of(laboratory.source)
+        fixed, mixed = _sorted(graph, held - found)
+        if not mixed:
+            return Backbone(laboratory.source, graph, fixed)
+        found = found | mixed
 
 
 def recognise(source: Source, module: nn.Module) -> None:
     """Raise `RunError` unless the module does what the one did that was traced; its parts can be built from now on."""
+    begun, held = replace(source, name=_called(module), digest=""), _held(module)
+    found: Set[str] = frozenset()
     try:
-        found = _laboratory(module, replace(source, name=_called(module), digest="")).source
+        while (laboratory := _laboratory(module, begun, found)).source != source:
+            mixed = _sorted(graph_of(laboratory.source), held - found)[1]
+            if not mixed:
+                raise _another(source, module, "it does something else, call by call")
+            found = found | mixed
+    except RunError:
+        raise
     except Exception as error:
         raise _another(source, module, f"it cannot be traced: {error}") from error
-    if found != source:
-        raise _another(source, module, "it does something else, call by call")
 
 
 def _another(source: Source, module: nn.Module, why: str) -> RunError:
@@ -49,43 +68,58 @@ def _another(source: Source, module: nn.Module, why: str) -> RunError:
     return RunError(text, ("compile the plan anew: `specc.compile(spec, backbone=specc.trace(module, example))`",))
 
 
-def _laboratory(module: nn.Module, source: Source) -> Laboratory:
-    """Of a copy of the module, kept; its source has the digest."""
+def _held(module: nn.Module) -> frozenset[str]:
+    """The parameters that ask for no gradient."""
+    return frozenset(name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad)
+
+
+def _sorted(graph: BackboneGraph, held: Set[str]) -> tuple[tuple[str, ...], Set[str]]:
+    """The nodes all of whose parameters are held; and those that are, of nodes that have others as well."""
+    fixed: list[str] = []
+    mixed: set[str] = set()
+    for node in graph.nodes:
+        names = {own_name(node, tensor) for tensor in node.parameters}
+        if names and names <= held:
+            fixed.append(node.name)
+        else:
+            mixed |= names & held
+    return tuple(fixed), mixed
+
+
+def _laboratory(module: nn.Module, source: Source, held: Set[str]) -> Laboratory:
+    """Of a copy of the module, kept; its source has the digest. What is `held` is no parameter in it."""
     with _disable_current_modes(), torch.device("cpu"):
-        laboratory = Laboratory(source, _copied(module, source), _fills(module))
-    laboratory.sign(_digest(laboratory))
+        laboratory = Laboratory(source, _copied(module, source, held), _fills(module))
+    laboratory.sign(_digest(laboratory, held))
     keep(laboratory)
     return laboratory
-
-
-def _sample(example: Tensor | Sequence[int]) -> tuple[tuple[int, ...], DType]:
-    """Shape and kind of numbers of one sample, of a batch or of the shape itself."""
-    if not isinstance(example, Tensor):
-        return tuple(example), "float32"
-    if example.dim() < 2:
-        raise ValueError(f"the example is a batch, of at least two axes, and not of shape {tuple(example.shape)}")
-    return tuple(example.shape[1:]), "float32" if example.is_floating_point() else "int64"
 
 
 def _called(module: nn.Module) -> str:
     return type(module).__name__
 
 
-def _copied(module: nn.Module, source: Source) -> nn.Module:
+def _copied(module: nn.Module, source: Source, held: Set[str]) -> nn.Module:
     """A copy without the numbers of parameters, which may be many, on the host; its floats are as those of samples."""
+    if lazy := [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if is_lazy(tensor)]:
+        text, help = f"`{lazy[0]}` of `{source.name}` has no shape yet", ("call the module once on a batch before",)
+        raise BackboneError(Problem("SPC308", text, source.where, "is not initialised", help))
     own: dict[int, Any] = {
-        id(p): nn.Parameter(torch.empty_like(p, device="meta", dtype=_kind(p)), p.requires_grad)
-        for p in module.parameters()
-    } | {id(b): b.detach().clone().to("cpu", _kind(b)) for b in module.buffers()}
+        id(p): _empty(p, name not in held) for name, p in module.named_parameters(remove_duplicate=False)
+    } | {id(b): b.detach().clone().to("cpu", _kind(b)) for b in module.buffers() if not b.is_meta}
     try:
-        found = copy.deepcopy(module, own)
+        return copy.deepcopy(module, own)
     except Exception as error:
         text = f"`{source.name}` cannot be copied, and so not be traced: {error}"
         raise BackboneError(Problem("SPC308", text, source.where, "cannot be copied")) from error
-    return found.requires_grad_(True)
 
 
-def _kind(tensor: Tensor) -> torch.dtype:
+def _empty(parameter: nn.Parameter, trained: bool) -> nn.Parameter:
+    empty = torch.empty_like(parameter, device="meta", dtype=_kind(parameter))
+    return nn.Parameter(empty, trained and parameter.is_floating_point())
+
+
+def _kind(tensor: torch.Tensor) -> torch.dtype:
     return torch.float32 if tensor.is_floating_point() else tensor.dtype
 
 
@@ -103,11 +137,11 @@ def _fills(module: nn.Module) -> dict[str, float]:
     return found
 
 
-def _digest(laboratory: Laboratory) -> str:
+def _digest(laboratory: Laboratory, held: Set[str]) -> str:
     """Of all that decides what the module computes of its tensors: calls, settings of modules, further constants."""
     calls = [_line(laboratory, node) for node in laboratory.graph.nodes]
     state = [f"{name} {tuple(t.shape)} {t.dtype}" for name, t in laboratory.network.state_dict().items()]
-    text = "\n".join([*calls, *state, repr(laboratory.network)])
+    text = "\n".join([*calls, *state, repr(laboratory.network), *sorted(held)])
     whole = hashlib.sha256(_ADDRESS.sub("", text).encode())
     for tensor in laboratory.constants.values():
         whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

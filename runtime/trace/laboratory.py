@@ -22,6 +22,7 @@ from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
 from .channels import signals
+from .entering import beside_readers
 from .extraction import Extraction
 from .layering import layered
 from .lowering import lower
@@ -88,6 +89,7 @@ class Laboratory:
             if hasattr(module, "inplace"):
                 module.inplace = False
         self.graph, self.values, self.scopes, constants = merged(source, network)
+        beside_readers(self.graph, self.values, self.scopes)
         self.constants = constants
         self.fixed = constants | {
             name: buffer.clone() for name, buffer in network.named_buffers() if name.rpartition(".")[2] not in TRACKED
@@ -125,7 +127,7 @@ class Laboratory:
                     drawn.add(node)
                 if holds_tensors(first) and (node.op == "placeholder" or depends.intersection(node.all_input_nodes)):
                     depends.add(node)
-                most = max(4, len(self.source.image) + 1)
+                most = max(4, *(len(shape) + 1 for shape in (self.source.image, *(p.shape for p in self.source.parts))))
                 yield record(
                     node, self.network, self.scopes.get(node.name, ""), first, second, node in depends, self.fills,
                     owned, node in drawn, most,

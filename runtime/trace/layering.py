@@ -35,21 +35,17 @@ def layered(
     image: Shape, nodes: Sequence[Node], lists: Set[str], where: Path = ("backbone",), dtype: DType = "float32"
 ) -> BackboneGraph:
     """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
-    runs = list(_runs(nodes, dtype))
+    runs = list(_runs(nodes))
     parts = [part for run in runs for part in _divided(run, lists)]
     groups = _gather(parts, lists | _long(parts))
     return BackboneGraph(image, tuple(_named(_attach(groups), where)), dtype=dtype)
 
 
-def _runs(nodes: Sequence[Node], dtype: DType) -> Iterator[list[Node]]:
-    """Nodes between places where only the value of the last one is read later.
-
-    The tokens of a text are read throughout, by masks, and so do not count.
-    """
-    last_read = {INPUT: -1} | {name: i for i, node in enumerate(nodes) for name in node.inputs}
-    last_read |= {INPUT: -1} if dtype == "int64" else {}
+def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """Nodes between places where only the value of the last one is read later; the batch is there all along."""
+    last_read = {name: i for i, node in enumerate(nodes) for name in node.inputs if name != INPUT}
     start = furthest = 0
-    reach = last_read[INPUT]  # how far values made before the current node are read
+    reach = -1  # how far values made before the current node are read
     for i, node in enumerate(nodes):
         furthest = max(reach, last_read.get(node.name, i))
         if reach <= i:

@@ -39,8 +39,8 @@ def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]
         except Untraceable as error:
             _add(source, network, leaves, error.module, str(error), depends=error.depends)
             continue
-        except (AssertionError, RuntimeError, ValueError) as error:
-            raise misfit(source, error) from None
+        except Exception as error:  # of the network's own code, whatever it is
+            raise misfit(source, error) from error
         module, why = next(_differences(first, second, evaluated), ("", ""))
         if not why:
             _as_modules(network, first)
@@ -55,9 +55,9 @@ def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]
 def _recordings(source: Source, network: nn.Module, leaves: set[str]) -> tuple[Recording, Recording, Recording]:
     """Two in training, the second one wider in batch and numbers, and one in evaluation."""
     shape, dtype = source.image, getattr(torch, source.dtype)
-    first = recorded(network.train(), (BATCHES[0], *shape), dtype, leaves)
-    evaluated = recorded(network.eval(), (BATCHES[0], *shape), dtype, leaves)
-    second = recorded(network.train(), (BATCHES[1], *shape), dtype, leaves, wide=torch.float64)
+    first = recorded(network.train(), (BATCHES[0], *shape), dtype, leaves, parts=source.parts)
+    evaluated = recorded(network.eval(), (BATCHES[0], *shape), dtype, leaves, parts=source.parts)
+    second = recorded(network.train(), (BATCHES[1], *shape), dtype, leaves, torch.float64, source.parts)
     return first, second, evaluated
 
 

@@ -86,7 +86,9 @@ def _skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:
 
 def misfit(source: Source, error: BaseException) -> ShapeError:
     """What the network says of such images."""
-    return ShapeError(f"{source.name} says: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    said = str(error).splitlines()[0] if str(error) else ""
+    plain = isinstance(error, (AssertionError, RuntimeError, ValueError)) and said
+    return ShapeError(f"{source.name} says: {said if plain else ': '.join(filter(None, (type(error).__name__, said)))}")
 
 
 def _check_torchvision(source: Source) -> None:

@@ -16,7 +16,9 @@ from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from specc.graph.ops import Shape
+from specc.tasks.inputs import Parts
 
+from .entering import unpacked
 from .lines import own_line
 from .recorder import Recorder, Recording, Untraceable, heard
 
@@ -29,21 +31,24 @@ def recorded(
     dtype: torch.dtype,
     leaves: Set[str] = frozenset(),
     wide: torch.dtype | None = None,
+    parts: Parts = (),
 ) -> Recording:
     """One forward of a batch of this shape, with floats as wide as `wide`; `leaves` are modules that are one node.
+
+    The network takes the batch, or what its `parts` are.
 
     On meta, which is fast; a network that holds further tensors, or looks at where its tensors are, runs on fakes.
     """
     try:
         with torch.device("meta"):
-            return _recorded(network, shape, dtype, leaves, wide)
+            return _recorded(network, shape, dtype, leaves, wide, parts)
     except Exception:  # whatever it is, it is told of fakes
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return _recorded(network, shape, dtype, leaves, wide)
+            return _recorded(network, shape, dtype, leaves, wide, parts)
 
 
 def _recorded(
-    network: nn.Module, shape: Shape, dtype: torch.dtype, leaves: Set[str], wide: torch.dtype | None
+    network: nn.Module, shape: Shape, dtype: torch.dtype, leaves: Set[str], wide: torch.dtype | None, parts: Parts
 ) -> Recording:
     with _faked(network, wide), torch.enable_grad():
         x = torch.empty(shape, dtype=dtype if wide is None or not dtype.is_floating_point else wide)
@@ -53,7 +58,8 @@ def _recorded(
         recorder.begin(x)
         with recorder, heard(recorder):
             try:
-                result = network(x)
+                given, named = unpacked(x, parts, recorder.wrapped) if parts else ([x], {})
+                result = network(*given, **named)
             except Untraceable:
                 raise
             except DEPENDS as error:

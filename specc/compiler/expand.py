@@ -21,6 +21,7 @@ from ..spec.own_data import folder_of, known_of, own_code, placed
 from ..spec.roots import ROOT, data_root, elsewhere
 from ..tasks.datasets import INFO, OPTIONS, OptionError, ResolvedData
 from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of
+from ..tasks.inputs import told
 from ..tasks.own.facts import OWN, OwnDataError
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
@@ -46,7 +47,9 @@ def expand(draft: Draft) -> Draft:
         )
     except FolderError as error:
         return draft.updated(spec.error("SPC607", str(error), *ROOT, label="no data set", help=error.help))
-    spec = spec.with_config(_placed(spec, _decided(spec.config, data)))
+    if (other := _other_inputs(spec, data)) is not None:
+        return draft.updated(other)
+    spec = spec.with_config(_reading(_placed(spec, _decided(spec.config, data)), data))
     draft = replace(draft, spec=spec)
     draft = draft.updated(*_large_batch(draft, data))
     try:
@@ -70,6 +73,26 @@ def _placed(spec: Spec, config: SpecModel) -> SpecModel:
     if not isinstance(backbone, Foreign):
         return config
     return config.model_copy(update={"backbone": backbone.placed(folder_of(spec, "backbone", backbone.kind))})
+
+
+def _reading(config: SpecModel, data: ResolvedData) -> SpecModel:
+    """The configuration with a network of somebody else's that reads what the samples are."""
+    if not isinstance(config.backbone, Foreign):
+        return config
+    return config.model_copy(update={"backbone": config.backbone.model_copy(update={"inputs": data.parts})})
+
+
+def _other_inputs(spec: Spec, data: ResolvedData) -> Diagnostic | None:
+    """A network that does not take the several inputs of a sample, or takes several where a sample is one."""
+    backbone = spec.config.backbone
+    reads = getattr(backbone, "inputs", ())
+    if reads == data.parts or (isinstance(backbone, Foreign) and not reads):
+        return None
+    has, takes = (told(parts) if parts else "one input" for parts in (data.parts, reads))
+    help = ("a module of your own takes several inputs: `backbone: {module: nets.py:make_net}`",) * (not reads)
+    return spec.error("SPC301", f"the network takes {takes}, and the data set's samples are {has}", "backbone",
+                      label="reads other inputs", key=True, help=help,
+                      secondary=spec.beside("whose samples these are", *own_code(spec)))  # fmt: skip
 
 
 def _wrong_task(draft: Draft, task: Task) -> Diagnostic:

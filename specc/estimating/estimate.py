@@ -27,7 +27,7 @@ from ..views.device import asked
 from ..views.estimate import as_text, estimate_document, estimate_lines, estimate_table
 from ..views.rivals import rivals_lines, rivals_table
 from ..views.step_time import timed
-from .subject import IMAGES, Subject, called, example_of, given, named
+from .subject import IMAGES, Example, Subject, batch_of, called, example_of, given, named, several
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,14 @@ def estimate(
 ) -> Estimate:
     """See `specc.estimate`."""
     traced = network if isinstance(network, Backbone) else None
-    read = example_of(traced.input if traced and example is None else example)
+    parts = traced.source.parts if traced else ()
+    if traced and (several(example) or (parts and example is None)):
+        read = Example(traced.input, batch_of(example or ()))
+    else:
+        read = example_of(traced.input if traced and example is None else example)
     subject = Subject(
         called(traced.name if traced else str(network)), given(traced) if traced else named(str(network)), read.sample,
-        batch or read.batch or IMAGES, optimizer, precision, budget, classes, device, tuple(overrides),
+        batch or read.batch or IMAGES, optimizer, precision, budget, classes, device, tuple(overrides), parts,
     )  # fmt: skip
     profile = find(device_profile) if isinstance(device_profile, str) else device_profile
     return estimated(subject.spec(), profile)

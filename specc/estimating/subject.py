@@ -17,6 +17,9 @@ from ..graph.traced.tracing import give
 from ..language.scalars import ambiguity, resolve
 from ..spec.load import Spec, loads
 from ..system.devices import Device
+from ..tasks.inputs import Parts
+from ..tasks.own.facts import GIVEN, like_those_of
+from ..tasks.registry import TASKS
 
 FILE = "<estimate>"  # where positions of what is wrong are: in the spec that was made
 KINDS = ("family", "timm", "torchvision", "transformers")  # of networks that have names
@@ -86,6 +89,23 @@ def example_of(given: Any) -> Example:
     return Example(sample, sizes[0] if batched else None)
 
 
+def several(example: Any) -> bool:
+    """Whether it is an example of several inputs.
+
+    >>> several((3, 224, 224)), several(((3, 224, 224), (5,))), several({"image": (3, 8, 8)})
+    (False, True, True)
+    """
+    return isinstance(example, Mapping) or (
+        isinstance(example, (tuple, list)) and any(not isinstance(each, int) for each in example)
+    )
+
+
+def batch_of(example: Any) -> int | None:
+    """How many samples an example of several inputs has, where it is a batch."""
+    inputs = example.values() if isinstance(example, Mapping) else example
+    return next((int(each.shape[0]) for each in inputs if hasattr(each, "shape")), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """All that the spec says."""
@@ -100,6 +120,7 @@ class Subject:
     classes: int | None
     device: Device
     overrides: tuple[str, ...] = ()
+    parts: Parts = ()  # of a sample, where it is several inputs
 
     def spec(self) -> Spec:
         """The spec of training it end to end; raises `SpecError`.
@@ -122,16 +143,20 @@ class Subject:
         raise SpecError([_no_answers(spec, given)], spec.sources)
 
     def _with(self, task: str, classes: int) -> Spec:
-        return loads(self.text(task, classes), FILE, self.overrides).on(self.device)
+        spec = loads(self.text(task, classes), FILE, self.overrides).on(self.device)
+        if not self.parts:
+            return spec
+        return spec.of_data(like_those_of(self.parts, TASKS[task].kind, classes, self.batch))
 
     def text(self, task: str, classes: int) -> str:
         """The spec as text."""
         channels, *size = self.sample
         optimizer = {"name": self.optimizer} if isinstance(self.optimizer, str) else dict(self.optimizer)
-        images = {"dataset": "synthetic", "channels": channels, "image_size": size, "classes": classes}
+        images: dict[str, Any] = {"dataset": "synthetic", "channels": channels, "image_size": size, "classes": classes}
+        images = {**images, "samples": self.batch} if not self.parts else {"dataset": GIVEN, "classes": classes}
         sections: dict[str, Any] = {
             "specc": 1, "name": self.name, "task": task,
-            "data": {**images, "samples": self.batch, "batch_size": self.batch}, "backbone": dict(self.backbone),
+            "data": {**images, "batch_size": self.batch}, "backbone": dict(self.backbone),
             "split": {"blocks": 1}, "train": {"optimizer": optimizer, "precision": self.precision},
         }  # fmt: skip
         if self.budget is not None:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from ..graph.graph import IMAGES, INPUT
 from ..graph.ops import Shape
 from ..graph.sound import faults as graph_faults
+from ..tasks.inputs import packed
 from ..tasks.registry import TASKS
 from .communication import Communication, Receive, ReceiveSources, Reduce, Send, SendSources
 from .instructions import (
@@ -95,7 +96,9 @@ def _data(plan: Plan) -> Iterator[str]:
         yield f"there is no data set `{data.name}` with images of {data.shape}"
     if not re.fullmatch("[0-9a-f]*", data.files):
         yield "the hash of the images' names is none"
-    if {len(data.mean), len(data.std)} != {data.shape[0]}:
+    if data.parts and (data.shape != packed(data.parts) or data.parts != getattr(plan.config.backbone, "inputs", ())):
+        yield "the inputs are not the parts of a sample"
+    if {len(data.mean), len(data.std)} != {1 if data.parts else data.shape[0]}:
         yield "the images have other channels than their statistics"
     if plan.blocks and _is_last(plan) and plan.blocks[-1].output != TASKS[plan.config.task].output.shape(data):
         yield "the network does not give what the task asks for"

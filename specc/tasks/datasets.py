@@ -12,6 +12,7 @@ from typing import Literal
 from ..system.plugins import Registry
 from .class_names import CLASS_NAMES
 from .folders import listed
+from .inputs import PartsIfAny
 
 Shape = tuple[int, ...]
 AXES = {  # of a sample, by how many it has
@@ -61,6 +62,7 @@ class ResolvedData:
     skipped: tuple[str, ...] = ()  # names of images that could not be read when the run began: it goes on without them
     files: str = ""  # a hash of the names of all others
     own_numbers: bool = False  # images are numbers as somebody's own code makes them, and no bytes
+    parts: PartsIfAny = ()  # of samples that are several inputs: all their numbers lie side by side
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""

@@ -11,6 +11,7 @@ from ..language.schema import show_bytes
 from ..plan import Backward, Head, Plan, Step
 from ..plan.parameters import parameter_counts
 from ..profiles import Profile
+from ..tasks.inputs import told
 from ..timing import StepTime
 from . import Table, table
 from .device import asked, device_document, device_lines
@@ -32,7 +33,8 @@ def estimate_table(plan: Plan) -> Table:
 def _title(plan: Plan) -> str:
     config, on = plan.config, "a CPU" if plan.memory.device == "cpu" else "CUDA"
     how = f"{config.train.optimizer.name}, {config.train.precision}, on {on}"
-    return f"{plan.name} end to end: batches of {config.data.batch_size} × {show(plan.data.shape)}, {how}"
+    sample = f"({told(plan.data.parts)})" if plan.data.parts else show(plan.data.shape)
+    return f"{plan.name} end to end: batches of {config.data.batch_size} × {sample}, {how}"
 
 
 def estimate_lines(plan: Plan, profile: Profile | None, time: StepTime | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ...language.functions import of_a_file
 from ...language.schema import Text
 from ...system.own_code import digest_of
 from ...system.trust import TRUST, trusted
+from ...tasks.inputs import PartsIfAny, parts_in
 from ..graph import BackboneGraph
 from ..ops import Shape
 from ..ops.source import Kind, Source
@@ -25,6 +26,11 @@ Leaves = Annotated[
     Field(description="submodules that are one node each, by their paths: where the code in them cannot be followed"),
 ]
 
+Inputs = Annotated[
+    PartsIfAny,
+    Field(description="what it reads, where a sample is several inputs: plans say it, as the data have them"),
+]
+
 
 class Foreign(TracedFamily):
     """A network that is built by a name and further arguments."""
@@ -33,6 +39,12 @@ class Foreign(TracedFamily):
 
     args: Args = Field(default={})
     leaf: Leaves = Field(default=())
+    inputs: Inputs = Field(default=())
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _inputs(cls, value: Any) -> Any:
+        return parts_in(value)
 
     @field_validator("leaf", mode="before")
     @classmethod
@@ -48,7 +60,7 @@ class Foreign(TracedFamily):
     def source(self, input: Shape, classes: int) -> Source:
         """What is traced for images of shape `input`."""
         args = json.dumps(self.args, sort_keys=True, allow_nan=False)
-        return Source(self.kind, self.named, input, classes, args, self.leaf, self.digest)
+        return Source(self.kind, self.named, input, classes, args, self.leaf, self.digest, parts=self.inputs)
 
     @property
     def file(self) -> str:

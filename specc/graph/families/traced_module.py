@@ -8,12 +8,14 @@ from pydantic import Field, StrictInt, field_validator
 
 from ...language.schema import Config, Matching, Text
 from ...tasks.dtypes import DType
+from ...tasks.inputs import parts_in
+from ..frozen import with_frozen
 from ..graph import BackboneGraph
 from ..ops import Shape, show
 from ..ops.source import Source
 from ..problems import BackboneError, Problem
 from ..traced.backbone import Backbone
-from .foreign import Leaves
+from .foreign import Inputs, Leaves
 from .traced_family import TracedFamily
 
 PATH = ("backbone", "traced")
@@ -35,17 +37,26 @@ class TracedModule(TracedFamily):
     )
     dtype: DType = Field("float32", description="number format of the example")
     leaf: Leaves = Field(default=())
+    inputs: Inputs = Field(default=())
+    fixed: tuple[Text, ...] = Field(
+        (), exclude_if=lambda names: not names, description="parts whose parameters ask for no gradient in the module"
+    )
 
     alternatives: ClassVar[tuple[str, ...]] = ("traced",)
 
-    @field_validator("image", "leaf", mode="before")
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _inputs(cls, value: Any) -> Any:
+        return parts_in(value)
+
+    @field_validator("image", "leaf", "fixed", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
     def source(self, input: Shape, classes: int) -> Source:
         """What it is known by."""
-        return Source("traced", self.traced, self.image, 0, "{}", self.leaf, self.digest, self.dtype)
+        return Source("traced", self.traced, self.image, 0, "{}", self.leaf, self.digest, self.dtype, parts=self.inputs)
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph, where there is one in this process or in the cache."""
@@ -54,10 +65,13 @@ class TracedModule(TracedFamily):
             help = ("trace it with an example of the shape that it is trained with",
                     "or leave `data.dataset` out, which then is of the example's shape")  # fmt: skip
             raise BackboneError(Problem("SPC301", text, PATH, "reads another shape", help))
-        return super().expand(input, classes)
+        return with_frozen(super().expand(input, classes), {*self.fixed})
 
 
 def described(backbone: Backbone) -> Config:
     """What a plan says of a traced module."""
     known = backbone.source
-    return TracedModule(traced=known.name, digest=known.digest, image=known.image, dtype=known.dtype, leaf=known.leaves)
+    return TracedModule(
+        traced=known.name, digest=known.digest, image=known.image, dtype=known.dtype, leaf=known.leaves,
+        inputs=known.parts, fixed=backbone.fixed,
+    )  # fmt: skip

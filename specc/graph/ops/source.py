@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from ...language.names import Part
 from ...language.schema import Matching
 from ...tasks.dtypes import DType
+from ...tasks.inputs import PartsIfAny
 from .base import Shape
 
 Kind = Literal["torchvision", "timm", "transformers", "module", "traced"]
@@ -33,6 +34,7 @@ class Source:
     digest: Digest = ""  # of the file in which it is described
     dtype: DType = "float32"  # of what it reads
     path: tuple[str, ...] = ()  # of the spec: where it is named
+    parts: PartsIfAny = ()  # of a sample that is several inputs, which lie side by side in one of the shape `image`
 
     @property
     def where(self) -> tuple[str, ...]:

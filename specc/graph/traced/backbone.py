@@ -14,6 +14,7 @@ class Backbone:
 
     source: Source
     graph: BackboneGraph
+    fixed: tuple[str, ...] = ()  # nodes whose parameters ask for no gradient, so that nothing trains them
 
     @property
     def name(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..datasets import INFO, DatasetInfo, ResolvedData, Shape, TargetKind
+from ..datasets import INFO, DatasetInfo, OptionError, ResolvedData, Shape, TargetKind
+from ..inputs import Parts, packed, told
 
 Numbers = Literal["bytes", "floats"]
 MODULE, GIVEN = "module", "given"  # what such data sets are called in a spec: of a file, or handed over from Python
@@ -43,6 +44,7 @@ class Facts:
     class_names: tuple[str, ...] = ()
     batch_size: int = 0  # of a loader; 0: nothing says how many
     unit: bool = True  # whether the numbers of the first images lie in 0..1, those of bytes after they are scaled
+    parts: Parts = ()  # of samples that are several inputs, which lie side by side in one of the shape
 
     @property
     def kinds(self) -> tuple[TargetKind, ...]:
@@ -69,6 +71,8 @@ class Facts:
         if target not in self.kinds:
             what = f"what the first sample says of its image is {self.told}, of which the task learns nothing"
             raise OwnDataError(what, (f"the task takes {_TAKEN.get(target, target)}",), "SPC606")
+        if self.parts:
+            return self._packed(name, target, **options)
         if target == "map" and options["image_size"] is None and self.truth != self.shape[1:]:
             sizes = " and of ".join("×".join(map(str, size)) for size in (self.shape[1:], self.truth))
             raise OwnDataError(f"the first sample has an image and a mask of {sizes} pixels")
@@ -76,6 +80,23 @@ class Facts:
             raise OwnDataError(f"`image_size` has {len(size)} numbers, and the first image has a height and a width")
         found = self._info(name, target, options["classes"]).resolved(target=target, **options)
         return replace(found, validation_size=self.validation_size, own_numbers=self.pixels == "floats")
+
+    def _packed(self, name: str, target: TargetKind, classes: int | None, **options: Any) -> ResolvedData:
+        """Of several inputs nothing is scaled, and nothing brought to a size."""
+        for option in (key for key, value in options.items() if value):
+            message = f"`{option}` is about images, and the samples are several inputs: {told(self.parts)}"
+            raise OptionError("other", option, message)
+        if target == "map":
+            raise OwnDataError(f"the samples are {told(self.parts)}, and a mask is one of an image", (), "SPC606")
+        counted = len(self.class_names) or sum(self.truth) or None
+        if classes is None and counted is None:
+            raise OptionError("missing", "classes", f"the data set `{name}` needs `classes`")
+        if classes and counted not in (None, classes):
+            raise OptionError("other", "classes", f"the data set `{name}` has {counted} classes, not {classes}")
+        return ResolvedData(
+            name, self.shape, classes or counted or 0, (0.0,), (1.0,), self.train_size, self.test_size,
+            self.class_names, self.validation_size, own_numbers=True, parts=self.parts,
+        )  # fmt: skip
 
     def _info(self, name: str, target: TargetKind, asked: int | None) -> DatasetInfo:
         channels = self.shape[0]
@@ -85,3 +106,9 @@ class Facts:
             INFO[name], shape=self.shape, classes=counted, mean=(mean,) * channels, std=(std,) * channels,
             train_size=self.train_size, test_size=self.test_size, class_names=self.class_names,
         )  # fmt: skip
+
+
+def like_those_of(parts: Parts, target: TargetKind, classes: int, samples: int) -> Facts:
+    """What data sets would say of samples of several inputs, where there are none yet."""
+    truth = () if target == "class" else (classes,)
+    return Facts(packed(parts), "floats", truth, target in ("class", "tokens"), samples, parts=parts)
