@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -15,6 +16,7 @@ os.environ["SPECC_PLUGINS"] = "none"  # whatever is installed, the suite is the 
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # workers share the cores, their processes too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; tests of interruptions need it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.disable()  # what is loaded and collected stays; looking through it for what does not takes seconds
 import torch  # it reads them
 
 import runtime  # noqa: F401  # networks are traced in this process
@@ -44,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     size = Counter(item.path for item in items)
     items.sort(key=lambda item: (not _forks(item), -size[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """A million objects of torch and pytest are no garbage: who looks for some passes over them, forks too."""
+    gc.freeze()
+    gc.enable()
 
 
 def _forks(item: pytest.Item) -> bool:
