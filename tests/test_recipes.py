@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import specc
-from specc.checking import check
+from specc.checking import load
+from specc.diagnostics import Diagnostic
 from specc.language.source import read
 from specc.pipeline import compile_spec
+from specc.plan import Plan
 from specc.spec.extend import extend
 from specc.spec.load import Spec
 
@@ -36,10 +38,20 @@ def every(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
 
+@cache
 def loaded(path: Path) -> Spec:
-    spec = check(path).spec
-    assert spec is not None
-    return spec
+    """As it is read; that the checks find nothing in it is for `test_mutation.py`."""
+    return load(path)
+
+
+@cache
+def compiled(path: Path) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """Once for all tests, with what it is warned of."""
+    return compile_spec(loaded(path))
+
+
+def plan_of(name: str) -> Plan:
+    return compiled(FOLDER / f"{name}.yaml")[0]
 
 
 def test_every_method_has_a_recipe_for_every_data_set() -> None:
@@ -52,7 +64,7 @@ def test_every_method_has_a_recipe_for_every_data_set() -> None:
 @every(SHIPPED)
 def test_it_compiles_within_its_budget(path: Path) -> None:
     spec = loaded(path)
-    plan, warnings = compile_spec(spec)
+    plan, warnings = compiled(path)
     assert {d.code for d in (*warnings, *spec.warnings)} == WARNINGS.get(path.stem, set())
     assert plan.config.budget is not None
     assert plan.memory.peak_bytes <= plan.config.budget.memory <= 10 * plan.memory.peak_bytes
@@ -103,7 +115,7 @@ def leaves(data: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_all_methods_train_one_backbone_with_one_recipe(dataset: str) -> None:
-    configs = [specc.compile(FOLDER / f"{method}_{dataset}.yaml").config for method in METHODS]
+    configs = [plan_of(f"{method}_{dataset}").config for method in METHODS]
     assert len({config.backbone.model_dump_json() for config in configs}) == 1
     assert len({config.data.model_dump_json() for config in configs}) == 1
     own = {"batch_norm_updates"}
@@ -112,7 +124,7 @@ def test_all_methods_train_one_backbone_with_one_recipe(dataset: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_fashion_mnist_is_cut_into_nine_blocks_of_all_70000_images(method: str) -> None:
-    plan = specc.compile(FOLDER / f"{method}_fashion_mnist.yaml")
+    plan = plan_of(f"{method}_fashion_mnist")
     assert len(plan.blocks) == 9
     assert plan.config.data.resplit
 
@@ -131,7 +143,7 @@ def test_fashion_mnist_is_cut_into_nine_blocks_of_all_70000_images(method: str) 
 def test_weights_are_those_of_the_released_code(
     recipe: str, reconstruction: list[float], classification: list[float] | None
 ) -> None:
-    heads = [head for unit in specc.compile(FOLDER / f"{recipe}.yaml").units for head in unit.heads]
+    heads = [head for unit in plan_of(recipe).units for head in unit.heads]
     assert [h.weight for h in heads if h.term == "reconstruction"] == pytest.approx(reconstruction, rel=1e-3)
     if classification is not None:
         assert [h.weight for h in heads if h.name == "classifier"] == pytest.approx(classification, rel=1e-2)
@@ -144,7 +156,7 @@ def test_a_deeplab_is_cut_and_judged_as_the_released_code_does(
     recipe: str, classes: int, size: tuple[int, int]
 ) -> None:
     """13 of the third stage's 23 blocks in the first; a classifier of its pixels, and the image again."""
-    plan = specc.compile(FOLDER / f"{recipe}.yaml")
+    plan = plan_of(recipe)
     assert [block.layers[-1] for block in plan.blocks] == ["backbone.layer3.12", "classifier.4"]
     local, final = plan.units
     assert [(head.term, head.loss, head.weight) for head in local.heads] == [
