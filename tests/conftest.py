@@ -17,9 +17,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # workers s
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; tests of interruptions need it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.disable()  # what is loaded and collected stays; looking through it for what does not takes seconds
-import torch  # it reads them
+import torch  # noqa: E402  # it reads them
 
-import runtime  # noqa: F401  # networks are traced in this process
+import runtime  # noqa: E402, F401  # networks are traced in this process
 
 HEARD = (signal.SIGINT, signal.SIGTERM)
 SEED = int(os.environ.get("SPECC_TEST_SEED", "0"))

@@ -27,6 +27,11 @@ from .test_resume import DATA, TINY
 
 SEEDS = (0, 1, 2)
 NOTHING = (sys.executable, "-c", "import sys; sys.exit('error: nothing is trained')")
+# What trains a run, but for the report that it leaves, which takes as long again.
+WITHOUT_A_REPORT = (sys.executable, "-P", "-c", """import runpy
+from runtime.run import reporting
+reporting.leave = lambda run: None
+runpy.run_module("specc.commands.worker", run_name="__main__")""")  # fmt: skip
 WORDS = ("a.yaml", "b.yaml", "--train", "--seeds", "0,1,2", "--device", "cpu")
 
 
@@ -268,6 +273,7 @@ def test_a_wrong_spec_is_told_before_anything_is_trained(home: Path) -> None:
 
 def test_after_ctrl_c_the_same_words_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     epochs, tables = 60, Path("made", "a")
+    monkeypatch.setattr(crew, "PROGRAM", WITHOUT_A_REPORT)
     written(tmp_path, "a", train={"epochs": epochs, "checkpoint": {"every": "5000 steps"}})
     monkeypatch.chdir(tmp_path)
     again = ["compare", "a.yaml", "--train", "--seeds", "3", "--run-root", "made", "--device", "cpu"]

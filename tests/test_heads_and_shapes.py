@@ -167,7 +167,7 @@ def drawn(draw: st.DrawFn) -> Document:
     }  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(drawn())
 def test_predictions_for_samples_of_any_rank_are_what_is_traced(document: Document) -> None:
     plan = specc.compile(spec_of(document))
