@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
+
+from .neighbours import beside, forget
 
 T = TypeVar("T")
 
@@ -20,15 +20,21 @@ class CodeError(Exception):
 
 
 def module_of(path: str, digest: str) -> ModuleType:
-    """The file as a module; what lies beside it can be imported by it. Raises `CodeError`."""
-    name = f"specc_module_{hashlib.sha256(path.encode()).hexdigest()[:8]}_{digest[:16]}"
+    """The file as a module; what lies beside it can be imported by it. Raises `CodeError`.
+
+    Where it was imported before with another digest, it has changed since, or what lies beside it has.
+    """
+    place = f"specc_module_{hashlib.sha256(path.encode()).hexdigest()[:8]}_"
+    name = place + digest[:16]
     if name not in sys.modules:
+        if any(other.startswith(place) for other in sys.modules):
+            forget(path)
         found = importlib.util.spec_from_file_location(name, path)
         assert found is not None
         assert found.loader is not None
         sys.modules[name] = made = importlib.util.module_from_spec(found)
         try:
-            with _beside(path):
+            with beside(path):
                 found.loader.exec_module(made)
         except BaseException as error:
             del sys.modules[name]
@@ -41,24 +47,12 @@ def module_of(path: str, digest: str) -> ModuleType:
 def called(path: str, what: str, call: Callable[[], T]) -> T:
     """What code of a file gives; whatever it raises becomes a `CodeError` that names the line."""
     try:
-        with _beside(path):
+        with beside(path):
             return call()
     except MemoryError:  # of the machine's, and not the code's fault
         raise
     except Exception as error:
         raise CodeError(f"{what} raises {raised(error, path)}") from error
-
-
-@contextmanager
-def _beside(path: str) -> Iterator[None]:
-    """What lies beside a file can be imported."""
-    folder = os.path.dirname(path)
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # whoever wrote the file may have removed it
-            sys.path.remove(folder)
 
 
 def raised(error: BaseException, path: str) -> str:

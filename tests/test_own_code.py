@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +69,52 @@ def test_a_function_may_import_what_lies_beside_it_when_it_is_called(tmp_path: P
     finally:
         sys.modules.pop("beside_specc_test", None)
     assert sys.path == before
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Two folders with files of the same names, imported, and what was imported before."""
+    known = set(sys.modules)
+    for folder in ("one", "two"):
+        (tmp_path / folder / "inner_specc_test").mkdir(parents=True)
+        (tmp_path / folder / "inner_specc_test" / "__init__.py").write_text("from .deep import DEEP\n")
+        (tmp_path / folder / "inner_specc_test" / "deep.py").write_text(f"DEEP = {folder!r}\n")
+        (tmp_path / folder / "beside_specc_test.py").write_text(f"from inner_specc_test import DEEP as WHOSE\n{LATE}")
+        (tmp_path / folder / "late_specc_test.py").write_text(f"WHOSE = {folder!r}\n")
+        (tmp_path / folder / "nets.py").write_text("import beside_specc_test as own\n")
+    yield {name: module_of(file := str(tmp_path / name / "nets.py"), digest_of(file)) for name in ("one", "two")}
+    for name in set(sys.modules) - known:
+        if "specc_test" in name:
+            del sys.modules[name]
+
+
+LATE = """
+def late():
+    import late_specc_test
+    import inner_specc_test.deep as deep
+    return late_specc_test.WHOSE + deep.DEEP
+"""
+
+
+def test_files_of_the_same_names_in_two_folders_are_each_their_own(folders: dict[str, Any]) -> None:
+    assert {name: module.own.WHOSE for name, module in folders.items()} == {"one": "one", "two": "two"}
+    for name in ("one", "two", "two", "one"):
+        assert called(folders[name].__file__, "late", folders[name].own.late) == name * 2
+        again = called(folders[name].__file__, "again", lambda: importlib.import_module("beside_specc_test"))
+        assert again is folders[name].own, "each is imported once"
+
+    def nested() -> list[str]:
+        others = called(folders["two"].__file__, "late", folders["two"].own.late)
+        return [others, folders["one"].own.late()]
+
+    assert called(folders["one"].__file__, "nested", nested) == ["twotwo", "oneone"]
+
+
+def test_what_lies_beside_a_file_that_has_changed_is_imported_anew(folders: dict[str, Any]) -> None:
+    file = Path(folders["one"].__file__)
+    (file.parent / "beside_specc_test.py").write_text("WHOSE = 'another'\n")
+    assert module_of(str(file), digest_of(str(file))).own.WHOSE == "another"
+    assert folders["two"].own.WHOSE == "two"
 
 
 NETS = """

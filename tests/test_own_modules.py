@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import runtime.trace.networks as networks
+import specc
 from runtime import Session
 from runtime.memory.trace import trace as traced_memory
 from specc.checking import check_text
 from specc.graph.families import Foreign
+from specc.graph.problems import BackboneError
 from specc.memory.prediction import as_traced
 from specc.plan import Plan
 
@@ -144,3 +146,12 @@ def test_what_cannot_be_traced_is_named_with_its_line_and_a_way_out(name: str) -
     assert f"own_modules.py, line {line}" in found.message, found.message
     assert f"`{REFUSED[name]}` of" in found.message or not REFUSED[name]
     assert "`leaf: [...]`" in " ".join(found.help)
+
+
+def test_a_norm_that_averages_over_all_batches_is_refused_by_what_it_is() -> None:
+    body = nn.ModuleDict(
+        {"bn": nn.BatchNorm2d(3, momentum=None), "other": nn.BatchNorm2d(3, track_running_stats=False)}
+    )
+    with pytest.raises(BackboneError, match=r"`0.bn` of `Sequential` is a batch norm with `momentum=None`") as caught:
+        specc.trace(nn.Sequential(body), (3, 8, 8))
+    assert "`momentum=0.1`" in caught.value.problems[0].help[0]

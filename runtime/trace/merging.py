@@ -33,6 +33,7 @@ def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]
     unknown = leaves - {name for name, _ in network.named_modules()}
     if unknown:
         raise _problem(source, f"`{source.name}` has no submodule `{sorted(unknown)[0]}`")
+    _check_norms(source, network)
     for _ in range(MOST):
         try:
             first, second, evaluated = _recordings(source, network, leaves)
@@ -74,8 +75,17 @@ def _add(source: Source, network: nn.Module, leaves: set[str], module: str, why:
     raise _problem(source, f"cannot trace {where}: {why}")
 
 
-def _problem(source: Source, text: str) -> BackboneError:
-    help = ("`leaf: [...]` under `backbone` names submodules that are to be one node each",) * (
+def _check_norms(source: Source, network: nn.Module) -> None:
+    """Raise `BackboneError` for a norm that weighs a batch by a number in a tensor: traced ones have none."""
+    for path, module in network.named_modules():
+        if isinstance(module, BATCH_NORMS) and module.track_running_stats and module.momentum is None:
+            text = f"`{path}` of `{source.name}` is a batch norm with `momentum=None`, a mean over all batches so far"
+            help = ("give it a momentum, `momentum=0.1` say: the mean then follows the last batches",)
+            raise _problem(source, f"{text}: how much of it a batch is depends on how many there were", help)
+
+
+def _problem(source: Source, text: str, help: tuple[str, ...] = ()) -> BackboneError:
+    help = help or ("`leaf: [...]` under `backbone` names submodules that are to be one node each",) * (
         source.kind != "torchvision"
     )
     return BackboneError(Problem("SPC308", text, source.where, "cannot be traced", help))

@@ -19,7 +19,7 @@ MUTANTS = [
            "packages import from the folder alone", f"{CODE}::test_a_change_counts_in_what_is_imported_alone"),
     mutant("specc/plan/fingerprint.py", "path: os.path.basename(path)", "path: path", "a fingerprint knows a folder",
            f"{CODE}::test_plans_of_the_same_code_are_alike_wherever_it_lies"),
-    mutant("runtime/own_code.py", "        with _beside(path):\n            return call()", "        return call()",
+    mutant("runtime/own_code.py", "        with beside(path):\n            return call()", "        return call()",
            "a function finds nothing beside it", f"{CODE}::test_a_function_may_import_what_lies_beside_it_when_it_is_called"),
     mutant("runtime/trace/records.py", "type(module).__name__ in HELD or ", "", "a loop's modules are one layer",
            "test_foreign.py::test_blocks_of_an_own_network_learn_as_in_a_loop_with_detach_at_the_cut"),
