@@ -74,14 +74,6 @@ class Laboratory(Protocol):
         """The part as an op, measured."""
         ...
 
-    def in_place(self, part: TracedPart, takes: tuple[Shape, ...]) -> bool:
-        """Whether the part leaves the rows and columns of what it reads what they are."""
-        ...
-
-    def aligned(self, part: TracedPart, takes: tuple[Shape, ...]) -> tuple[tuple[int, ...], int]:
-        """The inputs whose tokens the part leaves in their order, and how many it puts before them."""
-        ...
-
     def movement(self, part: TracedPart, takes: Shape) -> Op | None:
         """The op of the vocabulary that moves numbers to the same places."""
         ...

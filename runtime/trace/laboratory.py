@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -15,13 +15,14 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from specc.graph.concats import nested
 from specc.graph.graph import BackboneGraph
+from specc.graph.layout import Layout
 from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
 from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
 from specc.graph.ops.source import Source
 from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
-from .channels import signals
+from .channels import channels_last, signals
 from .entering import beside_readers
 from .extraction import Extraction
 from .layering import layered
@@ -30,7 +31,7 @@ from .measuring import footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
 from .owned import TRACKED, Owned, to_meta
-from .positions import aligned
+from .positions import positions
 from .records import does_nothing, draws, holds_tensors, lists, record
 
 MOST_KEPT = 8  # modules that Python handed over, whose parts can be built
@@ -43,8 +44,10 @@ def trace(source: Source, *, measured: bool = True) -> BackboneGraph:
     """
     check(source)
     laboratory = load(source)
-    found = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
-    return layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where, source.dtype)
+    found, names = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
+    graph = layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where, source.dtype)
+    seen = laboratory.positions
+    return replace(graph, seen={names[value]: place for value, place in seen.items() if value in names})
 
 
 def extract(op: Opaque) -> nn.Module:
@@ -99,7 +102,6 @@ class Laboratory:
         to_meta(network)
         self._tidy()
         self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
-        self.ordered: dict[tuple[str, int], tuple[tuple[int, ...], int]] = {}  # likewise
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls(owned)), output.name, frozenset(lists(network)))
@@ -156,38 +158,14 @@ class Laboratory:
             return frozenset()
         return frozenset(i for i, name in enumerate(part.inputs) if name in self.given)
 
-    def in_place(self, part: TracedPart, takes: tuple[Shape, ...]) -> bool:
-        """Whether the part leaves the rows and columns of what it reads what they are, seen by moving their numbers.
-
-        A part with tensors of its own cannot be looked at so: it is believed where it gives as many as it takes.
-        """
-        module = self.module(part)
-        given = [grid or shape[1:] for grid, shape in zip(part.grids, takes, strict=True)]
-        size = tuple(self.values[0][self.nodes[part.output]].shape[1:3])
-        if len(set(given)) != 1 or len(given[0]) != 2:
-            return False
-        if any(True for _ in (*module.parameters(), *module.buffers())):
-            return given[0] == size
-        h, w = given[0]
-
-        def mean(numbers: Any) -> Any:
-            inputs = (numbers.expand(2, c[0], h, w) if len(c) == 3 else numbers.expand(2, c[1], h, w).flatten(2).mT
-                      for c in takes)  # fmt: skip
-            return module(*inputs)[0].mean(-1).view(size)
-
-        there = mean(torch.ones(1, 1))
-        rows, columns = mean(torch.arange(1.0, h + 1)[:, None]) / there, mean(torch.arange(1.0, w + 1)) / there
-        alike = torch.allclose(rows, rows[:, :1].expand(size)) and torch.allclose(columns, columns[:1].expand(size))
-        return alike and bool((rows.diff(dim=0) > 0).all()) and bool((columns.diff(dim=1) > 0).all())
-
-    def aligned(self, part: TracedPart, takes: tuple[Shape, ...]) -> tuple[tuple[int, ...], int]:
-        """The inputs whose tokens the part leaves in their order, and how many it puts before them."""
-        module, given = self.module(part), len(self.values[0][self.nodes[part.output]][0])
-        integers = self.integers(part)
-        alike = (likeness(module, takes, integers), given)
-        if alike not in self.ordered:
-            self.ordered[alike] = aligned(module, takes, given, integers)
-        return self.ordered[alike]
+    @cached_property
+    def positions(self) -> dict[str, Layout]:
+        """Where the values that are tokens stand in the image, as far as that can be followed."""
+        calls = self.traced.calls
+        images = calls[0].kind == "sample" and (len(calls[0].shape) == 3 or calls[0].name in self.signals)
+        last = channels_last(calls)
+        tokens = any(c.kind == "sample" and (len(c.shape) == 2 or c.name in last) for c in calls[1:])
+        return positions(self.network, self.graph, self.values[0], last) if images and tokens else {}
 
     def movement(self, part: TracedPart, takes: Shape) -> Op | None:
         """The op that puts numbers to the same places, found by moving consecutive numbers."""
@@ -212,7 +190,7 @@ class Unmeasured:
 
     def __init__(self, laboratory: Laboratory) -> None:
         self.laboratory = laboratory
-        self.in_place, self.movement, self.aligned = laboratory.in_place, laboratory.movement, laboratory.aligned
+        self.movement = laboratory.movement
 
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...]) -> Op:
         """The part as an op."""

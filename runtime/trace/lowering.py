@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from specc.graph.node import Node
 from specc.graph.ops import INPUT, Op, Reshape, Shape
@@ -21,9 +21,10 @@ MOVES = frozenset({
 })  # fmt: skip
 
 
-def lower(traced: Traced, laboratory: Laboratory) -> tuple[Node, ...]:
-    """The model as nodes, in executable order; tensors keep their names."""
-    return _Lowering(traced, laboratory).run()
+def lower(traced: Traced, laboratory: Laboratory) -> tuple[tuple[Node, ...], dict[str, str]]:
+    """The model as nodes, in executable order, and the nodes that its values are; tensors keep their names."""
+    lowering = _Lowering(traced, laboratory)
+    return lowering.run(), lowering.names
 
 
 @dataclass(slots=True)
@@ -63,19 +64,6 @@ class _Lowering:
             grids, found.output.name in self.last,
         )  # fmt: skip
 
-    def _placed(self, found: Region, shapes: tuple[Shape, ...]) -> TracedPart:
-        """The part with the grid of what it gives, where that is a smaller or equal picture of what it takes.
-
-        Or with the inputs whose tokens its own stand beside.
-        """
-        part = self._part(found)
-        if part.folds and self.laboratory.in_place(part, shapes):
-            return replace(part, grid=found.output.shape[:-1])
-        if not part.folds and len(self.shape(found.output.name)) == 2:
-            aligned, ahead = self.laboratory.aligned(part, shapes)
-            return replace(part, aligned=aligned, ahead=ahead)
-        return part
-
     def _word(self, found: Region) -> Op | None:
         shapes = tuple(map(self.shape, found.inputs))
         name = found.output.name
@@ -106,7 +94,7 @@ class _Lowering:
         inputs = tuple(self.names[name] for name in sources)
         shapes = tuple(map(self.shape, sources))
         if op is None:
-            op = self.laboratory.opaque(self._placed(found, shapes), shapes)
+            op = self.laboratory.opaque(self._part(found), shapes)
         node = Node(self._name(found, op), op, inputs, shapes, op.output(*shapes))
         if node.shape != self.shape(output.name):
             text = f"`{node.name}` gives {self.shape(output.name)} in the model, but {node.shape} as `{op.name}`"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..diagnostics import Diagnostic
 from ..graph.graph import Graph, Layer
+from ..graph.layout import Places
 from ..graph.ops import show
 from ..plan import LinkPlan
 from ..spec.sections.levels import EmaLink
@@ -15,9 +16,10 @@ from .partition import unknown_layer
 from .site import Site
 
 
-def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
-    """The unit's EMA links and the shape of what comes out of them."""
+def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...], tuple[Places, ...]]:
+    """The unit's EMA links, the shape of what comes out of them, and where the positions of each one's stand."""
     links: list[LinkPlan] = []
+    places: list[Places] = []
     shapes: list[tuple[int, tuple[int, ...]]] = []
     for i, link in enumerate(site.draft.spec.config.ema_links):
         if link.levels is not None and site.level.name not in link.levels:
@@ -27,12 +29,14 @@ def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...]]:
             continue
         plan, graph = _link(site, len(links), link, run)
         links.append(plan)
+        start = site.draft.graph.layouts[site.reads.nodes[-1].name]
+        places.append(site.draft.graph.places_through(run.first, run.count, start))
         shapes.append((i, graph.shape))
     for i, shape in shapes[1:]:
         if shape != shapes[0][1]:
             message = f"the links of `{site.name}` give {show(shapes[0][1])} and {show(shape)}, which cannot be added"
             site.found.append(site.draft.spec.error("SPC423", message, "ema_links", i, label="another shape"))
-    return tuple(links), shapes[0][1] if shapes else site.reads.shape
+    return tuple(links), shapes[0][1] if shapes else site.reads.shape, tuple(places)
 
 
 def _found(site: Site, i: int, link: EmaLink) -> Run | None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ..diagnostics import Diagnostic, Label, Span
 from ..graph.graph import Graph
-from ..graph.layout import Layout
+from ..graph.layout import Layout, Places
 from ..graph.ops import ShapeError, show
 from ..learning.heads import Context, Head, HeadError
 from ..learning.heads.errors import LossError, SmoothingError
 from ..learning.losses import LOSSES, loss_fault
-from ..plan import HeadPlan, LinkPlan, PatchGrid, Unit
+from ..plan import HeadPlan, PatchGrid, Unit
 from ..tasks.datasets import ResolvedData
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
@@ -98,8 +98,8 @@ def build_unit(site: Site) -> Unit:
         final = HeadPlan("final", task.term, task.loss, weight, smoothing=_smoothing(site, task.loss))
         own = (final,) if weight or _keeps_dead(site) else ()
         return Unit(site.name, site.level.name, site.start, site.end.index, weight, site.end.output, own)
-    links, feature = form_links(site)
-    heads = tuple(_heads(site, feature, links))
+    links, feature, through = form_links(site)
+    heads = tuple(_heads(site, feature, through))
     if not heads:  # nothing to train here, so nothing is built
         site.networks.clear()
     place = site.start, site.end.index
@@ -110,11 +110,10 @@ def _keeps_dead(site: Site) -> bool:
     return site.draft.spec.config.train.zero_weight_heads == "keep"
 
 
-def _heads(site: Site, feature: tuple[int, ...], links: tuple[LinkPlan, ...]) -> Iterator[HeadPlan]:
+def _heads(site: Site, feature: tuple[int, ...], through: tuple[Places, ...]) -> Iterator[HeadPlan]:
     draft = site.draft
     last_layer = draft.graph.index[site.reads.name]
     place = site.position.index, site.position.with_heads
-    through = tuple(site.networks[link.ema].graph for link in links)
     task = TASKS[draft.spec.config.task]
     pixels = task.kind == "map"
     context = Context(feature, draft.info.shape, draft.info.classes, draft.graph, last_layer, *place, through, pixels)

@@ -10,7 +10,7 @@ from typing import Annotated
 from ..language.names import Value
 from .choices import chosen, in_order, parted
 from .crossing import alive, complete, last_readers
-from .layout import Places, layouts
+from .layout import Layout, Places, layouts
 from .node import IMAGES as IMAGES
 from .node import IfAny as IfAny
 from .node import Layer as Layer
@@ -149,6 +149,7 @@ class BackboneGraph:
     layers: tuple[Layer, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)  # names of several layers -> the last of them
     dtype: DType = "float32"  # of the input
+    seen: Annotated[Mapping[Value, Layout], IfAny] = field(default_factory=dict)  # where a tracer saw tokens stand
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -271,6 +272,13 @@ class BackboneGraph:
         copies = (replace(rewire(_entered(node, entry), names), name=names[node.name], frozen=False) for node in nodes)
         return Graph(self.shapes[entry], tuple(copies))
 
+    def places_through(self, first: int, count: int, start: Places) -> Places:
+        """Where the positions stand that such a copy gives: where its original's do, if it is given the same ones."""
+        (entry,) = self.read_from_outside(first, count)
+        if self.layouts[entry] == start:
+            return self.layouts[self.layers[first + count - 1].nodes[-1].name]
+        return layouts((copy := self.copy_of(first, count)).nodes, {INPUT: start})[copy.output]
+
     def _local_names(self, first: int, count: int) -> dict[str, str]:
         """The nodes' names without their layer's; in full where that would make two the same."""
         names = {}
@@ -284,7 +292,7 @@ class BackboneGraph:
     @cached_property
     def layouts(self) -> dict[str, Places]:
         """For every value the places of its positions in the image."""
-        return layouts(self.nodes, {})
+        return layouts(self.nodes, {}, self.seen)
 
 
 def _entered(node: Node, entry: str) -> Node:

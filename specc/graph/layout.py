@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .node import Node
-from .ops import ClassToken, Concat, Embedding, Opaque, PatchEmbed, Shape, ToTokens, Transpose
+from .ops import ClassToken, Concat, Embedding, PatchEmbed, Shape, ToTokens, Transpose
 from .ops.cutting import Cut
-from .ops.opaque import TracedPart
 from .ops.sliding import pair
 
 
@@ -36,10 +35,18 @@ class Lost:
 Places = Layout | Lost
 
 
-def layouts(nodes: Iterable[Node], known: Mapping[str, Places]) -> dict[str, Places]:
-    """The places of every value that the nodes make, from those of the tokens they begin with."""
+def layouts(
+    nodes: Iterable[Node], known: Mapping[str, Places], seen: Mapping[str, Layout] | None = None
+) -> dict[str, Places]:
+    """The places of every value that the nodes make, from those of the tokens they begin with.
+
+    What a tracer has `seen` is so, whatever is derived.
+    """
     found = dict(known)
     for node in nodes:
+        if seen and len(node.shape) == 2 and node.name in seen:
+            found[node.name] = seen[node.name]
+            continue
         sources = zip(node.inputs, node.in_shapes, strict=True)
         found[node.name] = _places(node, [found.get(name) or of_shape(shape) for name, shape in sources])
     return found
@@ -54,8 +61,6 @@ def _places(node: Node, sources: list[Places]) -> Places:
     """The places of the node's result; a map that is made of tokens is believed to be one."""
     if len(node.shape) != 2:
         return of_shape(node.shape)
-    if isinstance(node.op, Opaque) and node.op.part.aligned:
-        return _beside(node, node.op.part, [sources[i] for i in node.op.part.aligned])
     known = [source for source in sources if isinstance(source, Layout)]
     lost = [source for source in sources if isinstance(source, Lost)]
     return lost[0] if lost else _of_tokens(node, known) or Lost(node.name)
@@ -77,19 +82,8 @@ def _of_tokens(node: Node, sources: list[Layout]) -> Layout | None:
             return replace(first, skip=first.skip + 1)
         case Cut(axis=0) if not first.turned:
             return _beheaded(first, *op.run(node.in_shapes[0]))
-        case Opaque():
-            return _of_part(op.part, sources)
     kept = op.keeps_positions or (isinstance(op, Concat | Cut) and op.axis == 1 and not first.turned)
     return first if kept and all(source == first for source in sources) else None
-
-
-def _beside(node: Node, part: TracedPart, sources: list[Places]) -> Places:
-    """The places of the inputs that a traced part leaves where they are, some tokens put before them or cut off."""
-    first, *others = sources
-    if isinstance(first, Lost) or any(isinstance(other, Lost) for other in others):
-        return next(source for source in sources if isinstance(source, Lost))
-    kept = not first.turned and first.skip + part.ahead >= 0 and all(other == first for other in others)
-    return replace(first, skip=first.skip + part.ahead) if kept else Lost(node.name)
 
 
 def _turned(layout: Layout, shape: Shape) -> Layout | None:
@@ -102,11 +96,3 @@ def _beheaded(layout: Layout, start: int, length: int) -> Layout | None:
     """Only tokens at the beginning that are no positions may be cut off."""
     whole = start <= layout.skip and start + length == layout.tokens
     return replace(layout, skip=layout.skip - start) if whole else None
-
-
-def _of_part(part: TracedPart, sources: list[Layout]) -> Layout | None:
-    """The grid that a part of a traced model gives; none unless it was given the grids that it takes."""
-    pairs = zip(part.grids, sources, strict=True)
-    if not part.grid or any(grid and source != Layout((grid[0], grid[1])) for grid, source in pairs):
-        return None
-    return Layout((part.grid[0], part.grid[1]))

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..graph.graph import BackboneGraph, Graph
+from ..graph.layout import Places
 from ..graph.ops import ShapeError
 from ..language.plugged import without_arguments
 from ..learning.heads import HEADS, Context
@@ -147,12 +148,16 @@ def _copies(cut: CutBackbone, end: int, first: int, count: int) -> bool:
     return first != cut.cuts[end] + 1 or entries[0] == before.nodes[-1].name  # the next one may read what only crosses
 
 
-def through(cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Document]) -> Iterator[Graph]:
-    """The copies of layers between a unit's last block and its heads."""
+def through(
+    cut: CutBackbone, unit: UnitEnd, level: Document, drawn: Sequence[Document]
+) -> Iterator[tuple[Graph, Places]]:
+    """The copies of layers between a unit's last block and its heads, and where their positions stand."""
     for link in drawn:
         if level["name"] in link.get("levels", [level["name"]]):
             for first in _served(cut, [unit.block], link["from"]).values():
-                yield cut.graph.copy_of(first, link.get("layers", 1))
+                run = first, link.get("layers", 1)
+                start = cut.graph.layouts[cut.graph.layers[cut.cuts[unit.block]].nodes[-1].name]
+                yield cut.graph.copy_of(*run), cut.graph.places_through(*run, start)
 
 
 # -- heads ----------------------------------------------------------------------------------------------------------
@@ -165,9 +170,9 @@ def contexts(cut: CutBackbone, drawn: Sequence[Document], linked: Sequence[Docum
         for unit in unit_ends(cut.blocks, level):
             copies = tuple(through(cut, unit, level, linked))
             end = cut.cuts[unit.block]
-            shape = (copies[0] if copies else cut.graph.layers[end]).shape  # of what the heads read
-            where = end, unit.index, unit.count
-            found.append(Context(shape, cut.graph.input, cut.classes, cut.graph, *where, copies))
+            shape = (copies[0][0] if copies else cut.graph.layers[end]).shape  # of what the heads read
+            where = end, unit.index, unit.count, tuple(places for _, places in copies)
+            found.append(Context(shape, cut.graph.input, cut.classes, cut.graph, *where))
     return found
 
 

@@ -77,4 +77,4 @@ def repeating(graph: BackboneGraph) -> BackboneGraph:
         for layer in graph.layers
     ]
     layers[0] = replace(layers[0], nodes=(copies, *layers[0].nodes))
-    return BackboneGraph(grey, tuple(layers))
+    return replace(graph, input=grey, layers=tuple(layers))

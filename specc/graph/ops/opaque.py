@@ -24,9 +24,6 @@ class TracedPart:
     root: Part  # the module whose tensors it uses, "" when it uses none
     grids: tuple[Shape, ...]  # one an input, () where nothing is to be unfolded
     folds: bool  # whether the result is folded into tokens
-    grid: Shape = ()  # rows and columns of the folded result; () where they are not those of the image
-    aligned: tuple[int, ...] = ()  # the inputs whose tokens stand where the result's stand, in the same order
-    ahead: int = 0  # how many more tokens the result has in front of those; fewer where it is negative
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ...graph.builder import Builder
-from ...graph.graph import INPUT, BackboneGraph, Graph
-from ...graph.layout import Lost, Places, layouts
+from ...graph.graph import BackboneGraph, Graph
+from ...graph.layout import Layout, Lost, Places
 from ...graph.ops import Shape, ShapeError, ToMap, on_grid
 from ...graph.ops.entry import Entry
 from ...language.schema import Config, Factor, Probability
@@ -45,16 +45,17 @@ class Context:
     end: int  # index of the unit's last layer
     index: int = 0  # of the unit among those of its level that have heads
     count: int = 1
-    through: tuple[Graph, ...] = ()  # the copied layers between the backbone and the head
+    through: tuple[Places, ...] = ()  # where the positions of what copied layers give stand
     pixels: bool = False  # every pixel has a class, not the image
 
     @property
     def places(self) -> Places:
         """Where the features' positions are in the image."""
-        start = self.backbone.layouts[self.backbone.layers[self.end].nodes[-1].name]
-        found = [layouts(graph.nodes, {INPUT: start})[graph.output] for graph in self.through] or [start]
-        last = self.through[-1].output if self.through else self.backbone.layers[self.end].nodes[-1].name
-        straight = isinstance(found[0], Lost) or not found[0].turned
+        last = self.backbone.layers[self.end].nodes[-1].name
+        found = self.through or (self.backbone.layouts[last],)
+        if any(isinstance(each, Lost) for each in found):
+            return next(each for each in found if isinstance(each, Lost))
+        straight = isinstance(found[0], Layout) and not found[0].turned
         return found[0] if straight and len(set(found)) == 1 else Lost(last)
 
     @property

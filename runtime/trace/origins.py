@@ -1,0 +1,147 @@
+"""Where in the image the numbers of a value come from: coordinates that go with them from call to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+MOST = 4  # origins of one value: more of them are of no more use, where two already part
+FINE = 1024  # of a pixel: what is nearer than that is rounding
+NEAR = 0.75  # of the way from one place to the next: what is nearer than that is the same place
+Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A row and a column for every number of a value, as it was in the image; nan for what is from nowhere in it.
+
+    Both are as small as can be, and repeated along the axes in which they have one entry.
+    """
+
+    y: Tensor
+    x: Tensor
+    shape: tuple[int, ...]
+
+    @property
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Both in the value's own shape."""
+        return self.y.expand(self.shape), self.x.expand(self.shape)
+
+    @cached_property
+    def steps(self) -> tuple[float, float]:
+        """How far apart neighbouring rows are, and columns."""
+        return _step(self.y), _step(self.x)
+
+    @cached_property
+    def count(self) -> int:
+        """How many places there are."""
+        y, x = torch.broadcast_tensors(self.y, self.x)
+        known = ~(y.isnan() | x.isnan())
+        return len(torch.unique(torch.stack([y[known], x[known]], 1).mul(FINE).round(), dim=0))
+
+    def changed(self, change: Change) -> Origin:
+        """The origin of numbers that are put elsewhere."""
+        return origin(*map(change, self.whole))
+
+    def averaged(self, change: Change) -> Origin:
+        """The origin of weighted means, where all weights are one; nothing comes from what is from nowhere."""
+        return origin(*(_averaged(change, each) for each in self.whole))
+
+    def spread(self, shape: Sequence[int]) -> Origin:
+        """The origin of a value that is repeated to a shape."""
+        if tuple(shape) == self.shape:
+            return self
+        y, x = (each.view(*[1] * (len(shape) - each.dim()), *each.shape) for each in (self.y, self.x))
+        return Origin(y, x, tuple(shape))
+
+    def like(self, other: Origin) -> bool:
+        """Whether they are the same places, or nearly."""
+        pairs = zip((self.y, self.x), (other.y, other.x), self.steps, strict=True)
+        return self is other or (self.shape == other.shape and all(_near(a, b, step) for a, b, step in pairs))
+
+
+def origin(y: Tensor, x: Tensor) -> Origin:
+    """The origin with these coordinates, kept small."""
+    return Origin(_thin(y), _thin(x), tuple(y.shape))
+
+
+def of_images(shape: Sequence[int]) -> Origin:
+    """That of a batch of images (N, C, H, W), or of signals (N, C, L)."""
+    h, w = shape[2:] if len(shape) == 4 else (1, shape[2])
+    y, x = (torch.arange(n, dtype=torch.float64, device="cpu") for n in (h, w))
+    return origin((y.view(h, 1) if len(shape) == 4 else y).expand(*shape), x.expand(*shape))
+
+
+def several(found: Iterable[Origin]) -> tuple[Origin, ...]:
+    """Without those that are alike; those that tell fewer places from one another tell nothing more."""
+    kept: list[Origin] = []
+    for each in found:
+        if not any(each.like(other) for other in kept):
+            kept.append(each)
+    if len(kept) > 1:
+        most = max(each.count for each in kept)
+        kept = [each for each in kept if each.count == most]
+    return tuple(kept[:MOST])
+
+
+def over(dims: Sequence[int], keep: bool) -> Change:
+    """Sums over some axes; over all if none are named."""
+    return lambda t: t.sum(tuple(dims) or tuple(range(t.dim())), keepdim=keep)
+
+
+def _averaged(change: Change, t: Tensor) -> Tensor:
+    known = ~t.isnan()
+    total, count = change(t.nan_to_num()), change(known.to(t.dtype))
+    return torch.where(count > 0, (total / count).mul(FINE).round() / FINE, torch.nan)
+
+
+def _thin(t: Tensor) -> Tensor:
+    """Once only what is the same all along an axis."""
+    t = t[tuple(slice(0, 1) if step == 0 else slice(None) for step in t.stride())]
+    told = t.nan_to_num(-1.0)
+    for axis, size in enumerate(t.shape):
+        first = told.narrow(axis, 0, min(1, size))
+        if size > 1 and bool((told == first).all()):
+            t, told = t.narrow(axis, 0, 1), first
+    return t.clone()
+
+
+def _step(t: Tensor) -> float:
+    places = torch.unique(t[~t.isnan()].mul(FINE).round()) / FINE
+    return float((places[-1] - places[0]) / (len(places) - 1)) if len(places) > 1 else 1.0
+
+
+def _near(a: Tensor, b: Tensor, step: float) -> bool:
+    away = (a - b).abs()
+    return bool((a.isnan() == b.isnan()).all()) and not bool((away > NEAR * step).any())
+
+
+def grid(found: Origin) -> tuple[int, int, int] | None:
+    """Rows, columns and how many come before them, of tokens (N, T, C) in the order of a picture.
+
+    Where their channels come from several places they stand in the middle of these.
+    """
+    found = found.averaged(over([2], True))
+    if found.y.shape[0] > 1 or found.x.shape[0] > 1:
+        return None
+    y, x = (each.flatten() for each in (found.y.expand(found.shape)[:1], found.x.expand(found.shape)[:1]))
+    skip = int(y.isnan().cumprod(0).sum())
+    y, x = y[skip:], x[skip:]
+    if not len(y) or bool(y.isnan().any()):
+        return None
+    h = 1 + int((y.diff() > 0.25 * found.steps[0]).sum())
+    if len(y) % h:
+        return None
+    rows, columns = y.view(h, -1), x.view(h, -1)
+    straight = _near(rows, rows[:, :1], 0.1 * found.steps[0]) and _near(columns, columns[:1], 0.1 * found.steps[1])
+    rising = bool((rows[:, 0].diff() > 0).all()) and bool((columns[0].diff() > 0).all())
+    return (h, columns.shape[1], skip) if straight and rising else None
+
+
+def turned(found: Origin) -> Origin:
+    """That of tokens with their channels first."""
+    return found.changed(lambda t: t.transpose(1, 2))
