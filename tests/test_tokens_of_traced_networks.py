@@ -88,6 +88,66 @@ class Reversed(Vit):
         return super().mixed(x).flip(1)
 
 
+class ByHand(Vit):
+    """Attention as products of matrices, each of them a step by itself."""
+
+    def mixed(self, x: Tensor) -> Tensor:
+        n, t, _ = x.shape
+        q, k, v = (each.view(n, t, 2, -1).transpose(1, 2) for each in self.qkv(x).chunk(3, -1))
+        asked = F.hardswish(q @ k.transpose(-2, -1)).softmax(-1)
+        return (v.transpose(-2, -1) @ asked.transpose(-2, -1)).permute(0, 3, 1, 2).reshape(n, t, WIDTH)
+
+
+class TokensMixed(Vit):
+    """A layer over the tokens, as an MLP-Mixer has it: each becomes something of all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = nn.Linear(self.leading + SIDE, self.leading + SIDE)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        return self.over(x.transpose(1, 2)).transpose(1, 2) * 1.0
+
+
+class Gated(TokensMixed):
+    """The tokens, each times something of all."""
+
+    def mixed(self, x: Tensor) -> Tensor:
+        return x * super().mixed(x)
+
+
+class Pooled(nn.Module):
+    """Attention with a query for every second pixel of every second row."""
+
+    across = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.query = nn.Conv2d(3, WIDTH, 1), nn.Linear(WIDTH, WIDTH)
+        self.out, self.fc = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        picture = x.view(len(x), SIDE, SIDE, WIDTH)[:, ::2, ::2]
+        q = self.query((picture.transpose(1, 2) if self.across else picture).reshape(len(x), -1, WIDTH))
+        return self.fc(self.out((q @ x.transpose(1, 2)).softmax(-1) @ x * 1.0).mean(1))
+
+
+class PooledAcross(Pooled):
+    """The same column by column."""
+
+    across = True
+
+
+class Written(Vit):
+    """The tokens are put in their opposite order by writing into a copy of them."""
+
+    def mixed(self, x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, :] = x.flip(1)
+        return y
+
+
 class Beheaded(Vit):
     """The class token is gone before the end, where what is left is averaged."""
 
@@ -126,8 +186,13 @@ class Deep(nn.Module):
         return self.fc(self.blocks(x)[:, 0])
 
 
-PLACES: dict[type[Vit], Layout | None] = {
+PLACES: dict[type[nn.Module], Layout | None] = {
     Vit: Layout((2, 2), skip=1), Registers: Layout((2, 2), skip=3), Biased: Layout((2, 2), skip=1),
+    ByHand: Layout((2, 2), skip=1), TokensMixed: None, Gated: Layout((2, 2), skip=1), Pooled: Layout((2, 2)),
+    PooledAcross: None, Appended: None, Reversed: None, Written: None,
+}  # fmt: skip
+SUMS: dict[type[nn.Module], Layout | None] = {
+    Vit: Layout((2, 2), skip=1), ByHand: Layout((2, 2), skip=1), TokensMixed: Layout((2, 2), skip=1),
     Appended: None, Reversed: None,
 }  # fmt: skip
 
@@ -141,13 +206,22 @@ def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
 
 
-def graph_of(kind: type[Vit]) -> BackboneGraph:
+def graph_of(kind: type[nn.Module]) -> BackboneGraph:
     return TorchvisionModel(torchvision=kind.__name__.lower()).expand((3, 4, 4), CLASSES)
 
 
 @pytest.mark.parametrize(("kind", "places"), PLACES.items(), ids=[kind.__name__ for kind in PLACES])
-def test_where_tokens_stand_after_attention(kind: type[Vit], places: Layout | None) -> None:
+def test_where_tokens_stand_after_attention(kind: type[nn.Module], places: Layout | None) -> None:
     found = graph_of(kind).layouts["out"]
+    assert found == places if places else isinstance(found, Lost)
+
+
+@pytest.mark.parametrize(("kind", "places"), SUMS.items(), ids=[kind.__name__ for kind in SUMS])
+def test_tokens_stand_where_those_do_that_they_are_added_to(kind: type[nn.Module], places: Layout | None) -> None:
+    """Mixing is no other order; but the sum of tokens and of others in another order has none."""
+    graph = graph_of(kind)
+    (added,) = (node for node in graph.nodes if "out" in node.inputs)
+    found = graph.layouts[added.name]
     assert found == places if places else isinstance(found, Lost)
 
 
@@ -160,7 +234,7 @@ def test_a_class_token_that_is_cut_off_leaves_the_grid() -> None:
 # ---------------------------------------------------------------------------------------------- heads on them
 
 
-def planned(kind: type[Vit], **auxiliary: Document) -> Plan:
+def planned(kind: type[nn.Module], **auxiliary: Document) -> Plan:
     data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": CLASSES, "samples": 8, "batch_size": 4}
     cut = next(layer.name for layer in graph_of(kind).layers if any(node.name == "out" for node in layer.nodes))
     return specc.compile(spec_of({

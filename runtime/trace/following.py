@@ -18,7 +18,7 @@ MOVES = frozenset({
     "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d", "unsafe_split",
 })  # fmt: skip
 KEEPS = frozenset({
-    "_to_copy", "clone",
+    "_to_copy", "clone", "hardswish", "hardsigmoid", "mish",
     "_softmax", "_safe_softmax", "_log_softmax", "native_layer_norm", "native_batch_norm", "native_group_norm",
     "native_dropout", "_fused_rms_norm", "cumsum",
 })  # fmt: skip

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-MOST = 4  # origins of one value: more of them are of no more use, where two already part
+MOST = 4  # origins of one value; of what has more nothing is said
 FINE = 1024  # of a pixel: what is nearer than that is rounding
 NEAR = 0.75  # of the way from one place to the next: what is nearer than that is the same place
 Change = Callable[[Tensor], Tensor]
@@ -35,6 +35,11 @@ class Origin:
     def steps(self) -> tuple[float, float]:
         """How far apart neighbouring rows are, and columns."""
         return _step(self.y), _step(self.x)
+
+    @cached_property
+    def axes(self) -> frozenset[int]:
+        """The axes along which the places differ."""
+        return frozenset(axis for each in (self.y, self.x) for axis, size in enumerate(each.shape) if size > 1)
 
     @cached_property
     def count(self) -> int:
@@ -77,15 +82,13 @@ def of_images(shape: Sequence[int]) -> Origin:
 
 
 def several(found: Iterable[Origin]) -> tuple[Origin, ...]:
-    """Without those that are alike; those that tell fewer places from one another tell nothing more."""
+    """Without those that are alike; those that tell fewer places along the same axes tell nothing more."""
     kept: list[Origin] = []
     for each in found:
         if not any(each.like(other) for other in kept):
             kept.append(each)
-    if len(kept) > 1:
-        most = max(each.count for each in kept)
-        kept = [each for each in kept if each.count == most]
-    return tuple(kept[:MOST])
+    told = [each for each in kept if not any(each.axes <= o.axes and each.count < o.count for o in kept)]
+    return tuple(told) if len(told) <= MOST else ()
 
 
 def over(dims: Sequence[int], keep: bool) -> Change:

@@ -25,7 +25,7 @@ from .fingerprint import fingerprint_of
 from .instructions import AnyInstruction
 from .layout import Layout
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
