@@ -330,6 +330,14 @@ def test_how_many_classes_there_are_is_what_the_network_gives(own: Path, network
     assert (found["task"], found["classes"]) == (task, classes)
 
 
+def test_a_network_that_does_not_ask_for_classes_is_traced_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECC_TRUST_CODE", "1")
+    monkeypatch.setenv("SPECC_CACHE", str(own / "cache"))
+    found = specc.estimate(f"{own / 'nets.py'}:of_seven", (3, 8, 8), batch=2)
+    assert found.plan.data.classes == 7
+    assert len(list((own / "cache").rglob("*.json"))) == 1
+
+
 @pytest.mark.parametrize(
     ("network", "code", "said"),
     [

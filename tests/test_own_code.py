@@ -15,7 +15,7 @@ import pytest
 from runtime.own_code import called, module_of
 from specc.checking import load
 from specc.pipeline import compile_spec
-from specc.system.own_code import digest_of
+from specc.system.own_code import digest_of, parameters_of
 
 from .documents import Document, document
 
@@ -69,6 +69,30 @@ def test_a_function_may_import_what_lies_beside_it_when_it_is_called(tmp_path: P
     finally:
         sys.modules.pop("beside_specc_test", None)
     assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("def make(a, /, num_classes=3, *, b=1, **more): pass", {"a", "num_classes", "b"}),
+        ("class make:\n  def other(self, x): pass\n  def __init__(self, width=2): pass", {"self", "width"}),
+        ("class make: pass", None),  # of its base, if any
+        ("@changed\ndef make(width): pass", None),
+        ("@dataclass\nclass make:\n  def __init__(self): pass", None),
+        ("def make(): pass\nmake = partial(other, 3)", None),
+        ("def make(): pass\nfrom elsewhere import *", None),
+        ("if True:\n  def make(): pass", None),
+        ("from elsewhere import make", None),
+        ("make = lambda: 3", None),
+        ("def make(", None),
+        ("", None),
+    ],
+)
+def test_what_a_function_asks_for_is_read_where_its_file_says_it(
+    tmp_path: Path, text: str, found: set[str] | None
+) -> None:
+    (tmp_path / "nets.py").write_text(text)
+    assert parameters_of(str(tmp_path / "nets.py"), "make") == found
 
 
 @pytest.fixture

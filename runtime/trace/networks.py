@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from specc.diagnostics import did_you_mean
 from specc.graph.families.foreign import untrusted
 from specc.graph.ops import ShapeError
-from specc.graph.ops.source import Kind, Source
+from specc.graph.ops.source import ASKED, Kind, Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
 from specc.graph.traced.tracing import gone, missing
@@ -193,7 +193,10 @@ def _module(source: Source) -> nn.Module:
         raise BackboneError(Problem("SPC307", f"{path} has no `{name}`", source.where, "not there"))
     arguments = json.loads(source.args)
     asked = inspect.signature(maker).parameters
-    told = {key: source.classes for key in ("num_classes", "classes") if key in asked and key not in arguments}
+    told = {key: source.classes for key in ASKED if key in asked and key not in arguments}
+    if told and not source.classes:
+        text = f"{source.name} is not what its file says: it asks for `{next(iter(told))}`"
+        raise BackboneError(Problem("SPC308", text, source.where, "asks for more"))
     help = ("`args: {NAME: VALUE}` under `backbone` are what it is called with",)
     try:
         found = called(path, source.name, lambda: maker(**told, **arguments))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 
 from . import files
 
@@ -30,6 +31,43 @@ def digest_of(path: str) -> str:
     if len(found) == 1:
         return found[first]
     return hashlib.sha256(json.dumps(found, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def parameters_of(path: str, function: str) -> frozenset[str] | None:
+    """The names of the parameters of a function, or of what makes a class, as its file has them.
+
+    None where only running the code can tell. Raises `OSError` where the file cannot be read.
+    """
+    return _parameters(files.read_whole(path, _MOST), function)
+
+
+@lru_cache(maxsize=8)
+def _parameters(content: bytes, function: str) -> frozenset[str] | None:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    made = _only(tree, function)
+    if isinstance(made, ast.ClassDef):
+        made = _only(made, "__init__") if not made.decorator_list else None
+    if not isinstance(made, ast.FunctionDef) or made.decorator_list:
+        return None
+    return frozenset(each.arg for each in (*made.args.posonlyargs, *made.args.args, *made.args.kwonlyargs))
+
+
+def _only(around: ast.Module | ast.ClassDef, name: str) -> ast.AST | None:
+    """The statement in it that defines the name, where nothing else does."""
+    found = [node for node in ast.walk(around) if node is not around and not {name, "*"}.isdisjoint(_defines(node))]
+    return found[0] if len(found) == 1 and found[0] in around.body else None
+
+
+def _defines(node: ast.AST) -> tuple[str, ...]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+            return (name,)
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return tuple(each.asname or each.name for each in names)
+    return ()
 
 
 def _imported(folder: str, name: str, content: bytes) -> Iterator[str]:

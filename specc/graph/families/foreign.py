@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
 
 from ...language.functions import of_a_file
 from ...language.schema import Text
-from ...system.own_code import digest_of
+from ...system.own_code import digest_of, parameters_of
 from ...system.trust import TRUST, trusted
 from ...tasks.inputs import PartsIfAny, parts_in
 from ..graph import BackboneGraph
 from ..ops import Shape
-from ..ops.source import Kind, Source
+from ..ops.source import ASKED, Kind, Source
 from ..problems import BackboneError, Problem
 from ..traced import cache
 from .traced_family import TracedFamily
@@ -130,6 +131,12 @@ class OwnModule(Foreign):
     def file(self) -> str:
         """The file with the code."""
         return self.module.rpartition(":")[0]
+
+    def source(self, input: Shape, classes: int) -> Source:
+        """What is traced: of code that does not ask how many classes there are it is one for any number of them."""
+        source, (file, _, function) = super().source(input, classes), self.module.rpartition(":")
+        parameters = parameters_of(file, function)
+        return source if parameters is None or not parameters.isdisjoint(ASKED) else replace(source, classes=0)
 
     def expand(self, input: Shape, classes: int) -> BackboneGraph:
         """The graph, out of the cache or of code that may be run; raises `BackboneError` where it may not."""

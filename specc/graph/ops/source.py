@@ -15,6 +15,7 @@ Kind = Literal["torchvision", "timm", "transformers", "module", "traced"]
 PACKAGES: dict[Kind, tuple[str, ...]] = {  # what a tracer of such a network needs
     "torchvision": ("torchvision",), "timm": ("timm",), "transformers": ("transformers",), "module": (), "traced": (),
 }  # fmt: skip
+ASKED = ("num_classes", "classes")  # parameters by which code of the user's is told how many there are
 
 Plainly = Annotated[str, Matching(r"[^\x00-\x1f\x7f$`;|&<>]*", "a name or a path, with nothing a shell acts on")]
 Arguments = Annotated[str, Matching(r"[^\x00-\x1f\x7f]*", "JSON on one line")]
@@ -28,7 +29,7 @@ class Source:
     kind: Kind
     name: Plainly
     image: Shape
-    classes: int
+    classes: int  # 0 where that decides nothing
     args: Arguments = "{}"  # further arguments of what builds it, as JSON with sorted keys
     leaves: tuple[Part, ...] = ()  # submodules that are one node each
     digest: Digest = ""  # of the file in which it is described
