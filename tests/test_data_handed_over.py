@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    get_worker_info,
+)
 
 import runtime
 import specc
@@ -85,6 +93,39 @@ def test_a_loader_says_how_many_images_a_step_takes_and_puts_them_together_itsel
     asked.clear()
     runtime.train(document, {"train": loader, "test": tensors(6)}, device="cpu", folder=tmp_path / "run")
     assert asked.count(4) == 3
+
+
+class Noisy(Dataset[Any]):
+    """Draws the first number of every sample anew; the second one says which process made it."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        worker = get_worker_info()
+        return torch.cat(
+            [torch.rand(1, 4, 8), torch.full((1, 4, 8), -1.0 if worker is None else worker.id)], 1
+        ), index % 3
+
+
+def put_together(samples: list[Any]) -> Any:
+    images, labels = zip(*samples, strict=True)
+    return torch.stack(images), torch.tensor(labels)
+
+
+@pytest.mark.parametrize("together", [None, put_together])
+def test_a_loaders_workers_make_the_samples_that_it_makes_without_them(together: Any) -> None:
+    made, processes = [], []
+    for workers in (0, 2):
+        data = DataLoader(Noisy(), 2, num_workers=workers, collate_fn=together)
+        plan = specc.compile(spec(), data=runtime.ask(data))
+        with handing(data):
+            splits = given(DataConfig("given"), plan.data)
+        batches = [images for images, _ in Loader(splits.train, 4, seed=0, train=True).epoch(0)]
+        made.append(torch.cat(batches)[:, :, :4])
+        processes.append({float(image[0, 4, 0]) for image in torch.cat(batches)})
+    assert torch.equal(*made)
+    assert processes == [{-1.0}, {0.0, 1.0}]
 
 
 class Stream(IterableDataset[int]):

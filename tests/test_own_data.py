@@ -273,6 +273,16 @@ def test_what_the_code_draws_is_the_same_for_the_same_seed_whoever_asks(folder: 
     assert rows[0] == rows[1]
 
 
+def test_a_run_goes_on_with_the_code_that_it_began_with_and_no_other(folder: Path) -> None:
+    assert run(folder, document()).returncode == 0
+    (folder / "data.py").write_text(DATA.replace("90 * label", "80 * label"), encoding="utf-8")
+    refused = specc("resume", "run", "train.epochs=2", "--device", "cpu", cwd=folder)
+    assert refused.returncode == 3
+    assert "the code that makes the data is not what the run began with" in refused.stderr
+    (folder / "data.py").write_text(DATA, encoding="utf-8")
+    assert specc("resume", "run", "train.epochs=2", "--device", "cpu", cwd=folder).returncode == 0
+
+
 def test_data_that_changed_since_they_were_asked_are_noticed_before_the_run(folder: Path) -> None:
     text = DATA.replace(
         "    def __len__", "        self.height = int(Path(__file__).with_name('height').read_text())\n    def __len__"

@@ -52,7 +52,7 @@ def _opened(config: DataConfig, planned: ResolvedData, sets: Sets, facts: Facts)
         return OwnSplit(info, part, config.learns, facts.shape, config.ignore_index, workers, pipeline)
 
     found = {part.role: split(part) for part in sets.parts}
-    remarks = crowded(config.workers)
+    remarks = crowded(max(config.workers or part.workers for part in sets.parts))
     return Splits(found["train"], found.get("test"), info, remarks, found.get("validation"))
 
 
