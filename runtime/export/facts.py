@@ -6,13 +6,17 @@ import json
 
 import specc
 from specc.plan import Plan, Unit
+from specc.tasks.datasets import AXES
 
-INPUT = "images in 0..1, minus mean, divided by std; float32 of (N, channels, height, width)"
+INPUT = "images in 0..1, minus mean, divided by std; float32 of (N, {axes})"
+SEVERAL = "all numbers of several inputs side by side, each in the order of its axes; float32 of (N, {numbers})"
 
 
 def facts(plan: Plan, unit: Unit | None, trained: str) -> dict[str, str]:
     """Names and values; `trained` is where the run stood. Lists are JSON; what nobody knows is left out."""
-    channels, height, width = plan.data.shape
+    data = plan.data
+    axes: dict[str, int] = dict(zip(AXES[len(data.shape)], data.shape, strict=True))
+    several = [{"name": part.name, "shape": list(part.shape), "kind": part.kind} for part in data.parts]
     known = {
         "specc": specc.__version__,
         "name": plan.name,
@@ -21,12 +25,9 @@ def facts(plan: Plan, unit: Unit | None, trained: str) -> dict[str, str]:
         "dataset": plan.data.name,
         "network": unit.name if unit else "backbone",
         "trained": trained,
-        "input": INPUT,
-        "channels": channels,
-        "height": height,
-        "width": width,
-        "mean": list(plan.data.mean),
-        "std": list(plan.data.std),
+        "input": SEVERAL.format(numbers=data.shape[0]) if several else INPUT.format(axes=", ".join(axes)),
+        **({} if several else axes | {"mean": list(data.mean), "std": list(data.std)}),
+        "inputs": several,
         "classes": plan.data.classes,
         "class_names": list(plan.data.class_names),
     }

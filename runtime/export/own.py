@@ -11,6 +11,7 @@ from specc.graph.families import Foreign
 
 from ..engine.own import own_names
 from ..errors import RunError
+from ..trace.entering import unpacked
 from ..trace.networks import make
 from ..trace.written import main
 from .trained import Trained
@@ -31,10 +32,12 @@ def loaded(trained: Trained, state: dict[str, Tensor]) -> Callable[[Tensor], Ten
     network = _network(trained)
     network.load_state_dict(state, strict=True)
     network.eval()
+    parts = trained.plan.data.parts
 
     @torch.no_grad()
     def run(images: Tensor) -> Tensor:
-        logits: Tensor = main(network(images))
+        given, named = unpacked(images, parts) if parts else ([images], {})
+        logits: Tensor = main(network(*given, **named))
         return logits
 
     return run

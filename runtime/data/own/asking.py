@@ -26,8 +26,8 @@ def facts_of(sets: Sets) -> Facts:
     found = [(part, part.asked()) for part in sets.parts]
     (_, first), *others = found
     for part, other in others:
-        if (other.shape[0], other.pixels, len(other.truth), other.whole) != (
-            first.shape[0], first.pixels, len(first.truth), first.whole,
+        if (other.shape[0], other.pixels, len(other.truth), other.whole, other.parts) != (
+            first.shape[0], first.pixels, len(first.truth), first.whole, first.parts,
         ):  # fmt: skip
             what = f"the first sample to train on is {first.told}, and the first of {part.called} {other.told}"
             raise DataError(what, help=["all parts of the data are to be alike"])
@@ -35,7 +35,7 @@ def facts_of(sets: Sets) -> Facts:
     return Facts(
         first.shape, first.pixels, first.truth, first.whole, sizes["train"], sizes.get("test", 0),
         sizes.get("validation", 0), _class_names(sets), sets.parts[0].batch_size or 0,
-        all(each.unit for _, each in found),
+        all(each.unit for _, each in found), first.parts,
     )  # fmt: skip
 
 

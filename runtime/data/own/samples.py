@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .several import Inputs, NoInputs, are_several, beside_a_text, inputs_of
+
 _IMAGES = ("image", "images", "img", "pixel_values", "x", "input", "inputs")
 _TRUTHS = ("label", "labels", "target", "targets", "mask", "y", "class", "fine_label")
 _COLOURS = (1, 3, 4)  # channels of arrays that may be the last of their axes
@@ -27,15 +29,22 @@ class SampleError(Exception):
         self.help = help
 
 
-def sample_of(found: Any) -> tuple[Tensor, Tensor]:
-    """The image, and what is known of it."""
+def sample_of(found: Any) -> tuple[Tensor | Inputs, Tensor]:
+    """The image, or several inputs, and what is known of it."""
     image, truth = as_sample(found)
-    return image_of(image), truth_of(truth)
+    if not are_several(image):
+        return image_of(image), truth_of(truth)
+    try:
+        return inputs_of(image), truth_of(truth)
+    except NoInputs as error:
+        raise SampleError(str(error), *error.help) from None
 
 
 def as_sample(found: Any) -> tuple[Any, Any]:
     """The two parts of a sample."""
     if isinstance(found, Mapping):
+        if beside_a_text(found, _TRUTHS):
+            return _named(found)
         parts = [[key for key in names if key in found] for names in (_IMAGES, _TRUTHS)]
         if any(len(keys) != 1 for keys in parts):
             raise SampleError(f"is a mapping of {', '.join(map(str, found))[:80]}", _PAIR)
@@ -44,6 +53,14 @@ def as_sample(found: Any) -> tuple[Any, Any]:
         return found[0], found[1]
     many = f" of {len(found)}" if isinstance(found, tuple | list) else ""
     raise SampleError(f"is a {type(found).__name__}{many}, and no image with what is known of it", _PAIR)
+
+
+def _named(found: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """What a tokenizer gives, and what is known of it."""
+    truths = [key for key in _TRUTHS if key in found]
+    if len(truths) != 1:
+        raise SampleError(f"is a mapping of {', '.join(map(str, found))[:80]}", _PAIR)
+    return {key: value for key, value in found.items() if key != truths[0]}, found[truths[0]]
 
 
 def image_of(found: Any) -> Tensor:

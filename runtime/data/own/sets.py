@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler, default_collate
 
+from specc.tasks.inputs import Parts, packed, told
 from specc.tasks.own.facts import Facts, Numbers
 
 from ...own_code import CodeError, called, raised
 from ..errors import DataError
 from .samples import SampleError, as_sample, sample_of
+from .several import Inputs, NoInputs, are_several, parts_in, rows
 
 Role = Literal["train", "validation", "test"]
 Collate = Callable[[list[Any]], Any]
@@ -39,11 +41,14 @@ class Asked:
     truth: tuple[int, ...]
     whole: bool
     unit: bool = True
+    parts: Parts = ()
 
     @property
     def told(self) -> str:
         """In words."""
         facts = Facts(self.shape, self.pixels, self.truth, self.whole, 1)
+        if self.parts:
+            return f"{told(self.parts)} with {facts.told}"
         return f"{'×'.join(map(str, self.shape))} {self.pixels} with {facts.told}"
 
 
@@ -74,23 +79,24 @@ class Set:
         except CodeError as error:
             raise DataError(str(error), ["the exception is the data set's own: mend it there"], "SPC608") from error
 
-    def sample(self, index: int) -> tuple[Tensor, Tensor]:
-        """A sample (channels, height, width) and what is known of it; raises `DataError`."""
+    def sample(self, index: int) -> tuple[Tensor | Inputs, Tensor]:
+        """A sample (channels, height, width), or of several inputs, and what is known of it; raises `DataError`."""
         return self.read(self.raw(index), index)
 
-    def read(self, raw: Any, index: int) -> tuple[Tensor, Tensor]:
+    def read(self, raw: Any, index: int) -> tuple[Tensor | Inputs, Tensor]:
         """What the code gives as a sample."""
         try:
             return sample_of(raw)
         except SampleError as error:
             raise self.wrong(index, str(error), error.help) from error
 
-    def collated(self, samples: list[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    def collated(self, samples: list[Any]) -> Iterator[tuple[Any, Tensor]]:
         """The samples of a batch that the loader's own function has put together."""
         assert self.collate is not None
         try:
             images, truths = as_sample(self.collate(samples))
-            images, truths = torch.as_tensor(images), torch.as_tensor(truths)
+            images = list(rows(images, len(samples))) if are_several(images) else torch.as_tensor(images)
+            truths = torch.as_tensor(truths)
         except (SampleError, TypeError, ValueError, RuntimeError) as error:
             what = f"what `collate_fn` makes of {self.called} is no batch of images and labels: "
             raise DataError(what + raised(error, self.file), code="SPC608") from error
@@ -103,11 +109,21 @@ class Set:
         """What the first sample says."""
         raw = self.raw(0)
         image, truth = self.read(next(self.collated([raw])) if self.collate else raw, 0)
+        if not isinstance(image, Tensor):
+            return self._of_several(image, truth)
         floats = image.is_floating_point()
         return Asked(
             tuple(image.shape), "floats" if floats else "bytes", tuple(truth.shape), not truth.is_floating_point(),
             not floats or bool(((image >= 0) & (image <= 1)).all()),
         )  # fmt: skip
+
+    def _of_several(self, inputs: Inputs, truth: Tensor) -> Asked:
+        try:
+            parts = parts_in(inputs)
+        except NoInputs as error:
+            raise self.wrong(0, str(error), error.help) from None
+        whole = not truth.is_floating_point()
+        return Asked(packed(parts), "floats", tuple(truth.shape), whole, unit=False, parts=parts)
 
     def wrong(self, index: int, what: str, help: Sequence[str] = ()) -> DataError:
         """A sample that cannot be trained on."""

@@ -24,6 +24,7 @@ from ..errors import DataError
 from ..splits import Batch
 from ..workers import Sample, batched, loading, worker_failures
 from .sets import Set
+from .several import Inputs, NoInputs, packed_as
 
 _STILL = Draws(0, 0)  # of samples that are judged: a data set that draws gives the same ones every time
 
@@ -76,11 +77,26 @@ class OwnSplit:
             return error
         return torch.stack([image for image, _ in done]), torch.stack([torch.as_tensor(truth) for _, truth in done])
 
-    def _finished(self, image: Tensor, truth: Tensor, index: int, draws: Draws | None) -> Sample:
+    def _finished(self, image: Tensor | Inputs, truth: Tensor, index: int, draws: Draws | None) -> Sample:
+        if self.info.parts or not isinstance(image, Tensor):
+            return self._packed(image, truth, index)
         image, known = self._sized(*self._checked(image, truth, index), index)
         if draws is None or self.pipeline is None:
             return image, known
         return self.pipeline(image, known, index, draws)
+
+    def _packed(self, inputs: Tensor | Inputs, truth: Tensor, index: int) -> Sample:
+        """Several inputs side by side, as they are."""
+        if not self.info.parts:
+            raise self._other(index, "has several inputs", "one image")
+        try:
+            row = packed_as(self.info.parts, inputs)
+        except NoInputs as error:
+            raise self.of.wrong(index, str(error), [*error.help, "all samples are to be alike"]) from None
+        if not bool(row.isfinite().all()):
+            raise self.of.wrong(index, "has numbers in its inputs that are infinite or none", ["mend the data"])
+        known = self._known(truth, index)
+        return row, known if known.dim() else int(known)
 
     def _checked(self, image: Tensor, truth: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """The same; `DataError` where the sample is another than the first one was."""

@@ -17,6 +17,7 @@ from runtime.data.workers import crowded
 from specc.spec.own_data import named
 from specc.tasks.datasets import ResolvedData
 from specc.tasks.folders import listed
+from specc.tasks.inputs import told as told_inputs
 from specc.tasks.own import source as kept
 from specc.tasks.own.facts import Facts, OwnDataError
 
@@ -61,6 +62,10 @@ def _check_planned(config: DataConfig, planned: ResolvedData, facts: Facts) -> N
     size = facts.shape[1:] if config.image_size is None else planned.image_size
     now = (facts.shape[0], *size), facts.pixels == "floats", facts.class_names
     then = planned.shape, planned.own_numbers, planned.class_names
+    if facts.parts != planned.parts:
+        has, had = (told_inputs(parts) if parts else "one input" for parts in (facts.parts, planned.parts))
+        what = f"the data sets have other samples than were planned for: {has}, and not {had}"
+        raise DataError(what, ["call specc again: it has asked them anew"], "SPC608")
     if now != then:
         told = {True: "floats", False: "bytes"}
         has, had = (

@@ -15,7 +15,7 @@ from ...system.environment import cache_folder
 from ...system.own_code import digest_of
 from .facts import Facts
 
-FORMAT_VERSION = 1  # of the facts: raise it when the same data sets give others
+FORMAT_VERSION = 2  # of the facts: raise it when the same data sets give others
 _MOST = 1 << 24  # bytes of a file that is read
 
 
@@ -77,7 +77,7 @@ def load(source: DataSource) -> Facts | None:
     except Exception:  # whatever is wrong with the file, the code can be asked again
         return None
     facts = kept.facts
-    sound = len(facts.shape) == 3 and min(*facts.shape, *facts.truth, facts.train_size) > 0
+    sound = len(facts.shape) == (1 if facts.parts else 3) and min(*facts.shape, *facts.truth, facts.train_size) > 0
     return facts if kept.source == source and sound else None
 
 
