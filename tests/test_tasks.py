@@ -58,6 +58,16 @@ PARTS: dict[str, Document] = {
         "data": DATA, "backbone": PIXELS, "split": {"after": ["out"]},
         "auxiliary": {"reconstruction": {"channels": 4}},
     },
+    "text_classification": {
+        "data": {
+            "dataset": "synthetic", "length": 6, "vocabulary": 9, "classes": CLASSES, "samples": 24, "batch_size": 6,
+        },
+        "backbone": {"layers": [
+            {"name": "words", "op": "embedding", "out": 8, "rows": 9}, {"name": "mix", "op": "linear", "out": 8},
+            {"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": CLASSES},
+        ]},
+        "split": {"after": ["mix"]},
+    },
 }  # fmt: skip
 
 
@@ -165,6 +175,8 @@ def test_the_prediction_is_the_trace(task: str, precision: str) -> None:
 
 def spec_parts(task: str, data: Document) -> Document:
     """The data, and a network that ends in what is learnt of them."""
+    if task == "text_classification":
+        return {"data": PARTS[task]["data"] | {"batch_size": data["batch_size"]}}
     if task != "segmentation":
         return {"data": data}
     *body, score, up = PIXELS["layers"]

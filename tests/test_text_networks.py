@@ -2,24 +2,141 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+import runtime.trace.networks as networks
 import specc
+from runtime import Session
+from runtime.memory.trace import trace as traced_memory
+from specc.graph.families import Foreign
+from specc.memory.prediction import as_traced
+from specc.plan import Plan
 
-from .text_networks import LENGTH, VOCABULARY, Text
+from . import text_networks
+from .conftest import SEED
+from .documents import Document, compiled
+from .test_own_modules import assert_close, logits
+from .text_networks import CLASSES, LENGTH, VOCABULARY, Text
+
+SMALL = {
+    "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
+    "max_position_embeddings": LENGTH, "vocab_size": VOCABULARY,
+}  # fmt: skip
+NETWORKS: dict[str, tuple[Document, list[str]]] = {
+    "own": ({"module": f"{text_networks.__file__}:Text"}, ["layers.0", "layers.2"]),
+    "bert": ({"transformers": "bert", "args": SMALL}, ["bert.encoder.layer.0", "bert.encoder.layer.1"]),
+}
 
 
-def batch(rows: int = 4) -> torch.Tensor:
-    """Tokens, the last ones of which are padding."""
-    tokens = torch.randint(1, VOCABULARY, (rows, LENGTH), generator=torch.Generator().manual_seed(0))
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECC_TRUST_CODE", "1")
+
+
+def parts(name: str, *, cut: bool = False, **more: Any) -> Document:
+    backbone, after = NETWORKS[name]
+    data = {"dataset": "synthetic", "length": LENGTH, "vocabulary": VOCABULARY, "classes": CLASSES, "samples": 8}
+    return {
+        "task": "text_classification", "data": data | {"batch_size": 4}, "backbone": backbone,
+        "split": {"after": after} if cut else {"blocks": 1},
+        "auxiliary": {"classifier": {"layers": "1c2f", "hidden": 4}},
+        "train": {"epochs": 1, "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}}, **more,
+    }  # fmt: skip
+
+
+def batch(rows: int = 4) -> tuple[Tensor, Tensor]:
+    """Tokens, the last ones of which are padding, and classes."""
+    generator = torch.Generator().manual_seed(SEED)
+    tokens = torch.randint(1, VOCABULARY, (rows, LENGTH), generator=generator)
     tokens[0, 5:], tokens[1, -1] = 0, 0
-    return tokens
+    return tokens, torch.randint(CLASSES, (rows,), generator=generator)
+
+
+def twins(plan: Plan) -> tuple[nn.Module, nn.Module]:
+    """The network twice, with the same numbers."""
+    backbone = plan.config.backbone
+    assert isinstance(backbone, Foreign)
+    source = backbone.source(plan.data.shape, plan.data.classes, plan.data.vocabulary)
+    torch.manual_seed(SEED)
+    own, plain = (networks.make(source).to(torch.float64) for _ in range(2))
+    plain.load_state_dict(own.state_dict())
+    return own, plain
+
+
+def said(network: nn.Module, tokens: Tensor) -> Tensor:
+    found = network(tokens)
+    return logits(found if isinstance(found, Tensor) else dict(found))
 
 
 def test_a_network_of_tokens_is_traced_layer_by_layer() -> None:
     """Tokens are read throughout, as every layer makes its mask of them, and end no layer thereby."""
-    graph = specc.trace(Text(), batch()).graph
+    graph = specc.trace(Text(), batch()[0]).graph
     assert (graph.input, graph.dtype, graph.part(0, 0).dtype) == ((LENGTH,), "int64", "int64")
-    assert [layer.name for layer in graph.layers][1:5] == [f"layers.{i}" for i in range(4)]
-    assert graph.cuts[1:] == tuple(f"layers.{i}" for i in range(4))
+    layers = [f"layers.{i}" for i in range(4)]
+    assert [layer.name for layer in graph.layers] == ["words", "add", *layers, "head"]
+    assert graph.cuts == ("words", "add", *layers)
     assert {node.dtype for node in graph.nodes} == {"float32"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_block_is_a_plain_loop_to_the_last_number(name: str) -> None:
+    """Losses, updated parameters, and evaluation, of texts of which some are padded."""
+    plan = compiled(**parts(name))
+    own, plain = twins(plan)
+    session, (tokens, labels) = Session(plan, dtype=torch.float64, module=own), batch()
+    settings = session.optimizers["block0"].param_groups[0]
+    kept = {key: settings[key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
+    optimizer = torch.optim.SGD(plain.parameters(), **kept)
+    for _ in range(2):
+        torch.manual_seed(SEED + 1)
+        (total,) = session.train_step(tokens, labels).total.values()
+        torch.manual_seed(SEED + 1)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(said(plain, tokens), labels)
+        loss.backward()
+        optimizer.step()
+        assert_close(total, loss, "loss")
+    for key, tensor in plain.state_dict().items():
+        assert_close(own.state_dict()[key].double(), tensor.double(), key)
+    with torch.no_grad():
+        assert_close(session.predict(tokens), said(plain.eval(), tokens), "evaluation")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_blocks_learn_as_in_a_loop_with_detach_at_the_cuts(name: str) -> None:
+    plan = compiled(**parts(name, cut=True))
+    own, plain = twins(plan)
+    session, (tokens, labels) = Session(plan, dtype=torch.float64, module=own), batch()
+    heads = iter([net for key, net in session.model.networks.items() if "classifier" in key and "unit" in key])
+    losses: list[Tensor] = []
+
+    def cut(module: nn.Module, given: Any, result: Tensor) -> Tensor:
+        losses.append(F.cross_entropy(next(heads)(result), labels))
+        return result.detach()
+
+    for each in NETWORKS[name][1]:
+        plain.get_submodule(each).register_forward_hook(cut)
+    torch.manual_seed(SEED)
+    losses.append(F.cross_entropy(said(plain, tokens), labels))
+    torch.stack(losses).sum().backward()
+    torch.manual_seed(SEED)
+    session.train_step(tokens, labels, update=False)
+    for (key, got), want in zip(own.named_parameters(), plain.parameters(), strict=True):
+        assert (got.grad is None) == (want.grad is None), key
+        if got.grad is not None and want.grad is not None:
+            assert_close(got.grad, want.grad, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "off"), [("own", "fp32", 0), ("own", "bf16", 0), ("bert", "fp32", 0), ("bert", "bf16", 0.02)]
+)
+def test_memory_is_that_of_the_trace(name: str, precision: str, off: float) -> None:
+    """With links, whose copies read the tokens too. Tables and norms of bert in low precision are nearly so."""
+    links = [{"from": "next", "layers": 1, "momentum": 0.99, "bias": "branch"}]
+    plan = compiled(**parts(name, cut=True, ema_links=links, train={"precision": precision}))
+    assert as_traced(plan).peak_bytes == pytest.approx(traced_memory(plan).peak_bytes, rel=off, abs=0)

@@ -18,7 +18,10 @@ Labels = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """Images (n, channels, height, width) uint8; labels (n,) int64, or (n, classes) or (n, height, width) uint8."""
+    """Images (n, channels, height, width) uint8; labels (n,) int64, or (n, classes) or (n, height, width) uint8.
+
+    Texts are (n, length) int64.
+    """
 
     images: Pixels
     labels: Labels

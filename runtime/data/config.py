@@ -41,6 +41,8 @@ class DataConfig:
     classes: int | None = None
     channels: int | None = None
     samples: int | None = None
+    length: int | None = None
+    vocabulary: int | None = None
     seed: int = 0
     workers: int = 0
     download: bool = False

@@ -44,6 +44,7 @@ def _resolved(config: DataConfig) -> ResolvedData:
         return INFO[config.dataset].resolved(
             image_size=config.image_size, channels=config.channels, classes=config.classes, samples=config.samples,
             mean=config.mean, std=config.std, resplit=config.resplit, target=config.learns.kind,
+            input=config.learns.input.dtype, length=config.length, vocabulary=config.vocabulary,
         )  # fmt: skip
     except ValueError as error:
         raise DataError(str(error)) from error

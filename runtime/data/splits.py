@@ -149,8 +149,10 @@ def moving(split: Split) -> CropFlip | None:
     """What is done to the images of a split, if that is to crop and mirror them, which a device can do by itself."""
     if not isinstance(split, ArraySplit) or type(split.augmentation) is not CropFlip or split.classes is None:
         return None
+    if not split.augmentation.moves:
+        return None
     fits = split.augmentation.pad < min(split.info.image_size)  # else a reflection is of a reflection
-    return split.augmentation if split.augmentation.moves and fits else None
+    return split.augmentation if fits else None
 
 
 def in_memory(

@@ -22,7 +22,7 @@ def check(plan: Plan, module: nn.Module) -> None:
     """Raise `RunError` where the plan is of a module that Python handed over, and this is another one."""
     backbone = plan.config.backbone
     if isinstance(backbone, TracedModule):
-        recognise(backbone.source(plan.data.shape, plan.data.classes), module)
+        recognise(backbone.source(plan.data.shape, plan.data.classes, plan.data.vocabulary), module)
 
 
 def bind(block: GraphModule, module: nn.Module) -> None:
@@ -61,7 +61,7 @@ def numbers(plan: Plan, seed: int) -> Mapping[str, Tensor]:
         return {}
     with torch.random.fork_rng(devices=()), torch.device("cpu"):
         torch.manual_seed(seed)
-        state = make(backbone.source(plan.data.shape, plan.data.classes)).state_dict()
+        state = make(backbone.source(plan.data.shape, plan.data.classes, plan.data.vocabulary)).state_dict()
     return {canonical: state[name] for canonical, name in own_names(plan) if name in state}
 
 

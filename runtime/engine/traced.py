@@ -20,7 +20,7 @@ def check_traced(plan: Plan) -> None:
     backbone = plan.config.backbone
     if not isinstance(backbone, TracedFamily):
         return
-    source = backbone.source(plan.data.shape, plan.data.classes)
+    source = backbone.source(plan.data.shape, plan.data.classes, plan.data.vocabulary)
     try:
         graph, first = backbone.read(plan.data.shape, trace(source, measured=False)), 0
     except BackboneError as error:

@@ -77,7 +77,7 @@ def _nodes(plan: Plan) -> Iterator[Node]:
     if plan.layout is None:
         return (node for block in plan.blocks for node in plan.networks[block.name].graph.nodes)
     try:
-        return plan.config.backbone.expand(plan.data.shape, plan.data.classes).nodes
+        return plan.config.network(plan.data).nodes
     except BackboneError as error:
         raise RunError(str(error)) from None
 

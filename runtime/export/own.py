@@ -52,4 +52,4 @@ def _network(trained: Trained) -> nn.Module:
         text = f"the backbone of `{trained.plan.name}` is of specc's own making, and has no names beside specc's"
         raise RunError(text, ("take another format: `--to safetensors`, or `--to torchvision` for one of its models",))
     with torch.random.fork_rng(devices=()), torch.device("cpu"):
-        return make(backbone.source(data.shape, data.classes)).float()
+        return make(backbone.source(data.shape, data.classes, data.vocabulary)).float()

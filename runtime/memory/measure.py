@@ -38,12 +38,17 @@ def measure(plan: Plan, device: torch.device, steps: int) -> Measured:
 
 
 def random_batch(plan: Plan, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised images of noise, and something to learn of them, on the device, as a loader gives them."""
+    """Normalised images of noise, or tokens, and something to learn of them, on the device, as a loader gives them."""
     generator = torch.Generator().manual_seed(0)
     batch = plan.config.data.batch_size
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (plan.data.mean, plan.data.std))
-    images = (torch.rand(batch, *plan.data.shape, generator=generator) - mean) / std
-    images = images.to(device, memory_format=memory_format_of(plan))
+    shape, vocabulary = (batch, *plan.data.shape), plan.data.vocabulary
+    if vocabulary:
+        images = torch.randint(vocabulary, shape, generator=generator).to(device)
+    else:
+        mean, std = (torch.tensor(values).view(plan.data.along) for values in (plan.data.mean, plan.data.std))
+        images = ((torch.rand(shape, generator=generator) - mean) / std).to(
+            device, memory_format=memory_format_of(plan)
+        )
     target = plan.config.learns.target
     drawn = torch.randint(target.bound(plan.data), (batch, *target.shape(plan.data)), generator=generator)
     return images, drawn.to(device, getattr(torch, target.dtype))

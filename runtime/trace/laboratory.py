@@ -144,7 +144,7 @@ class Laboratory:
         module = self.module(part)
         tensors = list(module.named_parameters())
         weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}".lstrip("."))) for n, p in tensors)
-        state = tuple(Tensor(n, tuple(b.shape)) for n, b in module.named_buffers())
+        state = tuple(Tensor(n, tuple(b.shape), width=b.element_size()) for n, b in module.named_buffers())
         integers = self.integers(part)
         alike = (likeness(module, takes, integers), sized)
         if alike not in self.measured:

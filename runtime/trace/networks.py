@@ -25,6 +25,7 @@ from specc.system.own_code import digest_of
 from specc.system.trust import trusted
 
 from ..own_code import CodeError, called, module_of
+from .texts import reading_tokens, tried
 
 Maker = Callable[[], nn.Module]
 
@@ -52,12 +53,25 @@ def undrawn(source: Source) -> tuple[nn.Module, dict[str, float]]:
             network = make(source)
     finally:
         nn.init.trunc_normal_ = normal
+    if source.vocabulary:
+        _check_tables(source, network)
     fills = {
         name: float(tensor.flatten()[0])
         for name, tensor in network.state_dict().items()
         if tensor.untyped_storage().data_ptr() not in mode.drawn and bool((tensor == tensor.flatten()[0]).all())
     }
     return network, fills
+
+
+def _check_tables(source: Source, network: nn.Module) -> None:
+    """Raise `ShapeError` where the network has no numbers for some tokens, or for so many of them."""
+    try:
+        tried(network, source.image[0], source.vocabulary)
+    except IndexError as error:
+        what = f"tokens 0 to {source.vocabulary - 1}, {source.image[0]} of them: "
+        raise ShapeError(f"{source.name} has too small a table for {what}{error}") from None
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise misfit(source, error) from None
 
 
 class Undrawn(TorchFunctionMode):
@@ -144,9 +158,14 @@ def _library(name: str, source: Source) -> Any:
 
 def _check_transformers(source: Source) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is downloaded
-    types = _library("transformers", source).models.auto.modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    known, what = _library("transformers", source).models.auto.modeling_auto, "texts" if source.vocabulary else "images"
+    types = (
+        known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+        if source.vocabulary
+        else known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    )
     if not source.digest and source.name not in types:
-        text = f"transformers has no type of models that classify images called `{source.name}`"
+        text = f"transformers has no type of models that classify {what} called `{source.name}`"
         raise BackboneError(
             Problem("SPC307", text, source.where, "unknown model", did_you_mean(source.name, list(types)))
         )
@@ -160,11 +179,25 @@ def _transformers(source: Source) -> nn.Module:
     config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
     config.num_labels = source.classes
     config.architectures = config.architectures or []  # where there are several, transformers looks through this list
+    if source.vocabulary:
+        return _of_texts(source, config, settings)
     for name, value in (("num_channels", source.image[0]), ("image_size", _size(source.image[1:]))):
         if hasattr(config, name):
             setattr(config, name, value)
     found: nn.Module = transformers.AutoModelForImageClassification.from_config(config)
     return found
+
+
+def _of_texts(source: Source, config: Any, settings: dict[str, Any]) -> nn.Module:
+    """A model that reads so many kinds of tokens, unless the configuration says how many; it remembers none."""
+    import transformers
+
+    said = {"use_cache": False} | ({} if "vocab_size" in settings else {"vocab_size": source.vocabulary})
+    for name, value in said.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
+    model: nn.Module = transformers.AutoModelForSequenceClassification.from_config(config)
+    return reading_tokens(model)
 
 
 def _size(sides: tuple[int, ...]) -> int | list[int]:

@@ -19,7 +19,7 @@ from ..spec.load import Spec
 from ..spec.models import SpecModel
 from ..spec.own_data import folder_of, known_of, own_code, placed
 from ..spec.roots import ROOT, data_root, elsewhere
-from ..tasks.datasets import INFO, OPTIONS, OptionError, ResolvedData
+from ..tasks.datasets import INFO, OPTIONS, DatasetInfo, OptionError, ResolvedData
 from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of
 from ..tasks.inputs import told
 from ..tasks.own.facts import OWN, OwnDataError
@@ -53,7 +53,7 @@ def expand(draft: Draft) -> Draft:
     draft = replace(draft, spec=spec)
     draft = draft.updated(*_large_batch(draft, data))
     try:
-        backbone = spec.config.backbone.expand(data.shape, data.classes)
+        backbone = spec.config.network(data)
     except RangeError as error:
         message = f"the backbone cannot be built: {error}"
         return draft.updated(spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True))
@@ -98,11 +98,16 @@ def _other_inputs(spec: Spec, data: ResolvedData) -> Diagnostic | None:
 def _wrong_task(draft: Draft, task: Task) -> Diagnostic:
     spec, name = draft.spec, draft.spec.config.data.dataset
     message = f"the task `{task.name}` learns {task.learns}, which the data set `{name}` does not have"
-    able = [info.name for info in INFO.usable().values() if task.kind in info.targets]
-    asked = [other.name for other in TASKS.usable().values() if other.kind in INFO[name].targets]
+    able = [info.name for info in INFO.usable().values() if _suits(task, info)]
+    asked = [other.name for other in TASKS.usable().values() if _suits(other, INFO[name])]
     help = (f"data sets for it: {', '.join(able)}", f"what `{name}` is for: `task: {' or '.join(asked)}`")
     beside = spec.beside("the data set", "data", "dataset")
     return spec.error("SPC606", message, "task", label="not what the data set is for", secondary=beside, help=help)
+
+
+def _suits(task: Task, info: DatasetInfo) -> bool:
+    """Whether a data set has what a task learns, and of such samples."""
+    return task.kind in info.targets and task.input.dtype in info.holds
 
 
 def _wrong_end(draft: Draft, task: Task, data: ResolvedData, last: Layer) -> Diagnostic:
@@ -156,11 +161,20 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
+    if data.vocabulary:
+        return _other_texts(draft, data, error)
     if isinstance(draft.spec.config.backbone, TracedFamily):
         return _other_images(draft, data, error)
     message = f"the backbone does not fit images of {show(data.image_size)} pixels: {error}"
     return draft.spec.error("SPC301", message, "backbone", label="a feature map vanishes", key=True, help=SMALL,
                             secondary=_image_size(draft, data))  # fmt: skip
+
+
+def _other_texts(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
+    """What reads tokens reads other ones."""
+    message = f"the backbone does not take texts of {show(data.shape)} tokens: {error}"
+    beside = draft.spec.beside("the tokens of a text", "data", "length")
+    return draft.spec.error("SPC301", message, "backbone", label="reads others", key=True, secondary=beside)
 
 
 def _other_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
@@ -181,7 +195,10 @@ def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:
     if 0 < size < batch:
         message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
         beside = draft.spec.beside("the data set", "data", "dataset")
-        help = (f"memory is predicted for {batch} images a step; `batch_size: {size}` predicts what will be trained",)
+        samples = f"{TASKS[draft.spec.config.task].sample}s"
+        help = (
+            f"memory is predicted for {batch} {samples} a step; `batch_size: {size}` predicts what will be trained",
+        )
         yield draft.spec.warning("SPC604", message, "data", "batch_size", label="never full", help=help,
                                  secondary=beside)  # fmt: skip
 
@@ -192,12 +209,14 @@ def resolve_data(draft: Draft) -> ResolvedData:
     `FolderError` where its folder is there, and does not say which classes there are; `OwnDataError` where code that
     makes the data cannot be asked.
     """
-    data, kind = draft.spec.config.data, TASKS[draft.spec.config.task].kind
+    data, task = draft.spec.config.data, TASKS[draft.spec.config.task]
+    kind, input = task.kind, task.input.dtype
     asked = {key: getattr(data, key) for key in OPTIONS}
     if data.dataset in OWN:
-        return known_of(draft.spec).resolved(data.dataset, kind, **asked).holding_out(data.validation)
+        return known_of(draft.spec).resolved(data.dataset, kind, input, **asked).holding_out(data.validation)
     names = _listed_classes(draft.spec) if INFO[data.dataset].foldered else ()
-    return INFO[data.dataset].resolved(target=kind, class_names=names, **asked).holding_out(data.validation)
+    found = INFO[data.dataset].resolved(target=kind, input=input, class_names=names, **asked)
+    return found.holding_out(data.validation)
 
 
 def _listed_classes(spec: Spec) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def end_to_end_in_blocks(plan: Plan, slices: int) -> Plan | None:
 def replanned(plan: Plan, config: SpecModel) -> Plan | None:
     """The plan of another configuration of the same backbone on the same images; None where that cannot be."""
     spec = loads(dump(config)).on(plan.memory.device)
-    backbone = frozen(config.backbone.expand(plan.data.shape, plan.data.classes), config.train.freeze)
+    backbone = frozen(config.network(plan.data), config.train.freeze)
     draft = recompiled(Draft(spec, (), plan.data, backbone), config)
     return None if draft is None else draft.plan
 

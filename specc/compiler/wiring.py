@@ -90,7 +90,7 @@ def _chain(plan: Plan) -> Iterator[str]:
 def _unlike_backbone(plan: Plan) -> Iterator[str]:
     """Blocks that do other things, or read other values, than the backbone that the spec describes."""
     try:
-        whole = plan.config.backbone.expand(plan.data.shape, plan.data.classes)
+        whole = plan.config.network(plan.data)
     except BackboneError as error:  # a traced model that this machine cannot trace
         yield f"backbone: {error}"
         return

@@ -29,8 +29,8 @@ class NameTaken(ShapeError):
 class Builder:
     """Adds ops one after the other; the unnamed ones are numbered by kind: conv0, bn0, conv1, ..."""
 
-    def __init__(self, input: Shape, dtype: DType = "float32") -> None:
-        self.input, self.dtype = input, dtype
+    def __init__(self, input: Shape, dtype: DType = "float32", below: int = 0) -> None:
+        self.input, self.dtype, self.below = input, dtype, below
         self.nodes: list[Node] = []
         self.shapes: dict[str, Shape] = {INPUT: input}
         self.makers: dict[str, Op] = {}
@@ -76,7 +76,7 @@ class Builder:
             needs, instead = WORDS if op.reads == "int64" else WORDS[::-1]
             way = TO_INTEGERS if op.reads == "int64" else TO_FLOATS
             raise DTypeError(f"`{op.name}` takes {needs}, and `{source}` gives {instead}", way)
-        if maker and op.below and (most := maker.below or 0) > op.below:
+        if op.below and (most := (maker.below if maker else self.below) or 0) > op.below:
             text = f"`{op.name}` has {op.below} rows, and `{source}` gives integers from 0 to {most - 1}"
             raise DTypeError(text, f"`rows: {most}`, or as many `levels` as there are rows")
 
@@ -110,8 +110,8 @@ class Builder:
 class LayerBuilder(Builder):
     """Builds a backbone as named layers; nodes are called ``layer.node``, the first of a kind without a number."""
 
-    def __init__(self, input: Shape, dtype: DType = "float32") -> None:
-        super().__init__(input, dtype)
+    def __init__(self, input: Shape, dtype: DType = "float32", below: int = 0) -> None:
+        super().__init__(input, dtype, below)
         self.layers: list[Layer] = []
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ..language.schema import Config
+from ..tasks.dtypes import dtype_of
 from .builder import LayerBuilder, NameTaken
 from .graph import INPUT, BackboneGraph
 from .groups import Definition, GroupName, unused
@@ -32,11 +33,11 @@ class Layers(Config):
     }  # fmt: skip
     alternatives: ClassVar[tuple[str, ...]] = ("layers",)
 
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
-        """The graph for images of shape `input`; raises `BackboneError` with all that is wrong."""
+    def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
+        """The graph for samples of shape `input`; raises `BackboneError` with all that is wrong."""
         unfolding = Unfolding(self.define)
         unfolding.run(self.layers)
-        return _Expansion(unfolding, input).run()
+        return _Expansion(unfolding, input, vocabulary).run()
 
     def remarks(self, input: Shape) -> tuple[Problem, ...]:
         """Groups and parameters that nobody uses."""
@@ -47,13 +48,14 @@ class Layers(Config):
 class _Expansion:
     unfolding: Unfolding
     input: Shape
+    vocabulary: int
     outputs: dict[str, str] = field(default_factory=lambda: {INPUT: INPUT})  # layer -> node that it hands on
     unknown: set[str] = field(default_factory=lambda: {LOST})  # layers whose shape an earlier mistake hides
 
     def run(self) -> BackboneGraph:
         if len(self.unfolding.layers) > MOST_LAYERS:
             raise BackboneError(*self.unfolding.problems)
-        builder = LayerBuilder(self.input)
+        builder = LayerBuilder(self.input, dtype_of(self.vocabulary), self.vocabulary)
         for layer in self.unfolding.layers:
             self._add(builder, layer)
         problems = self.unfolding.problems

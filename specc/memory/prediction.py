@@ -162,4 +162,4 @@ def _statistics_bytes(graph: Graph) -> int:
 
 
 def _buffer_bytes(graph: Graph) -> int:
-    return sum(4 * numel(shape) if shape else 8 for node in graph.nodes for shape in node.buffers.values())
+    return sum(node.op.buffer_bytes(*node.in_shapes) for node in graph.nodes)

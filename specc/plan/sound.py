@@ -98,7 +98,7 @@ def _data(plan: Plan) -> Iterator[str]:
         yield "the hash of the images' names is none"
     if data.parts and (data.shape != packed(data.parts) or data.parts != getattr(plan.config.backbone, "inputs", ())):
         yield "the inputs are not the parts of a sample"
-    if {len(data.mean), len(data.std)} != {1 if data.parts else data.shape[0]}:
+    if {len(data.mean), len(data.std)} != {1 if data.parts else 0 if data.vocabulary else data.shape[0]}:
         yield "the images have other channels than their statistics"
     if plan.blocks and _is_last(plan) and plan.blocks[-1].output != TASKS[plan.config.task].output.shape(data):
         yield "the network does not give what the task asks for"

@@ -7,11 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from ..graph.families import Backbone
+from ..graph.families import Backbone, expanded
+from ..graph.graph import BackboneGraph
 from ..language.plugged import OneOf, Package
 from ..language.schema import Config, Matching, Text, problem
 from ..language.source import Path
 from ..learning.heads import Classifier, Head
+from ..tasks.datasets import ResolvedData
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from .sections.auxiliary import Auxiliary, merge
@@ -73,6 +75,10 @@ class SpecModel(Config):
         """Files are merged before they are validated; whatever says `extends` after that is no file."""
         help = "write it into a file, and give that"
         raise problem("SPC029", "only a file can extend another one", label="not in a file", help=help)
+
+    def network(self, data: ResolvedData) -> BackboneGraph:
+        """The backbone's graph for samples of the data; raises `ShapeError` or `BackboneError`."""
+        return expanded(self.backbone, data.shape, data.classes, data.vocabulary)
 
     @property
     def learns(self) -> Task:

@@ -5,12 +5,15 @@ A data set is one line here and one function of the same name in `runtime/data/s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from ..system.plugins import Registry
 from .class_names import CLASS_NAMES
+from .dtypes import DType, dtype_of
 from .folders import listed
 from .inputs import PartsIfAny
 
@@ -26,8 +29,11 @@ TargetKind = Literal["class", "multi_label", "map", "tokens", "vector"]  # what 
 _CIFAR_MEAN, _CIFAR_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ANY: tuple[TargetKind, ...] = ("class", "multi_label", "map", "tokens", "vector")
+_BOTH: tuple[DType, ...] = ("float32", "int64")
 _HALF1, _HALF3 = (0.5,), (0.5, 0.5, 0.5)
-OPTIONS = ("image_size", "channels", "classes", "samples", "mean", "std", "resplit")  # of a spec, by which it resolves
+OF_IMAGES = ("image_size", "channels", "mean", "std", "resplit")
+OF_TEXTS = ("length", "vocabulary")
+OPTIONS = (*OF_IMAGES, *OF_TEXTS, "classes", "samples")  # of a spec, by which it resolves
 MOST_MAPPED = 255  # classes of a mask, whose pixels are bytes: the last one is that of a pixel that does not count
 
 
@@ -63,6 +69,7 @@ class ResolvedData:
     files: str = ""  # a hash of the names of all others
     own_numbers: bool = False  # images are numbers as somebody's own code makes them, and no bytes
     parts: PartsIfAny = ()  # of samples that are several inputs: all their numbers lie side by side
+    vocabulary: Annotated[int, Field(exclude_if=lambda value: not value)] = 0  # of texts: what tokens are below
 
     def __post_init__(self) -> None:
         """A plan from a file may say anything."""
@@ -88,6 +95,11 @@ class ResolvedData:
         return replace(self, train_size=self.train_size - count, validation_size=count)
 
     @property
+    def dtype(self) -> DType:
+        """What a sample is made of: the tokens of a text are whole numbers."""
+        return dtype_of(self.vocabulary)
+
+    @property
     def image_size(self) -> tuple[int, ...]:
         """(height, width) in pixels; the length of a signal, or what a volume has."""
         return self.shape[1:]
@@ -105,7 +117,8 @@ class ResolvedData:
     @property
     def axes(self) -> dict[str, int]:
         """The sizes that inputs, outputs and targets of a task are made of."""
-        return dict(zip(AXES[len(self.shape)], self.shape, strict=True)) | {"classes": self.classes}
+        sizes = dict(zip(AXES[len(self.shape)], self.shape, strict=True))
+        return sizes | {"classes": self.classes, "vocabulary": self.vocabulary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,8 @@ class DatasetInfo:
     decides the number of channels. `kept` says where the images are: in memory, in a folder that is read batch by
     batch (and may be of the user's own making), nowhere, being made up, or own code's affair. `targets` says what is
     known of an image. A data set of a package says in `torch` where it is read: `package.module:function`.
-    `foldered`: its classes are folders, whose names are listed where they are there.
+    `foldered`: its classes are folders, whose names are listed where they are there. `holds` says what its samples may
+    be made of: the numbers of images, or the tokens of texts.
     """
 
     name: str
@@ -132,6 +146,7 @@ class DatasetInfo:
     torch: str = ""
     class_names: tuple[str, ...] = ()
     foldered: bool = False
+    holds: tuple[DType, ...] = ("float32",)
 
     @property
     def reader(self) -> str:
@@ -139,27 +154,26 @@ class DatasetInfo:
         return self.torch or f"runtime.data.sources:{self.name}"
 
     def resolved(
-        self,
-        *,
-        image_size: int | Sequence[int] | None = None,
-        channels: int | None = None,
-        classes: int | None = None,
-        samples: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        class_names: Sequence[str] = (),
-        resplit: bool = False,
-        target: TargetKind = "class",
-    ) -> ResolvedData:
+        self, *, image_size: int | Sequence[int] | None = None, channels: int | None = None, classes: int | None = None,
+        samples: int | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+        class_names: Sequence[str] = (), resplit: bool = False, length: int | None = None,
+        vocabulary: int | None = None, target: TargetKind = "class", input: DType = "float32",
+    ) -> ResolvedData:  # fmt: skip
         """The facts under a spec's options; `OptionError` names the option that is missing or wrong.
 
         >>> INFO["cifar10"].resolved(image_size=64).shape
         (3, 64, 64)
+        >>> INFO["synthetic"].resolved(length=16, vocabulary=500, classes=3, samples=40, input="int64").shape
+        (16,)
         >>> INFO["synthetic"].resolved(image_size=8, channels=1, classes=3, samples=40).test_size
         10
         """
-        if target not in self.targets:
+        if target not in self.targets or input not in self.holds:
             raise OptionError("target", "task", f"the data set `{self.name}` does not have what the task learns")
+        of_images = (image_size, channels, mean, std, resplit or None)
+        self._check_asked(dict(zip((*OF_IMAGES, *OF_TEXTS), (*of_images, length, vocabulary), strict=True)), input)
+        if input == "int64":
+            return self._text(length, vocabulary, classes, samples, class_names)
         if target == "map" and (classes or self.classes or 0) > MOST_MAPPED:
             raise OptionError("other", "classes", f"a mask has at most {MOST_MAPPED} classes, and not {classes}")
         channels = self._channels(channels)
@@ -177,6 +191,27 @@ class DatasetInfo:
             test_size=self.test_size or (0 if samples is None else max(1, samples // 4)),
             class_names=self.class_names or tuple(class_names) or CLASS_NAMES.get(self.name, ()),
         )
+
+    def _check_asked(self, given: Mapping[str, object], input: DType) -> None:
+        """Raise `OptionError` where something is said of texts that are none, or of images that are none."""
+        other, what = (OF_IMAGES, "texts") if input == "int64" else (OF_TEXTS, "no texts")
+        if wrong := next((option for option in other if given[option] is not None), None):
+            raise OptionError("other", wrong, f"the task learns of {what}, for which there is no `{wrong}`")
+
+    def _text(
+        self, length: int | None, vocabulary: int | None, classes: int | None, samples: int | None, found: Sequence[str]
+    ) -> ResolvedData:
+        """Sequences of one length: there are no channels, and nothing is normalised."""
+        own = self.shape[0] if self.shape else length
+        if length not in (None, own):
+            what = f"the texts of the data set `{self.name}` have {own} tokens, not {length}"
+            raise OptionError("other", "length", what)
+        length = self._need("length", own)
+        return ResolvedData(
+            self.name, (length,), self._classes(classes, found), (), (), self._train_size(samples) or 0,
+            self.test_size or (0 if samples is None else max(1, samples // 4)), self.class_names or tuple(found),
+            vocabulary=self._need("vocabulary", vocabulary),
+        )  # fmt: skip
 
     def _channels(self, asked: int | None) -> int:
         """A user's own images are read in colour or, where that is asked for, in grey."""
@@ -257,8 +292,8 @@ _OWN = (
     DatasetInfo("tar_folder", None, None, _IMAGENET_MEAN, _IMAGENET_STD, None, None, "folder"),
     DatasetInfo("cityscapes", (3, 1024, 2048), 19, _IMAGENET_MEAN, _IMAGENET_STD, 2_975, 500, "folder", ("map",)),
     DatasetInfo("voc", None, 21, _IMAGENET_MEAN, _IMAGENET_STD, None, 1_449, "folder", ("map",)),
-    DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map")),
-    DatasetInfo("module", None, None, (), (), None, None, "own", _ANY),  # what a function of the user's file makes
-    DatasetInfo("given", None, None, (), (), None, None, "own", _ANY),  # what is handed over from Python
+    DatasetInfo("synthetic", None, None, (), (), None, None, "made", ("class", "multi_label", "map"), holds=_BOTH),
+    DatasetInfo("module", None, None, (), (), None, None, "own", _ANY, holds=_BOTH),  # what a function of a file makes
+    DatasetInfo("given", None, None, (), (), None, None, "own", _ANY, holds=_BOTH),  # handed over from Python
 )
 INFO = Registry("dataset", DatasetInfo, {info.name: info for info in _OWN})

@@ -61,6 +61,7 @@ class Task:
     running: str
     input: Values = Values((SAMPLE,))
     restores: Literal["images"] | None = "images"
+    sample: str = "image"  # what one is called
     torch: str = ""
 
     def mixed(self) -> Task:

@@ -1,7 +1,7 @@
 """What a data set gives as a sample, as tensors: where only one reading is possible, else a `SampleError`.
 
-An image becomes a tensor (channels, height, width) of bytes or of float32, and what is known of it one of whole
-numbers or of float32, of as many axes as it has.
+An image becomes a tensor (channels, height, width) of bytes or of float32, a text one of whole numbers (length,), and
+what is known of it one of whole numbers or of float32, of as many axes as it has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .several import Inputs, NoInputs, are_several, beside_a_text, inputs_of
 
-_IMAGES = ("image", "images", "img", "pixel_values", "x", "input", "inputs")
+_IMAGES = ("image", "images", "img", "pixel_values", "x", "input", "inputs", "input_ids", "tokens")
 _TRUTHS = ("label", "labels", "target", "targets", "mask", "y", "class", "fine_label")
 _COLOURS = (1, 3, 4)  # channels of arrays that may be the last of their axes
 _PAIR = "a sample is (image, label), or a mapping with `image` and `label`"
@@ -64,7 +64,9 @@ def _named(found: Mapping[Any, Any]) -> tuple[Any, Any]:
 
 
 def image_of(found: Any) -> Tensor:
-    """(channels, height, width), bytes or float32."""
+    """(channels, height, width), bytes or float32; or (length,), whole numbers."""
+    if (tokens := _tokens(found)) is not None:
+        return tokens
     if isinstance(found, Tensor):
         return _typed(_with_channels(found.detach().cpu().as_subclass(Tensor)))
     if isinstance(found, np.ndarray):
@@ -73,6 +75,16 @@ def image_of(found: Any) -> Tensor:
         return _of_pillow(found)
     what = f"has a {type(found).__name__} for an image"
     raise SampleError(what, "an image is a tensor (channels, height, width), an array, or one of Pillow's")
+
+
+def _tokens(found: Any) -> Tensor | None:
+    """The tokens of a text, which are whole numbers along one axis; None where these are no such numbers."""
+    if isinstance(found, list) and found and all(type(each) is int for each in found):
+        return torch.tensor(found)
+    if isinstance(found, np.ndarray) and found.dtype.kind in "iu":
+        found = torch.from_numpy(np.ascontiguousarray(found, np.int64))
+    whole = isinstance(found, Tensor) and found.dtype in (torch.int64, torch.int32, torch.int16)
+    return found.detach().cpu().as_subclass(Tensor).to(torch.int64) if whole and found.dim() == 1 else None
 
 
 def _with_channels(image: Tensor) -> Tensor:

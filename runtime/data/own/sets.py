@@ -52,6 +52,13 @@ class Asked:
         return f"{'×'.join(map(str, self.shape))} {self.pixels} with {facts.told}"
 
 
+def pixels_of(sample: Tensor) -> Numbers:
+    """What a sample is made of."""
+    if sample.dtype == torch.int64:
+        return "tokens"
+    return "floats" if sample.is_floating_point() else "bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class Set:
     """One data set: `data[i]` are its samples, which a loader may put together by a function of its own."""
@@ -113,7 +120,7 @@ class Set:
             return self._of_several(image, truth)
         floats = image.is_floating_point()
         return Asked(
-            tuple(image.shape), "floats" if floats else "bytes", tuple(truth.shape), not truth.is_floating_point(),
+            tuple(image.shape), pixels_of(image), tuple(truth.shape), not truth.is_floating_point(),
             not floats or bool(((image >= 0) & (image <= 1)).all()),
         )  # fmt: skip
 

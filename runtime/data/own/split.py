@@ -100,14 +100,28 @@ class OwnSplit:
 
     def _checked(self, image: Tensor, truth: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """The same; `DataError` where the sample is another than the first one was."""
+        if self.info.vocabulary:
+            return self._text(image, index), self._known(truth, index)
         has, wants = image.is_floating_point(), self.info.own_numbers
-        if image.shape[0] != self.native[0] or has != wants:
+        if image.dim() != 3 or image.shape[0] != self.native[0] or has != wants:
             kinds = {True: "float32", False: "uint8"}
             what = f"has an image of {image.shape[0]} channels in {kinds[has]}"
             raise self._other(index, what, f"{self.native[0]} in {kinds[wants]}")
         if has and not bool(image.isfinite().all()):
             raise self.of.wrong(index, "has numbers in its image that are infinite or none", ["mend the data"])
         return image, self._known(truth, index)
+
+    def _text(self, tokens: Tensor, index: int) -> Tensor:
+        """The same; `DataError` where it is no text of the length and of the tokens that were planned for."""
+        if tokens.dtype != torch.int64 or tuple(tokens.shape) != self.native:
+            found = f"has {'×'.join(map(str, tokens.shape))} numbers in {str(tokens.dtype).removeprefix('torch.')}"
+            help = "texts of other lengths are padded, or cut, by the data set"
+            raise self._other(index, found, f"{self.native[0]} tokens, whole numbers", help)
+        off = (tokens < 0) | (tokens >= self.info.vocabulary)
+        if bool(off.any()):
+            what = f"has the token {int(tokens[off][0])}, and tokens are 0 to {self.info.vocabulary - 1}"
+            raise self.of.wrong(index, what, ["`data.vocabulary` says how many there are"])
+        return tokens
 
     def _known(self, truth: Tensor, index: int) -> Tensor:
         """What is known of the sample, as the task has it; in range."""

@@ -1,6 +1,7 @@
 """Data sets that need no files.
 
-`synthetic` are made-up images of any size that can be learned, patterns of classes under noise, for tests and timing;
+`synthetic` are made-up images of any size that can be learned, patterns of classes under noise, for tests and timing,
+or texts in which the words of a class are frequent;
 `digits` are scikit-learn's, of 8 x 8: real data inside a package.
 """
 
@@ -29,6 +30,9 @@ _SHAPES, _REACH = 4, (0.1, 0.3)  # how many are drawn into an image for its mask
 
 def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
     """`samples` train images and a quarter as many test images, the same for the same seed; `paper` changes nothing."""
+    if info.vocabulary:
+        told, asked = (texts(config, info, *each) for each in (("train", info.train_size), ("test", info.test_size)))
+        return in_memory(config, info, told, asked, paper=CropFlip())
     maker = Maker(info.shape, info.classes, Draws(config.seed, 0), config.learns.kind)
     if (info.train_size + info.test_size) * prod(info.shape) > _KEPT:
         halves = Made(maker, "train", info.train_size), Made(maker, "test", info.test_size)
@@ -39,6 +43,25 @@ def synthetic(config: DataConfig, info: ResolvedData) -> Splits:
         return Splits(train, test, info)
     first, rest = maker.run("train", 0, info.train_size), maker.run("test", 0, info.test_size)
     return in_memory(config, info, first, rest, paper=CropFlip())
+
+
+def texts(config: DataConfig, info: ResolvedData, half: str, count: int) -> Arrays:
+    """Tokens (count, length) from 1 on, in the end 0, which is padding. Classes take turns.
+
+    Every class has words of its own, of which a text has more than of others.
+    """
+    draws, (length,), labels = Draws(config.seed, 0), info.shape, np.arange(count) % info.classes
+    samples, places = np.arange(count), np.arange(count * length)
+
+    def drawn(below: int, stream: str) -> Indices:
+        return draws.below(below, places, f"{half}.{stream}").reshape(count, length)
+
+    words = drawn(info.vocabulary - 1, "words")
+    own = words - words % info.classes + labels[:, None]
+    own = np.where(own < info.vocabulary - 1, own, labels[:, None] % (info.vocabulary - 1))
+    ends = length - draws.below(length // 2 + 1, samples, f"{half}.padding")
+    tokens = np.where(np.arange(length) < ends[:, None], 1 + np.where(drawn(2, "own"), own, words), 0)
+    return Arrays(tokens, labels)
 
 
 def digits(config: DataConfig, info: ResolvedData) -> Splits:

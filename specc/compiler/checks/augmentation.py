@@ -33,7 +33,7 @@ def _idle_workers(draft: Draft) -> Iterator[Diagnostic]:
 
 def _paper(draft: Draft) -> Iterator[Diagnostic]:
     """What papers do to images, where there are none."""
-    if draft.spec.config.data.augment == "paper" and len(draft.info.shape) in (2, 4):
+    if draft.spec.config.data.augment == "paper" and len(draft.info.shape) != 3:
         message = f"the samples of the data set `{draft.info.name}` are no images"
         yield draft.spec.error("SPC660", message, *AT, label="for images")
 

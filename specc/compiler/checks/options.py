@@ -46,10 +46,13 @@ def _schedule(draft: Draft) -> Iterator[Diagnostic]:
 
 def _laid_out(draft: Draft) -> Iterator[Diagnostic]:
     """Only images have pixels whose channels could come last."""
-    sizes = draft.spec.config.data.image_size
-    if draft.spec.config.train.memory_format == "channels_last" and isinstance(sizes, list) and len(sizes) != 2:
+    sizes, text = draft.spec.config.data.image_size, TASKS[draft.spec.config.task].input.dtype == "int64"
+    if draft.spec.config.train.memory_format != "channels_last":
+        return
+    if text or (isinstance(sizes, list) and len(sizes) != 2):
         message = "`memory_format: channels_last` has no effect: it is defined for images"
-        beside = draft.spec.beside(f"{len(sizes)} size{'s' * (len(sizes) > 1)}", "data", "image_size")
+        told = f"{len(sizes)} size{'s' * (len(sizes) > 1)}" if isinstance(sizes, list) else ""
+        beside = draft.spec.beside("of texts", "task") if text else draft.spec.beside(told, "data", "image_size")
         yield draft.spec.warning("SPC108", message, "train", "memory_format", label="ignored", key=True,
                                  secondary=beside)  # fmt: skip
 

@@ -9,7 +9,10 @@ from pydantic import Discriminator, Tag
 from ...language.plugged import Plugged
 from ...language.schema import Config
 from ...system.plugins import Registry
+from ..graph import BackboneGraph
 from ..layers import Layers
+from ..ops import Shape
+from ..problems import BackboneError, Problem
 from .base import Family
 from .convnext import ConvNext
 from .foreign import Foreign, OwnModule, TimmModel, TransformersModel
@@ -17,6 +20,7 @@ from .mobilenet_v3 import MobileNetV3
 from .resnet import ResNet, ResNeXt, WideResNet
 from .resnet_cifar import ResNetCifar
 from .torchvision_model import TorchvisionModel
+from .traced_family import TracedFamily
 from .traced_module import TracedModule
 from .unet import UNet
 from .vgg import Vgg
@@ -64,7 +68,21 @@ OwnBackbone = Annotated[
 _OWN: dict[str, type[Config]] = {
     get_args(each)[1].tag: get_args(each)[0] for each in get_args(get_args(OwnBackbone)[0])
 }
+
+
+def expanded(backbone: Any, input: Shape, classes: int, vocabulary: int) -> BackboneGraph:
+    """The backbone's graph for images of a shape, or for texts; raises `BackboneError` where it reads none."""
+    if not vocabulary:
+        found: BackboneGraph = backbone.expand(input, classes)
+        return found
+    if isinstance(backbone, Layers) or (isinstance(backbone, TracedFamily) and backbone.texts):
+        return backbone.expand(input, classes, vocabulary)
+    text = "the backbone reads images, and the tokens of a text are whole numbers"
+    help = ("`transformers: bert`, or a `module:` or `layers:` of your own that begins with an embedding",)
+    raise BackboneError(Problem("SPC301", text, ("backbone",), "reads no texts", help, named=True))
+
+
 FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)
 Backbone = Annotated[OwnBackbone, Plugged(FAMILIES, "family")]
 
-__all__ = ["FAMILIES", "Backbone", "Family", "Foreign", "TorchvisionModel", "TracedModule", "UNet"]
+__all__ = ["FAMILIES", "Backbone", "Family", "Foreign", "TorchvisionModel", "TracedModule", "UNet", "expanded"]

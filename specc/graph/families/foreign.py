@@ -58,10 +58,13 @@ class Foreign(TracedFamily):
         found: str = getattr(self, self.kind)
         return found
 
-    def source(self, input: Shape, classes: int) -> Source:
-        """What is traced for images of shape `input`."""
+    def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
+        """What is traced for samples of shape `input`."""
         args = json.dumps(self.args, sort_keys=True, allow_nan=False)
-        return Source(self.kind, self.named, input, classes, args, self.leaf, self.digest, parts=self.inputs)
+        return Source(
+            self.kind, self.named, input, classes, args, self.leaf, self.digest, parts=self.inputs,
+            vocabulary=vocabulary,
+        )  # fmt: skip
 
     @property
     def file(self) -> str:
@@ -97,11 +100,16 @@ class TimmModel(Foreign):
 
 
 class TransformersModel(Foreign):
-    """A model of transformers that classifies images, of a configuration, untrained. It needs `specc[transformers]`."""
+    """A model of transformers, of a configuration, untrained: one that classifies images, or texts where the task does.
+
+    A text is told apart from its padding by the configuration's `pad_token_id`. It needs `specc[transformers]`.
+    """
 
     kind = "transformers"
+    texts = True
     transformers: Text = Field(
-        description="the type of a model, `vit`, or a `config.json` as seen from the spec; nothing is downloaded"
+        description="the type of a model, `vit` or `bert`, or a `config.json` as seen from the spec; nothing is "
+        "downloaded"
     )
 
     aliases: ClassVar[dict[str, str]] = {"hf": "transformers", "config": "transformers", "leaves": "leaf"}
@@ -117,6 +125,7 @@ class OwnModule(Foreign):
     """A network that a function of a Python file makes. It is run only with `--trust-code`, or `SPECC_TRUST_CODE=1`."""
 
     kind = "module"
+    texts = True
     module: Text = Field(description="a file as seen from the spec, and a function or class in it: `nets.py:make_net`")
 
     aliases: ClassVar[dict[str, str]] = {"python": "module", "code": "module", "leaves": "leaf"}
@@ -132,18 +141,18 @@ class OwnModule(Foreign):
         """The file with the code."""
         return self.module.rpartition(":")[0]
 
-    def source(self, input: Shape, classes: int) -> Source:
+    def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What is traced: of code that does not ask how many classes there are it is one for any number of them."""
-        source, (file, _, function) = super().source(input, classes), self.module.rpartition(":")
+        source, (file, _, function) = super().source(input, classes, vocabulary), self.module.rpartition(":")
         parameters = parameters_of(file, function)
         return source if parameters is None or not parameters.isdisjoint(ASKED) else replace(source, classes=0)
 
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+    def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph, out of the cache or of code that may be run; raises `BackboneError` where it may not."""
-        source = self.source(input, classes)
+        source = self.source(input, classes, vocabulary)
         if not trusted() and cache.load(cache.key(source)) is None:
             raise untrusted(source)
-        return super().expand(input, classes)
+        return super().expand(input, classes, vocabulary)
 
 
 def untrusted(source: Source) -> BackboneError:

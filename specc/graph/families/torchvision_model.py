@@ -34,15 +34,15 @@ class TorchvisionModel(TracedFamily):
     aliases: ClassVar[dict[str, str]] = {"model": "torchvision", "name": "torchvision", "tv": "torchvision"}
     alternatives: ClassVar[tuple[str, ...]] = ("torchvision",)
 
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+    def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph for images of shape `input` (C, H, W)."""
         if input[0] not in (1, 3):
             text = f"torchvision's models read images with 3 channels, the data set's have {input[0]}"
             help = ("a data set in colour or in grey, or a `family:` or `layers:` of specc's own",)
             raise BackboneError(Problem("SPC301", text, PATH, "reads colours", help))
-        return super().expand(input, classes)
+        return super().expand(input, classes, vocabulary)
 
-    def source(self, input: Shape, classes: int) -> Source:
+    def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What is traced for images of shape `input`: grey ones are read as coloured ones."""
         return Source("torchvision", self.torchvision, (3, *input[1:]), classes)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StrictInt, field_validator
 
 from ...language.schema import Config, Matching, Text
-from ...tasks.dtypes import DType
+from ...tasks.dtypes import DType, dtype_of
 from ...tasks.inputs import parts_in
 from ..frozen import with_frozen
 from ..graph import BackboneGraph
@@ -43,6 +43,7 @@ class TracedModule(TracedFamily):
     )
 
     alternatives: ClassVar[tuple[str, ...]] = ("traced",)
+    texts = True
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -54,18 +55,24 @@ class TracedModule(TracedFamily):
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
-    def source(self, input: Shape, classes: int) -> Source:
+    def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What it is known by."""
         return Source("traced", self.traced, self.image, 0, "{}", self.leaf, self.digest, self.dtype, parts=self.inputs)
 
-    def expand(self, input: Shape, classes: int) -> BackboneGraph:
+    def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph, where there is one in this process or in the cache."""
+        dtype = dtype_of(vocabulary)
+        if dtype != self.dtype:
+            kinds = {"float32": "numbers of images", "int64": "whole numbers, the tokens of a text"}
+            text = f"`{self.traced}` was traced for {kinds[self.dtype]}, and the task is one of {kinds[dtype]}"
+            way = ("`task: text_classification` learns of tokens, other tasks of images",)
+            raise BackboneError(Problem("SPC301", text, PATH, "reads other numbers", way))
         if input != self.image:
             text = f"`{self.traced}` was traced for {show(self.image)}, and the data set's samples are {show(input)}"
             help = ("trace it with an example of the shape that it is trained with",
                     "or leave `data.dataset` out, which then is of the example's shape")  # fmt: skip
             raise BackboneError(Problem("SPC301", text, PATH, "reads another shape", help))
-        return with_frozen(super().expand(input, classes), {*self.fixed})
+        return with_frozen(super().expand(input, classes, vocabulary), {*self.fixed})
 
 
 def described(backbone: Backbone) -> Config:

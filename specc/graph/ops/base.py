@@ -164,6 +164,10 @@ class Op(Named):
         """Tensors that are state but not trained, by their torch name; an empty shape is an int64 counter."""
         return {}
 
+    def buffer_bytes(self, *inputs: Shape) -> int:
+        """What its state takes in memory."""
+        return sum(4 * numel(shape) if shape else 8 for shape in self.buffers(*inputs).values())
+
     def initial(self, parameter: str) -> float | None:
         """The number a parameter is filled with before training; None: it is drawn at random."""
         return 0.0 if parameter.endswith("bias") else None

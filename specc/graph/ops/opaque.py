@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from ...language.names import Name, Part
-from .base import NOTHING, Op, Saved, Shape, ShapeError, show
+from .base import NOTHING, Op, Saved, Shape, ShapeError, numel, show
 from .footprint import Footprint
 from .source import Source
 
@@ -28,11 +30,15 @@ class TracedPart:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A parameter or a buffer; `fill` is the number that it begins with everywhere, None: it is drawn or computed."""
+    """A parameter or a buffer; `fill` is the number that it begins with everywhere, None: it is drawn or computed.
+
+    `width` is the bytes of one number: buffers may be whole numbers, or truth values.
+    """
 
     name: Name
     shape: Shape
     fill: float | None = None
+    width: Annotated[int, Field(exclude_if=lambda value: value == 4, ge=1, le=16)] = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,9 @@ class Opaque(Op):
 
     def buffers(self, *inputs: Shape) -> dict[str, Shape]:
         return {tensor.name: tensor.shape for tensor in self.state}
+
+    def buffer_bytes(self, *inputs: Shape) -> int:
+        return sum(tensor.width * numel(tensor.shape) for tensor in self.state)
 
     def initial(self, parameter: str) -> float | None:
         return next(tensor.fill for tensor in self.weights if tensor.name == parameter)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from ...language.names import Part
 from ...language.schema import Matching
-from ...tasks.dtypes import DType
+from ...tasks.dtypes import DType, dtype_of
 from ...tasks.inputs import PartsIfAny
 from .base import Shape
 
@@ -36,6 +38,13 @@ class Source:
     dtype: DType = "float32"  # of what it reads
     path: tuple[str, ...] = ()  # of the spec: where it is named
     parts: PartsIfAny = ()  # of a sample that is several inputs, which lie side by side in one of the shape `image`
+    vocabulary: Annotated[int, Field(exclude_if=lambda value: not value)] = (
+        0  # of tokens that it reads: what they are below, where that is known
+    )
+
+    def __post_init__(self) -> None:
+        if self.vocabulary:
+            object.__setattr__(self, "dtype", dtype_of(self.vocabulary))
 
     @property
     def where(self) -> tuple[str, ...]:

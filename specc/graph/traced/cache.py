@@ -65,8 +65,9 @@ def load(key: Key) -> BackboneGraph | None:
     """
     try:
         kept = _file().validate_json(files.read_whole(key.path, _MOST, own=True))
-        whole = Graph(kept.graph.input, tuple(kept.graph.nodes))
-        sound = next(faults(whole, key.source.image), None) is None and kept.graph.input == key.source.image
+        whole, source = Graph(kept.graph.input, tuple(kept.graph.nodes)), key.source
+        given = (kept.graph.input, kept.graph.dtype) == (source.image, source.dtype)
+        sound = given and next(faults(whole, source.image), None) is None
     except Exception:  # whatever is wrong with the file, the model can be traced again
         return None
     return kept.graph if kept.key == key and sound else None

@@ -49,6 +49,11 @@ class Context:
     pixels: bool = False  # every pixel has a class, not the image
 
     @property
+    def text(self) -> bool:
+        """Whether a sample is a text, whose tokens are no pixels."""
+        return self.backbone.dtype == "int64"
+
+    @property
     def places(self) -> Places:
         """Where the features' positions are in the image."""
         last = self.backbone.layers[self.end].nodes[-1].name

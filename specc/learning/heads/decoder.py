@@ -35,6 +35,8 @@ class Decoder(Head):
 
     def build(self, context: Context) -> Graph:
         b, image = builder(context), on_grid(context.image)
+        if context.text:
+            raise ShapeError("a decoder restores images, and the tokens of a text are no pixels")
         if not is_grid(image):
             raise ShapeError(f"a decoder restores images, signals and volumes, not samples of {show(context.image)}")
         if self.layers == "2c":

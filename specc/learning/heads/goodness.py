@@ -34,6 +34,8 @@ class Goodness(Head):
     def build(self, context: Context) -> Graph:
         b = builder(context)
         if self.negatives == "images":
+            if context.text:
+                raise HeadError("a label is written into the pixels of an image, and the tokens of a text are none")
             if numel(context.image[1:]) < context.classes:
                 raise HeadError(f"{context.classes} classes cannot be written into {show(context.image[1:])} pixels")
             b.add(Flatten())

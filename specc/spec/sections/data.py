@@ -50,7 +50,7 @@ class Data(Config):
         "data",
         description="folder of the data set, relative to this file; reads the environment: `${SPECC_DATA:-data}`",
     )
-    batch_size: Count = Field(64, description="images a step")
+    batch_size: Count = Field(64, description="images, or texts, a step")
     augment: Literal["none", "paper"] | Steps = Field(
         "none",
         description="what is done to training images: `paper`, what the papers' own code does for this data set; or a "
@@ -63,6 +63,12 @@ class Data(Config):
     )
     channels: Channels | None = Field(
         None, description="for `synthetic`; for folders of your own 3 (the default), or 1: read in grey"
+    )
+    length: Side | None = Field(
+        None, description="of texts, for `synthetic`: tokens of each; data sets of your own code have one length"
+    )
+    vocabulary: Annotated[StrictInt, Field(ge=2, le=1 << 24)] | None = Field(
+        None, description="of texts: how many tokens there are, which are whole numbers from 0 on"
     )
     classes: Annotated[Width, Field(ge=2)] | None = Field(
         None,
@@ -111,7 +117,8 @@ class Data(Config):
         "transforms": "augment", "augmentation": "augment", "num_workers": "workers", "size": "image_size",
         "num_classes": "classes", "n_classes": "classes", "val": "validation", "val_split": "validation",
         "validation_split": "validation", "valid": "validation", "python": "module", "code": "module",
-        "arguments": "args",
+        "arguments": "args", "vocab_size": "vocabulary", "vocab": "vocabulary", "max_length": "length",
+        "sequence_length": "length", "seq_len": "length",
     }  # fmt: skip
 
     @model_validator(mode="before")

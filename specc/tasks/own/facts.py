@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..datasets import INFO, DatasetInfo, OptionError, ResolvedData, Shape, TargetKind
+from ..dtypes import DType
 from ..inputs import Parts, packed, told
 
-Numbers = Literal["bytes", "floats"]
+Numbers = Literal["bytes", "floats", "tokens"]
 MODULE, GIVEN = "module", "given"  # what such data sets are called in a spec: of a file, or handed over from Python
 OWN = (MODULE, GIVEN)
 _HALF = 0.5
@@ -29,6 +30,8 @@ class OwnDataError(Exception):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What data sets say: the shape of an image (channels, height, width), its pixels, and what is known of it.
+
+    A text has one axis, its length, and tokens in place of pixels.
 
     `truth` is the shape of what is known of a sample, `whole` whether it is made of whole numbers. A part of the data
     that there is not has no samples.
@@ -56,18 +59,30 @@ class Facts:
         return ("map",) if len(self.truth) == 2 and self.whole else ()
 
     @property
+    def holds(self) -> DType:
+        """What a sample is made of."""
+        return "int64" if self.pixels == "tokens" else "float32"
+
+    @property
     def told(self) -> str:
         """What is known of a sample, in words."""
         kind = "whole number" if self.whole else "number"
         return f"{'×'.join(map(str, self.truth))} {kind}s" if self.truth else f"one {kind}"
 
-    def resolved(self, name: str, target: TargetKind, **options: Any) -> ResolvedData:
+    def resolved(self, name: str, target: TargetKind, input: DType = "float32", **options: Any) -> ResolvedData:
         """The facts under a spec's options; `OptionError` names the one that contradicts them or is missing.
 
         `OwnDataError` where they are not what a task learns.
 
         Bytes are scaled to 0..1 and normalised; other numbers are taken as they are, unless the spec says how.
         """
+        if input != self.holds:
+            text = input != "int64"
+            said, wants = ("a text, whole numbers along one axis", "images") if text else ("no text", "texts")
+            help = ("`task: text_classification` learns one class a text",) if text else (
+                "a text is a tensor, an array or a list of whole numbers along one axis",
+                "nothing stands beside it: a mask follows from the padding",)  # fmt: skip
+            raise OwnDataError(f"the first sample is {said}, and the task learns of {wants}", help, "SPC606")
         if target not in self.kinds:
             what = f"what the first sample says of its image is {self.told}, of which the task learns nothing"
             raise OwnDataError(what, (f"the task takes {_TAKEN.get(target, target)}",), "SPC606")
@@ -76,9 +91,9 @@ class Facts:
         if target == "map" and options["image_size"] is None and self.truth != self.shape[1:]:
             sizes = " and of ".join("×".join(map(str, size)) for size in (self.shape[1:], self.truth))
             raise OwnDataError(f"the first sample has an image and a mask of {sizes} pixels")
-        if isinstance(size := options["image_size"], list) and len(size) != 2:
+        if input != "int64" and isinstance(size := options["image_size"], list) and len(size) != 2:
             raise OwnDataError(f"`image_size` has {len(size)} numbers, and the first image has a height and a width")
-        found = self._info(name, target, options["classes"]).resolved(target=target, **options)
+        found = self._info(name, target, options["classes"]).resolved(target=target, input=input, **options)
         return replace(found, validation_size=self.validation_size, own_numbers=self.pixels == "floats")
 
     def _packed(self, name: str, target: TargetKind, classes: int | None, **options: Any) -> ResolvedData:
@@ -99,7 +114,7 @@ class Facts:
         )  # fmt: skip
 
     def _info(self, name: str, target: TargetKind, asked: int | None) -> DatasetInfo:
-        channels = self.shape[0]
+        channels = 0 if self.pixels == "tokens" else self.shape[0]
         mean, std = (_HALF, _HALF) if self.pixels == "bytes" else (0.0, 1.0)
         counted = len(self.class_names) or (self.truth[0] if target in ("multi_label", "vector") else None)
         return replace(

@@ -77,7 +77,8 @@ def load(source: DataSource) -> Facts | None:
     except Exception:  # whatever is wrong with the file, the code can be asked again
         return None
     facts = kept.facts
-    sound = len(facts.shape) == (1 if facts.parts else 3) and min(*facts.shape, *facts.truth, facts.train_size) > 0
+    axes = 1 if facts.parts or facts.pixels == "tokens" else 3
+    sound = len(facts.shape) == axes and min(*facts.shape, *facts.truth, facts.train_size) > 0
     return facts if kept.source == source and sound else None
 
 

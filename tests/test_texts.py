@@ -1,0 +1,75 @@
+"""Texts: what is asked of their data, what makes no sense for them, and runs of them from a spec to a report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.data.config import DataConfig
+from runtime.data.opening import open_dataset
+from specc.checking import check_text
+
+from .documents import Document
+
+DATA: Document = {
+    "dataset": "synthetic", "length": 12, "vocabulary": 20, "classes": 3, "samples": 24, "batch_size": 4
+}  # fmt: skip
+LAYERS: list[Document] = [
+    {"name": "words", "op": "embedding", "out": 8, "rows": 20},
+    {"name": "mix", "op": "transformer_block", "heads": 2, "mlp": 8},
+    {"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 3},
+]  # fmt: skip
+
+
+def document(data: Document | None = None, **parts: Any) -> str:
+    spec: Document = {
+        "specc": 1, "name": "texts", "task": "text_classification", "data": DATA if data is None else data,
+        "backbone": {"layers": LAYERS}, "split": {"after": ["words"]},
+    }  # fmt: skip
+    return json.dumps(spec | parts)
+
+
+WRONG: dict[str, tuple[Document, dict[str, Any], str, str]] = {
+    "no length": ({**DATA, "length": None}, {}, "SPC601", "needs `length`"),
+    "no vocabulary": ({**DATA, "vocabulary": None}, {}, "SPC601", "needs `vocabulary`"),
+    "a size": ({**DATA, "image_size": 8}, {}, "SPC602", "of texts, for which there is no `image_size`"),
+    "channels": ({**DATA, "channels": 1}, {}, "SPC602", "no `channels`"),
+    "a mean": ({**DATA, "mean": [0.5]}, {}, "SPC602", "no `mean`"),
+    "split anew": ({**DATA, "resplit": True}, {}, "SPC602", "no `resplit`"),
+    "a length of images": (DATA, {"task": "classification"}, "SPC602", "of no texts, for which there is no `length`"),
+    "data of images": ({"dataset": "digits"}, {}, "SPC606", "which the data set `digits` does not have"),
+    "paper": ({**DATA, "augment": "paper"}, {}, "SPC660", "are no images"),
+    "augmented": ({**DATA, "augment": ["horizontal_flip"]}, {}, "SPC660", "are no images"),
+    "mixed": ({**DATA, "augment": [{"mixup": 0.2}]}, {}, "SPC660", "are no images"),
+    "a small table": ({**DATA, "vocabulary": 21}, {}, "SPC302", "has 20 rows, and `input` gives integers from 0 to 20"),
+    "a net of images": (DATA, {"backbone": {"family": "vgg"}}, "SPC301", "tokens of a text are whole numbers"),
+    "reconstruction": (DATA, {"auxiliary": {"decoder": {}}}, "SPC410", "the tokens of a text are no pixels"),
+    "labels in": (DATA, {"auxiliary": {"goodness": {"negatives": "images"}}}, "SPC410", "of a text are none"),
+    "channels last": (DATA, {"train": {"memory_format": "channels_last"}}, "SPC108", "defined for images"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_makes_no_sense_for_texts_is_said_at_its_place(name: str) -> None:
+    data, parts, code, says = WRONG[name]
+    found = [d for d in check_text(document(data, **parts)).diagnostics if d.code == code]
+    assert found, [(d.code, d.message) for d in check_text(document(data, **parts)).diagnostics]
+    assert says in found[0].message
+    assert found[0].span is not None
+
+
+def test_made_up_texts_have_the_tokens_of_a_vocabulary_and_padding_behind() -> None:
+    """The same for a seed; the classes differ in which tokens are frequent."""
+    facts = {key: value for key, value in DATA.items() if key != "samples"}
+    config = DataConfig(**facts, samples=300, task="text_classification")
+    (tokens, labels), (again, _) = (next(open_dataset(config).train.batches([np.arange(300)], None)) for _ in range(2))
+    assert (tokens.shape, str(tokens.dtype), int(tokens.min()), int(tokens.max())) == ((300, 12), "torch.int64", 0, 19)
+    assert bool((tokens == again).all())
+    padded = (tokens == 0).int()
+    assert bool((padded.diff(dim=1) >= 0).all())
+    assert 0 < int(padded.sum(1).max()) <= 6
+    own = [((tokens[labels == label] - 1) % 3 == label).float().mean().item() for label in range(3)]
+    assert min(own) > 0.4
