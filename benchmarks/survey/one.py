@@ -1,4 +1,8 @@
-"""What becomes of one network."""
+"""What becomes of one network, cut into four units.
+
+Units of networks of images learn by InfoPro's two heads, a local classifier and a decoder that restores the image, and
+by MAN's links. A text has no image to be restored: its units learn by the local classifier and MAN's links.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ import torch
 import specc
 from runtime import Session
 from runtime.memory.trace import trace
+from specc.graph.families import expanded
 from specc.graph.node import Node
 from specc.graph.ops import ShapeError
 from specc.graph.ops.opaque import Opaque
@@ -34,6 +39,7 @@ INFOPRO_AND_MAN: dict[str, Any] = {
     "auxiliary": {"classifier": {"layers": "1c2f"}, "reconstruction": {"layers": "2c", "channels": 12}},
     "ema_links": [{"from": "next", "layers": 1, "momentum": 0.995, "bias": "branch"}],
 }
+MAN: dict[str, Any] = INFOPRO_AND_MAN | {"auxiliary": {"classifier": {"layers": "1c2f"}}}
 
 
 class Long(Exception):
@@ -54,10 +60,12 @@ def look(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def traced(subject: Subject) -> tuple[int, list[Node]]:
-    """Its nodes, for the smallest images that it takes."""
+    """Its nodes, for the smallest samples that it takes."""
     for size in subject.sizes:
         try:
-            return size, list(spec(subject, size).config.backbone.expand((3, size, size), CLASSES).nodes)
+            shape = (size,) if subject.vocabulary else (3, size, size)
+            backbone = spec(subject, size).config.backbone
+            return size, list(expanded(backbone, shape, CLASSES, subject.vocabulary).nodes)
         except ShapeError:
             if size == subject.sizes[-1]:
                 raise
@@ -66,18 +74,22 @@ def traced(subject: Subject) -> tuple[int, list[Node]]:
 
 def spec(subject: Subject, size: int) -> Spec:
     """The network in four units."""
-    data = {"dataset": "synthetic", "image_size": size, "channels": 3, "classes": CLASSES, "samples": 64}
+    text = subject.vocabulary
+    sample = {"length": size, "vocabulary": text} if text else {"image_size": size, "channels": 3}
+    data = {"dataset": "synthetic", "classes": CLASSES, "samples": 64, "batch_size": BATCH, **sample}
     document = {
-        "specc": 1, "name": "survey", "data": data | {"batch_size": BATCH}, "backbone": subject.backbone,
+        "specc": 1, "name": "survey", "task": "text_classification" if text else "classification", "data": data,
+        "backbone": subject.backbone,
         "split": {"blocks": UNITS}, "train": {"optimizer": {"name": "sgd", "lr": 0.01}},
     }  # fmt: skip
-    return loads(json.dumps(document | INFOPRO_AND_MAN))
+    return loads(json.dumps(document | (MAN if text else INFOPRO_AND_MAN)))
 
 
 def stepped(plan: Plan) -> str:
     """One step with numbers, which must be finite; fake where it takes too long."""
     torch.manual_seed(0)
-    images, labels = torch.rand(BATCH, *plan.data.shape), torch.arange(BATCH) % CLASSES
+    shape, labels = (BATCH, *plan.data.shape), torch.arange(BATCH) % CLASSES
+    images = torch.randint(plan.data.vocabulary, shape) if plan.data.vocabulary else torch.rand(shape)
     try:
         with limited(LONG):
             totals = Session(plan).train_step(images, labels).total

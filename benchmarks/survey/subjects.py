@@ -18,7 +18,8 @@ class Subject:
     kind: str  # timm or transformers
     name: str
     args: dict[str, Any]
-    size: int  # of its own images
+    size: int  # of its own images, or how many tokens its texts have
+    vocabulary: int = 0  # of texts
 
     @property
     def key(self) -> str:
@@ -32,7 +33,9 @@ class Subject:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The sizes of images that are tried, from the cheapest on."""
+        """The sizes of images that are tried, from the cheapest on; of texts the one length."""
+        if self.vocabulary:
+            return (self.size,)
         return (*(size for size in SIZES if size < self.size), self.size)
 
 
@@ -47,9 +50,16 @@ def timm() -> list[Subject]:
 
 
 def transformers() -> list[Subject]:
-    """Those of transformers, which classify images: types of models with the arguments that make them small."""
+    """Those of transformers: types of models with the arguments that make them small.
+
+    18 classify images, 12 classify texts. The latter are types that people train for that, chosen before any of them
+    was looked at; what does not come through stays in the list.
+    """
     entries = json.loads((HERE / "transformers.json").read_text())
-    return [Subject("transformers", e["type"], e["args"], e["size"]) for e in entries]
+    return [
+        Subject("transformers", e["type"], e["args"], e.get("length") or e["size"], e.get("vocabulary", 0))
+        for e in entries
+    ]
 
 
 def subjects() -> list[Subject]:
