@@ -200,7 +200,7 @@ def test_a_run_directory_is_not_overwritten(whole: tuple[Path, Result]) -> None:
 
 def test_an_interrupted_run_is_resumed_bit_for_bit(whole: tuple[Path, Result], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    words = ("run", QUICKSTART, "--device", "cpu", "--run-dir", folder, *TINY, "train.epochs=3")
+    words = ("run", QUICKSTART, "--device", "cpu", "--run-dir", folder, "--no-report", *TINY, "train.epochs=3")
     process = subprocess.Popen(
         command(*words), cwd=tmp_path, env=surroundings(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -14,7 +14,7 @@ from specc import Plan, SpecError
 from specc.plan import FORMAT_VERSION, Backward, Forward, Free, Head
 
 from .documents import HPFF, MAN, Document, compiled, document, documents, spec_of
-from .shipped import REPRESENTATIVES
+from .shipped import REPRESENTATIVES, plan_of
 
 
 def lines(plan: Plan) -> list[str]:
@@ -137,7 +137,7 @@ def test_the_timeline_covers_every_instruction() -> None:
 
 @pytest.mark.parametrize("path", REPRESENTATIVES, ids=lambda path: path.stem)
 def test_shipped_plans_survive_json(path: Path) -> None:
-    plan = specc.compile(path)
+    plan = plan_of(path)
     again = Plan.from_json(plan.to_json())
     assert again == plan
     assert again.fingerprint == plan.fingerprint

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from runtime.run.lock import NAME, locked
 from runtime.run.rundir import RunDir
 
 from .documents import compiled
+from .processes import Child, start, wait_for
 
 
 def test_a_second_process_is_told_who_has_the_run(tmp_path: Path) -> None:
@@ -37,28 +39,28 @@ def test_a_lock_that_was_given_back_leaves_nothing(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
 
-HOLDS = """
-import sys, pathlib
-from runtime.run.lock import locked
-with locked(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+def holding(folder: Path, held: Path, fork: Callable[[], int] = lambda: 1) -> Child:
+    """A process that has the lock until it is killed, and says so by a file; what it forks waits for ever."""
+
+    def hold() -> None:
+        with locked(folder):
+            if fork():
+                held.touch()
+            signal.pause()
+
+    child = start(hold)
+    wait_for(held.exists, child)
+    return child
 
 
-def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stdout.readline() == "held\n"
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    process = holding(tmp_path, tmp_path_factory.mktemp("holds") / "held")
     with pytest.raises(RunError, match=f"in use by process {process.pid} on "), locked(tmp_path):
         pass
-    process.send_signal(signal.SIGKILL)
+    process.kill(signal.SIGKILL)
     process.wait()
-    process.stdin.close()
-    process.stdout.close()
     assert (tmp_path / NAME).exists()
     with locked(tmp_path) as left:
         assert left is not None
@@ -66,24 +68,28 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> Non
         assert left.endswith("left its lock behind and is gone")
 
 
-FORKS = HOLDS.replace('print("held"', 'import os; os.fork() or os.close(1) or sys.exit(sys.stdin.read()); print("held"')
+def test_a_worker_that_outlives_its_run_does_not_hold_the_lock(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("holds")
 
+    def fork() -> int:
+        """A worker, which leaves its number and is told of nothing."""
+        worker = os.fork()
+        if worker:
+            (folder / "worker").write_text(str(worker))
+        return worker
 
-def test_a_worker_that_outlives_its_run_does_not_hold_the_lock(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", FORKS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stdout.readline() == "held\n"
-    process.send_signal(signal.SIGKILL)
+    process = holding(tmp_path, folder / "held", fork)
+    process.kill(signal.SIGKILL)
     process.wait()
+    worker = int((folder / "worker").read_text())
     try:
+        os.kill(worker, 0)  # it is there
         with locked(tmp_path) as left:
             assert left is not None
     finally:
-        process.stdin.close()  # which its child is waiting for
-        process.stdout.close()
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_a_lock_that_is_given_back_while_it_is_taken_is_taken_anew(

@@ -21,7 +21,7 @@ from specc.spec.lookup import all_mappings, keys_of
 from tests.mutations import ANY, CERTAIN, Spec
 from tests.shipped import FEW, SHIPPED
 
-ROUNDS = 3
+ROUNDS = 2
 KEYS = sorted({key for _, model in all_mappings() for key in keys_of(model)} | {"op", "out", "k", "<<"})
 NAMES = ["next", "resnet_cifar", "sgd", "stage1.0", "all", "1c2f", "2c", "per_unit", "6 GiB", "a", "${X}"]
 WORDS = [*NAMES, *OPS, *MACROS]

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from specc.checking import load
-from specc.diagnostics import Diagnostic
 from specc.language.source import read
-from specc.pipeline import compile_spec
 from specc.plan import Plan
 from specc.spec.extend import extend
-from specc.spec.load import Spec
 
 from .mutations import walk
+from .shipped import compiled, loaded
 
 FOLDER = Path(__file__).parents[1] / "specs"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -36,18 +32,6 @@ PAPER = re.compile(r"\b\d{4}\.\d{4,5}\b")
 
 def every(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
-
-
-@cache
-def loaded(path: Path) -> Spec:
-    """As it is read; that the checks find nothing in it is for `test_mutation.py`."""
-    return load(path)
-
-
-@cache
-def compiled(path: Path) -> tuple[Plan, tuple[Diagnostic, ...]]:
-    """Once for all tests, with what it is warned of."""
-    return compile_spec(loaded(path))
 
 
 def plan_of(name: str) -> Plan:

@@ -28,7 +28,7 @@ WRONG = {
     "SPC007": ("a:\n\tb: 1\n", "\t"),
     "SPC008": ("a: 1\nb: 2\na: 3\n", "a"),
     "SPC009": ("a: " + "[" * 70 + "]" * 70, "["),
-    "SPC010": ("a: [" + "1," * compose.MAX_NODES + "]", "1"),
+    "SPC010": ("a: [" + "1," * 700 + "]", "1"),  # where no more are read; `test_explain.py` has the number
     "SPC011": ("a: &x {b: *x}\n", "*x"),
     "SPC012": (BOMB, "*a4"),
     "SPC013": ("a: *x\n", "*x"),
@@ -71,8 +71,10 @@ def tree_of(text: str) -> Tree:
 
 
 @pytest.mark.parametrize("code", WRONG)
-def test_every_code_points_at_its_text(code: str) -> None:
+def test_every_code_points_at_its_text(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, blamed = WRONG[code]
+    if code == "SPC010":
+        monkeypatch.setattr(compose, "MAX_NODES", 700)
     _, diagnostics = parse(text)
     assert {diagnostic.code for diagnostic in diagnostics} == {code}
     assert diagnostics[0].span is not None
@@ -372,12 +374,12 @@ def layers(count: int) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        "k: [" + "[]," * 40_000 + "]",
+        "k: [" + "[]," * 20_000 + "]",
         "[" * 900_000,
         "k: " + "a " * 200_000,
         "# x\n" * 200_000,
         "- yes\n" * 10_000,
-        "\x00" * 900_000,
+        "\x00" * 200_000,
         "a: 1\n" * 10_000,
         'k: "' + "\\x41" * 200_000,
         "k: &" + "a" * 900_000,

@@ -59,7 +59,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
             "--format",
             "json",
         ],
-        "run": ["run", SPEC, "--device", "cpu", "--run-dir", run],
+        "run": ["run", SPEC, "--device", "cpu", "--run-dir", run, "--no-report"],
         "doctor": ["doctor"],
         "again": ["validate", run / "spec.resolved.yaml"],
     }
