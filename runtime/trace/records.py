@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
 
 def _options(module: Any) -> dict[str, Any]:
     """A module's plain attributes, the classes of its children, and the names of its parameters as `tensors`."""
-    options = {name: value for name, value in vars(module).items() if isinstance(value, PLAIN)}
+    options = {name: _plain(value) for name, value in vars(module).items() if isinstance(value, (*PLAIN, list))}
     children = {name: type(child).__name__ for name, child in module.named_children()}
     tensors = tuple(name for name, _ in module.named_parameters())
     squeeze = module.fc1.out_channels if type(module).__name__ == "SqueezeExcitation" else 0
