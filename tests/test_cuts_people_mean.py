@@ -183,3 +183,20 @@ def test_a_unit_with_next_to_nothing_of_the_network_is_pointed_at() -> None:
     assert found.span is not None
     assert found.label == "hardly a unit"
     assert check_text(document(SMALL, after=["wide"])).diagnostics == ()
+
+
+LARGE_HEAD = [
+    layer("c1", "conv", out=4, k=3), layer("r1", "relu"), layer("c2", "conv", out=4, k=3), layer("r2", "relu"),
+    layer("c3", "conv", out=4, k=3), layer("r3", "relu"), layer("flat", "flatten"), layer("fc", "linear", out=5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("links", "end"), [([], "r3"), ([{"from": "next"}], "r2")], ids=["alone", "linked"])
+def test_where_blocks_are_linked_something_to_copy_comes_after_every_cut(links: list[Document], end: str) -> None:
+    """Cut for equal parameters the head is a block; no link copies a head, so that the cut before it is no choice."""
+    spec = {
+        "specc": 1, "name": "cut", "split": {"blocks": 2, "by": "parameters"}, "backbone": {"layers": LARGE_HEAD},
+        "data": {"dataset": "synthetic", "image_size": 16, "channels": 3, "classes": 5, "samples": 8, "batch_size": 4},
+        "ema_links": links,
+    }  # fmt: skip
+    assert ends(json.dumps(spec)) == [end]

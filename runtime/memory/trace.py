@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from specc.plan import Instruction, Plan
@@ -19,6 +18,7 @@ from specc.plan import Instruction, Plan
 from ..engine.model import memory_format_of
 from ..engine.session import Session
 from ..engine.wire import Wire
+from ..fakes import fakes
 from .meter import LiveTensors
 
 LATE = 1e9  # what any tensor says that it holds
@@ -37,7 +37,7 @@ def trace(plan: Plan) -> Trace:
 
     Of a rank's plan its own; no other rank is there, as nothing is sent.
     """
-    with _fake_ranks(plan) as wire, FakeTensorMode(), Corrections():
+    with _fake_ranks(plan) as wire, fakes(), Corrections():
         session = Session(plan, "cpu", initialise=False, wire=wire)
         # Fakes cannot be asked whether their gradients are finite, which fp16's scaler does: every step is taken.
         session.scaler = torch.amp.GradScaler("cpu", enabled=False)

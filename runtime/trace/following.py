@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .origins import Change, Origin, origin, over, several
+from .origins import Change, Origin, beside, origin, several
 
 Origins = tuple[Origin, ...]
 MOVES = frozenset({
@@ -27,7 +27,7 @@ REDUCES = {"mean": 1, "sum": 1, "amax": 1, "amin": 1, "logsumexp": 1, "var": 1, 
            "linalg_vector_norm": 2, "prod": 1}  # fmt: skip
 RESIZES = frozenset({
     "upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d", "_upsample_bicubic2d_aa",
-    "_upsample_bilinear2d_aa", "_adaptive_avg_pool2d", "im2col", "avg_pool2d", "avg_pool1d",
+    "_upsample_bilinear2d_aa", "_adaptive_avg_pool2d", "avg_pool2d", "avg_pool1d",
 })  # fmt: skip
 
 
@@ -74,11 +74,11 @@ class Following(TorchDispatchMode):
         """The origins of every tensor of the result."""
         first = self.of(args[0])
         if name in ("view", "_unsafe_view", "_reshape_alias"):
-            return [several(o.changed(lambda t: t.reshape(result.shape)) for o in first)]
+            return [several(o.reshaped(result.shape) for o in first)]
         if func.is_view or name in MOVES:
             return _moved(func, first, args[1:], kwargs)
         if name in ("cat", "stack"):
-            return [self._joined(func, *args)]
+            return [self._joined(args[0], args[1] % result.dim() if len(args) > 1 else 0, name == "stack")]
         if torch.Tag.pointwise in func.tags:
             shape = tuple(result.shape)
             return [several(o.spread(shape) for value in _flat(args) for o in self.of(value))]
@@ -87,21 +87,20 @@ class Following(TorchDispatchMode):
         if name in _RULES:
             return [several(_RULES[name](self, args, kwargs, result))]
         if name in RESIZES:
+            return [several(_windowed(first, lambda t: func(t, *args[1:], **kwargs), result))]
+        if name == "im2col":
             return [several(o.averaged(lambda t: func(t, *args[1:], **kwargs)) for o in first)]
         if name in REDUCES:
             return [several(_reduced(first, args, REDUCES[name], _flat((result,))[0]))]
         return []
 
-    def _joined(self, func: Any, values: Sequence[Tensor], *args: Any) -> Origins:
+    def _joined(self, values: Sequence[Tensor], axis: int, new: bool) -> Origins:
         """Of values side by side; those that have fewer origins than others repeat their last one."""
-        found = [self.of(value) for value in values]
-        count = max(map(len, found), default=0)
-        nowhere = [(torch.full(v.shape, torch.nan, dtype=torch.float64, device="cpu"),) * 2 for v in values]
-        pairs = [
-            [own[min(i, len(own) - 1)].whole if own else none for own, none in zip(found, nowhere, strict=True)]
-            for i in range(count)
-        ]
-        return several(origin(*(func([pair[axis] for pair in each], *args) for axis in (0, 1))) for each in pairs)
+        values = [value for value in values if value.dim() > 1 or len(value)]  # torch leaves out what is empty
+        shapes = [(*v.shape[:axis], 1, *v.shape[axis:]) if new else tuple(v.shape) for v in values]
+        found = [[o.reshaped(s) for o in self.of(v)] for v, s in zip(values, shapes, strict=True)]
+        sets = ([own[min(i, len(own) - 1)] if own else None for own in found] for i in range(max(map(len, found))))
+        return several(beside(each, shapes, axis) for each in sets)
 
 
 def _flat(args: Any) -> list[Tensor]:
@@ -127,7 +126,7 @@ def _moved(func: Any, first: Origins, args: Any, kwargs: Any) -> list[Origins]:
 def _reduced(first: Origins, args: Any, at: int, result: Tensor) -> Origins:
     value, dims = args[0], args[at] if len(args) > at else ()
     dims = [dims] if isinstance(dims, int) else list(dims or ())
-    return tuple(o.averaged(over(dims, result.dim() == value.dim())) for o in first)
+    return tuple(o.mean(dims, result.dim() == value.dim()) for o in first)
 
 
 def _product(self: Following, a: Tensor, b: Tensor, result: Tensor) -> Origins:
@@ -140,7 +139,7 @@ def _product(self: Following, a: Tensor, b: Tensor, result: Tensor) -> Origins:
     for value, axis in ((a, -1), (b, -2)):
         for o in self.of(value):
             told = all(each.shape[axis] == 1 for each in (o.y, o.x))
-            (asked if told else averaged).append(o.averaged(over([axis], True)).spread(tuple(result.shape)))
+            (asked if told else averaged).append(o.mean([axis], True).spread(tuple(result.shape)))
     return tuple(asked or averaged)
 
 
@@ -185,7 +184,7 @@ def _seen(found: Origins, k: Any, stride: Any, pad: Any, dilation: Any, result: 
 
 
 def _windowed(found: Origins, change: Change, result: Tensor) -> Origins:
-    return tuple(o.averaged(over([1], True)).averaged(change).spread(tuple(result.shape)) for o in found)
+    return tuple(o.mean([1], True).averaged(change).spread(tuple(result.shape)) for o in found)
 
 
 def _ones(k: Sequence[int]) -> Tensor:

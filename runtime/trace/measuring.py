@@ -23,10 +23,11 @@ NONE: frozenset[int] = frozenset()
 
 def footprints(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Footprint, ...]:
     """The part's memory in fp32 and, for all widths of its inputs, in low precision; `module` is on meta."""
-    from torch._subclasses import FakeTensorMode
     from torch.utils._python_dispatch import _disable_current_modes
 
-    with _disable_current_modes(), FakeTensorMode():
+    from ..fakes import fakes
+
+    with _disable_current_modes(), fakes():
         return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes), integers))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -56,6 +57,27 @@ class Origin:
         """The origin of weighted means, where all weights are one; nothing comes from what is from nowhere."""
         return origin(*(_averaged(change, each) for each in self.whole))
 
+    def mean(self, dims: Sequence[int], keep: bool) -> Origin:
+        """The origin of what is made of all along some axes; of all axes if none are named."""
+        along = sorted(d % len(self.shape) for d in dims) or list(range(len(self.shape)))
+        y, x = (_averaged(lambda t: t.sum(along, keepdim=True), each) for each in (self.y, self.x))
+        shape = tuple(1 if axis in along else size for axis, size in enumerate(self.shape))
+        found = Origin(y, x, shape)
+        return found if keep else found.reshaped([size for axis, size in enumerate(shape) if axis not in along])
+
+    def reshaped(self, shape: Sequence[int]) -> Origin:
+        """The origin of a view; axes that it leaves as they are at both ends stay small."""
+        old, new = self.shape, tuple(shape)
+        tail = _alike(old[::-1], new[::-1])
+        head = _alike(old[: len(old) - tail], new[: len(new) - tail])
+
+        def change(t: Tensor) -> Tensor:
+            end = t.dim() - tail
+            whole = t.expand(*t.shape[:head], *old[head:end], *t.shape[end:])
+            return whole.reshape(*t.shape[:head], *new[head : len(new) - tail], *t.shape[end:])
+
+        return Origin(_thin(change(self.y)), _thin(change(self.x)), new)
+
     def spread(self, shape: Sequence[int]) -> Origin:
         """The origin of a value that is repeated to a shape."""
         if tuple(shape) == self.shape:
@@ -65,8 +87,11 @@ class Origin:
 
     def like(self, other: Origin) -> bool:
         """Whether they are the same places, or nearly."""
-        pairs = zip((self.y, self.x), (other.y, other.x), self.steps, strict=True)
-        return self is other or (self.shape == other.shape and all(_near(a, b, step) for a, b, step in pairs))
+        pairs = zip((self.y, self.x), (other.y, other.x), strict=True)
+        alike = (self.shape, self.axes) == (other.shape, other.axes)
+        return self is other or (
+            alike and all(_near(*pair, step) for pair, step in zip(pairs, self.steps, strict=True))
+        )
 
 
 def origin(y: Tensor, x: Tensor) -> Origin:
@@ -87,13 +112,33 @@ def several(found: Iterable[Origin]) -> tuple[Origin, ...]:
     for each in found:
         if not any(each.like(other) for other in kept):
             kept.append(each)
-    told = [each for each in kept if not any(each.axes <= o.axes and each.count < o.count for o in kept)]
+    told = [
+        each for each in kept if not any(o is not each and each.axes <= o.axes and each.count < o.count for o in kept)
+    ]
     return tuple(told) if len(told) <= MOST else ()
 
 
-def over(dims: Sequence[int], keep: bool) -> Change:
-    """Sums over some axes; over all if none are named."""
-    return lambda t: t.sum(tuple(dims) or tuple(range(t.dim())), keepdim=keep)
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many numbers they begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def beside(found: Sequence[Origin | None], shapes: Sequence[Sequence[int]], axis: int) -> Origin:
+    """The origin of values of these shapes that are put side by side; None is from nowhere."""
+    axis, rank = axis % len(shapes[0]), len(shapes[0])
+    nowhere = torch.full([1] * rank, torch.nan, dtype=torch.float64, device="cpu")
+    shape = [sum(each[i] for each in shapes) if i == axis else shapes[0][i] for i in range(rank)]
+
+    def joined(parts: Sequence[Tensor]) -> Tensor:
+        sizes = [max(part.shape[i] for part in parts) for i in range(rank)]
+        each = (
+            p.expand([own[i] if i == axis else sizes[i] for i in range(rank)])
+            for p, own in zip(parts, shapes, strict=True)
+        )
+        return _thin(torch.cat([*each], axis))
+
+    y, x = ([nowhere if o is None else getattr(o, name) for o in found] for name in ("y", "x"))
+    return Origin(joined(y), joined(x), tuple(shape))
 
 
 def _averaged(change: Change, t: Tensor) -> Tensor:
@@ -128,7 +173,7 @@ def grid(found: Origin) -> tuple[int, int, int] | None:
 
     Where their channels come from several places they stand in the middle of these.
     """
-    found = found.averaged(over([2], True))
+    found = found.mean([2], True)
     if found.y.shape[0] > 1 or found.x.shape[0] > 1:
         return None
     y, x = (each.flatten() for each in (found.y.expand(found.shape)[:1], found.x.expand(found.shape)[:1]))

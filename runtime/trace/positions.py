@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from math import prod
 from operator import attrgetter
 from typing import Any
 
@@ -49,7 +50,7 @@ def _value(network: nn.Module, node: Any, made: Mapping[Any, Any], values: Mappi
 def _layout(found: Origin, last: bool) -> Layout | None:
     """The places of tokens, or of their channels; a map's are those of its pixels."""
     if last:
-        found = found.changed(lambda t: t.flatten(1, -2))
+        found = found.reshaped([found.shape[0], prod(found.shape[1:-1]), found.shape[-1]])
     if len(found.shape) != 3:
         return None
     for tokens, first in ((found, False), (turned(found), True)):

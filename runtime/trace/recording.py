@@ -12,12 +12,12 @@ from typing import Any
 import torch
 import torch.fx
 from torch import Tensor, nn
-from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from specc.graph.ops import Shape
 from specc.tasks.inputs import Parts
 
+from ..fakes import fakes
 from .entering import unpacked
 from .lines import own_line
 from .recorder import Recorder, Recording, Untraceable, heard
@@ -43,7 +43,7 @@ def recorded(
         with torch.device("meta"):
             return _recorded(network, shape, dtype, leaves, wide, parts)
     except Exception:  # whatever it is, it is told of fakes
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with fakes(beside_real=True):
             return _recorded(network, shape, dtype, leaves, wide, parts)
 
 

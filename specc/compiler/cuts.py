@@ -13,12 +13,46 @@ from ..graph.ops import BYTES, NOTHING, numel
 Measure = Literal["layers", "flops", "parameters", "memory"]
 
 
-def place_cuts(graph: BackboneGraph, count: int, by: Measure) -> list[int]:
+def place_cuts(graph: BackboneGraph, count: int, by: Measure, linked: bool = False) -> list[int]:
     """The `count - 1` cuts, as positions of layers, whose largest block is the smallest possible.
 
     Every block has something to train. Where there are enough, cuts are those that people mean (`BackboneGraph.tiers`).
+    If the blocks are `linked`, every cut is one after which a link finds layers to copy, where there are as many.
     """
-    legal = [graph.index[name] for name in choices(graph, count)]
+    cuts = _placed(graph, [graph.index[name] for name in choices(graph, count)], count, by)
+    if not linked or _served(graph, cuts):
+        return cuts
+    places = ([graph.index[name] for name in tier] for tier in graph.tiers)
+    copied = ([i for i in tier if copied_until(graph, i) is not None] for tier in places)
+    others = (_placed(graph, legal, count, by) for legal in copied if count <= len(legal) + 1)
+    return next((found for found in others if _served(graph, found)), cuts)
+
+
+def _served(graph: BackboneGraph, cuts: Sequence[int]) -> bool:
+    """Whether the block after every cut has layers that a link can copy."""
+    ends = ((copied_until(graph, cut), after) for cut, after in pairwise([*cuts, len(graph.layers) - 1]))
+    return all(end is not None and end <= after for end, after in ends)
+
+
+def copied_until(graph: BackboneGraph, cut: int) -> int | None:
+    """The last layer of the shortest run that an EMA link from the next block can copy, None if there is none.
+
+    The run reads the value of the cut and no other, hands on one, and has parameters; the network's head is in none.
+    """
+    value = graph.layers[cut].nodes[-1].name
+    last = len(graph.layers) - 2
+    firsts = [i for i in range(cut + 1, last + 1) if graph.read_from_outside(i, 1) in ((value,), ())]
+    for count in range(1, last - cut + 1):
+        for first in (i for i in firsts if i + count - 1 <= last):
+            run = graph.layers[first : first + count]
+            read = {name for layer in run for node in layer.nodes for name in node.inputs}
+            whole = all(layer.nodes[-1].name in read for layer in run[:-1])
+            if whole and any(layer.weighted for layer in run) and graph.read_from_outside(first, count) == (value,):
+                return first + count - 1
+    return None
+
+
+def _placed(graph: BackboneGraph, legal: list[int], count: int, by: Measure) -> list[int]:
     costs = layer_costs(graph, by)
     if by == "layers" and len(legal) == sum(costs) - 1:  # one after each
         return even_cuts(legal, count)

@@ -37,7 +37,8 @@ def _even(draft: Draft) -> tuple[list[int], list[Diagnostic]]:
         beside = (Label(draft.spec.span("backbone", key=True), f"{places} cuts leave every block something to train"),)
         return [], [draft.spec.error("SPC402", message, "split", "blocks", label=f"at most {places + 1}",
                                      help=("fewer blocks, or a deeper backbone",), secondary=beside)]  # fmt: skip
-    return place_cuts(graph, count, split.by), []
+    linked = any(link.source == "next" for link in draft.spec.config.ema_links)
+    return place_cuts(graph, count, split.by, linked), []
 
 
 def _named(draft: Draft, after: list[str]) -> tuple[list[int], list[Diagnostic]]:

@@ -42,7 +42,10 @@ class Fit(Config):
 class Split(Config):
     """Where the backbone is cut into gradient-isolated blocks."""
 
-    blocks: Count | None = Field(None, description="number of blocks, as equal as the legal cuts allow")
+    blocks: Count | None = Field(
+        None,
+        description="number of blocks, as equal as the legal cuts allow; EMA links from the next one find layers there",
+    )
     by: Literal["layers", "flops", "parameters", "memory"] = Field(
         "layers",
         description="what is made equal; `layers` with parameters; `memory`: what a block keeps for its backward",
