@@ -32,6 +32,6 @@ def test_images_that_do_not_fit_give_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(json.dumps(spec))
     done = specc_apart("validate", "spec.yaml", "--trust-code", cwd=tmp_path)
     assert done.returncode == 1
-    assert "error[SPC301]" in done.stderr and "The size of tensor a (8)" in " ".join(done.stderr.split())
+    assert "error[SPC301]" in done.stderr
     assert "Traceback" not in done.stderr
     assert "fake_tensor" not in done.stderr
