@@ -16,6 +16,8 @@ from typing import Any
 from specc.graph.ops import BYTES, Saved, Shape
 from specc.graph.ops.footprint import Bytes, Footprint
 
+from ..fakes import fakes
+
 BATCHES = (2, 3)
 INTEGER = BYTES["int64"]
 NONE: frozenset[int] = frozenset()
@@ -24,8 +26,6 @@ NONE: frozenset[int] = frozenset()
 def footprints(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Footprint, ...]:
     """The part's memory in fp32 and, for all widths of its inputs, in low precision; `module` is on meta."""
     from torch.utils._python_dispatch import _disable_current_modes
-
-    from ..fakes import fakes
 
     with _disable_current_modes(), fakes():
         return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes), integers))
