@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .compiler.draft import Draft
 from .compiler.expand import resolve_data
 from .diagnostics import Diagnostic, SpecError, sort
-from .graph.families.traced_module import described
+from .graph.families.traced_module import TracedModule, described
 from .graph.traced.backbone import Backbone
 from .graph.traced.tracing import give
 from .pipeline import BEFORE_SPLIT, CHECKS, PASSES, run_passes
@@ -65,23 +65,30 @@ OF_PYTHON = {"specc": 1, "name": "spec"}  # what a mapping of Python's need not 
 
 def load(source: Source, overrides: Sequence[str] = ()) -> Spec:
     """Read and validate a spec. Raises `SpecError` with all that is wrong, `OSError` when it cannot be read."""
-    if isinstance(source, Mapping):
-        text = json.dumps({**OF_PYTHON, **source}, indent=2, allow_nan=False)
-        reading = parse_spec(text, "<mapping>", overrides)
-    else:
-        reading = read_spec(source, overrides)
+    reading = _read(source, overrides)
     if reading.spec is None or any(d.is_error for d in reading.diagnostics):
         raise SpecError(examine(reading).diagnostics, reading.sources)
     return reading.spec  # what it means is checked when it is compiled
+
+
+def _read(source: Source, overrides: Sequence[str]) -> Reading:
+    if not isinstance(source, Mapping):
+        return read_spec(source, overrides)
+    text = json.dumps({**OF_PYTHON, **source}, indent=2, allow_nan=False)
+    return parse_spec(text, "<mapping>", overrides)
 
 
 def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -> Spec:
     """The spec with a traced module as its backbone, and of the module's samples where it names no data set."""
     give(backbone.source, backbone.graph)
     family = described(backbone)
-    if not isinstance(source, Spec):
+    if isinstance(source, Spec):
+        notes = _replaced(source, backbone)
+    else:
         said = json.dumps(family.model_dump(mode="json", exclude_defaults=True), allow_nan=False)
+        notes = _replaced(_read(source, overrides).spec, backbone)
         source = load(source, [*overrides, f"backbone={said}"])
+    source = replace(source, warnings=(*source.warnings, *notes))
     config = source.config.model_copy(update={"backbone": family})
     named = _names_data(source)
     if not named and backbone.source.parts:
@@ -89,6 +96,13 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
     if not named and len(backbone.input) in (2, 3, 4):
         config = config.changed("data", **_like(config, backbone))
     return source.with_config(config)
+
+
+def _replaced(spec: Spec | None, backbone: Backbone) -> Iterator[Diagnostic]:
+    """That what a spec says of a network is not looked at."""
+    if spec is not None and ("backbone",) in spec.tree.values and not isinstance(spec.config.backbone, TracedModule):
+        message = f"`backbone` has no effect: the module that Python gives, a `{backbone.name}`, stands in its place"
+        yield spec.note("SPC108", message, "backbone", label="not looked at", key=True)
 
 
 def sample_of(source: Source | Spec, overrides: Sequence[str]) -> ResolvedData | None:

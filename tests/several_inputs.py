@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,3 +116,67 @@ CUTS = {
     "Keywords": {"first": ("first", "result"), "second": ("second", "result")},
 }
 NAMES = tuple(CUTS)
+
+
+# ------------------------------------------------------------------------------------- several outputs
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a network may give, an object of its own."""
+
+    hidden: Tensor
+    logits: Tensor
+
+
+@dataclass
+class Hidden:
+    """Nothing says which is the answer."""
+
+    first: Tensor
+    second: Tensor
+
+
+class Named(NamedTuple):
+    aux: Tensor
+    logits: Tensor
+
+
+def _of_transformers(logits: Tensor, aux: Tensor, hidden: Tensor) -> Any:
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+    return SequenceClassifierOutput(logits=logits, hidden_states=(hidden, aux))
+
+
+GIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Any]] = {  # of logits, others of their shape, and hidden features
+    "a tuple": lambda logits, aux, hidden: (logits, hidden),
+    "a tuple in a tuple": lambda logits, aux, hidden: ((logits, {"hidden": hidden}), None),
+    "a list of one": lambda logits, aux, hidden: [logits],
+    "logits and aux": lambda logits, aux, hidden: {"aux": aux, "logits": logits},
+    "out and aux": lambda logits, aux, hidden: {"aux": aux, "out": logits},
+    "one by another name": lambda logits, aux, hidden: {"loss": None, "scores": logits},
+    "a dataclass": lambda logits, aux, hidden: Answer(hidden, logits),
+    "a named tuple": lambda logits, aux, hidden: Named(aux, logits),
+    "what transformers gives": _of_transformers,
+    "an object": lambda logits, aux, hidden: SimpleNamespace(logits=logits, aux=aux),
+}  # fmt: skip
+AMBIGUOUS: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Any], str]] = {
+    "alike": (lambda logits, aux, hidden: (logits, aux), "gives a tuple of several tensors 4, and nothing says"),
+    "names": (lambda logits, aux, hidden: {"left": logits, "right": hidden}, "gives tensors called `left`, `right`"),
+    "fields": (lambda logits, aux, hidden: Hidden(hidden, logits), "gives tensors called `first`, `second`"),
+    "none": (lambda logits, aux, hidden: None, "gives a `NoneType` without a tensor"),
+    "no tensor": (lambda logits, aux, hidden: {"loss": 1.0}, "gives a `dict` without a tensor"),
+}  # fmt: skip
+
+
+class Giving(nn.Module):
+    """Gives its logits among other things."""
+
+    def __init__(self, gives: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.gives = gives
+        self.stem, self.head, self.side = nn.Conv2d(3, 6, 3), nn.Linear(6, CLASSES), nn.Linear(6, CLASSES)
+
+    def forward(self, x: Tensor) -> Any:
+        hidden = self.stem(x).mean((2, 3))
+        return self.gives(self.head(hidden), self.side(hidden), hidden)

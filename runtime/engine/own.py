@@ -34,6 +34,9 @@ def bind(block: GraphModule, module: nn.Module) -> None:
         if isinstance(tensor, nn.Parameter) and tensor.requires_grad and not own[name].requires_grad:
             text = f"`{name}` of the module asks for no gradient, and the plan trains it"
             raise RunError(text, ("`.requires_grad_(True)` it before",))
+        if not isinstance(tensor, nn.Parameter) and name in own and own[name].requires_grad:
+            text = f"`{name}` of the module asks for a gradient, and asked for none when the plan was made"
+            raise RunError(text, ("trace it anew, or `.requires_grad_(False)` it before",))
         found = own.get(name, tensor)  # a tensor that the module holds beside its buffers is in neither
         if (found.shape, found.device, found.dtype) != (tensor.shape, tensor.device, tensor.dtype):
             text = f"`{name}` of the module is {_shown(found)}, and the session takes {_shown(tensor)}"

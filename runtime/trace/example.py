@@ -11,7 +11,7 @@ from torch import Tensor
 from specc.estimating.subject import NotAnExample
 from specc.graph.ops import Shape
 from specc.tasks.dtypes import DType
-from specc.tasks.inputs import Parts, packed
+from specc.tasks.inputs import Part, Parts, packed
 
 from .packing import NotPacked, parts_of
 
@@ -27,7 +27,7 @@ def sample_of(example: Any) -> tuple[Shape, DType, Parts]:
     if not isinstance(example, Mapping | tuple | list) or not example:
         raise NotAnExample(f"an example is {FORMS}; not a `{type(example).__name__}`")
     if not isinstance(example, Mapping) and all(isinstance(size, int) for size in example):
-        return _shape(example), "float32", ()
+        return _single(_shape(example), "float32")
     return _of_several(example)
 
 
@@ -35,7 +35,12 @@ def _of_one(batch: Tensor) -> tuple[Shape, DType, Parts]:
     if batch.dim() < 2 or not batch.numel() or batch.is_complex():
         shape, kind = tuple(batch.shape), str(batch.dtype).removeprefix("torch.")
         raise NotAnExample(f"the example is a batch of numbers, of at least two axes, and not {kind} of shape {shape}")
-    return tuple(batch.shape[1:]), "float32" if batch.is_floating_point() else "int64", ()
+    return _single(tuple(batch.shape[1:]), "float32" if batch.is_floating_point() else "int64")
+
+
+def _single(shape: Shape, dtype: DType) -> tuple[Shape, DType, Parts]:
+    """Numbers along one axis are no image: they are the one part of a sample."""
+    return shape, dtype, (Part("", shape),) if len(shape) == 1 and dtype == "float32" else ()
 
 
 def _of_several(example: Any) -> tuple[Shape, DType, Parts]:

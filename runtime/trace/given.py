@@ -27,6 +27,7 @@ from .laboratory import Laboratory, keep
 from .records import holds_tensors
 
 NORM = re.compile(r"(Batch|Layer|Group|Instance|RMS)Norm")
+WRAPPERS = {"OptimizedModule", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -35,32 +36,25 @@ def trace(module: nn.Module, example: Example, *, leaf: Sequence[str] = ()) -> B
     if not isinstance(module, nn.Module):
         raise TypeError(f"what is traced is a torch.nn.Module, and not a `{type(module).__name__}`")
     shape, dtype, parts = sample_of(example)
-    begun = Source("traced", _called(module), shape, 0, leaves=tuple(leaf), dtype=dtype, parts=parts)
-    held = _held(module)
-    found: Set[str] = frozenset()
+    source = Source("traced", _called(module), shape, 0, leaves=tuple(leaf), dtype=dtype, parts=parts)
+    asking_none = _asking_none(module)
     while True:
-        laboratory = _laboratory(module, begun, found)
+        laboratory = _laboratory(module, source)
         graph = graph_of(laboratory.source)
-        fixed, mixed = _sorted(graph, held - found)
+        fixed, mixed = _sorted(graph, asking_none.difference(source.held))
         if not mixed:
             return Backbone(laboratory.source, graph, fixed)
-        found = found | mixed
+        source = replace(source, held=tuple(sorted(mixed.union(source.held))))
 
 
 def recognise(source: Source, module: nn.Module) -> None:
     """Raise `RunError` unless the module does what the one did that was traced; its parts can be built from now on."""
-    begun, held = replace(source, name=_called(module), digest=""), _held(module)
-    found: Set[str] = frozenset()
     try:
-        while (laboratory := _laboratory(module, begun, found)).source != source:
-            mixed = _sorted(graph_of(laboratory.source), held - found)[1]
-            if not mixed:
-                raise _another(source, module, "it does something else, call by call")
-            found = found | mixed
-    except RunError:
-        raise
+        found = _laboratory(module, replace(source, name=_called(module), digest="")).source
     except Exception as error:
         raise _another(source, module, f"it cannot be traced: {error}") from error
+    if found != source:
+        raise _another(source, module, "it does something else, call by call")
 
 
 def _another(source: Source, module: nn.Module, why: str) -> RunError:
@@ -68,29 +62,29 @@ def _another(source: Source, module: nn.Module, why: str) -> RunError:
     return RunError(text, ("compile the plan anew: `specc.compile(spec, backbone=specc.trace(module, example))`",))
 
 
-def _held(module: nn.Module) -> frozenset[str]:
+def _asking_none(module: nn.Module) -> frozenset[str]:
     """The parameters that ask for no gradient."""
     return frozenset(name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad)
 
 
-def _sorted(graph: BackboneGraph, held: Set[str]) -> tuple[tuple[str, ...], Set[str]]:
-    """The nodes all of whose parameters are held; and those that are, of nodes that have others as well."""
+def _sorted(graph: BackboneGraph, asking_none: Set[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The nodes all of whose parameters ask for no gradient; and those that ask for none, of nodes that have others."""
     fixed: list[str] = []
     mixed: set[str] = set()
     for node in graph.nodes:
         names = {own_name(node, tensor) for tensor in node.parameters}
-        if names and names <= held:
+        if names and names <= asking_none:
             fixed.append(node.name)
         else:
-            mixed |= names & held
-    return tuple(fixed), mixed
+            mixed |= names & asking_none
+    return tuple(fixed), frozenset(mixed)
 
 
-def _laboratory(module: nn.Module, source: Source, held: Set[str]) -> Laboratory:
-    """Of a copy of the module, kept; its source has the digest. What is `held` is no parameter in it."""
+def _laboratory(module: nn.Module, source: Source) -> Laboratory:
+    """Of a copy of the module, kept; its source has the digest. What is held is no parameter in it."""
     with _disable_current_modes(), torch.device("cpu"):
-        laboratory = Laboratory(source, _copied(module, source, held), _fills(module))
-    laboratory.sign(_digest(laboratory, held))
+        laboratory = Laboratory(source, _copied(module, source), _fills(module))
+    laboratory.sign(_digest(laboratory))
     keep(laboratory)
     return laboratory
 
@@ -99,13 +93,13 @@ def _called(module: nn.Module) -> str:
     return type(module).__name__
 
 
-def _copied(module: nn.Module, source: Source, held: Set[str]) -> nn.Module:
+def _copied(module: nn.Module, source: Source) -> nn.Module:
     """A copy without the numbers of parameters, which may be many, on the host; its floats are as those of samples."""
-    if lazy := [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if is_lazy(tensor)]:
-        text, help = f"`{lazy[0]}` of `{source.name}` has no shape yet", ("call the module once on a batch before",)
-        raise BackboneError(Problem("SPC308", text, source.where, "is not initialised", help))
+    if why := _unreadable(module):
+        raise BackboneError(Problem("SPC308", f"`{source.name}` cannot be traced: {why}", source.where, "is hidden"))
     own: dict[int, Any] = {
-        id(p): _empty(p, name not in held) for name, p in module.named_parameters(remove_duplicate=False)
+        id(p): _kept(p) if name in source.held else _empty(p)
+        for name, p in module.named_parameters(remove_duplicate=False)
     } | {id(b): b.detach().clone().to("cpu", _kind(b)) for b in module.buffers() if not b.is_meta}
     try:
         return copy.deepcopy(module, own)
@@ -114,9 +108,32 @@ def _copied(module: nn.Module, source: Source, held: Set[str]) -> nn.Module:
         raise BackboneError(Problem("SPC308", text, source.where, "cannot be copied")) from error
 
 
-def _empty(parameter: nn.Parameter, trained: bool) -> nn.Parameter:
+def _unreadable(module: nn.Module) -> str:
+    """Why nobody can follow what it does; nothing where one can."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            return f"`{name}` has no shape yet: call the module once on a batch before"
+    inner = {"_orig_mod": "is compiled", "module": "is made for several devices"}
+    kinds = {kind.__name__ for kind in type(module).__mro__}
+    for attribute, why in inner.items() if WRAPPERS & kinds else ():
+        if hasattr(module, attribute):
+            return f"it {why}: trace what is in it, `.{attribute}`"
+    if any(isinstance(each, torch.jit.ScriptModule) for each in module.modules()):
+        return "it is a script, whose calls Python does not hear of: trace the module that it was made of"
+    return ""
+
+
+def _empty(parameter: nn.Parameter) -> nn.Parameter:
     empty = torch.empty_like(parameter, device="meta", dtype=_kind(parameter))
-    return nn.Parameter(empty, trained and parameter.is_floating_point())
+    return nn.Parameter(empty, parameter.is_floating_point())
+
+
+def _kept(parameter: nn.Parameter) -> nn.Parameter:
+    """With its numbers, which copies of it need."""
+    kind = _kind(parameter)
+    if parameter.is_meta:
+        return nn.Parameter(parameter.detach().to(kind), False)
+    return nn.Parameter(parameter.detach().clone().to("cpu", kind), False)
 
 
 def _kind(tensor: torch.Tensor) -> torch.dtype:
@@ -137,11 +154,11 @@ def _fills(module: nn.Module) -> dict[str, float]:
     return found
 
 
-def _digest(laboratory: Laboratory, held: Set[str]) -> str:
+def _digest(laboratory: Laboratory) -> str:
     """Of all that decides what the module computes of its tensors: calls, settings of modules, further constants."""
     calls = [_line(laboratory, node) for node in laboratory.graph.nodes]
     state = [f"{name} {tuple(t.shape)} {t.dtype}" for name, t in laboratory.network.state_dict().items()]
-    text = "\n".join([*calls, *state, repr(laboratory.network), *sorted(held)])
+    text = "\n".join([*calls, *state, repr(laboratory.network)])
     whole = hashlib.sha256(_ADDRESS.sub("", text).encode())
     for tensor in laboratory.constants.values():
         whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

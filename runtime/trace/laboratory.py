@@ -19,6 +19,7 @@ from specc.graph.layout import Layout
 from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
 from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
 from specc.graph.ops.source import Source
+from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.tracing import gone
 
 from .calls import Call, Traced
@@ -27,7 +28,7 @@ from .entering import beside_readers
 from .extraction import Extraction
 from .layering import layered
 from .lowering import lower
-from .measuring import footprints, likeness, measure
+from .measuring import BATCHES, footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
 from .owned import TRACKED, Owned, to_meta
@@ -81,6 +82,18 @@ def _made(source: Source) -> Laboratory:
         return Laboratory(source, *undrawn(source))
 
 
+def _require_answer(traced: Traced, value: Any) -> None:
+    """Raise `BackboneError` where the network gives no answer for every sample that something can be learnt of."""
+    call = next(call for call in traced.calls if call.name == traced.output)
+    if call.kind == "sample" and call.what != "input":
+        return
+    source, kind = traced.source, str(value.dtype).removeprefix("torch.")
+    gives = f"{kind} of shape {tuple(value.shape)} for a batch of {BATCHES[0]}"
+    gives = "back what it is given" if call.what == "input" else gives
+    text = f"`{source.name}` gives {gives}, and an answer is floats for every sample, with a gradient"
+    raise BackboneError(Problem("SPC308", text, source.where, "gives no answer"))
+
+
 class Laboratory:
     """A traced network on meta tensors, whose parts can be taken out, run and measured."""
 
@@ -105,6 +118,7 @@ class Laboratory:
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls(owned)), output.name, frozenset(lists(network)))
+        _require_answer(self.traced, self.values[0][output])
         self.signals = signals(self.traced.calls)
         self.given = {call.name for call in self.traced.calls if call.what == "input"}
 

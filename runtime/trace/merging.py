@@ -19,11 +19,14 @@ from .measuring import BATCHES
 from .networks import misfit
 from .recorder import BATCH_NORMS, Recording, Untraceable
 from .recording import recorded
+from .written import NoAnswer
 
 DROPPING: dict[Any, Any] = {  # what drops numbers as a function, and as a module, which does so in training only
     nn.functional.dropout: nn.Dropout, nn.functional.dropout1d: nn.Dropout1d, nn.functional.dropout2d: nn.Dropout2d,
     nn.functional.dropout3d: nn.Dropout3d, nn.functional.alpha_dropout: nn.AlphaDropout,
 }  # fmt: skip
+ANSWERS = ("what is called `logits` or `out` is, or the first of a tuple of others",
+           "a module around it gives that one alone, or gives it the name `logits`")  # fmt: skip
 MOST = 200  # modules that become one node each, before a network is given up
 
 
@@ -40,6 +43,9 @@ def merged(source: Source, network: nn.Module) -> tuple[Any, list[dict[Any, Any]
         except Untraceable as error:
             _add(source, network, leaves, error.module, str(error), depends=error.depends)
             continue
+        except NoAnswer as error:
+            text = f"`{source.name}` gives {error}, and nothing says which of them is the answer"
+            raise BackboneError(Problem("SPC308", text, source.where, "gives several", ANSWERS)) from None
         except Exception as error:  # of the network's own code, whatever it is
             raise misfit(source, error) from error
         module, why = next(_differences(first, second, evaluated), ("", ""))

@@ -25,6 +25,7 @@ from specc.system.own_code import digest_of
 from specc.system.trust import trusted
 
 from ..own_code import CodeError, called, module_of
+from .lines import own_line
 from .texts import reading_tokens, tried
 
 Maker = Callable[[], nn.Module]
@@ -100,9 +101,11 @@ def _skip(tensor: Any, *args: Any, **kwargs: Any) -> Any:
 
 def misfit(source: Source, error: BaseException) -> ShapeError:
     """What the network says of such images."""
+    line = own_line(error.__traceback__)
     said = str(error).splitlines()[0] if str(error) else ""
-    plain = isinstance(error, (AssertionError, RuntimeError, ValueError)) and said
-    return ShapeError(f"{source.name} says: {said if plain else ': '.join(filter(None, (type(error).__name__, said)))}")
+    if not isinstance(error, (AssertionError, RuntimeError, ValueError)) or not said:
+        said = ": ".join(filter(None, (type(error).__name__, said))) + f" ({line})" * bool(line)
+    return ShapeError(f"{source.name} says: {said}")
 
 
 def _check_torchvision(source: Source) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -53,12 +54,46 @@ def another(result: Any, given: Sequence[Any]) -> Any:
     return result.view(result.shape) if same else result
 
 
-def main(result: Any) -> Any:
-    """The tensor that is the answer, of a network that gives several."""
+class NoAnswer(Exception):
+    """What a network gives is not one tensor, and nothing says which of them is the answer."""
+
+
+def main(result: Any) -> Tensor:
+    """The tensor that is the answer, of a network that gives several; raises `NoAnswer`.
+
+    It is what is called `logits` or `out`, the first of a tuple, or the only one that there is.
+    """
+    if isinstance(result, Tensor):
+        return result
+    named = _named(result)
+    if named is None and isinstance(result, (tuple, list)) and result:
+        first, *others = result
+        if isinstance(first, Tensor) and any(isinstance(x, Tensor) and x.shape == first.shape for x in others):
+            raise NoAnswer(f"a {type(result).__name__} of several tensors {_sized(first)}")
+        return main(first)
+    found = {name: each for name, each in (named or {}).items() if any(True for _ in tensors(each))}
+    answers: list[str] = [name for name in ("logits", "out") if name in found] or list(found)
+    if len(answers) > 1 and "logits" not in answers:
+        raise NoAnswer(f"tensors called {', '.join(f'`{name}`' for name in found)}")
+    if not answers:
+        raise NoAnswer(f"a `{type(result).__name__}` without a tensor")
+    return main(found[answers[0]])
+
+
+def _named(result: Any) -> dict[str, Any] | None:
+    """What a mapping, a dataclass or a named tuple has, by its names; None of what has no names."""
     if isinstance(result, Mapping):
-        named = next((result[key] for key in ("logits", "out") if key in result), None)
-        return main(next(iter(result.values())) if named is None else named)
-    return main(result[0]) if isinstance(result, (tuple, list)) and result else result
+        return {str(key): value for key, value in result.items()}
+    if hasattr(result, "_asdict"):
+        named: dict[str, Any] = result._asdict()
+        return named if {"logits", "out"} & named.keys() else None
+    if is_dataclass(result):
+        return {each.name: getattr(result, each.name) for each in fields(result)}
+    return None if isinstance(result, (tuple, list)) else dict(getattr(result, "__dict__", {}))
+
+
+def _sized(x: Tensor) -> str:
+    return "×".join(map(str, x.shape[1:])) or "of no axes"
 
 
 def writes(name: str, kwargs: Mapping[str, Any]) -> bool:

@@ -29,7 +29,14 @@ class NoInputs(Exception):
 def are_several(found: Any) -> bool:
     """Whether what stands for the image of a sample is several inputs."""
     many = isinstance(found, tuple | list) and any(isinstance(each, Tensor | np.ndarray | np.generic) for each in found)
-    return isinstance(found, Mapping) or many
+    return isinstance(found, Mapping) or many or is_vector(found)
+
+
+def is_vector(found: Any) -> bool:
+    """Whether it is floats along one axis, which are no image: one input, and a part of its own."""
+    if isinstance(found, np.ndarray):
+        return found.ndim == 1 and found.dtype.kind == "f"
+    return isinstance(found, Tensor) and found.dim() == 1 and found.is_floating_point()
 
 
 def beside_a_text(found: Mapping[Any, Any], truths: tuple[str, ...]) -> bool:
@@ -39,6 +46,8 @@ def beside_a_text(found: Mapping[Any, Any], truths: tuple[str, ...]) -> bool:
 
 def inputs_of(found: Any) -> Inputs:
     """The inputs of one sample as tensors of floats, whole numbers or truth values; raises `NoInputs`."""
+    if is_vector(found):
+        return (_input(found, "input 0"),)
     if isinstance(found, Mapping):
         return {str(name): _input(each, f"`{name}`") for name, each in found.items()}
     return tuple(_input(each, f"input {place}") for place, each in enumerate(found))

@@ -88,7 +88,7 @@ class OwnSplit:
     def _packed(self, inputs: Tensor | Inputs, truth: Tensor, index: int) -> Sample:
         """Several inputs side by side, as they are."""
         if not self.info.parts:
-            raise self._other(index, "has several inputs", "one image")
+            raise self._other(index, "has other inputs", "one image")
         try:
             row = packed_as(self.info.parts, inputs)
         except NoInputs as error:

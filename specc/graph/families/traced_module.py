@@ -42,6 +42,10 @@ class TracedModule(TracedFamily):
         (), exclude_if=lambda names: not names, description="parts whose parameters ask for no gradient in the module"
     )
 
+    held: tuple[Text, ...] = Field(
+        (), exclude_if=lambda names: not names, description="parameters that ask for none, of parts that have others"
+    )
+
     alternatives: ClassVar[tuple[str, ...]] = ("traced",)
     texts = True
 
@@ -50,14 +54,25 @@ class TracedModule(TracedFamily):
     def _inputs(cls, value: Any) -> Any:
         return parts_in(value)
 
-    @field_validator("image", "leaf", "fixed", mode="before")
+    @field_validator("image", "leaf", "fixed", "held", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
     def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What it is known by."""
-        return Source("traced", self.traced, self.image, 0, "{}", self.leaf, self.digest, self.dtype, parts=self.inputs)
+        return Source(
+            "traced",
+            self.traced,
+            self.image,
+            0,
+            "{}",
+            self.leaf,
+            self.digest,
+            self.dtype,
+            parts=self.inputs,
+            held=self.held,
+        )
 
     def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph, where there is one in this process or in the cache."""
@@ -80,5 +95,5 @@ def described(backbone: Backbone) -> Config:
     known = backbone.source
     return TracedModule(
         traced=known.name, digest=known.digest, image=known.image, dtype=known.dtype, leaf=known.leaves,
-        inputs=known.parts, fixed=backbone.fixed,
+        inputs=known.parts, fixed=backbone.fixed, held=known.held,
     )  # fmt: skip

@@ -46,6 +46,8 @@ class Source:
         if self.vocabulary:
             object.__setattr__(self, "dtype", dtype_of(self.vocabulary))
 
+    held: Annotated[tuple[Part, ...], Field(exclude_if=lambda names: not names)] = ()  # parameters that nobody trains
+
     @property
     def where(self) -> tuple[str, ...]:
         """The place in the spec that names it."""
