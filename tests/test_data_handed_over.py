@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -95,6 +97,39 @@ def test_a_loader_says_how_many_images_a_step_takes_and_puts_them_together_itsel
     assert asked.count(4) == 3
 
 
+def test_three_data_sets_are_to_train_to_validate_and_to_test() -> None:
+    facts = runtime.ask((tensors(12), tensors(9), tensors(6)))
+    assert (facts.train_size, facts.validation_size, facts.test_size) == (12, 9, 6)
+
+
+class Drawing(Dataset[Any]):
+    """Draws by each of the three hands that people have."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        drawn = [random.random(), np.random.random(), float(torch.rand(()))]
+        return torch.tensor(drawn).view(1, 1, 3).expand(1, 8, 3), index
+
+
+def test_draws_follow_from_the_seed_and_leave_all_others_draws_alone() -> None:
+    plan = specc.compile(spec(), data=runtime.ask(Drawing()))
+    made, after = [], []
+    with handing(Drawing()):
+        splits = given(DataConfig("given"), plan.data)
+    for seed in (0, 0, 1):
+        for each in (random.seed, np.random.seed, torch.manual_seed):
+            each(5)
+        ((images, _),) = Loader(splits.train, 3, seed=seed, train=True).epoch(0)
+        made.append(images[:, 0, 0])
+        after.append((random.random(), np.random.random(), float(torch.rand(()))))
+    assert torch.equal(made[0], made[1])
+    assert bool((made[0] != made[2]).all())
+    assert len(set(after)) == 1
+    assert len(made[0].unique()) == 9
+
+
 class Noisy(Dataset[Any]):
     """Draws the first number of every sample anew; the second one says which process made it."""
 
@@ -175,6 +210,15 @@ def test_what_cannot_be_trained_on_is_refused_in_words(name: str) -> None:
 def test_an_exception_of_a_sample_ends_the_run_with_its_number(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"sample 3 of the training data \(handed over\) raises ValueError: worn out"):
         runtime.train(spec(), (Late(), Late()), device="cpu", folder=tmp_path / "run")
+
+
+def test_numbers_that_are_infinite_end_the_run(tmp_path: Path) -> None:
+    images = torch.rand(8, 1, 8, 8)
+    images[5, 0, 3] = torch.inf
+    with pytest.raises(
+        RunError, match=r"sample 5 of the training data \(handed over\) has numbers in its image that are"
+    ):
+        runtime.train(spec(), TensorDataset(images, torch.arange(8) % 3), device="cpu", folder=tmp_path / "run")
 
 
 def test_class_names_are_those_of_the_data_set_and_contradictions_are_located() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from runtime import Session
 from runtime.memory.trace import trace
 from specc.compiler.verify import verify
 from specc.graph.graph import BackboneGraph
+from specc.graph.problems import BackboneError
 from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Plan
 
@@ -81,6 +83,42 @@ class Noisy(Residual):
         return x + (self.drop(y) if self.training else y)
 
 
+class Scaled(nn.Module):
+    """Does something in evaluation alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.training else x.mul(0.5).add(0.5)
+
+
+class Halved(Residual):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = Scaled()
+
+
+class More(nn.Module):
+    """Calls another block in training only, of a kind that there is elsewhere as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = Residual()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.more(x) if self.training else x
+
+
+class Answering(nn.Module):
+    """Its first answer is for training, its second one for evaluation; it computes both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(192, 4), nn.Linear(192, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = self.one(x.flatten(1)), self.two(x.flatten(1))
+        return one if self.training else two
+
+
 class Merging(nn.Module):
     """Tokens that are put together four by four, by way of a map with the channels last, as Swin does it."""
 
@@ -129,14 +167,28 @@ def test_norms_and_activations_of_no_module_stay_with_their_convolution_and_pool
     assert graph.tiers[0] == ("c1", "c3", "c4")
 
 
-def test_what_is_something_else_in_training_is_one_node_and_whoever_calls_it_is_taken_apart() -> None:
-    names = [node.op.name for node in graph_of(residual(Residual)).nodes]
+@pytest.mark.parametrize("kind", [Residual, Halved])
+def test_what_is_something_else_in_training_is_one_node_and_whoever_calls_it_is_taken_apart(
+    kind: type[Residual],
+) -> None:
+    names = [node.op.name for node in graph_of(residual(kind)).nodes]
     assert names == ["conv", *["conv", "batch_norm", "opaque", "add"] * 2, *AVERAGED]
 
 
 def test_whoever_calls_something_in_training_only_is_one_node() -> None:
     names = [node.op.name for node in graph_of(residual(Noisy)).nodes]
     assert names == ["conv", "opaque", "opaque", *AVERAGED]
+
+
+def test_what_is_called_in_training_only_is_taken_apart_where_it_is_always_called() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), More(), Residual(), nn.Flatten(), nn.Linear(512, 4))
+    names = [node.op.name for node in graph_of(net).nodes]
+    assert names == ["conv", "opaque", "conv", "batch_norm", "opaque", "add", "flatten", "linear"]
+
+
+def test_a_network_that_answers_otherwise_in_evaluation_is_refused() -> None:
+    with pytest.raises(BackboneError, match=r"cannot trace `Answering`: it does something else in evaluation"):
+        graph_of(Answering())
 
 
 def test_maps_that_tokens_are_seen_as_have_their_channels_last() -> None:

@@ -101,6 +101,20 @@ def test_what_does_not_match_is_listed_at_the_key(file: Path) -> None:
     assert text.splitlines()[error.span.line - 1].strip().startswith('"weights"')
 
 
+def test_running_statistics_are_needed_and_counters_are_not(file: Path) -> None:
+    save_file({name: t for name, t in state().items() if not name.endswith("num_batches_tracked")}, file)
+    assert findings(str(file)) == ()
+    save_file({name: t for name, t in state().items() if name != "stem.bn.running_var"}, file)
+    (error,) = findings(str(file))
+    assert error.help[0] == "not in the file: `stem.bn.running_var` (4)"
+
+
+def test_integers_are_no_weights(file: Path) -> None:
+    save_file(state() | {"head.fc.bias": torch.zeros(4, dtype=torch.int32)}, file)
+    (error,) = findings(str(file))
+    assert error.help[0] == "of another shape: `head.fc.bias` (4, in the file 4)"
+
+
 def test_what_does_not_match_begins_anew_where_that_is_right(file: Path) -> None:
     classes = {"data": document()["data"] | {"classes": 3}}
     own = {"file": str(file), "strict": False}

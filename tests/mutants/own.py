@@ -8,6 +8,9 @@ TOKENS = "test_tokens_of_traced_networks.py"
 SIGNALS = "test_signals_and_volumes.py"
 ESTIMATE = "test_estimate.py"
 CODE = "test_own_code.py"
+LAYERS = "test_layers_of_modules.py"
+WEIGHTS = "test_weights.py"
+HANDED = "test_data_handed_over.py"
 
 MUTANTS = [
     # what a module is
@@ -40,4 +43,52 @@ MUTANTS = [
     mutant("specc/estimating/estimate.py", "return all(held) if held else None", "return any(held) if held else None",
            "a device is not held to", ESTIMATE),
     mutant("specc/commands/estimating.py", "if found.fits is False:", "if not found.fits:", "no budget is too small", ESTIMATE),
+    # the door: a module is traced, known again, and trained as it stands
+    mutant("runtime/trace/given.py", ").source != source:", ").source.kind != source.kind:", "any module is the one that was traced",
+           "test_given.py::test_a_module_that_does_something_else_is_refused"),
+    mutant("runtime/trace/recorder.py", 'self.recording.trail.append(("", self.recording.graph.output(self._read(main(result)))))',
+           "self.recording.graph.output(self._read(main(result)))", "an answer may be another one in evaluation",
+           f"{LAYERS}::test_a_network_that_answers_otherwise_in_evaluation_is_refused"),
+    mutant("runtime/trace/recorder.py", 'self.recording.trail.append((self.scope, f"calls {path}"))', "pass",
+           "what is called in training only decides",
+           f"{LAYERS}::test_what_is_called_in_training_only_is_taken_apart_where_it_is_always_called"),
+    mutant("runtime/trace/recorder.py", '        self.recording.trail.append((path, "is done"))\n', "",
+           "whoever calls what is done in evaluation only decides",
+           f"{LAYERS}::test_what_is_something_else_in_training_is_one_node_and_whoever_calls_it_is_taken_apart"),
+    mutant("runtime/trace/lowering.py", "apart = each.region.learns and", "apart = False and", "all that is opaque is one",
+           f"{LAYERS}::test_whoever_calls_something_in_training_only_is_one_node"),
+    mutant("runtime/trace/channels.py", "seen = {name: {True} for name in _seen_as_tokens(calls, maps)}",
+           "seen: dict[str, set[bool]] = {}", "maps of tokens have their channels first",
+           f"{LAYERS}::test_maps_that_tokens_are_seen_as_have_their_channels_last"),
+    mutant("runtime/wrapping.py", "if not update and self.session.scaler.is_enabled():", "if False:",
+           "scaled gradients are handed over", "test_wrapping.py::test_gradients_that_fp16_scales_are_not_left_to_anybody"),
+    mutant("runtime/neighbours.py", "        sys.modules.setdefault(name, module)", "        pass", "neighbours are lost",
+           f"{CODE}::test_files_of_the_same_names_in_two_folders_are_each_their_own"),
+    mutant("runtime/own_code.py", "            forget(path)", "            pass", "neighbours stay what they were",
+           f"{CODE}::test_what_lies_beside_a_file_that_has_changed_is_imported_anew"),
+    # weights
+    mutant("runtime/engine/weights.py", "(digest := digest_of(asked.file)) != asked.sha256", "not (digest := asked.file)",
+           "any file is the one that was planned", f"{WEIGHTS}::test_a_backbone_begins_with_all_files_of_an_index"),
+    mutant("specc/weights/shards.py", "[own, *map(sha256_of, shards)]", "[own]", "files of an index may change",
+           f"{WEIGHTS}::test_a_backbone_begins_with_all_files_of_an_index"),
+    mutant("specc/weights/matching.py", 'STATISTICS = ("running_mean", "running_var")', "STATISTICS = ()",
+           "statistics may be missing", f"{WEIGHTS}::test_running_statistics_are_needed_and_counters_are_not"),
+    mutant("specc/weights/matching.py", " or (found.whole and tensor.needed)", "", "integers are weights",
+           f"{WEIGHTS}::test_integers_are_no_weights"),
+    # data of one's own
+    mutant("runtime/data/own/sets.py", '3: ("train", "validation", "test")', '3: ("train", "test", "validation")',
+           "the second of three data sets tests", f"{HANDED}::test_three_data_sets_are_to_train_to_validate_and_to_test"),
+    mutant("runtime/data/own/split.py", "    np.random.seed(seed % (1 << 32))", "    pass", "numpy draws by chance",
+           f"{HANDED}::test_draws_follow_from_the_seed_and_leave_all_others_draws_alone"),
+    mutant("runtime/data/own/split.py", "        random.setstate(before[2])", "        pass", "a sample draws for others",
+           f"{HANDED}::test_draws_follow_from_the_seed_and_leave_all_others_draws_alone"),
+    mutant("runtime/data/own/split.py", "if has and not bool(image.isfinite().all()):", "if False:", "infinity is an image",
+           f"{HANDED}::test_numbers_that_are_infinite_end_the_run"),
+    # cuts
+    mutant("specc/compiler/partition.py", "gives = {end, *_crossing(graph, networks[ends[end].name].graph)}", "gives = {end}",
+           "heads read the main tensor alone", "test_read.py"),
+    mutant("specc/compiler/partition.py", "        elif position < last:", "        elif False:", "cuts may be out of order",
+           "test_compile.py::test_what_cannot_be_compiled_is_a_diagnostic"),
+    mutant("specc/compiler/cuts.py", "if count <= len(cuts) + 1)", "if count <= len(cuts))", "good places are too few",
+           "test_cuts_people_mean.py", "-k", "inside_of_its_blocks"),
 ]  # fmt: skip
