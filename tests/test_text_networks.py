@@ -78,8 +78,8 @@ def test_a_network_of_tokens_is_traced_layer_by_layer() -> None:
     graph = specc.trace(Text(), batch()[0]).graph
     assert (graph.input, graph.dtype, graph.part(0, 0).dtype) == ((LENGTH,), "int64", "int64")
     layers = [f"layers.{i}" for i in range(4)]
-    assert [layer.name for layer in graph.layers] == ["words", "add", *layers, "head"]
-    assert graph.cuts == ("words", "add", *layers)
+    assert [layer.name for layer in graph.layers] == ["words", *layers, "head"]
+    assert graph.cuts == ("words", *layers)
     assert {node.dtype for node in graph.nodes} == {"float32"}
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from runtime.data.config import DataConfig
 from runtime.data.opening import open_dataset
 from specc.checking import check_text
 
+from .checkpoints import newest
+from .commands import specc
 from .documents import Document
 
 DATA: Document = {
@@ -73,3 +77,23 @@ def test_made_up_texts_have_the_tokens_of_a_vocabulary_and_padding_behind() -> N
     assert 0 < int(padded.sum(1).max()) <= 6
     own = [((tokens[labels == label] - 1) % 3 == label).float().mean().item() for label in range(3)]
     assert min(own) > 0.4
+
+
+def test_a_run_of_texts_goes_on_as_if_nobody_had_stopped_it(tmp_path: Path) -> None:
+    """By real files, up to what is exported of it; a file of pixels is no text."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(document(train={"epochs": 2}))
+    for run, epochs in (("whole", 2), ("parts", 1)):
+        done = specc("run", spec, f"train.epochs={epochs}", "--run-dir", run, "--device", "cpu", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = specc("resume", "parts", "train.epochs=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    weights = [newest(tmp_path / run) / "model.safetensors" for run in ("whole", "parts")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    for kind, name in (("safetensors", "a.safetensors"), ("torch_export", "a.pt2")):
+        done = specc("export", "whole", "--to", kind, "-o", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    program = torch.export.load(tmp_path / "a.pt2").module()
+    assert program(torch.randint(20, (5, 12))).shape == (5, 3)
+    refused = specc("predict", "whole", "picture.png", cwd=tmp_path)
+    assert (refused.returncode, "is of tokens, and files hold images" in refused.stderr) == (3, True)

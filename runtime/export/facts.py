@@ -6,10 +6,19 @@ import json
 
 import specc
 from specc.plan import Plan, Unit
-from specc.tasks.datasets import AXES
+from specc.tasks.datasets import AXES, ResolvedData
 
 INPUT = "images in 0..1, minus mean, divided by std; float32 of (N, {axes})"
+TOKENS = "tokens 0 to {most}; int64 of (N, {axes})"
 SEVERAL = "all numbers of several inputs side by side, each in the order of its axes; float32 of (N, {numbers})"
+
+
+def _input(data: ResolvedData) -> str:
+    """What the network is given."""
+    axes = ", ".join(AXES[len(data.shape)])
+    if data.vocabulary:
+        return TOKENS.format(most=data.vocabulary - 1, axes=axes)
+    return SEVERAL.format(numbers=data.shape[0]) if data.parts else INPUT.format(axes=axes)
 
 
 def facts(plan: Plan, unit: Unit | None, trained: str) -> dict[str, str]:
@@ -25,7 +34,7 @@ def facts(plan: Plan, unit: Unit | None, trained: str) -> dict[str, str]:
         "dataset": plan.data.name,
         "network": unit.name if unit else "backbone",
         "trained": trained,
-        "input": SEVERAL.format(numbers=data.shape[0]) if several else INPUT.format(axes=", ".join(axes)),
+        "input": _input(data),
         **({} if several else axes | {"mean": list(data.mean), "std": list(data.std)}),
         "inputs": several,
         "classes": plan.data.classes,

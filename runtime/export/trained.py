@@ -65,8 +65,11 @@ class Trained:
         yield from (link.scale for link in links if link.scale)
 
     def batches(self) -> Iterator[Tensor]:
-        """Normalised images to compare on: noise of the brightness of photographs, of two sizes of batch."""
+        """Normalised images to compare on: noise of the brightness of photographs, of two sizes of batch; or tokens."""
         generator, data = torch.Generator().manual_seed(0), self.plan.data
+        if data.vocabulary:
+            yield from (torch.randint(data.vocabulary, (size, *data.shape), generator=generator) for size in (3, 1))
+            return
         mean, std = (torch.tensor(values).view(data.along) for values in (data.mean, data.std))
         for size in (3, 1):
             yield (torch.rand(size, *data.shape, generator=generator) - mean) / std

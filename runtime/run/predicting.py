@@ -34,6 +34,9 @@ def _parts(told: Tensor, classes: int) -> Tensor:
 def predict(who: Trained, given: Iterable[Path], top: int) -> Iterator[dict[str, Any]]:
     """For every image a document with its `top` classes; one that cannot be read has an `error` instead, and `help`."""
     task = TASKS[who.plan.config.task]
+    if who.plan.data.vocabulary:
+        text = f"what the task `{task.name}` learns is of tokens, and files hold images"
+        raise RunError(text, ("`Session.predict` tells it of tokens, from Python", "see `specc evaluate`"))
     if task.kind not in SHARES:
         raise RunError(
             f"what the task `{task.name}` learns cannot be told of images in files", ("see `specc evaluate`",)

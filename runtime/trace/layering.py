@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from specc.graph.choices import completes
 from specc.graph.graph import INPUT, BackboneGraph, Layer, Node
 from specc.graph.ops import Add, ClassToken, Concat, DType, PositionEmbedding, Shape
 from specc.graph.ops.normalization import Normalization
+from specc.graph.ops.opaque import Opaque
 from specc.graph.problems import Path
 
 from .regions import common
 
+NUMBER = re.compile(r"_\d+$")  # of another part that would have the same name
 MOST = 4  # a module with more runs of weights than this is a list of layers, not a layer
 
 
@@ -36,9 +39,22 @@ def layered(
 ) -> BackboneGraph:
     """The graph with layers called after modules; `lists` are the modules that only hold others in order."""
     runs = list(_runs(nodes))
-    parts = [part for run in runs for part in _divided(run, lists)]
+    first = _tables(runs) if dtype == "int64" else 0
+    parts = [[node for run in runs[:first] for node in run]] if first else []
+    parts += [part for run in runs[first:] for part in _divided(run, lists)]
     groups = _gather(parts, lists | _long(parts))
     return BackboneGraph(image, tuple(_named(_attach(groups), where)), dtype=dtype)
+
+
+def _tables(runs: Sequence[Sequence[Node]]) -> int:
+    """How many runs at the beginning look up what tokens mean, and where they stand: together they are one layer."""
+    working = next((i for i, run in enumerate(runs) if any(_weighty(n) and not _looks_up(n) for n in run)), len(runs))
+    return max((i + 1 for i, run in enumerate(runs[:working]) if any(map(_looks_up, run))), default=0)
+
+
+def _looks_up(node: Node) -> bool:
+    """Whether it has numbers of its own that it does not compute with."""
+    return isinstance(node.op, Opaque) and bool(node.op.weights) and not node.op.work
 
 
 def _runs(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -102,7 +118,8 @@ def _path(run: Sequence[Node]) -> str:
     What is put together at the end of a run may be so by whoever reads it, in another module.
     """
     own = run[:-1] if len(run) > 1 and isinstance(run[-1].op, Concat) else run
-    path = common(node.name for node in own)
+    names = {node.name for node in own}
+    path = common(name if (stem := NUMBER.sub("", name)) not in names else stem for name in names)  # parts of a module
     return path or common(node.name for node in own if _weighty(node))
 
 
