@@ -22,7 +22,7 @@ from specc.graph.ops import Shape, Sigmoid, numel
 from specc.learning.losses import LOSSES
 from specc.memory.autograd import Value
 from specc.memory.machine import ShapeMachine
-from specc.memory.operations import Costs
+from specc.memory.operation import Costs
 from specc.memory.storage import Allocator
 from specc.plan import HeadPlan, Network
 from specc.step.heads import HeadRun

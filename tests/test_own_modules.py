@@ -126,14 +126,13 @@ def test_blocks_learn_as_in_a_loop_with_detach_at_the_cuts(name: str) -> None:
             assert_close(got.grad, want.grad, key)
 
 
-QUICK = ("WritesBuffers", "UsedTwice", "Tied", "OwnAttention", "Fixed", "Typed")
-UNUSED = ("HeldBack",)  # it has a convolution that no gradient comes to, which is predicted to have one
+QUICK = ("WritesBuffers", "UsedTwice", "Tied", "OwnAttention", "Fixed", "Typed", "HeldBack")
 
 
-@pytest.mark.parametrize("name", partly(sorted({*MODULES} - {*UNUSED}), sorted({*MODULES} - {*QUICK, *UNUSED})))
+@pytest.mark.parametrize("name", partly(sorted(MODULES), sorted({*MODULES} - {*QUICK})))
 def test_memory_is_that_of_the_trace(name: str) -> None:
     plan = compiled(**parts(name, CUTS.get(name, ("stem", "tail"))))
-    assert as_traced(plan).peak_bytes == pytest.approx(traced_memory(plan).peak_bytes, rel=1e-2)
+    assert as_traced(plan).peak_bytes == pytest.approx(traced_memory(plan).peak_bytes, rel=2e-4)
 
 
 @pytest.mark.parametrize("name", REFUSED)

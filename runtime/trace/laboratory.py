@@ -17,6 +17,7 @@ from specc.graph.concats import nested
 from specc.graph.graph import BackboneGraph
 from specc.graph.layout import Layout
 from specc.graph.ops import Flatten, Op, Shape, ToMap, ToTokens, numel
+from specc.graph.ops.footprint import Footprint
 from specc.graph.ops.opaque import Opaque, Tensor, TracedPart
 from specc.graph.ops.source import Source
 from specc.graph.problems import BackboneError, Problem
@@ -28,7 +29,7 @@ from .entering import beside_readers
 from .extraction import Extraction
 from .layering import layered
 from .lowering import lower
-from .measuring import BATCHES, footprints, likeness, measure
+from .measuring import BATCHES, Measured, footprints, likeness, measure
 from .merging import merged
 from .networks import check, undrawn
 from .owned import TRACKED, Owned, to_meta
@@ -114,7 +115,8 @@ class Laboratory:
             network.register_buffer(name, tensor)
         to_meta(network)
         self._tidy()
-        self.measured: dict[tuple[str, bool], tuple[Any, ...]] = {}  # by likeness: a model has many parts of one kind
+        # by likeness: a model has many parts of one kind
+        self.measured: dict[tuple[str, bool], tuple[Measured, tuple[Footprint, ...]]] = {}
         self.nodes = {node.name: node for node in self.graph.nodes}
         output = next(node for node in reversed(self.graph.nodes) if node.op == "output").args[0]
         self.traced = Traced(source, tuple(self._calls(owned)), output.name, frozenset(lists(network)))
@@ -156,15 +158,19 @@ class Laboratory:
     def opaque(self, part: TracedPart, takes: tuple[Shape, ...], *, sized: bool = True) -> Op:
         """The part as an op, measured with two batches."""
         module = self.module(part)
-        tensors = list(module.named_parameters())
-        weights = tuple(Tensor(n, tuple(p.shape), self.fills.get(f"{part.root}.{n}".lstrip("."))) for n, p in tensors)
         state = tuple(Tensor(n, tuple(b.shape), width=b.element_size()) for n, b in module.named_buffers())
         integers = self.integers(part)
         alike = (likeness(module, takes, integers), sized)
         if alike not in self.measured:
             sizes = footprints(module, takes, integers) if sized else ()
-            self.measured[alike] = (*measure(module, takes, integers), sizes)
-        return Opaque(part, takes, self.measured[alike][0], weights, state, *self.measured[alike][1:])
+            self.measured[alike] = measure(module, takes, integers), sizes
+        found, sizes = self.measured[alike]
+        fills = {n: self.fills.get(f"{part.root}.{n}".lstrip(".")) for n, _ in module.named_parameters()}
+        weights = tuple(Tensor(n, tuple(p.shape), fills[n], idle=n in found.idle) for n, p in module.named_parameters())
+        return Opaque(
+            part, takes, found.gives, weights, state, found.work, found.keeps, found.shares, found.hands_back,
+            found.viewed, found.lies, found.gradient, found.stops, sizes,
+        )  # fmt: skip
 
     def integers(self, part: TracedPart) -> frozenset[int]:
         """Which of the part's inputs are whole numbers: none but what the network is given can be."""

@@ -1,215 +1,126 @@
 """What a part of somebody else's model takes in memory, found by running it on fake tensors; torch only when called.
 
-A part is run with two batches, so that what grows with the batch is told from what does not, once for every width that
-its inputs may have: an input in low precision and one in fp32 are cast at other places. Inputs that are `integers`,
-by their places, have one width, and no gradient.
+What grows with the batch is told from what does not once for every width that the part's inputs may have, as an input
+in low precision and one in fp32 are cast at other places, and for what gradients may come to: the part may stand at
+the beginning of a block, and its tensors may be frozen. Inputs that are `integers`, by their places, have one width,
+and no gradient.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
-from specc.graph.ops import BYTES, Saved, Shape
-from specc.graph.ops.footprint import Bytes, Footprint
+from specc.graph.ops import Saved, Shape
+from specc.graph.ops.footprint import NOBODY, Footprint
+from specc.graph.ops.opaque import Laid
 
 from ..fakes import fakes
+from .accounts import INTEGER, Account, Setting, run, until
+from .ledger import Entry, place
 
 BATCHES = (2, 3)
-INTEGER = BYTES["int64"]
 NONE: frozenset[int] = frozenset()
+LARGEST = 10**9 + 7  # a batch beside which what does not grow with it is small: one run tells both
+Sizes = list[tuple[int, int]]  # of storages, as bytes of a sample and further ones
+Measures = Callable[[Setting], tuple[Account, Sizes]]
 
 
 def footprints(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Footprint, ...]:
     """The part's memory in fp32 and, for all widths of its inputs, in low precision; `module` is on meta."""
     from torch.utils._python_dispatch import _disable_current_modes
 
+    settings = _settings(len(takes), integers, any(True for _ in module.parameters()))
     with _disable_current_modes(), fakes():
-        return tuple(_footprint(module, takes, low, widths) for low, widths in _settings(len(takes), integers))
+        slowly, at_once = partial(_by_two, module, takes), partial(_by_one, module, takes)
+        measures = at_once if _holds(at_once, slowly, settings[0]) else slowly
+        return tuple(_footprint(module, takes, setting, measures) for setting in settings)
 
 
-def _settings(inputs: int, integers: Set[int]) -> Iterator[tuple[bool, tuple[int, ...]]]:
-    floats = inputs - len(integers)
+def _settings(inputs: int, integers: Set[int], tensors: bool) -> list[Setting]:
+    """What gradients come to makes no difference to where inputs are cast: both vary one at a time."""
 
     def widths(of_floats: Iterable[int]) -> tuple[int, ...]:
-        given = iter(of_floats)
-        return tuple(INTEGER if i in integers else next(given) for i in range(inputs))
+        return tuple(INTEGER if i in integers else width for i, width in enumerate(of_floats))
 
-    yield False, widths((4,) * floats)
-    if floats <= 2:
-        yield from ((True, widths(each)) for each in product((4, 2), repeat=floats))
-    else:  # parts that join many values get them from ops of one kind
-        yield from ((True, widths((width,) * floats)) for width in (4, 2))
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """What one run took; the lists have the bytes above those at the beginning, whenever something was made."""
-
-    gives: int
-    own: int
-    inputs: tuple[int, ...]
-    output: bool
-    forward: list[int]
-    alone: list[int]
-    backward: list[int]
-    again: list[int]
+    everywhere, nowhere = tuple(i not in integers for i in range(inputs)), (False,) * inputs
+    few = inputs <= 2 and not integers  # parts that join many values get them from ops of one kind
+    wanted = [*product((True, False), repeat=inputs)][1:-1] if few and not tensors else []
+    ways = [(everywhere, tensors), *((some, tensors) for some in wanted), (nowhere, False)]
+    if tensors:
+        ways += [(nowhere, True), (everywhere, False)]
+    found = [
+        Setting(low, widths((width,) * inputs), *way)
+        for low, width in ((False, 4), (True, 4), (True, 2))
+        for way in ways
+    ]
+    mixed = [*product((4, 2), repeat=inputs)][1:-1] if few else []
+    return [*found, *(Setting(True, each, *way) for each in mixed for way in ways[:1])]
 
 
-def _footprint(module: Any, takes: tuple[Shape, ...], low: bool, widths: tuple[int, ...]) -> Footprint:
-    small, large = (_run(module, takes, batch, low, widths) for batch in BATCHES)
-    return Footprint(
-        low, widths, small.gives, small.inputs, small.output, _size(small.own, large.own),
-        *(_highest(getattr(small, name), getattr(large, name)) for name in ("forward", "alone", "backward", "again")),
-    )  # fmt: skip
+def _holds(at_once: Measures, slowly: Measures, setting: Setting) -> bool:
+    """Whether a part does with the largest batch what it does with small ones."""
+    slow, sizes = slowly(setting)
+    try:
+        quick, found = at_once(setting)
+    except (AssertionError, RuntimeError, ValueError, OverflowError):  # numbers that are too large for something
+        return False
+    return (quick.forward, quick.backward, found) == (slow.forward, slow.backward, sizes)
 
 
-def _size(small: int, large: int) -> Bytes:
-    sample = (large - small) // (BATCHES[1] - BATCHES[0])
-    return Bytes(sample, small - BATCHES[0] * sample)
+def _by_two(module: Any, takes: tuple[Shape, ...], setting: Setting) -> tuple[Account, Sizes]:
+    small, large = (run(module, takes, batch, setting) for batch in BATCHES)
+    step = BATCHES[1] - BATCHES[0]
+    if (small.forward, small.backward) != (large.forward, large.backward):  # it does other things for other batches
+        return large, [(-(-size // BATCHES[1]), 0) for size, _ in large.book.sizes]
+    slopes = [(b - a) // step for (a, _), (b, _) in zip(small.book.sizes, large.book.sizes, strict=True)]
+    return small, [(slope, a - BATCHES[0] * slope) for slope, (a, _) in zip(slopes, small.book.sizes, strict=True)]
 
 
-def _highest(small: Sequence[int], large: Sequence[int]) -> tuple[Bytes, ...]:
-    """The moments that are the highest one for some batch."""
-    if len(small) != len(large):  # a part that does other things for other batches
-        small, large = [max(small)], [max(large)]
-    found = {_size(*pair) for pair in zip(small, large, strict=True)}
-    kept: list[Bytes] = []
-    for size in sorted(found, key=lambda s: (-s.sample, -s.fixed)):
-        if not kept or size.fixed > kept[-1].fixed:
-            kept.append(size)
-    return tuple(kept)
+def _by_one(module: Any, takes: tuple[Shape, ...], setting: Setting) -> tuple[Account, Sizes]:
+    large = run(module, takes, LARGEST, setting)
+    slopes = [(size + LARGEST // 2) // LARGEST for size, _ in large.book.sizes]  # further bytes may be too many by some
+    return large, [(slope, size - LARGEST * slope) for slope, (size, _) in zip(slopes, large.book.sizes, strict=True)]
 
 
-def _run(module: Any, takes: tuple[Shape, ...], batch: int, low: bool, widths: tuple[int, ...]) -> _Account:
-    """A forward and a backward, one in which the inputs and the result are let go of, and one without gradients."""
-    import torch
-
-    tensors = _tensors(module)
-    leaves = [_leaf(batch, *setting) for setting in zip(takes, widths, strict=True)]
-    kept = _outlived(module, tensors, leaves, low)
-    with _ledger(tensors.values()) as ledger:
-        xs = [leaf.clone() for leaf in leaves]
-        begin = ledger.now
-        out = _call(module, tensors, xs, low)
-        forward, made = ledger.since(begin), ledger.alive - begin.alive
-        result = out * 1.0  # whoever reads it, so that the gradient that arrives belongs to the engine alone
-        arrived: list[_Now] = []
-        out.register_hook(lambda gradient: arrived.append(ledger.now))
-        ledger.lasting = set(ledger.known)
-        wanted = [t for t in (*leaves, *tensors.values()) if t.requires_grad]
-        grads = torch.autograd.grad(result, wanted, torch.empty_like(result), allow_unused=True)
-        backward, again = ledger.since(arrived[0]), ledger.since(arrived[0], lasting=True)
-        del grads, result
-        begin = ledger.now
-        with torch.no_grad():
-            _call(module, tensors, xs, low)
-        alone = ledger.since(begin)
-    own = made - (0 if _place(out) == _place(xs[0]) else out.untyped_storage().nbytes())
-    return _Account(out.element_size(), own, *kept, forward, alone, backward, again)
+def _footprint(module: Any, takes: tuple[Shape, ...], setting: Setting, measures: Measures) -> Footprint:
+    run, sizes = measures(setting)
+    forward, made = _written(run.forward, run.inputs, sizes)
+    backward, found = _written(run.backward, [run.incoming, *run.kept], sizes)
+    gradients = tuple(found.get(run.gradients.get(i, NOBODY), NOBODY) for i in range(len(takes)))
+    kept = tuple(made[each] for each in run.kept)
+    stops = 0
+    if kept and len({width for width in setting.widths if width != INTEGER}) <= 1:
+        stops = until(module, takes, BATCHES[0], setting)
+    elif kept:  # nearly
+        stops = max(
+            (i + 1 for i, e in enumerate(run.forward) if e.what == "taken" and e.storage in run.kept), default=0
+        )
+    return Footprint(*setting, run.gives, forward, made[run.result], kept, stops, backward, gradients)
 
 
-def _leaf(batch: int, shape: Shape, width: int) -> Any:
-    import torch
-
-    dtype = {4: torch.float32, 2: torch.bfloat16, INTEGER: torch.int64}[width]
-    return torch.empty(batch, *shape, dtype=dtype, device="cpu", requires_grad=width != INTEGER)
-
-
-def _tensors(module: Any) -> dict[str, Any]:
-    """Fakes in place of the module's tensors."""
-    import torch
-
-    parameters = {
-        name: torch.empty(p.shape, dtype=p.dtype, device="cpu", requires_grad=True)
-        for name, p in module.named_parameters()
-    }
-    return parameters | {name: torch.empty(b.shape, dtype=b.dtype, device="cpu") for name, b in module.named_buffers()}
-
-
-def _call(module: Any, tensors: dict[str, Any], xs: Sequence[Any], low: bool) -> Any:
-    import torch
-
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low, cache_enabled=False):
-        return torch.func.functional_call(module, tensors, tuple(xs))
-
-
-def _outlived(module: Any, tensors: dict[str, Any], leaves: Sequence[Any], low: bool) -> tuple[tuple[int, ...], bool]:
-    """Which inputs a forward keeps for its backward, and whether it keeps its result."""
-    xs = [leaf.clone() for leaf in leaves]
-    out = _call(module, tensors, xs, low)
-    inputs, result = [weakref.ref(x.untyped_storage()) for x in xs], weakref.ref(out.untyped_storage())
-    shared, graph = _place(out) == _place(xs[0]), out.grad_fn
-    del out, xs
-    kept = tuple(i for i, storage in enumerate(inputs) if storage() is not None)
-    output = result() is not None and not shared
-    del graph
-    return kept, output
-
-
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """Bytes alive, bytes of `lasting` storages that have died, and how many storages have been made."""
-
-    alive: int
-    gone: int
-    made: int
-
-
-def _ledger(resident: Iterable[Any]) -> Any:
-    """A mode that follows every storage from its making to its death."""
-    from torch import Tensor
-    from torch.utils import _python_dispatch
-    from torch.utils._pytree import tree_leaves
-
-    mode: Any = _python_dispatch.TorchDispatchMode
-
-    class Ledger(mode):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.alive = self.gone = 0
-            self.moments: list[tuple[int, int]] = []  # both, whenever a storage was made
-            self.lasting: set[int] = set()
-            self.known: dict[int, Any] = {}
-            for tensor in resident:
-                self._add(tensor.untyped_storage())
-
-        @property
-        def now(self) -> _Now:
-            return _Now(self.alive, self.gone, len(self.moments))
-
-        def since(self, begin: _Now, *, lasting: bool = False) -> list[int]:
-            """Bytes above those at the beginning, or as many as if nothing that lasts had died."""
-            found = self.moments[begin.made :]
-            return [alive - begin.alive + lasting * (gone - begin.gone) for alive, gone in found] or [0]
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            for leaf in tree_leaves(result):
-                if isinstance(leaf, Tensor):
-                    self._add(leaf.untyped_storage())
-            return result
-
-        def _add(self, storage: Any) -> None:
-            key, size = storage._cdata, storage.nbytes()
-            if key in self.known:
-                return
-
-            def died(_: Any) -> None:
-                self.known.pop(key, None)
-                self.alive -= size
-                if key in self.lasting:
-                    self.lasting.discard(key)
-                    self.gone += size
-
-            self.known[key] = weakref.ref(storage, died)
-            self.alive += size
-            self.moments.append((self.alive, self.gone))
-
-    return Ledger()
+def _written(
+    entries: Sequence[Entry], given: Sequence[int], sizes: Sequence[tuple[int, int]]
+) -> tuple[str, dict[int, int]]:
+    """The text of a timeline, and the numbers that storages have in it."""
+    numbers = {storage: i for i, storage in enumerate(given)}
+    last = {entry.storage: i for i, entry in enumerate(entries)}
+    words = list[str]()
+    for i, entry in enumerate(entries):
+        if entry.what == "taken":
+            numbers[entry.storage] = len(numbers)
+            sample, fixed = sizes[entry.storage]
+            words.append(f"+{sample},{fixed}" if fixed else f"+{sample}")
+        elif entry.storage in numbers:
+            number = numbers[entry.storage]
+            if entry.what == "gradient":
+                words.append(f"{number}>{entry.tensor}")
+            if last[entry.storage] == i:  # gone, or handed over for good
+                words.append(f"-{number}")
+    return " ".join(words), numbers
 
 
 def likeness(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> str:
@@ -224,20 +135,45 @@ def likeness(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -
     return repr((takes, sorted(integers), calls, tensors, [str(child) for child in module.children()]))
 
 
-def measure(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> tuple[Shape, int, Saved, bool, bool]:
-    """Shape of the result, FLOPs of a sample, what is saved for the backward, and views forward and backward."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a part does, whatever it takes in memory."""
+
+    gives: Shape
+    work: int  # FLOPs of a sample
+    keeps: Saved
+    shares: bool  # its result is a view of what it reads
+    hands_back: bool  # and the gradients of that are views of the result's
+    viewed: bool  # its result is a view of another tensor of its own
+    lies: Laid  # how the result lies in memory, for inputs that lie one sample, channel, position after the other
+    gradient: Laid  # and the first input's gradient, for such a one of the result
+    stops: tuple[int, ...]  # the inputs that no gradient comes to
+    idle: frozenset[str]  # and its tensors
+
+
+def measure(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) -> Measured:
+    """Run it on meta, without a device's own ways."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*_empty(takes, integers, BATCHES[0]))
-    gives, small, shares, hands_back = _kept(module, takes, integers, BATCHES[0])
-    *_, large, _, _ = _kept(module, takes, integers, BATCHES[1])
-    step = BATCHES[1] - BATCHES[0]
-    elements, others = ((after - before) // step for before, after in zip(small[2:], large[2:], strict=True))
-    fixed = (4 * small[2] + small[3] - BATCHES[0] * (4 * elements + others)) // 4
-    keeps = Saved(small[0], small[1], elements=elements, bytes=others, floats=max(fixed, 0))
-    return gives, counter.get_total_flops() // BATCHES[0], keeps, shares, hands_back
+    found, elements, others = _seen(module, _empty(takes, integers, BATCHES[0]))
+    _, more, further = _seen(module, _empty(takes, integers, BATCHES[1]))
+    step, small = BATCHES[1] - BATCHES[0], 4 * elements + others
+    elements, others = (more - elements) // step, (further - others) // step
+    fixed = (small - BATCHES[0] * (4 * elements + others)) // 4
+    keeps = replace(found.keeps, elements=elements, bytes=others, floats=max(fixed, 0))
+    return replace(found, work=counter.get_total_flops() // BATCHES[0], keeps=keeps)
+
+
+def _laid(tensor: Any, shares: bool) -> Laid:
+    """How a tensor lies that was made of a plain one, or is a view of that."""
+    if tensor is None or tensor.dim() < 3 or tensor.is_contiguous():
+        return "kept"
+    if tensor.movedim(1, -1).is_contiguous():
+        return "turned" if shares else "swapped"
+    return "kept"
 
 
 def _empty(takes: tuple[Shape, ...], integers: Set[int], batch: int) -> list[Any]:
@@ -248,34 +184,36 @@ def _empty(takes: tuple[Shape, ...], integers: Set[int], batch: int) -> list[Any
     return [torch.empty(batch, *shape, dtype=kind, device="meta") for shape, kind in zip(takes, kinds, strict=True)]
 
 
-def _kept(
-    module: Any, takes: tuple[Shape, ...], integers: Set[int], batch: int
-) -> tuple[Shape, tuple[Any, ...], bool, bool]:
-    """One forward and backward: (inputs kept, output kept, numbers of floats and further bytes kept)."""
+def _seen(module: Any, given: Sequence[Any]) -> tuple[Measured, int, int]:
+    """What one forward and backward do, and the numbers of floats and further bytes that are kept in between."""
     import torch
 
-    xs = [x.requires_grad_(x.is_floating_point()) for x in _empty(takes, integers, batch)]
+    xs = [x.requires_grad_(x.is_floating_point()) for x in given]
     kept: dict[int, Any] = {}
 
     def pack(tensor: Any) -> Any:
-        kept.setdefault(_place(tensor), tensor)
+        kept.setdefault(place(tensor), tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         out = module(*xs)
-    cotangent = torch.empty_like(out)
-    floats = [x for x in xs if x.requires_grad]
-    grads = torch.autograd.grad(out, floats, cotangent, allow_unused=True) if floats else (None,)
-    inputs = tuple(i for i, x in enumerate(xs) if _place(x) in kept)
-    known = {_place(t) for t in (*xs, out, *module.parameters(), *module.buffers())}
-    own = [tensor for place, tensor in kept.items() if place not in known]
+    cotangent, tensors = torch.empty(out.shape, device="meta"), dict(module.named_parameters())
+    wanted = [t for t in (*xs, *tensors.values()) if t.requires_grad]
+    found = torch.autograd.grad(out, wanted, cotangent, allow_unused=True) if out.requires_grad else ()
+    made = {id(t): gradient for t, gradient in zip(wanted, found, strict=False)}
+    gradients = [made.get(id(x)) for x in xs]
+    known = {place(t) for t in (*xs, out, *module.parameters(), *module.buffers())}
+    own = [tensor for key, tensor in kept.items() if key not in known]
+    shares = place(out) == place(xs[0])
+    done = Measured(
+        tuple(out.shape[1:]), 0,
+        Saved(tuple(i for i, x in enumerate(xs) if place(x) in kept), place(out) in kept and not shares), shares,
+        hands_back=all(g is not None and place(g) == place(cotangent) for g in gradients),
+        viewed=out._is_view() and not shares,
+        lies=_laid(out, shares),
+        gradient=_laid(gradients[0], shares),
+        stops=tuple(i for i, g in enumerate(gradients) if g is None),
+        idle=frozenset(name for name, tensor in tensors.items() if made.get(id(tensor)) is None),
+    )  # fmt: skip
     elements = sum(t.untyped_storage().nbytes() // t.element_size() for t in own if t.dtype == torch.float32)
-    others = sum(t.untyped_storage().nbytes() for t in own if t.dtype != torch.float32)
-    views = _place(out) == _place(xs[0])
-    hands_back = all(g is not None and _place(g) == _place(cotangent) for g in grads)
-    return tuple(out.shape[1:]), (inputs, _place(out) in kept and not views, elements, others), views, hands_back
-
-
-def _place(tensor: Any) -> int:
-    """What tells storages apart, on fakes and on meta too."""
-    return int(tensor.untyped_storage()._cdata)
+    return done, elements, sum(t.untyped_storage().nbytes() for t in own if t.dtype != torch.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .node import Node
+from .ops import Shape
 
 
 def last_readers(layers: Sequence[Sequence[Node]]) -> dict[str, int]:
@@ -28,6 +29,15 @@ def reached(nodes: Sequence[Node], ends: Iterable[str]) -> set[str]:
         if node.name in found and not node.op.blocks_gradient:
             found.update(node.inputs)
     return found
+
+
+def moved(nodes: Sequence[Node], ends: Iterable[str]) -> list[Shape]:
+    """The trained parameters that a gradient comes to from the `ends`: parts may hold it back."""
+    led = set(ends)
+    for node in reversed(nodes):
+        if node.name in led:
+            led.update(name for i, name in enumerate(node.inputs) if i not in node.op.held_back)
+    return [shape for node in nodes if node.name in led for shape in node.trained.values()]
 
 
 def learning(nodes: Iterable[Node], wanted: Collection[str] = ()) -> set[str]:

@@ -44,7 +44,12 @@ class Node:
     @property
     def trained(self) -> dict[str, Shape]:
         """Those that are trained."""
-        return {} if self.frozen else self.parameters
+        return {} if self.frozen else self._moved
+
+    @cached_property
+    def _moved(self) -> dict[str, Shape]:
+        unmoved = self.op.unmoved
+        return {name: shape for name, shape in self.parameters.items() if name not in unmoved}
 
     @cached_property
     def parameter_count(self) -> int:

@@ -43,11 +43,12 @@ class Value:
 class Gradient:
     """Numbers on their way back, in a storage that nobody else need hold."""
 
-    __slots__ = ("order", "storage", "view")
+    __slots__ = ("order", "settled", "storage", "view")
 
-    def __init__(self, storage: Storage, order: Order, *, view: bool = False) -> None:
+    def __init__(self, storage: Storage, order: Order, *, view: bool = False, settled: bool = False) -> None:
         self.storage, self.order = storage, order
         self.view = view  # a tensor of its own, whoever else holds its storage
+        self.settled = settled  # as a parameter keeps it, whatever else is in its storage
 
     @property
     def numbers(self) -> int:
@@ -107,9 +108,9 @@ class Leaf:
         """Copied unless it is all of it, no tensor of others, and lies as this does; more are added in place."""
         if self.gradient is None:
             turned = found.order != self.order and dense(found.order, self.shape) != dense(self.order, self.shape)
-            found.fit(
-                self.numbers, found.storage.width, anyway=turned or (found.references != ALONE and not found.view)
-            )
+            shared = found.references != ALONE and not found.view
+            if not found.settled:
+                found.fit(self.numbers, found.storage.width, anyway=turned or shared)
             self.gradient = Gradient(found.storage, self.order)
         else:
             size = self.gradient.storage.bytes

@@ -18,7 +18,8 @@ from ..step.machine import Wanted
 from .autograd import Engine, Function, Gradient, Leaf, Mean, Product, Value
 from .lent import Lent
 from .losses import LossGradient
-from .operations import Costs, Parameters, run
+from .operation import Costs
+from .operations import Parameters, run
 from .shards import Shards
 from .stepping import HOST, tell_step
 from .storage import GRADIENT, Allocator, Storage
@@ -128,7 +129,7 @@ class ShapeMachine:
         if plan.name not in self.parameters:
             nothing, own = self.memory.new(0, "parameters"), plan.group is not None
             self.parameters[plan.name] = {
-                n.name: [self._parameter(nothing, s, trained=own and not n.frozen) for s in n.parameters.values()]
+                n.name: [self._parameter(nothing, s, trained=own and p in n.trained) for p, s in n.parameters.items()]
                 for n in plan.graph.simple
             }
         return self.parameters[plan.name]
@@ -151,8 +152,7 @@ class ShapeMachine:
         }
         size = 4 * plan.graph.parameter_count
         memory.moves("add", 2 * size, size, calls=len(plan.graph.parameters))
-        (out,) = run(memory, self.costs, plan, plan.graph, sums, [x], images, record=True)
-        return out
+        return run(memory, self.costs, plan, plan.graph, sums, [x], images, record=True)[0]
 
     def scaled(self, link: LinkPlan, branch: Value, average: Value) -> Value:
         products = [x.new(Product([x], [x.storage])) for x in (branch, average)]

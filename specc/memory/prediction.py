@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
+from ..graph.crossing import moved
 from ..graph.graph import Graph
 from ..graph.ops import Order, Shape, numel
 from ..plan import Memory, Moment, Network, Plan, ReceiveSources, Unit
@@ -17,7 +18,7 @@ from ..system.devices import Device
 from ..tasks.datasets import ResolvedData
 from .autograd import Value
 from .machine import ShapeMachine, tensor_bytes
-from .operations import Costs
+from .operation import Costs
 from .shards import Shards
 from .storage import Allocator
 
@@ -122,7 +123,7 @@ def resident(config: SpecModel, network: Network, deal: Deal | None = None) -> d
     """Bytes of a network's state, or of one copy's part of it, that are on the device throughout, by category."""
     graph, there = network.graph, config.train.offload
     size, own = (_parameter_bytes(shapes.values(), deal) for shapes in (graph.parameters, graph.trained))
-    shapes = list(graph.trained.values())
+    shapes = moved(graph.nodes, graph.results)
     found, throughout = {"buffers": _buffer_bytes(graph)}, size * ("parameters" not in there)
     if network.group is None:
         return found | {"EMA copies": throughout}

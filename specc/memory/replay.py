@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..graph.ops import Conv, ConvTranspose, numel
 from ..plan import Network, Plan, Step
 from .caching import CachingAllocator
-from .operations import Operation
+from .operation import Operation
 from .prediction import Prediction
 from .recording import Event, Recording
 from .storage import Direction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..memory.operations import Operation
+from ..memory.operation import Operation
 from ..memory.prediction import Prediction
 from ..memory.storage import Allocator, Direction
 from ..plan import Plan

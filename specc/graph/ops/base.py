@@ -160,6 +160,16 @@ class Op(Named):
         """Trainable tensors, by their torch name."""
         return {}
 
+    @property
+    def held_back(self) -> tuple[int, ...]:
+        """The inputs that no gradient comes to: what is computed for them alone learns nothing."""
+        return ()
+
+    @property
+    def unmoved(self) -> frozenset[str]:
+        """The parameters that no gradient comes to."""
+        return frozenset()
+
     def buffers(self, *inputs: Shape) -> dict[str, Shape]:
         """Tensors that are state but not trained, by their torch name; an empty shape is an int64 counter."""
         return {}
@@ -192,7 +202,8 @@ class Op(Named):
         """The simpler ops that it is made of, for the memory model; empty where it is one call of torch's."""
         return ()
 
-    def footprint(self, low: bool, widths: tuple[int, ...]) -> Footprint | None:
+    def footprint(self, low: bool, widths: tuple[int, ...], wanted: tuple[bool, ...],
+                  trained: bool) -> Footprint | None:  # fmt: skip
         """Its memory as measured, for inputs of so many bytes a number; None: what `saved` says goes for it."""
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,10 @@ class Tensor:
     shape: Shape
     fill: float | None = None
     width: Annotated[int, Field(exclude_if=lambda value: value == 4, ge=1, le=16)] = 4
+    idle: Annotated[bool, Field(exclude_if=lambda value: not value)] = False  # no gradient comes to it
+
+
+Laid = Literal["kept", "turned", "swapped"]  # as what is read, the other way round, or channels last whatever is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,20 @@ class Opaque(Op):
     keeps: Saved = NOTHING
     shares: bool = False  # the result is a view of the first input
     hands_back: bool = False  # the inputs' gradients are views of the result's
+    viewed: bool = False  # the result is a view of another tensor of its own
+    lies: Laid = "kept"  # how the result lies in memory
+    gradient: Laid = "kept"  # and the first input's gradient
+    stops: tuple[int, ...] = ()  # the inputs that no gradient comes to
     footprints: tuple[Footprint, ...] = ()
 
     arity: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where a footprint is that of another part."""
+        for each in self.footprints:
+            tensors = {event.tensor for event in each.backwards.events}
+            if len(each.widths) != len(self.takes) or max(tensors, default=-1) >= len(self.weights):
+                raise ValueError("what was measured is another part")
 
     @property
     def view(self) -> bool:
@@ -65,6 +80,21 @@ class Opaque(Op):
     @property
     def passes_gradient(self) -> bool:
         return self.hands_back
+
+    @property
+    def result_lies(self) -> Laid:
+        return self.lies
+
+    @property
+    def gradient_lies(self) -> Laid:
+        return self.gradient
+
+    @property
+    def held_back(self) -> tuple[int, ...]:
+        return self.stops
+
+    def fresh(self, *inputs: Shape) -> bool:
+        return not (self.shares or self.viewed)
 
     def output(self, *inputs: Shape) -> Shape:
         if inputs != self.takes:
@@ -76,6 +106,10 @@ class Opaque(Op):
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {tensor.name: tensor.shape for tensor in self.weights}
+
+    @property
+    def unmoved(self) -> frozenset[str]:
+        return frozenset(tensor.name for tensor in self.weights if tensor.idle)
 
     def buffers(self, *inputs: Shape) -> dict[str, Shape]:
         return {tensor.name: tensor.shape for tensor in self.state}
@@ -92,7 +126,18 @@ class Opaque(Op):
     def saved(self, inputs: tuple[Shape, ...], output: Shape) -> Saved:
         return self.keeps
 
-    def footprint(self, low: bool, widths: tuple[int, ...]) -> Footprint | None:
-        """Its memory, in low precision or not, where the inputs have these widths, or nearly."""
-        found = [each for each in self.footprints if each.low == low]
-        return min(found, key=lambda each: sum(a != b for a, b in zip(each.widths, widths, strict=True)), default=None)
+    def footprint(
+        self, low: bool, widths: tuple[int, ...], wanted: tuple[bool, ...], trained: bool
+    ) -> Footprint | None:
+        """Its memory, in low precision or not, where the inputs have these widths and gradients come to these of them.
+
+        The nearest that was measured; where gradients come to anything, of those that have any.
+        """
+        anything = trained or any(wanted)
+        found = [f for f in self.footprints if f.low == low and (f.trained or any(f.wanted)) == anything]
+
+        def distance(each: Footprint) -> tuple[int, int]:
+            others = zip((*each.wanted, each.trained), (*wanted, trained), strict=True)
+            return sum(a != b for a, b in others), sum(a != b for a, b in zip(each.widths, widths, strict=True))
+
+        return min(found, key=distance, default=None)
