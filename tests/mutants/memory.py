@@ -16,7 +16,7 @@ MUTANTS = [
            "AdamW counts no steps", RUN + "[adamw, recompute]"),
     mutant("specc/spec/sections/optimizers.py", 'return ("momentum_buffer",) if self.momentum else ()', 'return ("momentum_buffer",)',
            "SGD always has momentum", "test_optimizer_memory.py"),
-    mutant("specc/memory/prediction.py", "if shape else 8", "if shape else 4", "counters are int32", ALL),
+    mutant("specc/graph/ops/base.py", "if shape else 8", "if shape else 4", "counters are int32", ALL),
     mutant("specc/memory/prediction.py", 'return found | {"EMA copies": throughout}', "return found", "averages take nothing", AVERAGES),
     mutant("specc/memory/prediction.py", "for n in (task.input, task.target))", "for n in (task.input, task.input))",
            "labels take as much as images", ALL),
