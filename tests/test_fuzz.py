@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from specc.diagnostics import SpecError
 from specc.language.source import parse
 from tests.documents import document
 from tests.fuzz import cases
-from tests.fuzz.cases import Case, answer, documents, judge, make, search, sound_documents
+from tests.fuzz.cases import Case, answer, documents, files, judge, make, plain, search, sound_documents
 from tests.fuzz.trees import NAME, is_plain, tree, yaml
 
 SLICE = 200
@@ -31,8 +32,9 @@ def test_every_spec_of_the_repository_is_damaged() -> None:
     assert len(documents()) >= 200
 
 
-@pytest.mark.parametrize("data", [document(), *documents()[::40]], ids=lambda data: str(data.get("name"))[:20])
-def test_the_short_way_to_a_tree_says_what_the_text_says(data: Any) -> None:
+@pytest.mark.parametrize("path", [None, *files()[::40]], ids=lambda path: path.stem if path else "tiny")
+def test_the_short_way_to_a_tree_says_what_the_text_says(path: Path | None) -> None:
+    data = plain(path) if path else document()
     assert is_plain(data)
     short, long = answer(Case(data)), answer(Case(data, as_text=True))
     assert [(d.code, d.message) for d in short.diagnostics] == [(d.code, d.message) for d in long.diagnostics]

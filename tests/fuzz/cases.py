@@ -69,12 +69,17 @@ def sound_documents() -> tuple[Any, ...]:
     return _read([folder for folder in FOLDERS if folder != WRONG])
 
 
+def files(*folders: str) -> list[Path]:
+    """The specs that there are, or those in some folders."""
+    return [path for folder in folders or (*FOLDERS,) for path in sorted((ROOT / folder).glob("*.yaml"))]
+
+
 def _read(folders: Sequence[str]) -> tuple[Any, ...]:
-    paths = [path for folder in folders for path in sorted((ROOT / folder).glob("*.yaml"))]
-    return tuple(data for path in paths if isinstance(data := _document(path), dict) and data)
+    return tuple(data for path in files(*folders) if isinstance(data := plain(path), dict) and data)
 
 
-def _document(path: Path) -> Any:
+def plain(path: Path) -> Any:
+    """A spec with what it extends, as plain data and shallow; None where it is no YAML."""
     from specc.spec.extend import extend
 
     found, _ = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
