@@ -29,7 +29,7 @@ FEW = [FOLDER / f"{name}.yaml" for name in ("quickstart", "e2e_cifar10", "man_sv
 
 @cache
 def loaded(path: Path) -> Spec:
-    """As it is read; that the checks find nothing in it is for `test_mutation.py`."""
+    """As it is read; what the checks find in it comes of compiling it."""
     return load(path)
 
 

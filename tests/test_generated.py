@@ -39,7 +39,7 @@ from specc.testing.strategies import Document, backbones, graph_of, shapes, spec
 
 from .conftest import SEED
 
-EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "40"))
 PARTS = 4  # of the examples, so that workers share them
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.yaml"))
 FUZZING = "SPECC_FUZZ_EXAMPLES" in os.environ

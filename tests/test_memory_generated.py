@@ -29,7 +29,7 @@ from specc.testing.strategies import REALISTIC, TINY, Document, Size, specs
 from .conftest import SEED
 
 SPECS = Path(__file__).parent.parent / "specs"
-EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("SPECC_FUZZ_EXAMPLES", "40"))
 NODES = 200  # of the shipped specs that the suite traces; `make full` traces all
 NEAR, FAR, MEAN = 0.01, 0.03, 0.005  # of the traced peak: nearly all within, all within, the mean
 

@@ -49,7 +49,7 @@ def ranks_of(drawn: tuple[Document, tuple[int, ...]]) -> tuple[Plan, Ranks]:
 
 
 @given(layouts())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_what_ranks_do_is_the_plan_and_each_part_of_it_holds_together(drawn: tuple[Document, tuple[int, ...]]) -> None:
     plan, ranks = ranks_of(drawn)
     assert witness(plan, ranks) == []
@@ -60,7 +60,7 @@ def test_what_ranks_do_is_the_plan_and_each_part_of_it_holds_together(drawn: tup
 
 
 @given(layouts(), st.data())
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_an_instruction_that_is_left_out_is_noticed(
     drawn: tuple[Document, tuple[int, ...]], data: st.DataObject
 ) -> None:
@@ -72,7 +72,7 @@ def test_an_instruction_that_is_left_out_is_noticed(
 
 
 @given(layouts(), st.data())
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_an_instruction_that_comes_twice_is_noticed(
     drawn: tuple[Document, tuple[int, ...]], data: st.DataObject
 ) -> None:
