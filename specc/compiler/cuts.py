@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Literal
 
+from ..graph.choices import pieces
 from ..graph.graph import INPUT, BackboneGraph
 from ..graph.ops import BYTES, NOTHING, numel
 
@@ -37,10 +39,25 @@ def _served(graph: BackboneGraph, cuts: Sequence[int]) -> bool:
 def copied_until(graph: BackboneGraph, cut: int) -> int | None:
     """The last layer of the shortest run that an EMA link from the next block can copy, None if there is none.
 
-    The run reads the value of the cut and no other, hands on one, and has parameters; the network's head is in none.
+    The run reads the value of the cut and no other, hands on one, and has parameters; the network's head is in none. It
+    may be a part of the next layer, if that reads several values.
     """
-    value = graph.layers[cut].nodes[-1].name
     last = len(graph.layers) - 2
+    whole = _copied(graph, cut, last)
+    if whole is not None or last <= cut or len(graph.read_from_outside(cut + 1, 1)) < 2:
+        return whole
+    parts = taken_apart(graph, cut + 1)
+    return None if _copied(parts, cut, cut + 1 + len(parts.layers) - len(graph.layers)) is None else cut + 1
+
+
+def taken_apart(graph: BackboneGraph, position: int) -> BackboneGraph:
+    """The graph with the nodes of a layer as layers."""
+    layers = graph.layers
+    return replace(graph, layers=(*layers[:position], *pieces(layers[position]), *layers[position + 1 :]))
+
+
+def _copied(graph: BackboneGraph, cut: int, last: int) -> int | None:
+    value = graph.layers[cut].nodes[-1].name
     firsts = [i for i in range(cut + 1, last + 1) if graph.read_from_outside(i, 1) in ((value,), ())]
     for count in range(1, last - cut + 1):
         for first in (i for i in firsts if i + count - 1 <= last):

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..diagnostics import Diagnostic
-from ..graph.graph import Graph, Layer
+from ..graph.graph import BackboneGraph, Graph, Layer
 from ..graph.layout import Places
 from ..graph.ops import show
 from ..plan import LinkPlan
 from ..spec.sections.levels import EmaLink
+from .cuts import taken_apart
 from .draft import Draft
 from .partition import unknown_layer
 from .site import Site
@@ -30,7 +31,7 @@ def form_links(site: Site) -> tuple[tuple[LinkPlan, ...], tuple[int, ...], tuple
         plan, graph = _link(site, len(links), link, run)
         links.append(plan)
         start = site.draft.graph.layouts[site.reads.nodes[-1].name]
-        places.append(site.draft.graph.places_through(run.first, run.count, start))
+        places.append(run.graph.places_through(run.first, run.count, start))
         shapes.append((i, graph.shape))
     for i, shape in shapes[1:]:
         if shape != shapes[0][1]:
@@ -53,7 +54,8 @@ def _found(site: Site, i: int, link: EmaLink) -> Run | None:
         runs = _next(site, i, link, end)
     else:  # from the layer that is named on, as many as the link says and the block has
         named = graph.index[link.source]
-        runs = iter([Run(site, i, named, min(link.layers, _room(site, named)))])
+        room = _room(site, named)
+        runs = iter([Run(site, i, graph, named, min(link.layers, room), room)])
     first = next(runs)
     chosen = next((run for run in (first, *runs) if not run.wrong()), None)
     site.found += first.wrong() if chosen is None else chosen.remarks()
@@ -64,12 +66,22 @@ def _next(site: Site, i: int, link: EmaLink, end: int) -> Iterator[Run]:
     """Runs of layers of the next block, the shortest of at least as many as the link says first.
 
     They begin with layers that read the features or the images alone; the layer after the unit is looked at anyway.
+    Where it reads more than the features, as a cell of two inputs does, a part of it may do.
     """
     graph, after, most = site.draft.graph, end + 1, _room(site, end + 1)
+    yield from _runs(site, i, graph, range(after, after + most), min(link.layers, most))
+    if most and len(graph.read_from_outside(after, 1)) > 1:
+        parts = taken_apart(graph, after)
+        yield from _runs(site, i, parts, range(after, after + 1 + len(parts.layers) - len(graph.layers)), 1)
+
+
+def _runs(site: Site, i: int, graph: BackboneGraph, among: range, least: int) -> Iterator[Run]:
     features = {site.reads.nodes[-1].name}
-    firsts = [n for n in range(after, after + most) if n == after or features.issuperset(graph.read_from_outside(n, 1))]
-    for count in range(min(link.layers, most), most + 1):
-        yield from (Run(site, i, n, count) for n in firsts or [after] if n + count <= after + most)
+    firsts = [n for n in among if n == among.start or features.issuperset(graph.read_from_outside(n, 1))]
+    for count in range(least, len(among) + 1):
+        yield from (
+            Run(site, i, graph, n, count, among.stop - n) for n in firsts or [among.start] if n + count <= among.stop
+        )
 
 
 def _room(site: Site, first: int) -> int:
@@ -85,8 +97,10 @@ class Run:
 
     site: Site
     i: int  # of the link
+    graph: BackboneGraph  # the backbone, or with the layer after the unit taken apart
     first: int
     count: int
+    room: int  # layers from the first one on that it might have
 
     @property
     def link(self) -> EmaLink:
@@ -96,12 +110,23 @@ class Run:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """What would be copied."""
-        return self.site.draft.graph.layers[self.first : self.first + self.count]
+        return self.graph.layers[self.first : self.first + self.count]
 
     @property
     def after(self) -> int:
         """The layer after the unit."""
         return self.site.draft.graph.index[self.site.end.layers[-1]] + 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is a part of a layer."""
+        return self.graph is not self.site.draft.graph
+
+    @property
+    def block(self) -> str:
+        """The block that it copies from."""
+        name = self.site.draft.graph.layers[self.after].name if self.apart else self.layers[0].name
+        return next((block.name for block in self.site.draft.blocks if name in block.layers), "")
 
     def wrong(self) -> list[Diagnostic]:
         """Why it cannot be copied, the first reason only."""
@@ -129,7 +154,7 @@ class Run:
 
     def _misread(self) -> Diagnostic | None:
         """It reads one value, in whose place it will read the unit's features."""
-        graph, name, features = self.site.draft.graph, self.layers[0].name, self.site.reads.shape
+        graph, name, features = self.graph, self.layers[0].name, self.site.reads.shape
         entries = graph.read_from_outside(self.first, self.count)
         if not entries:
             message = f"`{name}` reads the images alone: there is no place for the features of `{self.site.name}`"
@@ -147,7 +172,7 @@ class Run:
     def _untrained(self) -> Diagnostic | None:
         if any(layer.weighted for layer in self.layers):
             return None
-        later = self.site.draft.graph.layers[self.first : self.first + _room(self.site, self.first)]
+        later = self.graph.layers[self.first : self.first + self.room]
         reach = next((n for n, layer in enumerate(later, 1) if layer.weighted), None)
         help = ("`from: next` goes on to the next layer with parameters of its block",)
         if self.link.source == "next":
@@ -167,7 +192,7 @@ class Run:
         if self.count < self.link.layers:
             message = f"{copied}: there is no more before the next cut or the head"
             yield spec.note("SPC427", message, "ema_links", self.i, "layers", label=f"only {self.count}")
-        elif self.count > self.link.layers or (self.link.source == "next" and self.first != self.after):
+        elif self.count > self.link.layers or (self.link.source == "next" and (self.first != self.after or self.apart)):
             message = f"{copied}, the shortest piece that begins with the features and has something to average"
             yield spec.note("SPC428", message, "ema_links", self.i, "from", label="not the very next alone")
 
@@ -179,7 +204,7 @@ def _listed(layers: Iterable[Layer]) -> str:
 
 
 def _link(site: Site, number: int, link: EmaLink, run: Run) -> tuple[LinkPlan, Graph]:
-    copy = site.draft.graph.copy_of(run.first, run.count)
+    copy = run.graph.copy_of(run.first, run.count)
     names = (node.name for layer in run.layers for node in layer.nodes)
     full = {node.name: name for node, name in zip(copy.nodes, names, strict=True)}
     tag = str(number + 1) if number else ""
@@ -188,8 +213,7 @@ def _link(site: Site, number: int, link: EmaLink, run: Run) -> tuple[LinkPlan, G
     sources = {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p in n.parameters}
     if link.average_buffers:  # the counters of batch norms are whole numbers and stay their own
         sources |= {f"{ema}.{n.name}.{p}": f"{full[n.name]}.{p}" for n in copy.nodes for p, s in n.buffers.items() if s}
-    block = next((b.name for b in site.draft.blocks if run.layers[0].name in b.layers), "")
-    return LinkPlan(ema, bias, link.bias, link.momentum, link.init, block, sources), copy
+    return LinkPlan(ema, bias, link.bias, link.momentum, link.init, run.block, sources), copy
 
 
 def check_links(draft: Draft, sites: list[Site]) -> Iterator[Diagnostic]:

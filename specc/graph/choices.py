@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from .node import Layer, Node
 from .ops import ClassToken, LayerScale, Opaque, PositionEmbedding
@@ -61,6 +62,17 @@ def parted(layers: Sequence[Layer]) -> dict[str, str]:
     return {
         layer.name: end for layer in layers if (end := completed.get(layer.nodes[-1].name)) not in (None, layer.name)
     }
+
+
+def pieces(layer: Layer) -> list[Layer]:
+    """The layer's nodes one by one, each with the norms and activations after it that read nothing else."""
+    found: list[Layer] = []
+    for node in layer.nodes:
+        if found and completes(node) and node.inputs == (found[-1].nodes[-1].name,):
+            found[-1] = replace(found[-1], name=node.name, nodes=(*found[-1].nodes, node))
+        else:
+            found.append(replace(layer, name=node.name, nodes=(node,)))
+    return found
 
 
 def completes(node: Node) -> bool:
