@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ import runtime.trace.networks as networks
 import specc
 from runtime import Session
 from runtime.memory.trace import trace as traced_memory
+from specc.checking import check_text
 from specc.graph.families import Foreign
 from specc.memory.prediction import as_traced
 from specc.plan import Plan
 
 from . import text_networks
 from .conftest import SEED
-from .documents import Document, compiled
+from .documents import Document, compiled, document
 from .test_own_modules import assert_close, logits
 from .text_networks import CLASSES, LENGTH, VOCABULARY, Text
 
@@ -140,3 +142,19 @@ def test_memory_is_that_of_the_trace(name: str, precision: str, off: float) -> N
     links = [{"from": "next", "layers": 1, "momentum": 0.99, "bias": "branch"}]
     plan = compiled(**parts(name, cut=True, ema_links=links, train={"precision": precision}))
     assert as_traced(plan).peak_bytes == pytest.approx(traced_memory(plan).peak_bytes, rel=off, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "code", "says"),
+    [
+        ({"transformers": "bertt", "args": SMALL}, "SPC307", "classify texts called `bertt`"),
+        ({"transformers": "vit"}, "SPC307", "classify texts called `vit`"),
+        ({"transformers": "bert", "args": {**SMALL, "vocab_size": 9}}, "SPC301", f"tokens 0 to {VOCABULARY - 1}"),
+        ({"transformers": "roberta", "args": SMALL}, "SPC301", f"index {LENGTH} is out of bounds"),
+    ],
+)
+def test_models_that_read_no_such_texts_are_refused_before_they_are_trained(
+    backbone: Document, code: str, says: str
+) -> None:
+    (found,) = check_text(json.dumps(document(**parts("own") | {"backbone": backbone}))).diagnostics
+    assert (found.code, says in found.message) == (code, True), found.message

@@ -97,3 +97,48 @@ def test_a_run_of_texts_goes_on_as_if_nobody_had_stopped_it(tmp_path: Path) -> N
     assert program(torch.randint(20, (5, 12))).shape == (5, 3)
     refused = specc("predict", "whole", "picture.png", cwd=tmp_path)
     assert (refused.returncode, "is of tokens, and files hold images" in refused.stderr) == (3, True)
+
+
+REVIEWS = """
+class Reviews:
+    classes = ["bad", "good"]
+
+    def __init__(self, token=3, length=4):
+        self.token, self.length = token, length
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return {"input_ids": [i, self.token if i == 5 else 1, 0, 0][: self.length if i == 6 else 4], "label": i % 2}
+
+
+def make(**args):
+    return Reviews(**args), Reviews()
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "task", "code", "says"),
+    [
+        ({}, "text_classification", 0, "texts a second"),
+        (
+            {"token": 9},
+            "text_classification",
+            3,
+            "sample 5 of the training data (`make` of reviews.py) has the token",
+        ),
+        ({"length": 3}, "text_classification", 3, "has 3 numbers in int64, and was planned to have 4 tokens"),
+        ({}, "classification", 1, "`task: text_classification` learns one class a text"),
+    ],
+)
+def test_texts_of_own_code_are_checked_one_by_one(
+    args: Document, task: str, code: int, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "reviews.py").write_text(REVIEWS)
+    data = {"module": "reviews.py:make", "args": args, "vocabulary": 9, "batch_size": 4}
+    layers = [LAYERS[0] | {"rows": 9}, *LAYERS[1:-1], LAYERS[-1] | {"out": 2}]
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(document(data, task=task, backbone={"layers": layers}, train={"epochs": 1}))
+    done = specc("run", spec, "--trust-code", "--device", "cpu", "--run-dir", "run", cwd=tmp_path)
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr

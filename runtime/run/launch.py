@@ -28,6 +28,7 @@ from specc.system.consoles import StreamConsole
 from specc.system.ranks import RUN, again, leave, placed
 from specc.system.streams import messages, results
 from specc.system.terminal import paper, width
+from specc.tasks.registry import TASKS
 from specc.views.margin import margin_line, uncalibrated
 
 from ..distributed.world import current
@@ -269,12 +270,13 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
         asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
         on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
     found = [f"{name} {figures(summary[name])}" for name in ("validation", "test") if summary.get(name)]
+    samples = f"{TASKS[summary['task']].sample}s"
     return [
         f"{'; '.join(found)} after {_epochs(summary['epochs'])}",
         *_choices(summary),
         f"memory of one step: predicted {show_bytes(memory['predicted_peak_bytes'])}, "
         f"measured {show_bytes(memory['measured_peak_bytes'])} ({measured}), {verdict}",
         *on_device,
-        f"{summary['step_seconds_median'] * 1e3:.1f} ms a step, {summary['images_per_second']:.0f} images a second",
+        f"{summary['step_seconds_median'] * 1e3:.1f} ms a step, {summary['images_per_second']:.0f} {samples} a second",
         f"results in {path}",
     ]

@@ -85,7 +85,7 @@ class Shown(Silence):
             return []
         rate = self.facts.batch / seconds
         more = "at least " if self.pace.between is None else ""  # evaluations come on top
-        return [f"{rate:.0f} images a second" if rate >= 10 else f"{rate:.2f} images a second",
+        return [f"{rate:.{0 if rate >= 10 else 2}f} {self.facts.samples} a second",
                 f"{more}{lasting(left)} left"]  # fmt: skip
 
 

@@ -27,9 +27,10 @@ def nothing() -> list[str]:
 class Facts:
     """What does not change while a run goes on, and whom to ask for what does."""
 
-    batch: int = 0  # images a step
+    batch: int = 0  # samples a step
     memory: Callable[[], list[str]] = nothing
     stopping: Callable[[], bool] = bool  # whether somebody has asked it to end
+    samples: str = "images"  # what they are called
 
 
 class Silence(Watcher):
@@ -56,7 +57,7 @@ class Silence(Watcher):
 
 def facts_of(run: RunState) -> Facts:
     """What is known of a run before its first step."""
-    return Facts(run.batch, lambda: memory_of(run), lambda: bool(run.interruption.wanted))
+    return Facts(run.batch, lambda: memory_of(run), lambda: bool(run.interruption.wanted), run.plan.config.samples)
 
 
 def memory_of(run: RunState) -> list[str]:

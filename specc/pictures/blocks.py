@@ -169,8 +169,8 @@ def _legend(axes: Axes, sheet: Sheet) -> None:
         axes.text(16, y, _said(level, len(sheet.found.blocks)), fontsize=sheet.size, va="center", color=series(i).light)
     middle = sheet.box + sheet.box_width / 2
     blocks = sheet.found.blocks
-    axes.text(middle, sheet.head - 12, f"images {blocks[0].input}", fontsize=sheet.size - 1, ha="center", va="bottom",
-              color=MUTED.light)  # fmt: skip
+    given = f"{sheet.found.samples} {blocks[0].input}"
+    axes.text(middle, sheet.head - 12, given, fontsize=sheet.size - 1, ha="center", va="bottom", color=MUTED.light)
     _arrow(axes, (middle, sheet.head - 10), (middle, sheet.head - 1), QUIET)
     bottom = sheet.tops[-1] + sheet.rows[-1].height
     _arrow(axes, (middle, bottom + 1), (middle, bottom + 11), QUIET)

@@ -97,6 +97,7 @@ class Diagram:
     levels: tuple[LevelShown, ...]
     blocks: tuple[BlockShown, ...]
     units: tuple[UnitShown, ...]
+    samples: str = "images"
 
     def ending(self, block: int) -> Iterator[UnitShown]:
         """The units whose losses stand behind a block, narrow windows first."""
@@ -123,7 +124,8 @@ def diagram(plan: Plan) -> Diagram:
                   tuple(_link(plan, link) for link in unit.links))
         for unit in plan.units if unit.heads
     )  # fmt: skip
-    return Diagram(plan.name, levels, tuple(_block(plan, block) for block in plan.blocks), units)
+    blocks = tuple(_block(plan, block) for block in plan.blocks)
+    return Diagram(plan.name, levels, blocks, units, plan.config.samples)
 
 
 def _block(plan: Plan, block: Block) -> BlockShown:

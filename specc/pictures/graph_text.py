@@ -12,7 +12,8 @@ def to_dot(found: Diagram, *, layers: bool = False) -> str:
     """For `dot`: features along the arrows, cuts dashed, EMA links dotted."""
     lines = [f"digraph {_quoted(found.name)} {{", "  rankdir=TB;",
              '  node [shape=box, style="rounded", fontname="sans-serif"];',
-             '  edge [fontname="sans-serif", fontsize=10];', "  input [shape=plaintext, label=images];"]  # fmt: skip
+             '  edge [fontname="sans-serif", fontsize=10];',
+             f"  input [shape=plaintext, label={found.samples}];"]  # fmt: skip
     for block in found.blocks:
         lines += _dot_block(block) if layers else [f"  block{block.index} [label={_quoted(*_block_lines(block))}];"]
     ends = {block.index: _ends(block, layers) for block in found.blocks}
@@ -54,7 +55,7 @@ def to_mermaid(found: Diagram, *, layers: bool = False) -> str:
         f"title: {_plain(found.name)}",
         "---",
         "flowchart TD",
-        f"  input([images {_plain(found.blocks[0].input)}])",
+        f"  input([{found.samples} {_plain(found.blocks[0].input)}])",
     ]
     for block in found.blocks:
         lines += _mermaid_block(block) if layers else [f"  block{block.index}{_node(_block_lines(block))}"]

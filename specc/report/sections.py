@@ -97,7 +97,7 @@ def _time(case: Case) -> Panel:
     said, texts = case.subject.record.said, []
     if said.step_seconds_median:
         texts.append(f"A step takes {said.step_seconds_median * 1e3:.3g} ms, which are {said.images_per_second:,.0f} "
-                     f"images a second.")  # fmt: skip
+                     f"{case.subject.samples} a second.")  # fmt: skip
     if (expected := predicted(case.lab)) and case.lab and case.lab.profile:
         beside = f", {share(expected, said.step_seconds_median)} of it" if said.step_seconds_median else ""
         texts.append(f"Predicted were {seconds(expected)}{beside}, for {case.lab.profile.device} "

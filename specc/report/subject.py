@@ -61,6 +61,11 @@ class Subject:
             return None
 
     @property
+    def samples(self) -> str:
+        """What many of its samples are called: images, texts."""
+        return f"{self.task.sample}s" if self.task else "images"
+
+    @property
     def metric(self) -> str:
         """The one that counts."""
         return self.task.metrics[0] if self.task else "accuracy"

@@ -108,6 +108,11 @@ class SpecModel(Config):
             yield from (((*at, "auxiliary", key), head) for key, head in heads.items())
 
     @property
+    def samples(self) -> str:
+        """What many of its samples are called: images, texts."""
+        return f"{TASKS[self.task].sample}s"
+
+    @property
     def views(self) -> int:
         """How often a step sees every image: three times where Forward-Forward writes labels into it, else once."""
         return 3 if any(a.goodness and a.goodness.negatives == "images" for a in self._auxiliaries()) else 1

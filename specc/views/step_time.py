@@ -44,7 +44,7 @@ def time_line(plan: Plan, found: StepTime | None) -> str:
         return f"step time: no device is known: {COMMAND}{named}, or --device-profile NAME"
     rate = rate_shown(found.images_per_second)
     waits = f", of which it waits {seconds_shown(found.waits)} for its host" if found.beside else ""
-    return (f"predicted step {seconds_shown(found.seconds)}, {rate} images a second on {found.device} "
+    return (f"predicted step {seconds_shown(found.seconds)}, {rate} {plan.config.samples} a second on {found.device} "
             f"({found.source}){waits}")  # fmt: skip
 
 
