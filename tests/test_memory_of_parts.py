@@ -18,7 +18,9 @@ from runtime.trace.measuring import footprints
 from specc.graph.ops import Opaque, numel
 from specc.graph.ops.footprint import Footprint
 from specc.graph.traced.backbone import Backbone
+from specc.memory import measured
 from specc.memory.prediction import as_traced
+from specc.memory.recording import Recording
 from specc.memory.replay import recorded_steps
 from specc.plan import Plan
 
@@ -111,7 +113,19 @@ class Gathered(nn.Module):
         return (found[..., :4] * found[..., 4:].sigmoid()).permute(0, 3, 1, 2)
 
 
-PARTS = (Signal, Scored, WrittenOut, Soft, Held, Gathered)
+class Twice(nn.Module):
+    """One weight at two places: what is computed again ends before the second result is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.mix(torch.tanh(self.mix(x)))
+        return found
+
+
+PARTS = (Signal, Scored, WrittenOut, Soft, Held, Gathered, Twice)
 
 
 def around(part: Callable[[], nn.Module]) -> nn.Module:
@@ -195,6 +209,16 @@ def test_a_footprint_of_what_is_not_there_is_refused(change: dict[str, Any]) -> 
     reader.validate_python(good)
     with pytest.raises(ValidationError):
         reader.validate_python(good | change)
+
+
+def test_what_is_computed_again_ends_where_all_is_there_that_is_kept() -> None:
+    first, *_ = footprints(Twice().to("meta"), ((4, 8, 8),))
+    made = []
+    for stops in (True, False):
+        memory = Recording()
+        measured.forward(memory, first, 2, [memory.new(0)], stops=stops)
+        made.append(sum(event.taken for event in memory.events) - 1)
+    assert made == [2, 3]
 
 
 class Odd(nn.Module):

@@ -61,5 +61,5 @@ MUTANTS = [
     mutant("specc/memory/measured.py", "                kept[storage - 1] = None\n", "                pass\n",
            "a part keeps all until its backward ends", "test_memory_of_parts.py::test_a_part_is_predicted_to_the_byte[WrittenOut-plainly]"),
     mutant("specc/memory/measured.py", "events[: footprint.until] if stops else events", "events",
-           "a part that is computed again is computed to its end", "test_memory_of_parts.py::test_a_part_is_predicted_to_the_byte[Gathered-again]"),
+           "a part that is computed again is computed to its end", "test_memory_of_parts.py::test_what_is_computed_again_ends_where_all_is_there_that_is_kept"),
 ]  # fmt: skip
