@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from ..language.schema import Matching
+from ..language.schema import Count, Matching
 
 Kind = Literal["float32", "int64", "bool"]  # of the numbers that the network is given; all of them travel as float32
 Name = Annotated[str, Matching(r"([^\W\d]\w*)?", "the name of an argument, or nothing")]
@@ -24,7 +24,7 @@ class Part:
     """
 
     name: Name
-    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    shape: tuple[Count, ...]
     kind: Kind = "float32"
 
     @property
