@@ -242,7 +242,8 @@ def test_predict_reads_the_backbone_alone_and_changes_nothing() -> None:
         if name.startswith("unit"):
             parameter.detach().fill_(torch.nan)
     assert torch.equal(session.predict(images), logits)
-    assert torch.equal(session.predict(images[:2]), logits[:2]), "no statistics of the batch"
+    few = session.predict(images[:2])  # whose sums may be taken in another order
+    assert torch.allclose(few, logits[:2], rtol=0, atol=1e-12), "no statistics of the batch"
 
 
 def test_initial_values_come_from_seed_and_name() -> None:
