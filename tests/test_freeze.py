@@ -99,6 +99,17 @@ def test_the_predicted_peak_is_the_traced_one(names: list[str], train: dict[str,
     assert not list(verify(plan))
 
 
+@pytest.mark.parametrize("op", ["prelu", "rms_norm", "batch_norm", "layer_norm", "layer_scale"])
+def test_what_a_backward_makes_of_frozen_parameters_is_predicted(op: str) -> None:
+    """Some make all gradients at once, and torch drops those that nobody wants."""
+    layers = [
+        {"name": "first", "op": "conv", "out": 6}, {"name": "middle", "op": op},
+        {"name": "pool", "op": "global_avg_pool"}, {"name": "head", "op": "linear", "out": 4},
+    ]  # fmt: skip
+    plan = compiled(backbone={"layers": layers}, split={"blocks": 1}, train={"freeze": ["middle"]})
+    assert [moment.bytes for moment in as_traced(plan).timeline] == list(trace(plan).timeline)
+
+
 def test_what_lives_on_the_host_trains_to_the_same_numbers() -> None:
     here, _ = trained(frozen("stem", "stage2.0"))
     for parts in (["optimizer"], ["optimizer", "parameters"]):

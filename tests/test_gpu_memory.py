@@ -33,9 +33,9 @@ from runtime.run import clock
 from runtime.run.checkpoint import newest
 from runtime.run.clock import StepClock
 from runtime.run.endings import ending_for
-from runtime.run.progress import Lines
 from runtime.run.rundir import RunDir
 from runtime.run.saving import load, save
+from runtime.run.shown import Silence
 from runtime.run.trainer import Trainer, step_seed
 from specc.memory.prediction import as_traced
 from specc.plan import Plan
@@ -288,10 +288,7 @@ def test_libraries_run_out_of_memory_in_words_of_their_own(error: RuntimeError, 
 
 
 def trainer_of(folder: Path, plan: Plan, device: str = "cpu") -> Trainer:
-    from rich.console import Console
-
-    run = RunDir.create(plan, "", "", folder)
-    return Trainer(plan, torch.device(device), run, Lines(Console(stderr=True), plan.config.train.epochs), "")
+    return Trainer(plan, torch.device(device), RunDir.create(plan, "", "", folder), Silence(), "")
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["by this run", "by others"])

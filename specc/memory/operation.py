@@ -96,9 +96,8 @@ class Operation(Function):
             return
         outgoing = {i: self._made(incoming, i) for i, edge in enumerate(self.edges) if edge.to in engine.wanted}
         self._tell(memory, outgoing, turned=turned)
-        surplus = []
-        if node.op.answers_all and 0 not in outgoing:
-            surplus.append(memory.new(self.edges[0].numbers * self.computed, GRADIENT, self.computed))
+        made = {"wanted": 0, "input": 1, "all": len(self.edges)}[node.op.answers]
+        surplus = [self._made(incoming, i) for i in range(made) if i not in outgoing]
         if node.saved.passing:
             memory.passing(self.rows * node.saved.passing, GRADIENT)
         if self.exchange is not None:
@@ -147,7 +146,7 @@ class Operation(Function):
             size = self.node.size * self.rows * self.computed
             memory.moves("turn", size, size, direction="input")
             turned = False
-        parts = {i >= len(self.node.inputs) and not self.node.op.answers_all for i in wanted}
+        parts = {i >= len(self.node.inputs) and self.node.op.answers == "wanted" for i in wanted}
         for parameters in sorted(parts):
             memory.computes(self, "parameters" if parameters else "input", turned=turned)
 

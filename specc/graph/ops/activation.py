@@ -13,6 +13,7 @@ from .base import (
     NOTHING,
     SAVES_INPUT,
     SAVES_OUTPUT,
+    Answers,
     Autocast,
     Lies,
     Op,
@@ -76,7 +77,7 @@ class Prelu(Elementwise):
     holds: ClassVar[ParameterKind] = "scales"
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
-    answers_all: ClassVar[bool] = True
+    answers: ClassVar[Answers] = "all"
     aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
     cost: ClassVar[int] = 2
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from ...language.schema import Fraction, Positive, Width
 from .base import (
     INPUT,
+    Answers,
     Autocast,
     Exchange,
     Lies,
@@ -51,7 +52,7 @@ class BatchNorm(Normalization):
     updates: Width = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
 
     prefix: ClassVar[str] = "bn"
-    answers_all: ClassVar[bool] = True
+    answers: ClassVar[Answers] = "input"
     gradient_lies: ClassVar[Lies] = "input"
 
     def output(self, *inputs: Shape) -> Shape:
@@ -124,7 +125,7 @@ class RmsNorm(Normalization):
     cost: ClassVar[int] = 4
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
-    answers_all: ClassVar[bool] = True
+    answers: ClassVar[Answers] = "all"
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),)}
