@@ -80,7 +80,7 @@ gpu:  ## what only a GPU can tell, at most MINUTES=25 of it, and docs/gpu.md; WH
 		$(if $(DEVICE),--device $(DEVICE)) $(foreach part,$(ONLY),--only $(part)) || code=$$?; \
 	if [ -z "$(OUT)" ] && [ $$code -lt 2 ]; then $(GPU_PYTHON) -m benchmarks.gpu page; fi; exit $$code
 
-survey: $(READY)  ## models of timm and transformers, one after the other, an hour or more; ONLY=names
+survey: $(READY)  ## models of timm and transformers, one after the other, half an hour; ONLY=names
 	$(BIN)/python -m benchmarks.survey $(if $(ONLY),--only $(ONLY))
 
 zoo: $(READY)  ## one step of every torchvision model, tens of minutes on two cores

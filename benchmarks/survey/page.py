@@ -13,7 +13,7 @@ HEAD = """# How far it gets with networks of others
 Networks of timm and of transformers, each as its library builds it: traced, cut into {units} blocks with InfoPro's
 heads and MAN's link (texts, which are no images to be restored, with classifiers and MAN's link), planned, its memory
 predicted and traced, and trained for one step. `python -m benchmarks.survey` looks at them, one process a network, and
-leaves a row each in `docs/results/networks.jsonl`, of which this page is made. The networks were chosen by rule before
+leaves a row each in `docs/results/networks.jsonl`, of which this page is made. The lists of networks were made before
 anybody knew what becomes of them (`benchmarks/survey/subjects.py`), and none was left out since.
 
 Looked at {when}, with {what}.
