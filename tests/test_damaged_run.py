@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -191,7 +192,8 @@ def resumed(run: Path) -> Result:
 def test_a_damaged_run_goes_on_to_the_same_end_or_says_why_not(place: str, seed: int, runs: Runs, run: Path) -> None:
     path = places(run)[place]
     content = path.read_bytes()
-    path.write_bytes(damaged(content, seed))
+    spoilt = damaged(content, seed)
+    path.write_bytes(spoilt)
     result = resumed(run)
     if place in (PLAN, RESOLVED, manifest.NAME):
         assert result.returncode == 3
@@ -200,8 +202,16 @@ def test_a_damaged_run_goes_on_to_the_same_end_or_says_why_not(place: str, seed:
     else:
         assert result.returncode == 0, result.stderr
         assert Outcome.of(run) == runs.outcome
-        harmless = place.startswith("before ") or (place == METRICS and damaged(content, seed).startswith(content))
+        blank = place == SUMMARY and _says(spoilt) == _says(content)  # times are in it: what a seed spoils varies
+        harmless = blank or place.startswith("before ") or (place == METRICS and spoilt.startswith(content))
         assert ("warning: " in result.stderr) != harmless, result.stderr
+
+
+def _says(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
 
 
 @pytest.mark.parametrize("words", [("evaluate",), ("export", "--to", "safetensors")], ids=lambda words: words[0])
