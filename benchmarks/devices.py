@@ -31,7 +31,7 @@ from .gpu_tables.memory import MIB, measured
 from .gpu_tables.tables import A100, RTX_3090, Taken, Trained, quantile, rows_of
 from .gpu_tables.twins import twin
 
-MODELS = 48
+MODELS = 119
 FITS = ("fits", "barely fits")
 OF_A100 = {"optimizer": "sgd", "precision": "fp32"}  # which the table does not say: the likely one
 OF_RTX_3090 = {
