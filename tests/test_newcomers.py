@@ -154,7 +154,8 @@ def summary(budget: int | None, within: bool, epochs: int) -> dict[str, Any]:
     return {
         "memory": memory | {"budget_bytes": budget, "within_budget": within},
         "test": {"accuracy": 0.5, "loss": 1.0},
-        "task": "classification", "device": "cpu",
+        "task": "classification",
+        "device": "cpu",
         "epochs": epochs,
         "step_seconds_median": 0.1,
         "images_per_second": 10.0,

@@ -57,6 +57,7 @@ class Screen:
 
 
 SUMMARY: dict[str, Any] = {
+    "task": "classification",
     "device": "cuda:0",
     "epochs": 24,
     "test": {"accuracy": 0.9312, "loss": 0.2345},

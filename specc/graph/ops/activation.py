@@ -13,7 +13,6 @@ from .base import (
     NOTHING,
     SAVES_INPUT,
     SAVES_OUTPUT,
-    Answers,
     Autocast,
     Lies,
     Op,
@@ -77,7 +76,7 @@ class Prelu(Elementwise):
     holds: ClassVar[ParameterKind] = "scales"
     autocast: ClassVar[Autocast] = "low"
     spreads: ClassVar[bool] = True
-    answers: ClassVar[Answers] = "all"
+    answers: ClassVar[Literal["wanted", "input", "all"]] = "all"
     aliases: ClassVar[dict[str, str]] = {"num_parameters": "slopes", "init_value": "init"}
     cost: ClassVar[int] = 2
 

@@ -18,7 +18,6 @@ from .footprint import Footprint
 
 Shape = tuple[int, ...]
 Autocast = Literal["low", "full", "same", "widest"]  # bf16 or fp16, fp32, each input as it comes, all as the widest
-Answers = Literal["wanted", "input", "all"]  # gradients that a backward makes, wanted or not
 ParameterKind = Literal["weights", "norms", "biases", "embeddings", "scales"]
 INPUT = "input"  # the name of a graph's one input, and of what an op with parts reads
 
@@ -120,7 +119,7 @@ class Op(Named):
     makes: ClassVar[DType] = "float32"
     autocast: ClassVar[Autocast] = "same"  # in mixed precision
     inplace: ClassVar[bool] = False  # may overwrite its input when nobody else needs it
-    answers: ClassVar[Answers] = "wanted"
+    answers: ClassVar[Literal["wanted", "input", "all"]] = "wanted"  # the gradients that the backward makes anyway
     blocks_gradient: ClassVar[bool] = False  # the gradient of its input is zero, so that nothing before it learns
     keeps_positions: ClassVar[bool] = False  # every token of the result stands where the same token of an input stood
     gathered: ClassVar[tuple[Order, ...]] = ()  # the orders of an input that is copied first, one number after another

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ...language.schema import Fraction, Positive, Width
 from .base import (
     INPUT,
-    Answers,
     Autocast,
     Exchange,
     Lies,
@@ -52,7 +51,7 @@ class BatchNorm(Normalization):
     updates: Width = 1  # how often a step updates the running statistics with one batch (DESIGN, section 4)
 
     prefix: ClassVar[str] = "bn"
-    answers: ClassVar[Answers] = "input"
+    answers: ClassVar[Literal["wanted", "input", "all"]] = "input"
     gradient_lies: ClassVar[Lies] = "input"
 
     def output(self, *inputs: Shape) -> Shape:
@@ -125,7 +124,7 @@ class RmsNorm(Normalization):
     cost: ClassVar[int] = 4
     prefix: ClassVar[str] = "rms"
     autocast: ClassVar[Autocast] = "full"  # as CUDA's autocast has it
-    answers: ClassVar[Answers] = "all"
+    answers: ClassVar[Literal["wanted", "input", "all"]] = "all"
 
     def parameters(self, *inputs: Shape) -> dict[str, Shape]:
         return {"weight": (channels(inputs[0]),)}
