@@ -60,8 +60,10 @@ def _interrupted(found: Report, help: Sequence[str]) -> Interrupted:
 
 
 def _killed(failed: ChildFailedError, folder: Path) -> tuple[int, str] | None:
-    """The rank that ended first of those without a word, and of what."""
-    for rank, failure in sorted(failed.failures.items(), key=lambda each: each[1].timestamp):
+    """The rank that ended first of those without a word, and of what; a broken pipe is never the cause."""
+    for rank, failure in sorted(
+        failed.failures.items(), key=lambda each: (each[1].exitcode == -signal.SIGPIPE, each[1].timestamp)
+    ):
         if failure.exitcode < 0:
             return rank, _by_signal(-failure.exitcode, folder, failure.local_rank)
         if failure.exitcode != Interrupted.exit_code and not any(each.rank == rank for each in reports(folder)):
