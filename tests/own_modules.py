@@ -343,12 +343,35 @@ class Experts(Net):
         return (found * weights[:, :, None, None, None]).sum(1)
 
 
+class Asks(nn.Module):
+    """One answer to a learned question, which every sample asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.question = nn.Parameter(torch.zeros(1, 1, 4))
+        self.asked, self.known = nn.Linear(4, 4), nn.Linear(4, 8)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        asked = self.asked(self.question.expand(tokens.shape[0], -1, -1))
+        return F.scaled_dot_product_attention(asked, *self.known(tokens).chunk(2, -1))
+
+
+class PooledByAttention(Net):
+    def make(self) -> nn.Module:
+        return Asks()
+
+    def features(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.body(x.flatten(2).mT)
+        return x * answer.mT[..., None]
+
+
 MODULES = tuple(
     kind.__name__
     for kind in (
         ControlFlow, Buffers, WritesBuffers, UsedTwice, UsedInALoop, Tied, SeveralInputsAndOutputs, FunctionalDropout,
         Nested, OwnNames, Hooked, WeightNorm, CustomFunction, Einsum, InPlace, Slicing, Chunks, OwnAttention,
         Recurrent, Skips, Fixed, OwnParameters, Norms, OwnDropping, HeldBack, Checkpointed, Typed, Experts,
+        PooledByAttention,
     )
 )  # fmt: skip
 

@@ -156,8 +156,9 @@ def measure(module: Any, takes: tuple[Shape, ...], integers: Set[int] = NONE) ->
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    tensors = {name: p.detach() for name, p in module.named_parameters()}  # a view of a parameter confuses the counter
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(*_empty(takes, integers, BATCHES[0]))
+        torch.func.functional_call(module, tensors, tuple(_empty(takes, integers, BATCHES[0])))
     found, elements, others = _seen(module, _empty(takes, integers, BATCHES[0]))
     _, more, further = _seen(module, _empty(takes, integers, BATCHES[1]))
     step, small = BATCHES[1] - BATCHES[0], 4 * elements + others
