@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from .task import Task, Values
+from dataclasses import replace
 
-TEXT_CLASSIFICATION = Task(
+from .classification import CLASSIFICATION
+from .task import Values
+
+TEXT_CLASSIFICATION = replace(
+    CLASSIFICATION,
     name="text_classification",
     learns="one class a text",
-    kind="class",
-    target=Values((), "int64", below="classes"),
-    output=Values(("classes",)),
-    loss="cross_entropy",
-    term="classification",
-    metrics=("accuracy",),
-    running="accuracy",
     input=Values(("length",), "int64", below="vocabulary"),
     restores=None,
     sample="text",
