@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import runtime
@@ -25,6 +24,7 @@ from specc.tasks.inputs import EXACT, Part
 
 from . import several_inputs
 from .conftest import SEED
+from .plain_loops import Detach, assert_blocks_are_detached, assert_one_block_is_a_plain_loop, logits
 from .several_inputs import CLASSES, CUTS, NAMES, ROWS, batch
 
 SPEC: dict[str, Any] = {
@@ -46,61 +46,32 @@ def planned(module: nn.Module, name: str, *after: str, **train: Any) -> Plan:
     return specc.compile({**SPEC, "split": split, "train": {**SPEC["train"], **train}}, backbone=backbone)
 
 
-def called(module: nn.Module, given: Any) -> Tensor:
-    result = module(**given) if isinstance(given, dict) else module(*given)
-    found: Tensor = result["logits"] if isinstance(result, dict) else result
-    return found
-
-
-def assert_close(got: Tensor, want: Tensor, what: str) -> None:
-    error = float((got - want).detach().abs().max()) / max(1.0, float(want.detach().abs().max()))
-    assert error <= 1e-10, f"{what} is off by {error:.1e}"
+def say(module: nn.Module, given: Any) -> Tensor:
+    return logits(module(**given) if isinstance(given, dict) else module(*given))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_block_is_a_plain_loop_to_the_last_number(name: str) -> None:
     own = made(name)
     plain, session = copy.deepcopy(own), Session(planned(own, name), dtype=torch.float64, module=own)
-    settings = session.optimizers["block0"].param_groups[0]
-    kept = {key: settings[key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
-    optimizer = torch.optim.SGD(plain.parameters(), **kept)
-    for step in range(2):
-        (total,) = session.train_step(batch(name, seed=step), LABELS).total.values()
-        optimizer.zero_grad()
-        loss = F.cross_entropy(called(plain, batch(name, seed=step)), LABELS)
-        loss.backward()
-        optimizer.step()
-        assert_close(total, loss, "loss")
-    for key, tensor in plain.state_dict().items():
-        assert_close(own.state_dict()[key].double(), tensor.double(), key)
-    with torch.no_grad():
-        assert_close(session.predict(batch(name, seed=3)), called(plain.eval(), batch(name, seed=3)), "evaluation")
+    batches = [(batch(name, seed=step), LABELS) for step in range(2)]
+    assert_one_block_is_a_plain_loop(session, own, plain, batches, say)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_blocks_learn_as_in_a_loop_with_detach_at_the_cuts(name: str) -> None:
     own = made(name)
     plain, session = copy.deepcopy(own), Session(planned(own, name, *CUTS[name]), dtype=torch.float64, module=own)
-    heads = iter([net for name, net in session.model.networks.items() if "classifier" in name])
-    losses: list[Tensor] = []
 
-    def cut(features: Tensor) -> Tensor:
-        losses.append(F.cross_entropy(next(heads)(features), LABELS))
-        return features.detach()
+    def cut(detach: Detach) -> None:
+        for path, what in CUTS[name].values():
+            module = plain.get_submodule(path)
+            if what == "result":
+                module.register_forward_hook(lambda module, given, result: detach(result))
+            else:
+                module.register_forward_pre_hook(lambda module, given: (detach(given[0]),))
 
-    for path, what in CUTS[name].values():
-        module = plain.get_submodule(path)
-        if what == "result":
-            module.register_forward_hook(lambda module, given, result: cut(result))
-        else:
-            module.register_forward_pre_hook(lambda module, given: (cut(given[0]),))
-    losses.append(F.cross_entropy(called(plain, batch(name)), LABELS))
-    torch.stack(losses).sum().backward()
-    session.train_step(batch(name), LABELS, update=False)
-    for (key, got), want in zip(own.named_parameters(), plain.parameters(), strict=True):
-        assert got.grad is not None, key
-        assert want.grad is not None, key
-        assert_close(got.grad, want.grad, key)
+    assert_blocks_are_detached(session, own, plain, (batch(name), LABELS), cut, say)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,7 +136,7 @@ def test_a_wrapped_module_is_told_several_inputs_and_judged_on_a_loader() -> Non
     assert set(local.training_step(batch("Siamese"), LABELS).losses) == {"unit0.independent", "unit1.independent"}
     batches = [(batch("Siamese", seed=seed), LABELS) for seed in range(3)]
     found = local.evaluate(batches, units=True)
-    right = [called(module.eval(), given).argmax(1) == LABELS for given, _ in batches]
+    right = [say(module.eval(), given).argmax(1) == LABELS for given, _ in batches]
     assert found["accuracy"] == pytest.approx(float(torch.cat(right).double().mean()))
     assert "unit0" in " ".join(found)
     with pytest.raises(RunError, match="no batches"):

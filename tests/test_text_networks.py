@@ -7,22 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-import runtime.trace.networks as networks
 import specc
 from runtime import Session
 from runtime.memory.trace import trace as traced_memory
 from specc.checking import check_text
-from specc.graph.families import Foreign
 from specc.memory.prediction import as_traced
-from specc.plan import Plan
 
 from . import text_networks
 from .conftest import SEED
 from .documents import Document, compiled, document
-from .test_own_modules import assert_close, logits
+from .plain_loops import assert_blocks_are_detached, assert_one_block_is_a_plain_loop, at_results, twins
 from .text_networks import CLASSES, LENGTH, VOCABULARY, Text
 
 SMALL = {
@@ -59,22 +55,6 @@ def batch(rows: int = 4) -> tuple[Tensor, Tensor]:
     return tokens, torch.randint(CLASSES, (rows,), generator=generator)
 
 
-def twins(plan: Plan) -> tuple[nn.Module, nn.Module]:
-    """The network twice, with the same numbers."""
-    backbone = plan.config.backbone
-    assert isinstance(backbone, Foreign)
-    source = backbone.source(plan.data.shape, plan.data.classes, plan.data.vocabulary)
-    torch.manual_seed(SEED)
-    own, plain = (networks.make(source).to(torch.float64) for _ in range(2))
-    plain.load_state_dict(own.state_dict())
-    return own, plain
-
-
-def said(network: nn.Module, tokens: Tensor) -> Tensor:
-    found = network(tokens)
-    return logits(found if isinstance(found, Tensor) else dict(found))
-
-
 def test_a_network_of_tokens_is_traced_layer_by_layer() -> None:
     """Tokens are read throughout, as every layer makes its mask of them, and end no layer thereby."""
     graph = specc.trace(Text(), batch()[0]).graph
@@ -87,51 +67,18 @@ def test_a_network_of_tokens_is_traced_layer_by_layer() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_block_is_a_plain_loop_to_the_last_number(name: str) -> None:
-    """Losses, updated parameters, and evaluation, of texts of which some are padded."""
+    """Of texts of which some are padded."""
     plan = compiled(**parts(name))
     own, plain = twins(plan)
-    session, (tokens, labels) = Session(plan, dtype=torch.float64, module=own), batch()
-    settings = session.optimizers["block0"].param_groups[0]
-    kept = {key: settings[key] for key in ("lr", "momentum", "weight_decay", "nesterov")}
-    optimizer = torch.optim.SGD(plain.parameters(), **kept)
-    for _ in range(2):
-        torch.manual_seed(SEED + 1)
-        (total,) = session.train_step(tokens, labels).total.values()
-        torch.manual_seed(SEED + 1)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(said(plain, tokens), labels)
-        loss.backward()
-        optimizer.step()
-        assert_close(total, loss, "loss")
-    for key, tensor in plain.state_dict().items():
-        assert_close(own.state_dict()[key].double(), tensor.double(), key)
-    with torch.no_grad():
-        assert_close(session.predict(tokens), said(plain.eval(), tokens), "evaluation")
+    assert_one_block_is_a_plain_loop(Session(plan, dtype=torch.float64, module=own), own, plain, [batch()] * 2)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocks_learn_as_in_a_loop_with_detach_at_the_cuts(name: str) -> None:
     plan = compiled(**parts(name, cut=True))
     own, plain = twins(plan)
-    session, (tokens, labels) = Session(plan, dtype=torch.float64, module=own), batch()
-    heads = iter([net for key, net in session.model.networks.items() if "classifier" in key and "unit" in key])
-    losses: list[Tensor] = []
-
-    def cut(module: nn.Module, given: Any, result: Tensor) -> Tensor:
-        losses.append(F.cross_entropy(next(heads)(result), labels))
-        return result.detach()
-
-    for each in NETWORKS[name][1]:
-        plain.get_submodule(each).register_forward_hook(cut)
-    torch.manual_seed(SEED)
-    losses.append(F.cross_entropy(said(plain, tokens), labels))
-    torch.stack(losses).sum().backward()
-    torch.manual_seed(SEED)
-    session.train_step(tokens, labels, update=False)
-    for (key, got), want in zip(own.named_parameters(), plain.parameters(), strict=True):
-        assert (got.grad is None) == (want.grad is None), key
-        if got.grad is not None and want.grad is not None:
-            assert_close(got.grad, want.grad, key)
+    session = Session(plan, dtype=torch.float64, module=own)
+    assert_blocks_are_detached(session, own, plain, batch(), at_results(plain, NETWORKS[name][1]))
 
 
 @pytest.mark.parametrize(
