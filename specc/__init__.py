@@ -98,6 +98,7 @@ def estimate(
     budget: str | int | None = None,
     batch: int | None = None,
     classes: int | None = None,
+    vocabulary: int | None = None,
     device: Device = "cuda",
     device_profile: str | None = None,
     overrides: Sequence[str] = (),
@@ -107,21 +108,21 @@ def estimate(
     No GPU is needed, and nothing is trained. `network` is a module, what `trace` gave, a name (`convnext_nano` of timm,
     `torchvision:resnet50`, `family:vgg`), or `nets.py:make_net`, whose code is run only where `SPECC_TRUST_CODE=1` says
     so. `example` is a batch, or the shape of one sample, (C, H, W), or several as for `trace`; what was traced needs
-    none. Of the optimizer a mapping says more than its name. The budget is about tensors; with a `device_profile` the
-    step is held to all that a process takes of that device as well. `overrides` are of the spec that stands for all
-    this. Raises `SpecError` with every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.
+    none. A batch of whole numbers is one of texts; so is (length,) of a model of transformers, or beside a
+    `vocabulary`, which says how many tokens there are, by default as many as the network knows. Of the optimizer a
+    mapping says more than its name. The budget is about tensors; with a `device_profile` the step is held to all that a
+    process takes of that device as well. `overrides` are of the spec that stands for all this. Raises `SpecError` with
+    every diagnostic, `NotAnExample` (a `ValueError`), and what `trace` raises.
     """
     from .estimating import estimate as estimated
-    from .estimating.subject import example_of, several
+    from .estimating.example import batch_to_trace
     from .graph.traced.backbone import Backbone
 
     if not isinstance(network, (str, Backbone)):
-        if not several(example):
-            example_of(example)
-        network = trace(network, cast("Example", example))
+        network = trace(network, cast("Example", batch_to_trace(example, vocabulary)))
     return estimated(
         network, example, optimizer=optimizer, precision=precision, budget=budget, batch=batch, classes=classes,
-        device=device, device_profile=device_profile, overrides=overrides,
+        vocabulary=vocabulary, device=device, device_profile=device_profile, overrides=overrides,
     )  # fmt: skip
 
 

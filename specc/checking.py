@@ -93,7 +93,7 @@ def given(source: Source | Spec, overrides: Sequence[str], backbone: Backbone) -
     named = _names_data(source)
     if not named and backbone.source.parts:
         return _of_several(source.with_config(config), backbone)
-    if not named and len(backbone.input) in (2, 3, 4):
+    if not named:
         config = config.changed("data", **_like(config, backbone))
     return source.with_config(config)
 
@@ -131,9 +131,12 @@ def _of_several(spec: Spec, backbone: Backbone) -> Spec:
 
 
 def _like(config: SpecModel, backbone: Backbone) -> dict[str, Any]:
-    """Images of the shape of a traced module's example, where the spec says nothing else."""
-    channels, *size = backbone.input
+    """Images, or texts, of the shape of a traced module's example, where the spec says nothing else."""
     classes = backbone.output[0] if backbone.output[0] > 1 else None
-    facts = {"image_size": size, "channels": channels, "classes": classes, "samples": config.data.batch_size}
+    facts: dict[str, Any] = {"classes": classes, "samples": config.data.batch_size}
+    if backbone.source.dtype == "int64" and len(backbone.input) == 1:
+        facts |= {"length": backbone.input[0], "vocabulary": backbone.graph.vocabulary or None}
+    else:
+        facts |= {"image_size": [*backbone.input[1:]], "channels": backbone.input[0]}
     unsaid = {key: value for key, value in facts.items() if getattr(config.data, key) is None}
     return {"dataset": "synthetic", **unsaid}

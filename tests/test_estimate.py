@@ -178,9 +178,11 @@ def test_on_a_cpu_there_is_no_device_to_speak_of() -> None:
     assert "on a CPU" in str(found)
 
 
-@pytest.mark.parametrize("example", [(16,), (2, 3, 16, 16, 16), (3, 0, 16), "3x16x16", 3])
+@pytest.mark.parametrize(
+    "example", [(), (2, 3, 16, 16, 16), (3, 0, 16), "3x16x16", 3, {}, {"image": 3}, ((3, 8, 8), "row")]
+)
 def test_what_is_no_example_is_told_so(example: Any) -> None:
-    with pytest.raises(NotAnExample, match="the shape of one sample"):
+    with pytest.raises(NotAnExample, match=r"the shape of one sample|at least one"):
         specc.estimate(SMALL, example)
 
 
@@ -371,7 +373,7 @@ def test_code_that_reads_other_images_is_not_said_to_need_larger_ones(own: Path)
 @pytest.mark.parametrize(
     "words",
     [
-        ["nets.py:asks", "--input", "16"],
+        ["nets.py:asks", "--input", "16x"],
         ["nets.py:asks", "--input", "3x0x16"],
         ["nets.py:asks"],
         ["spec.yaml", "--input", "3x16x16"],

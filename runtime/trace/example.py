@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from specc.estimating.subject import NotAnExample
+from specc.estimating.example import NotAnExample
 from specc.graph.ops import Shape
 from specc.tasks.dtypes import DType
 from specc.tasks.inputs import Part, Parts, packed

@@ -35,6 +35,7 @@ from .networks import check, undrawn
 from .owned import TRACKED, Owned, to_meta
 from .positions import positions
 from .records import does_nothing, draws, holds_tensors, lists, record
+from .texts import tokens_known
 
 MOST_KEPT = 8  # modules that Python handed over, whose parts can be built
 
@@ -49,7 +50,8 @@ def trace(source: Source, *, measured: bool = True) -> BackboneGraph:
     found, names = lower(laboratory.traced, laboratory if measured else Unmeasured(laboratory))
     graph = layered(source.image, tuple(nested(found)), laboratory.traced.lists, source.where, source.dtype)
     seen = laboratory.positions
-    return replace(graph, seen={names[value]: place for value, place in seen.items() if value in names})
+    places = {names[value]: place for value, place in seen.items() if value in names}
+    return replace(graph, seen=places, vocabulary=tokens_known(laboratory.traced.calls, laboratory.network))
 
 
 def extract(op: Opaque) -> nn.Module:

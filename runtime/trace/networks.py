@@ -54,7 +54,7 @@ def undrawn(source: Source) -> tuple[nn.Module, dict[str, float]]:
             network = make(source)
     finally:
         nn.init.trunc_normal_ = normal
-    if source.vocabulary:
+    if source.dtype == "int64":
         _check_tables(source, network)
     fills = {
         name: float(tensor.flatten()[0])
@@ -66,11 +66,12 @@ def undrawn(source: Source) -> tuple[nn.Module, dict[str, float]]:
 
 def _check_tables(source: Source, network: nn.Module) -> None:
     """Raise `ShapeError` where the network has no numbers for some tokens, or for so many of them."""
+    length, kinds = source.image[0], source.vocabulary
     try:
-        tried(network, source.image[0], source.vocabulary)
+        tried(network, length, kinds or 1)
     except IndexError as error:
-        what = f"tokens 0 to {source.vocabulary - 1}, {source.image[0]} of them: "
-        raise ShapeError(f"{source.name} has too small a table for {what}{error}") from None
+        what = f"tokens 0 to {kinds - 1}, {length} of them" if kinds else f"{length} tokens"
+        raise ShapeError(f"{source.name} has too small a table for {what}: {error}") from None
     except (AssertionError, RuntimeError, ValueError) as error:
         raise misfit(source, error) from None
 
@@ -161,11 +162,11 @@ def _library(name: str, source: Source) -> Any:
 
 def _check_transformers(source: Source) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is downloaded
-    known, what = _library("transformers", source).models.auto.modeling_auto, "texts" if source.vocabulary else "images"
-    types = (
-        known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-        if source.vocabulary
-        else known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    known, texts = _library("transformers", source).models.auto.modeling_auto, source.dtype == "int64"
+    what, types = (
+        ("texts", known.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
+        if texts
+        else ("images", known.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)
     )
     if not source.digest and source.name not in types:
         text = f"transformers has no type of models that classify {what} called `{source.name}`"
@@ -182,7 +183,7 @@ def _transformers(source: Source) -> nn.Module:
     config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
     config.num_labels = source.classes
     config.architectures = config.architectures or []  # where there are several, transformers looks through this list
-    if source.vocabulary:
+    if source.dtype == "int64":
         return _of_texts(source, config, settings)
     for name, value in (("num_channels", source.image[0]), ("image_size", _size(source.image[1:]))):
         if hasattr(config, name):
@@ -192,10 +193,12 @@ def _transformers(source: Source) -> nn.Module:
 
 
 def _of_texts(source: Source, config: Any, settings: dict[str, Any]) -> nn.Module:
-    """A model that reads so many kinds of tokens, unless the configuration says how many; it remembers none."""
+    """A model that knows so many tokens, unless the configuration says how many or nobody asks; it remembers none."""
     import transformers
 
-    said = {"use_cache": False} | ({} if "vocab_size" in settings else {"vocab_size": source.vocabulary})
+    said: dict[str, int] = {"use_cache": False}
+    if source.vocabulary and "vocab_size" not in settings:
+        said["vocab_size"] = source.vocabulary
     for name, value in said.items():
         if hasattr(config, name):
             setattr(config, name, value)

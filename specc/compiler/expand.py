@@ -21,7 +21,7 @@ from ..spec.own_data import folder_of, known_of, own_code, placed
 from ..spec.roots import ROOT, data_root, elsewhere
 from ..tasks.datasets import INFO, OPTIONS, DatasetInfo, OptionError, ResolvedData
 from ..tasks.folders import LAYOUT, FolderError, class_layout, classes_of
-from ..tasks.inputs import told
+from ..tasks.inputs import dtype_of_samples, told
 from ..tasks.own.facts import OWN, OwnDataError
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
@@ -49,22 +49,37 @@ def expand(draft: Draft) -> Draft:
         return draft.updated(spec.error("SPC607", str(error), *ROOT, label="no data set", help=error.help))
     if (other := _other_inputs(spec, data)) is not None:
         return draft.updated(other)
-    spec = spec.with_config(_reading(_placed(spec, _decided(spec.config, data)), data))
-    draft = replace(draft, spec=spec)
+    spec = spec.with_config(_decided(spec.config, data))
+    draft = reading(replace(draft, spec=spec), data)
+    spec = draft.spec
     draft = draft.updated(*_large_batch(draft, data))
-    try:
-        backbone = spec.config.network(data)
-    except RangeError as error:
-        message = f"the backbone cannot be built: {error}"
-        return draft.updated(spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True))
-    except ShapeError as error:
-        return draft.updated(_small_images(draft, data, error))
-    except BackboneError as error:
-        return draft.updated(*(_located(draft, problem) for problem in error.problems))
+    backbone = built(draft, data)
+    if isinstance(backbone, tuple):
+        return draft.updated(*backbone)
     if backbone.layers[-1].shape != task.output.shape(data):
         return draft.updated(_wrong_end(draft, task, data, backbone.layers[-1]))
     remarks = [_located(draft, problem, Severity.NOTE) for problem in spec.config.backbone.remarks(data.shape)]
     return draft.updated(*remarks, *_exhausted(draft, data, backbone), data=data, backbone=backbone)
+
+
+def reading(draft: Draft, data: ResolvedData) -> Draft:
+    """The draft whose backbone is where the spec says, and reads what samples are."""
+    spec = draft.spec
+    return replace(draft, spec=spec.with_config(_reading(_placed(spec, spec.config), data)))
+
+
+def built(draft: Draft, data: ResolvedData) -> BackboneGraph | tuple[Diagnostic, ...]:
+    """The backbone's graph for such samples, or why there is none."""
+    spec = draft.spec
+    try:
+        return spec.config.network(data)
+    except RangeError as error:
+        message = f"the backbone cannot be built: {error}"
+        return (spec.error("SPC206", message, "backbone", label="asks for what there cannot be", key=True),)
+    except ShapeError as error:
+        return (_small_images(draft, data, error),)
+    except BackboneError as error:
+        return tuple(_located(draft, problem) for problem in error.problems)
 
 
 def _placed(spec: Spec, config: SpecModel) -> SpecModel:
@@ -161,7 +176,10 @@ def _wrong_data(draft: Draft, error: OptionError) -> Diagnostic:
 
 
 def _small_images(draft: Draft, data: ResolvedData, error: ShapeError) -> Diagnostic:
-    if data.vocabulary:
+    if data.parts:
+        message = f"the backbone does not take samples of {told(data.parts)}: {error}"
+        return draft.spec.error("SPC301", message, "backbone", label="reads others", key=True)
+    if dtype_of_samples(data.shape, data.parts) == "int64":
         return _other_texts(draft, data, error)
     if isinstance(draft.spec.config.backbone, TracedFamily):
         return _other_images(draft, data, error)

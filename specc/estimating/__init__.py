@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .estimate import Advice, Estimate, estimate
-from .subject import NotAnExample
+from .example import NotAnExample
 
 __all__ = ["Advice", "Estimate", "NotAnExample", "estimate"]

@@ -27,7 +27,8 @@ from ..views.device import asked
 from ..views.estimate import as_text, estimate_document, estimate_lines, estimate_table
 from ..views.rivals import rivals_lines, rivals_table
 from ..views.step_time import timed
-from .subject import IMAGES, Example, Subject, batch_of, called, example_of, given, named, several
+from .example import NotAnExample, example_of, of_traced
+from .subject import SAMPLES, Subject, called, given, named
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Estimate:
     """What one step of training a network end to end takes, predicted.
 
     `device_bytes` is what a process takes of a GPU, as `nvidia-smi` shows it; None on a CPU. `time` is None where no
-    device is known. `answer` says whether it fits the memory of the device whose profile was named.
+    device is known. `answer` says whether it fits the memory of the device whose profile was named. `assumed` is what
+    nobody said and was taken to be so, in words.
     """
 
     plan: Plan
@@ -55,6 +57,7 @@ class Estimate:
     time: StepTime | None
     profile: Profile | None = field(repr=False)
     draft: Draft = field(repr=False)
+    assumed: tuple[str, ...] = ()
 
     @property
     def peak_bytes(self) -> int:
@@ -106,11 +109,12 @@ class Estimate:
 
     def document(self) -> dict[str, Any]:
         """The estimate for machines: what `specc estimate --format json` prints."""
-        return estimate_document(self.plan, self.profile, self.time, self.fits, self.remedies())
+        return estimate_document(self.plan, self.profile, self.time, self.fits, self.remedies(), self.assumed)
 
     def parts(self) -> Iterator[str | Table]:
         """The estimate for people."""
         yield estimate_table(self.plan)
+        yield from self.assumed
         yield from estimate_lines(self.plan, self.profile, self.time)
 
     def __str__(self) -> str:
@@ -126,30 +130,32 @@ def estimate(
     budget: str | int | None = None,
     batch: int | None = None,
     classes: int | None = None,
+    vocabulary: int | None = None,
     device: Device = "cuda",
     device_profile: str | Profile | None = None,
     overrides: Sequence[str] = (),
 ) -> Estimate:
     """See `specc.estimate`."""
     traced = network if isinstance(network, Backbone) else None
-    parts = traced.source.parts if traced else ()
-    if traced and (several(example) or (parts and example is None)):
-        read = Example(traced.input, batch_of(example or ()))
-    else:
-        read = example_of(traced.input if traced and example is None else example)
+    said = given(traced) if traced else named(str(network))
+    read = of_traced(traced, example) if traced else example_of(example)
+    tokens = read.is_text(vocabulary is not None or "transformers" in said)
+    if vocabulary is not None and not tokens:
+        raise NotAnExample(f"a vocabulary is of the tokens of a text, (L,) or a batch of whole numbers, not of {read}")
+    read = read if tokens else read.of_one_row
     subject = Subject(
-        called(traced.name if traced else str(network)), given(traced) if traced else named(str(network)), read.sample,
-        batch or read.batch or IMAGES, optimizer, precision, budget, classes, device, tuple(overrides), parts,
-    )  # fmt: skip
+        called(traced.name if traced else str(network)), said, read.sample, batch or read.batch or SAMPLES, optimizer,
+        precision, budget, classes, device, tuple(overrides), read.parts, tokens, vocabulary,
+    ).complete()  # fmt: skip
     profile = find(device_profile) if isinstance(device_profile, str) else device_profile
-    return estimated(subject.spec(), profile)
+    return estimated(subject.spec(), profile, subject.assumed)
 
 
-def estimated(spec: Spec, profile: Profile | None = None) -> Estimate:
+def estimated(spec: Spec, profile: Profile | None = None, assumed: tuple[str, ...] = ()) -> Estimate:
     """The estimate of a spec, which is held to the memory of a profile's device; raises `SpecError`."""
     draft = run_passes(spec, PREDICTING)
     if draft.failed:
         raise SpecError(draft.diagnostics, spec.sources)
     known = profile or here(spec.device)
     found, said = asked(draft.plan, known)
-    return Estimate(draft.plan, found, said if profile else None, timed(draft.plan, known), known, draft)
+    return Estimate(draft.plan, found, said if profile else None, timed(draft.plan, known), known, draft, assumed)

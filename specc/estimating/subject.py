@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..compiler.draft import Draft
+from ..compiler.expand import built, reading
 from ..diagnostics import Diagnostic, SpecError
+from ..graph.families.traced_family import TracedFamily
 from ..graph.families.traced_module import described
-from ..graph.ops import Shape, ShapeError, show
-from ..graph.problems import BackboneError
+from ..graph.ops import Shape, show
 from ..graph.traced.backbone import Backbone
 from ..graph.traced.tracing import give
 from ..language.scalars import ambiguity, resolve
 from ..spec.load import Spec, loads
 from ..system.devices import Device
+from ..tasks.datasets import ResolvedData
 from ..tasks.inputs import Parts
 from ..tasks.own.facts import GIVEN, like_those_of
 from ..tasks.registry import TASKS
@@ -24,21 +27,8 @@ from ..tasks.registry import TASKS
 FILE = "<estimate>"  # where positions of what is wrong are: in the spec that was made
 KINDS = ("family", "timm", "torchvision", "transformers")  # of networks that have names
 MAPPED = 3  # numbers of the shape of a map that is learnt pixel by pixel
-RANKS = (2, 3, 4)  # how many numbers the shape of a sample has
 USUAL = 1000  # classes of a network that asks how many, where nobody says
-IMAGES = 32  # a step, where nobody says
-
-
-class NotAnExample(ValueError):
-    """What was given as an example is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """What the network reads: the shape of a sample, and how many where that is known."""
-
-    sample: tuple[int, ...]  # channels, and one to three sizes
-    batch: int | None = None
+SAMPLES = 32  # a step, where nobody says
 
 
 def named(words: str) -> dict[str, str]:
@@ -72,40 +62,6 @@ def called(words: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "", last).lstrip("_.-") or "network"
 
 
-def example_of(given: Any) -> Example:
-    """The example of a tensor, a batch, or of the shape of one sample; raises `NotAnExample`.
-
-    >>> example_of((3, 224, 224)), example_of([1, 16000]).sample
-    (Example(sample=(3, 224, 224), batch=None), (1, 16000))
-    """
-    batched = hasattr(given, "shape")
-    shape = given.shape if batched else given
-    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
-    sample = sizes[batched:]
-    if len(sample) not in RANKS or not all(isinstance(size, int) and size > 0 for size in sizes):
-        form = "×".join(map(str, sizes)) or type(given).__name__
-        forms = "(C, H, W), or (C, L) of a signal, or (C, D, H, W) of a volume"
-        raise NotAnExample(f"an example is a batch, or the shape of one sample, {forms}, and not {form}")
-    return Example(sample, sizes[0] if batched else None)
-
-
-def several(example: Any) -> bool:
-    """Whether it is an example of several inputs.
-
-    >>> several((3, 224, 224)), several(((3, 224, 224), (5,))), several({"image": (3, 8, 8)})
-    (False, True, True)
-    """
-    return isinstance(example, Mapping) or (
-        isinstance(example, (tuple, list)) and any(not isinstance(each, int) for each in example)
-    )
-
-
-def batch_of(example: Any) -> int | None:
-    """How many samples an example of several inputs has, where it is a batch."""
-    inputs = example.values() if isinstance(example, Mapping) else example
-    return next((int(each.shape[0]) for each in inputs if hasattr(each, "shape")), None)
-
-
 @dataclass(frozen=True, slots=True)
 class Subject:
     """All that the spec says."""
@@ -121,26 +77,67 @@ class Subject:
     device: Device
     overrides: tuple[str, ...] = ()
     parts: Parts = ()  # of a sample, where it is several inputs
+    tokens: bool = False  # whether a sample is a text
+    vocabulary: int | None = None  # of texts
+    assumed: tuple[str, ...] = ()  # what nobody said, in words
+
+    def complete(self) -> Subject:
+        """The same, of texts of as many tokens as the network knows where nobody says how many; raises `SpecError`."""
+        if not self.tokens or self.vocabulary is not None:
+            return self
+        spec = self._with(self._task, self.classes or USUAL)
+        if spec.config.data.vocabulary is not None:  # an override says it
+            return self
+        draft, data = self._draft(spec)
+        graph = built(draft, data)
+        if isinstance(graph, tuple):
+            raise SpecError(graph, spec.sources)
+        if not graph.vocabulary:
+            raise SpecError([_no_tokens(spec)], spec.sources)
+        backbone = draft.spec.config.backbone
+        if isinstance(backbone, TracedFamily):  # which is the same network where so many are asked for
+            give(backbone.source(data.shape, data.classes, graph.vocabulary), graph)
+        words = f"nobody said how many tokens there are: {graph.vocabulary:,}, as the network knows so many"
+        return replace(self, vocabulary=graph.vocabulary, assumed=(words,))
 
     def spec(self) -> Spec:
         """The spec of training it end to end; raises `SpecError`.
 
         Where nobody says how many classes there are, it is what the network gives: numbers, or one map for each.
         """
-        spec = self._with("classification", self.classes or USUAL)
+        task = self._task
+        spec = self._with(task, self.classes or USUAL)
         if self.classes is not None:
             return spec
-        try:
-            graph = spec.config.backbone.expand(self.sample, USUAL)
-        except (BackboneError, ShapeError):  # which the compiler says at its place
-            return spec
+        graph = built(*self._draft(spec))
+        if isinstance(graph, tuple):
+            raise SpecError(self._hinted(graph), spec.sources)
         given = graph.layers[-1].shape
         if given == (USUAL,):
             return spec
         maps = given[1:] == self.sample[1:] and len(given) == MAPPED
         if given[0] > 1 and (maps or not given[1:]):
-            return self._with("segmentation" if maps else "classification", given[0])
+            return self._with("segmentation" if maps else task, given[0])
         raise SpecError([_no_answers(spec, given)], spec.sources)
+
+    def _hinted(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """What is wrong; a network that does not take a row of numbers may read a text of that length."""
+        row = [part.name for part in self.parts] == [""] and "module" in self.backbone
+        help = (f"with `--vocabulary N`, in Python `vocabulary=N`, {self.sample[0]} is the length of a text",) * row
+        return [replace(each, help=(*each.help, *help)) if each.code == "SPC301" else each for each in found]
+
+    @property
+    def _task(self) -> str:
+        """What is learnt, unless it is one class a pixel."""
+        return "text_classification" if self.tokens else "classification"
+
+    def _draft(self, spec: Spec) -> tuple[Draft, ResolvedData]:
+        """What is built, and for which samples; of texts, those of as many tokens as the spec says, if it does."""
+        said = spec.config.data
+        data = ResolvedData(
+            "synthetic", self.sample, said.classes or USUAL, (), (), parts=self.parts, vocabulary=said.vocabulary or 0
+        )
+        return reading(Draft(spec), data), data
 
     def _with(self, task: str, classes: int) -> Spec:
         spec = loads(self.text(task, classes), FILE, self.overrides).on(self.device)
@@ -150,26 +147,39 @@ class Subject:
 
     def text(self, task: str, classes: int) -> str:
         """The spec as text."""
-        channels, *size = self.sample
         optimizer = {"name": self.optimizer} if isinstance(self.optimizer, str) else dict(self.optimizer)
-        images: dict[str, Any] = {"dataset": "synthetic", "channels": channels, "image_size": size, "classes": classes}
-        images = {**images, "samples": self.batch} if not self.parts else {"dataset": GIVEN, "classes": classes}
+        samples = {"dataset": GIVEN} if self.parts else {"dataset": "synthetic", **self._made(), "samples": self.batch}
         sections: dict[str, Any] = {
             "specc": 1, "name": self.name, "task": task,
-            "data": {**images, "batch_size": self.batch}, "backbone": dict(self.backbone),
+            "data": {**samples, "classes": classes, "batch_size": self.batch}, "backbone": dict(self.backbone),
             "split": {"blocks": 1}, "train": {"optimizer": optimizer, "precision": self.precision},
         }  # fmt: skip
         if self.budget is not None:
             sections["budget"] = {"memory": _exactly(self.budget)}
         return "".join(f"{key}: {_flow(value)}\n" for key, value in sections.items())
 
+    def _made(self) -> dict[str, Any]:
+        """What samples are made up of."""
+        if self.tokens:
+            known = {} if self.vocabulary is None else {"vocabulary": self.vocabulary}
+            return {"length": self.sample[0], **known}
+        channels, *size = self.sample
+        return {"channels": channels, "image_size": size}
+
+
+def _no_tokens(spec: Spec) -> Diagnostic:
+    """Nobody says how many tokens there are."""
+    message = "nothing says how many tokens there are: no table of the network is seen in which they are looked up"
+    help = ("`--vocabulary 30522` says so, and `vocabulary=30522` in Python",)
+    return spec.error("SPC601", message, "data", label="of how many tokens?", help=help, key=True)
+
 
 def _no_answers(spec: Spec, given: Shape) -> Diagnostic:
     """The network gives what no task compares with its targets."""
-    message = (
-        f"the network gives {show(given)}: neither a number for each class, nor a map of the image's size for each"
-    )
-    help = ("estimate it with the head that it is trained with, which says how much an image belongs to each class",)
+    what = "neither a number for each class, nor a map of the image's size for each"
+    what = what if TASKS[spec.config.task].sample == "image" else "not a number for each class"
+    message = f"the network gives {show(given)}: {what}"
+    help = ("estimate it with the head that it is trained with, which says how much a sample belongs to each class",)
     return spec.error("SPC304", message, "backbone", label="gives something else", help=help, key=True)
 
 

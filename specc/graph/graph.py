@@ -150,6 +150,7 @@ class BackboneGraph:
     aliases: Mapping[str, str] = field(default_factory=dict)  # names of several layers -> the last of them
     dtype: DType = "float32"  # of the input
     seen: Annotated[Mapping[Value, Layout], IfAny] = field(default_factory=dict)  # where a tracer saw tokens stand
+    vocabulary: Annotated[int, IfAny] = 0  # how many tokens of texts it knows, where a tracer saw that
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -213,8 +214,7 @@ class BackboneGraph:
     def tiers(self) -> tuple[tuple[str, ...], ...]:
         """The cuts to choose from, those that people mean first; each of the further ones has more of them.
 
-        Where one value crosses and a layer is whole, with its norm and activation; then where several values cross but
-        a layer is whole; then any, where one value crosses if there is such a place.
+        Those that one value crosses and that leave layers whole, with norm and activation; that several cross; any.
         """
         legal = {*self.narrow_cuts}, {*self.safe_cuts}
         whole, broad = (chosen(self.layers, cuts - self.parted.keys()) for cuts in legal)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from ..language.schema import Count, Matching
+from .dtypes import DType
 
 Kind = Literal["float32", "int64", "bool"]  # of the numbers that the network is given; all of them travel as float32
 Name = Annotated[str, Matching(r"([^\W\d]\w*)?", "the name of an argument, or nothing")]
@@ -40,6 +41,15 @@ PartsIfAny = Annotated[Parts, Field(exclude_if=lambda parts: not parts)]  # most
 def parts_in(value: Any) -> Any:
     """The parts that a document says, or what it says in their place."""
     return TypeAdapter(Parts).validate_python(value, strict=False)
+
+
+def dtype_of_samples(shape: tuple[int, ...], parts: Parts) -> DType:
+    """What they are made of: along one axis lie the tokens of a text, unless they are several inputs.
+
+    >>> dtype_of_samples((128,), ()), dtype_of_samples((3, 8, 8), ()), dtype_of_samples((5,), (Part("", (5,)),))
+    ('int64', 'float32', 'float32')
+    """
+    return "int64" if len(shape) == 1 and not parts else "float32"
 
 
 def packed(parts: Parts) -> tuple[int]:

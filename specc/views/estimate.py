@@ -11,6 +11,7 @@ from ..language.schema import show_bytes
 from ..plan import Backward, Head, Plan, Step
 from ..plan.parameters import parameter_counts
 from ..profiles import Profile
+from ..tasks.datasets import ResolvedData
 from ..tasks.inputs import told
 from ..timing import StepTime
 from . import Table, table
@@ -33,8 +34,14 @@ def estimate_table(plan: Plan) -> Table:
 def _title(plan: Plan) -> str:
     config, on = plan.config, "a CPU" if plan.memory.device == "cpu" else "CUDA"
     how = f"{config.train.optimizer.name}, {config.train.precision}, on {on}"
-    sample = f"({told(plan.data.parts)})" if plan.data.parts else show(plan.data.shape)
-    return f"{plan.name} end to end: batches of {config.data.batch_size} × {sample}, {how}"
+    return f"{plan.name} end to end: batches of {config.data.batch_size} × {_sample(plan.data)}, {how}"
+
+
+def _sample(data: ResolvedData) -> str:
+    """What the network reads."""
+    if data.parts:
+        return f"({told(data.parts)})"
+    return f"{show(data.shape)} tokens of {data.vocabulary:,}" if data.vocabulary else show(data.shape)
 
 
 def estimate_lines(plan: Plan, profile: Profile | None, time: StepTime | None) -> Iterator[str]:
@@ -79,7 +86,12 @@ def _beyond(plan: Plan, profile: Profile | None) -> Iterator[str]:
 
 
 def estimate_document(
-    plan: Plan, profile: Profile | None, time: StepTime | None, fits: bool | None, remedies: tuple[Remedy, ...] = ()
+    plan: Plan,
+    profile: Profile | None,
+    time: StepTime | None,
+    fits: bool | None,
+    remedies: tuple[Remedy, ...] = (),
+    assumed: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The estimate for machines."""
     config, memory = plan.config, plan.memory
@@ -88,6 +100,7 @@ def estimate_document(
         "name": plan.name,
         "task": config.task,
         "sample": list(plan.data.shape),
+        "vocabulary": plan.data.vocabulary or None,
         "classes": plan.data.classes,
         "batch_size": config.data.batch_size,
         "optimizer": config.train.optimizer.name,
@@ -101,6 +114,7 @@ def estimate_document(
         "time": time_document(time),
         "budget_bytes": config.budget.memory if config.budget else None,
         "fits": fits,
+        "assumed": list(assumed),
         "remedies": [
             {"change": each.change, "override": each.override, "predicted_peak_bytes": each.peak} for each in remedies
         ],

@@ -11,7 +11,7 @@ from ...language.schema import Config
 from ...system.plugins import Registry
 from ..graph import BackboneGraph
 from ..layers import Layers
-from ..ops import Shape
+from ..ops import Shape, ShapeError
 from ..problems import BackboneError, Problem
 from .base import Family
 from .convnext import ConvNext
@@ -76,10 +76,17 @@ def expanded(backbone: Any, input: Shape, classes: int, vocabulary: int) -> Back
         found: BackboneGraph = backbone.expand(input, classes)
         return found
     if isinstance(backbone, Layers) or (isinstance(backbone, TracedFamily) and backbone.texts):
-        return backbone.expand(input, classes, vocabulary)
+        return _knowing(backbone.expand(input, classes, vocabulary), vocabulary)
     text = "the backbone reads images, and the tokens of a text are whole numbers"
     help = ("`transformers: bert`, or a `module:` or `layers:` of your own that begins with an embedding",)
     raise BackboneError(Problem("SPC301", text, ("backbone",), "reads no texts", help, named=True))
+
+
+def _knowing(graph: BackboneGraph, vocabulary: int) -> BackboneGraph:
+    """The same graph; raises `ShapeError` where it is one that has no numbers for some tokens."""
+    if 0 < graph.vocabulary < vocabulary:
+        raise ShapeError(f"it knows {graph.vocabulary:,} tokens, and those of the texts are 0 to {vocabulary - 1:,}")
+    return graph
 
 
 FAMILIES: Registry[type[Config]] = Registry("family", Family, _OWN)

@@ -13,7 +13,7 @@ from ...language.functions import of_a_file
 from ...language.schema import Text
 from ...system.own_code import digest_of, parameters_of
 from ...system.trust import TRUST, trusted
-from ...tasks.inputs import PartsIfAny, parts_in
+from ...tasks.inputs import PartsIfAny, dtype_of_samples, parts_in
 from ..graph import BackboneGraph
 from ..ops import Shape
 from ..ops.source import ASKED, Kind, Source
@@ -60,9 +60,10 @@ class Foreign(TracedFamily):
 
     def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What is traced for samples of shape `input`."""
+        dtype = dtype_of_samples(input, self.inputs)
         args = json.dumps(self.args, sort_keys=True, allow_nan=False)
         return Source(
-            self.kind, self.named, input, classes, args, self.leaf, self.digest, parts=self.inputs,
+            self.kind, self.named, input, classes, args, self.leaf, self.digest, dtype, parts=self.inputs,
             vocabulary=vocabulary,
         )  # fmt: skip
 

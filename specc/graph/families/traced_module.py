@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StrictInt, field_validator
 
 from ...language.schema import Config, Matching, Text
-from ...tasks.dtypes import DType, dtype_of
-from ...tasks.inputs import parts_in
+from ...tasks.dtypes import DType
+from ...tasks.inputs import dtype_of_samples, parts_in
 from ..frozen import with_frozen
 from ..graph import BackboneGraph
 from ..ops import Shape, show
@@ -76,7 +76,7 @@ class TracedModule(TracedFamily):
 
     def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph, where there is one in this process or in the cache."""
-        dtype = dtype_of(vocabulary)
+        dtype = dtype_of_samples(input, self.inputs)
         if dtype != self.dtype:
             kinds = {"float32": "numbers of images", "int64": "whole numbers, the tokens of a text"}
             text = f"`{self.traced}` was traced for {kinds[self.dtype]}, and the task is one of {kinds[dtype]}"

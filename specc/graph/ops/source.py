@@ -38,9 +38,8 @@ class Source:
     dtype: DType = "float32"  # of what it reads
     path: tuple[str, ...] = ()  # of the spec: where it is named
     parts: PartsIfAny = ()  # of a sample that is several inputs, which lie side by side in one of the shape `image`
-    vocabulary: Annotated[int, Field(exclude_if=lambda value: not value)] = (
-        0  # of tokens that it reads: what they are below, where that is known
-    )
+    # Of tokens that it reads: what they are below. 0: as many as it knows by itself, or it reads none.
+    vocabulary: Annotated[int, Field(exclude_if=lambda value: not value)] = 0
 
     def __post_init__(self) -> None:
         if self.vocabulary:

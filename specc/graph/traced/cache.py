@@ -18,7 +18,7 @@ from ..graph import BackboneGraph, Graph
 from ..ops.source import PACKAGES, Source
 from ..sound import faults
 
-FORMAT_VERSION = 13  # of the traced graph: raise it when the same model gives another one
+FORMAT_VERSION = 14  # of the traced graph: raise it when the same model gives another one
 
 
 @dataclass(frozen=True, slots=True)
