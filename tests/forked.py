@@ -127,8 +127,8 @@ def still_open(sockets: set[str]) -> set[str]:
 # ------------------------------------------------------------------------------------------- in it
 
 
-class _Child(subprocess.Popen[Any]):
-    """What torch's launcher starts: the same process without a new Python."""
+class Copied(subprocess.Popen[Any]):
+    """What torch's launcher starts, or a comparison: the same process without a new Python."""
 
     def _execute_child(self, *args: Any) -> None:  # type: ignore[override]
         asked = inspect.signature(subprocess.Popen._execute_child).bind(self, *args).arguments  # type: ignore[attr-defined]
@@ -139,7 +139,7 @@ class _Child(subprocess.Popen[Any]):
             self._child_created = True
             return
         os.setsid()
-        for stream, given in ((1, asked["c2pwrite"]), (2, asked["errwrite"])):
+        for stream, given in ((0, asked["p2cread"]), (1, asked["c2pwrite"]), (2, asked["errwrite"])):
             if given != -1:
                 os.dup2(given, stream)
         os.closerange(3, 1024)
@@ -155,7 +155,7 @@ def _begin(
 ) -> None:
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
-    subprocess_handler.Popen = _Child  # type: ignore[assignment,misc]
+    subprocess_handler.Popen = Copied  # type: ignore[assignment,misc]
     os.setsid()
     os.chdir(folder)
     with said.open("w") as file:

@@ -29,6 +29,7 @@ UNSHARE = 0x10000000 | 0x20000  # users and mounts of its own
 END_WITH_PARENT, CAPABILITIES, OVERRIDE = 1, 0x20080522, 0b110  # to write and to read what modes forbid
 PATIENCE = 100  # seconds
 READ_ONLY, REMOUNT, ALL_BELOW, PRIVATE = 1, 32, 0x4000, 0x40000
+TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}  # audit events of what changes a disk
 
 
 @dataclass
@@ -141,6 +142,26 @@ def started(*words: str | Path, before: Deed = lambda: None) -> Child:
 def done(*words: str | Path, before: Deed = lambda: None) -> Result:
     """A command line, run to its end."""
     return started(*words, before=before).wait()
+
+
+def dies(work: Deed, count: int) -> bool:
+    """Do the work in a process that is gone before it touches the disk for the `count`-th time; whether it was."""
+    child = os.fork()
+    if not child:
+        left = count
+
+        def hook(event: str, arguments: object) -> None:
+            nonlocal left
+            left -= event in TOUCHING
+            if left < 0:
+                os._exit(1)
+
+        sys.addaudithook(hook)
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
 
 
 # ---------------------------------------------------------------------------------------------- what happens to it

@@ -9,8 +9,10 @@ import shlex
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from specc.runs.names import PLAN, SUMMARY
 from .checkpoints import flip
 from .commands import Result, specc
 from .documents import Document, document
+from .forked import Copied
 from .processes import started, wait_for
 from .test_resume import DATA, TINY
 
@@ -271,7 +274,14 @@ def test_a_wrong_spec_is_told_before_anything_is_trained(home: Path) -> None:
 # ---------------------------------------------------------------------------------------------- real processes
 
 
+def copying() -> None:
+    """What trains a run is a copy of the process that begins it."""
+    crew.PROGRAM = (sys.executable, "-m", "specc.commands.worker")
+    crew.subprocess = SimpleNamespace(Popen=Copied, PIPE=subprocess.PIPE)  # type: ignore[assignment]
+
+
 def test_after_ctrl_c_the_same_words_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is begun by a Python of its own, as in life; what goes on with it needs none that is loaded anew."""
     epochs, tables = 60, Path("made", "a")
     monkeypatch.setattr(crew, "PROGRAM", WITHOUT_A_REPORT)
     written(tmp_path, "a", train={"epochs": epochs, "checkpoint": {"every": "5000 steps"}})
@@ -289,7 +299,7 @@ def test_after_ctrl_c_the_same_words_go_on(tmp_path: Path, monkeypatch: pytest.M
     record = read_run(run)
     assert record.status == "interrupted"
     assert 0 < record.epochs_done < epochs
-    result = started(*again).wait()
+    result = started(*again, before=copying).wait()
     assert result.returncode == 0, result
     assert f"a seed 3: goes on after epoch {record.epochs_done}, in {run}" in result.stderr
     assert [line.split("\t")[:2] for line in result.stdout.splitlines()[1:]] == [["a", "1"]]

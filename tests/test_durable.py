@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,28 +18,7 @@ from specc.runs.checkpoints import exists
 from specc.runs.names import CHECKPOINTS, METRICS
 
 from .checkpoints import names
-
-TOUCHING = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}  # audit events of what changes a disk
-
-
-def dies(work: Callable[[], None], count: int) -> bool:
-    """Do the work in a process that is gone before it touches the disk for the `count`-th time; whether it was."""
-    child = os.fork()
-    if not child:
-        left = count
-
-        def hook(event: str, arguments: object) -> None:
-            nonlocal left
-            left -= event in TOUCHING
-            if left < 0:
-                os._exit(1)
-
-        sys.addaudithook(hook)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1] != 0
+from .processes import dies
 
 
 def fill(run: Path, steps: int, text: str) -> Path:

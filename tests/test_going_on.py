@@ -20,7 +20,7 @@ from specc.spec.resuming import MAY_CHANGE, changed, dotted
 from tests.documents import document
 
 from .checkpoints import newest
-from .test_durable import dies
+from .processes import dies
 from .test_resume import TINY, rows
 
 TRAIN = {"epochs": 2, "optimizer": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "cosine"}}

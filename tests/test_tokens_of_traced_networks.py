@@ -17,7 +17,7 @@ from specc.diagnostics import SpecError
 from specc.graph.families import TorchvisionModel
 from specc.graph.graph import BackboneGraph
 from specc.graph.layout import Layout, Lost
-from specc.memory.prediction import as_traced
+from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Backward, Plan
 
 from .documents import Document, spec_of
@@ -186,6 +186,13 @@ class Deep(nn.Module):
         return self.fc(self.blocks(x)[:, 0])
 
 
+class Swin(models.SwinTransformer):
+    """torchvision's own, made small: windows, some of them shifted, and patches that are merged."""
+
+    def __init__(self) -> None:
+        super().__init__([1, 1], WIDTH, [2, 2], [2, 2], [2, 2], num_classes=CLASSES)
+
+
 PLACES: dict[type[nn.Module], Layout | None] = {
     Vit: Layout((2, 2), skip=1), Registers: Layout((2, 2), skip=3), Biased: Layout((2, 2), skip=1),
     ByHand: Layout((2, 2), skip=1), TokensMixed: None, Gated: Layout((2, 2), skip=1), Pooled: Layout((2, 2)),
@@ -200,7 +207,7 @@ SUMS: dict[type[nn.Module], Layout | None] = {
 @pytest.fixture(autouse=True)
 def traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The networks of this file as if they were torchvision's."""
-    kinds = {kind.__name__.lower(): kind for kind in (*PLACES, Beheaded, Deep)}
+    kinds = {kind.__name__.lower(): kind for kind in (*PLACES, Beheaded, Deep, Swin)}
     monkeypatch.setattr(models, "list_models", lambda **_: list(kinds))
     monkeypatch.setattr(models, "get_model", lambda name, **_: kinds[name]())
     monkeypatch.setenv("SPECC_CACHE", str(tmp_path))
@@ -229,6 +236,42 @@ def test_a_class_token_that_is_cut_off_leaves_the_grid() -> None:
     graph = graph_of(Beheaded)
     (pooled,) = (node for node in graph.nodes if node.op.name == "global_avg_pool")
     assert graph.layouts[pooled.inputs[0]] == Layout((2, 2))
+
+
+# ------------------------------------------------------------------------------------------ windows of a picture
+
+
+def test_shifted_windows_are_undone_and_merged_patches_are_a_smaller_picture() -> None:
+    """Inside of opaque parts; channels that come last are tokens."""
+    graph = graph_of(Swin)
+    places = {layer.name: graph.layouts[layer.nodes[-1].name] for layer in graph.layers[:-1]}
+    assert places == {
+        "features.0": Layout((4, 4)), "features.1.0": Layout((4, 4)), "features.1.1": Layout((4, 4)),
+        "features.2": Layout((2, 2)), "features.3.0": Layout((2, 2)), "features.3.1": Layout((2, 2)),
+    }  # fmt: skip
+    assert [layer.shape for layer in graph.layers] == [*[(16, WIDTH)] * 3, *[(4, 2 * WIDTH)] * 3, (CLASSES,)]
+    assert graph.cuts == tuple(places)
+    assert sum(node.op.name == "opaque" for node in graph.nodes) == 5, "four windowed attentions and a merging"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_windows_take_what_is_traced_and_begin_as_in_torchvision(precision: str) -> None:
+    data = {"dataset": "synthetic", "image_size": 4, "channels": 3, "classes": CLASSES, "samples": 8, "batch_size": 4}
+    plan = specc.compile(spec_of({
+        "specc": 1, "name": "windows", "data": data, "backbone": {"torchvision": "swin"}, "split": {"blocks": 3},
+        "auxiliary": {"classifier": {"layers": "1c2f", "hidden": 8}}, "levels": [{"name": "all", "window": 2}],
+        "train": {"precision": precision},
+    }))  # fmt: skip
+    predicted, traced = as_traced(plan), trace(plan)
+    assert predicted.peak_bytes == pytest.approx(traced.peak_bytes, rel=1e-3)
+    assert first_difference(predicted, traced.timeline, 0.01) is None
+    session, theirs = Session(plan), Swin().state_dict()
+    own = {**dict(session.named_parameters()), **dict(session.named_buffers())}
+    made = [key for key in theirs if key.endswith(("relative_position_index", "qkv.bias"))]
+    assert len(made) == 8
+    assert all(torch.equal(own[key], theirs[key]) for key in made)
+    step = session.train_step(torch.rand(4, 3, 4, 4), torch.arange(4) % CLASSES)
+    assert all(bool(total.isfinite()) for total in step.total.values())
 
 
 # ---------------------------------------------------------------------------------------------- heads on them

@@ -153,7 +153,7 @@ PLACES: dict[str, dict[str, Layout]] = {
 }
 
 
-@pytest.mark.parametrize("name", partly(PLACES, ("swin_v2_t",)))
+@pytest.mark.parametrize("name", partly(PLACES, ("swin_t", "swin_v2_t")))
 def test_tokens_are_known_to_stand_as_the_image_does(name: str) -> None:
     """Shifted windows are undone inside of an opaque part, merged patches are a smaller picture."""
     graph = graph_of(name)
@@ -190,13 +190,14 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", partly(LAYERS, ("swin_t",)))
 def test_layers_are_called_as_modules_and_each_ends_at_a_legal_cut(name: str) -> None:
     graph = graph_of(name)
     assert [layer.name for layer in graph.layers] == LAYERS[name].split()
     assert graph.cuts == tuple(LAYERS[name].split()[:-1])
 
 
+@pytest.mark.full  # its small sister of `test_tokens_of_traced_networks.py` is always there
 def test_channels_that_come_last_are_tokens() -> None:
     graph = graph_of("swin_t")
     shapes = {layer.name: layer.shape for layer in graph.layers}
@@ -230,7 +231,7 @@ PRECISIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", partly(PRECISIONS, ("densenet121", "swin_v2_t")))
+@pytest.mark.parametrize("name", partly(PRECISIONS, ("densenet121", "swin_t", "swin_v2_t")))
 def test_a_plan_survives_json_and_its_memory_is_that_of_the_trace(name: str) -> None:
     """In every instruction, what no op describes included: it is measured in every precision."""
     plan = plan_of(name, train={"precision": PRECISIONS[name]}, levels=[{"name": "all", "window": 2}])
@@ -258,7 +259,7 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize("name", partly(MADE, ("swin_v2_t",)))
+@pytest.mark.parametrize("name", partly(MADE, MADE))
 def test_tensors_of_opaque_parts_begin_as_in_torchvision(name: str) -> None:
     """Constants and computed buffers; what torchvision draws, specc draws by its own rule."""
     session = Session(plan_of(name))

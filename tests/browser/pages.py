@@ -138,14 +138,18 @@ DOCUMENTED = documented()
 CLOSELY = {"report", "graph", "docs/index"}  # with every check: two of them take longer than all others
 
 
+ACROSS = SETTINGS[0], SETTINGS[3]  # both widths and both schemes: hardly a mistake needs one of the other two
+
+
 def visits() -> list[tuple[str, Setting]]:
-    """Every page at every setting, but most of the documentation, whose pages look alike, at one each, in turn."""
+    """Every page at both widths and in both schemes; most of the documentation, whose pages look alike, at one each."""
     turns = [(name, SETTINGS[i % len(SETTINGS)]) for i, name in enumerate(DOCUMENTED) if name not in CLOSELY]
-    every = [*PAGES, *(name for name in DOCUMENTED if name in CLOSELY)]
-    return [(name, setting) for name in every for setting in SETTINGS] + turns
+    most = [*PAGES, *(name for name in DOCUMENTED if name in CLOSELY)]
+    return [(name, setting) for name in most for setting in ACROSS] + turns
 
 
 def others() -> list[tuple[str, Setting]]:
     """What is left of every page at every setting."""
     now = set(visits())
-    return [each for name in DOCUMENTED for setting in SETTINGS if (each := (name, setting)) not in now]
+    every = (*PAGES, *DOCUMENTED)
+    return [each for name in every for setting in SETTINGS if (each := (name, setting)) not in now]
