@@ -211,7 +211,7 @@ def test_a_budget_that_is_far_from_full_has_room_for_fewer_blocks_and_larger_bat
 def test_who_waits_for_images_is_told_so_and_who_has_no_budget_too(tmp_path: Path) -> None:
     subject = subject_of(tmp_path, compiled(), rows=changed(compiled(), lambda row, epoch: {"seconds": 4.0}))
     assert findings.waiting(subject) == pytest.approx(1 - 4 * 0.4 / 4.0)
-    assert {"Decode images in processes of their own", "Say what a step may take"} <= set(titles(subject))
+    assert {"Make images ready in processes of their own", "Say what a step may take"} <= set(titles(subject))
 
 
 # ------------------------------------------------------------------------------------------------ whatever is left

@@ -65,6 +65,32 @@ def test_what_makes_no_sense_for_texts_is_said_at_its_place(name: str) -> None:
     assert found[0].span is not None
 
 
+SPOKEN: dict[str, tuple[list[str], str]] = {
+    "rates": (["fit", "spec.yaml", "--budget", "8MiB", "--rivals", "--device-profile", "rtx3090"], "texts/s"),
+    "FLOPs": (["compare", "spec.yaml", "again.yaml", "--device-profile", "rtx3090"], "GFLOPs a text"),
+    "layouts": (["plan", "spec.yaml", "--devices", "2", "--device-profile", "l4", "--bandwidth", "9GB/s"], "texts/s"),
+    "slices": (["plan", "spec.yaml", "train.micro_batches=9"], "- texts a step"),
+    "copies": (["plan", "spec.yaml", "devices.data_parallel=9"], "- texts a step"),
+    "statistics": (["plan", "normed.yaml", "train.micro_batches=2"], "the statistics of a slice, of 2 texts"),
+    "one value": (["plan", "normed.yaml", "data.batch_size=1"], "one value a channel: one text"),
+    "validation": (["plan", "spec.yaml", "data.validation=24"], "of 24 training samples leaves none"),
+    "stopping": (["plan", "spec.yaml", "train.early_stopping.patience=2"], "there are no texts for validation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_texts_are_never_called_images(name: str, tmp_path: Path) -> None:
+    normed = [*LAYERS[:-1], {"name": "norm", "op": "batch_norm"}, LAYERS[-1]]
+    (tmp_path / "spec.yaml").write_text(document())
+    (tmp_path / "again.yaml").write_text(document(name="again"))
+    (tmp_path / "normed.yaml").write_text(document(backbone={"layers": normed}))
+    words, says = SPOKEN[name]
+    done = specc(*words, cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert says in said, said
+    assert "image" not in said
+
+
 def test_made_up_texts_have_the_tokens_of_a_vocabulary_and_padding_behind() -> None:
     """The same for a seed; the classes differ in which tokens are frequent."""
     facts = {key: value for key, value in DATA.items() if key != "samples"}

@@ -172,8 +172,8 @@ def test_a_folder_that_comes_with_one_is_not_split_again(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("validation", "code", "said"),
     [
-        (24, "SPC602", "`validation: 24` of 24 training images leaves none to train on"),
-        (0.999, "SPC602", "`validation: 0.999` of 24 training images leaves none to train on"),
+        (24, "SPC602", "`validation: 24` of 24 training samples leaves none to train on"),
+        (0.999, "SPC602", "`validation: 0.999` of 24 training samples leaves none to train on"),
         (1.0, "SPC104", "`data.validation` must be less than 1, not `1.0`"),
         (0, "SPC104", "`data.validation` must be at least 1, not `0`"),
         (True, "SPC103", "`data.validation` must be a whole number or a number, not `true`"),
@@ -194,7 +194,7 @@ def test_the_plan_counts_what_is_left_to_train_on() -> None:
 
 
 def test_a_folder_with_too_few_images_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="of 24 training images leaves none to train on"):
+    with pytest.raises(DataError, match="of 24 training samples leaves none to train on"):
         splits_of(different(tmp_path), validation=24)
 
 

@@ -71,8 +71,9 @@ def open_data(plan: Plan, root: Path | None = None) -> Splits:
         fields["known"] = plan.data
     found = open_dataset(DataConfig(**fields))
     if found.validation is None and plan.config.train.early_stopping:
-        what = f"the data set in {fields['root']} has no images for validation, which `train.early_stopping` needs"
-        help = ["`data.validation: 0.1` keeps a tenth of the training images apart", "the test set is for the end"]
+        samples = plan.config.samples
+        what = f"the data set in {fields['root']} has no {samples} for validation, which `train.early_stopping` needs"
+        help = [f"`data.validation: 0.1` keeps a tenth of the training {samples} apart", "the test set is for the end"]
         raise DataError(what, help=help, code="SPC650")
     if plan.data.class_names not in ((), found.info.class_names):
         has, wants = (listed(names) for names in (found.info.class_names, plan.data.class_names))

@@ -144,12 +144,13 @@ def one_value(run: RunState) -> RunError:
     """For torch's refusal to normalise one value, where the compiler could not see it coming."""
     where = run.session.executor.running
     at = f"at `{where}`" if where else "in the evaluation"
+    learns = run.plan.config.learns
     help = (
-        "another `data.batch_size`, so that no batch is of one image, or larger images",
-        "`layer_norm` normalises each image by itself",
+        f"another `data.batch_size`, so that no batch is of one {learns.sample}, or larger {learns.samples}",
+        f"`layer_norm` normalises each {learns.sample} by itself",
         what_is_saved(run),
     )
-    return RunError(f"a norm gets one value a channel {at}: one image, of which one pixel is left", help)
+    return RunError(f"a norm gets one value a channel {at}: one {learns.sample}, of which one position is left", help)
 
 
 def not_deterministic(run: RunState, what: str, help: str) -> RunError:

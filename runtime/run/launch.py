@@ -270,7 +270,7 @@ def closing(summary: dict[str, Any], path: Path) -> list[str]:
         asked, given = (show_bytes(memory[f"{what}_peak_bytes"]) for what in ("requested", "allocated"))
         on_device = [f"of the allocator: requested {asked}, allocated {given}; margin beyond the prediction: {apart}"]
     found = [f"{name} {figures(summary[name])}" for name in ("validation", "test") if summary.get(name)]
-    samples = f"{TASKS[summary['task']].sample}s"
+    samples = TASKS[summary["task"]].samples
     return [
         f"{'; '.join(found)} after {_epochs(summary['epochs'])}",
         *_choices(summary),

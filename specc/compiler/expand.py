@@ -213,7 +213,7 @@ def _large_batch(draft: Draft, data: ResolvedData) -> Iterator[Diagnostic]:
     if 0 < size < batch:
         message = f"a batch of {batch} is larger than the training set of {size:,}: every step takes all of it"
         beside = draft.spec.beside("the data set", "data", "dataset")
-        samples = f"{TASKS[draft.spec.config.task].sample}s"
+        samples = draft.spec.config.samples
         help = (
             f"memory is predicted for {batch} {samples} a step; `batch_size: {size}` predicts what will be trained",
         )

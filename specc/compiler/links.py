@@ -157,7 +157,9 @@ class Run:
         graph, name, features = self.graph, self.layers[0].name, self.site.reads.shape
         entries = graph.read_from_outside(self.first, self.count)
         if not entries:
-            message = f"`{name}` reads the images alone: there is no place for the features of `{self.site.name}`"
+            message = (
+                f"`{name}` reads the network's input alone: there is no place for the features of `{self.site.name}`"
+            )
             return self._error("SPC421", message, "from", label="reads no features")
         if len(entries) > 1:
             read = _listed(layer for layer in graph.layers for node in layer.nodes if node.name in entries)

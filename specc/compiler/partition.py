@@ -157,7 +157,7 @@ def _alive(graph: BackboneGraph, values: Sequence[str]) -> str:
     output = {layer.nodes[-1].name: layer.name for layer in graph.layers}
     alive = [f"`{output.get(value, value)}`" for value in values]
     if not alive:
-        return "and they read the images alone"
+        return "and they read the network's input alone"
     shown = ", ".join(alive[:3]) + (f" and {len(alive) - 3} more" if len(alive) > 3 else "")
     return f"what they read is that of {shown}"
 

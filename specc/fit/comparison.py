@@ -199,7 +199,7 @@ class Comparison:
         if Change.STATISTICS in kinds and not self._normalises(config):
             kinds = kinds - {Change.STATISTICS} | {Change.ROUNDING}
         if Change.STATISTICS in kinds:
-            yield f"batch norm sees {size} images"
+            yield f"batch norm sees {size} {config.samples}"
         elif Change.ROUNDING in kinds:
             yield "how sums are rounded"
         if Change.PRECISION in kinds:

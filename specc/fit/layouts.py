@@ -66,6 +66,7 @@ class Layouts:
     budget: int | None
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]  # why something is not among them
+    samples: str  # what they are called
 
 
 def layouts(plan: Plan, count: int, links: Links, profile: Profile) -> Layouts:
@@ -73,7 +74,7 @@ def layouts(plan: Plan, count: int, links: Links, profile: Profile) -> Layouts:
     search = _Search(plan, count, links, profile)
     rows = tuple(_marked(list(search.rows())))
     budget = plan.config.budget.memory if plan.config.budget else None
-    return Layouts(count, links, profile, budget, rows, tuple(search.left_out))
+    return Layouts(count, links, profile, budget, rows, tuple(search.left_out), plan.config.samples)
 
 
 class _Search:
@@ -108,7 +109,8 @@ class _Search:
 
     def _enough(self, copies: int, slices: int) -> bool:
         if self.batch // copies < slices:
-            self._leave(f"{copies} copies of a batch of {self.batch} in {slices} slices have no image each")
+            one = self.plan.config.learns.sample
+            self._leave(f"{copies} copies of a batch of {self.batch} in {slices} slices have no {one} each")
             return False
         return True
 
@@ -217,7 +219,7 @@ class _Search:
             yield "end-to-end gradients"
         slices = plan.config.train.micro_batches
         if slices != self.own and any(_normalises(plan)):
-            yield f"batch norm sees {self.batch // slices} images"
+            yield f"batch norm sees {self.batch // slices} {plan.config.samples}"
         elif slices != self.own or devices.data_parallel > 1:
             yield "how sums are rounded"
         if devices.mode == "decoupled" and any(unit.links for unit in plan.units):

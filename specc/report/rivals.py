@@ -14,7 +14,7 @@ from .parts import Panel, Table
 from .subject import Subject
 from .words import sentence, show_bytes
 
-WHAT = ("The same network, images, batch and optimizer, trained by one gradient from its end: as it is, and the "
+WHAT = ("The same network, data, batch and optimizer, trained by one gradient from its end: as it is, and the "
         "fastest of each way to make that smaller, as `specc fit --rivals` compares them.")  # fmt: skip
 CAPTION = "End-to-end training, as the compiler predicts it"
 

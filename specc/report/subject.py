@@ -63,7 +63,12 @@ class Subject:
     @property
     def samples(self) -> str:
         """What many of its samples are called: images, texts."""
-        return f"{self.task.sample}s" if self.task else "images"
+        return self.task.samples if self.task else "images"
+
+    @property
+    def one_sample(self) -> str:
+        """What one is called, with its article."""
+        return self.task.one if self.task else "an image"
 
     @property
     def metric(self) -> str:

@@ -101,7 +101,7 @@ def _overfitting(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:
         seen.append(f"the loss on the {subject.half_in_words} set was lowest after epoch {found.best_epoch} and has "
                     f"risen since")  # fmt: skip
     if found.gap >= findings.GAP:
-        seen.append(f"images that are trained on are told {_points(found.gap)} better than others")
+        seen.append(f"{subject.samples} that are trained on are told {_points(found.gap)} better than others")
     augmented = plan.config.data.augment
     how = (f"train.optimizer.weight_decay={max(5e-4, 5 * getattr(plan.config.train.optimizer, 'weight_decay', 0)):.2g}"
            if augmented else "data.augment=paper")  # fmt: skip
@@ -142,7 +142,7 @@ def _left_over(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:
     if larger := lab.larger_batch(memory.budget_bytes):
         size, peak = larger
         rate = plan.config.train.optimizer.lr * size / plan.config.data.batch_size
-        yield Suggestion(f"Batches of {size} images instead of {plan.config.data.batch_size}",
+        yield Suggestion(f"Batches of {size} {subject.samples} instead of {plan.config.data.batch_size}",
                          f"{room} That would peak at {show_bytes(peak)}; fewer and less noisy steps want a higher "
                          f"learning rate.",
                          _run(subject, f"data.batch_size={size}", f"train.optimizer.lr={rate:.3g}"))  # fmt: skip
@@ -165,7 +165,7 @@ def _waiting(subject: Subject, lab: Lab | None) -> Iterator[Suggestion]:
     part, plan = findings.waiting(subject), subject.plan
     if part is None or part < WAITED or plan is None or plan.config.data.workers:
         return
-    yield Suggestion("Decode images in processes of their own",
+    yield Suggestion(f"Make {subject.samples} ready in processes of their own",
                      f"In {part:.0%} of an epoch no step was computed.".replace("%", " %"),
                      _resume(subject, "data.workers=4"))  # fmt: skip
 

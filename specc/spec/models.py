@@ -110,7 +110,7 @@ class SpecModel(Config):
     @property
     def samples(self) -> str:
         """What many of its samples are called: images, texts."""
-        return f"{TASKS[self.task].sample}s"
+        return self.learns.samples
 
     @property
     def views(self) -> int:

@@ -90,7 +90,7 @@ class ResolvedData:
             return self
         count = asked if isinstance(asked, int) else max(1, round(asked * self.train_size))
         if count >= self.train_size:
-            message = f"`validation: {asked}` of {self.train_size:,} training images leaves none to train on"
+            message = f"`validation: {asked}` of {self.train_size:,} training samples leaves none to train on"
             raise OptionError("other", "validation", message)
         return replace(self, train_size=self.train_size - count, validation_size=count)
 

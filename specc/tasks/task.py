@@ -64,6 +64,16 @@ class Task:
     sample: str = "image"  # what one is called
     torch: str = ""
 
+    @property
+    def samples(self) -> str:
+        """What many are called: images, texts."""
+        return f"{self.sample}s"
+
+    @property
+    def one(self) -> str:
+        """One of them with its article: an image, a text."""
+        return f"{'an' if self.sample[:1] in 'aeiou' else 'a'} {self.sample}"
+
     def mixed(self) -> Task:
         """The same, learnt of mixtures of samples: of the share of every class in place of one class."""
         return replace(self, target=Values(("classes",), below=2)) if self.kind == "class" else self

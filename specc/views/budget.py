@@ -119,14 +119,21 @@ def _option(option: Option) -> dict[str, Any]:
 
 def compare_table(plans: Sequence[Plan], measured: Sequence[Any], times: Sequence[StepTime | None]) -> Table:
     """One row a spec; ratios are to the first. A measured time is shown in place of a predicted one."""
-    names = ("blocks", "units", "predicted", "peak ×", "GFLOPs an image", "FLOPs ×")
+    one, many = _called(plans)
+    names = ("blocks", "units", "predicted", "peak ×", f"GFLOPs {one}", "FLOPs ×")
     more = ("measured",) if measured[0] else ()
     taken = [found.seconds if found else time.seconds if time else None
              for found, time in zip(measured, times, strict=True)]  # fmt: skip
     rows = ([*_compared(plan, plans[0], found), *_timed(plan, own, taken[0])]
             for plan, found, own in zip(plans, measured, taken, strict=True))  # fmt: skip
-    timed = ("step", "images/s", "time ×") if taken[0] else ()
+    timed = ("step", f"{many}/s", "time ×") if taken[0] else ()
     return table("one training step" + _where(measured[0], times[0]), ("spec",), (*names, *more, *timed), rows)
+
+
+def _called(plans: Sequence[Plan]) -> tuple[str, str]:
+    """What one sample is called, and many are, where all plans are of the same."""
+    names = {(plan.config.learns.one, plan.config.samples) for plan in plans}
+    return names.pop() if len(names) == 1 else ("a sample", "samples")
 
 
 def _where(measured: Any, time: StepTime | None) -> str:

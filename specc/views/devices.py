@@ -31,7 +31,8 @@ def devices_parts(ranks: Sequence[Rank]) -> Iterator[Table | str]:
     layout = ranks[0].plan.layout
     assert layout is not None
     if len(ranks) > SHOWN:
-        yield f"{layout.copies} copies of these {len(layout.stages)} stages, which differ by an image at most"
+        one = ranks[0].plan.config.learns.one
+        yield f"{layout.copies} copies of these {len(layout.stages)} stages, which differ by {one} at most"
     if ranks[0].seconds:
         yield "work is what a rank computes in a step; what it waits for is simulated by --devices and --bandwidth"
 

@@ -19,7 +19,7 @@ def layouts_table(found: Layouts) -> Table:
     left = (Column("layout", heads=True, wraps=True, prose=True), Column("changes", wraps=True, stacks=1))
     right = (
         Column("slices", right=True, stacks=2), "peak", Column("sent", right=True), "step",
-        Column("images/s", right=True, stacks=3), Column("idle", right=True, stacks=2),
+        Column(f"{found.samples}/s", right=True, stacks=3), Column("idle", right=True, stacks=2),
         *(("fits",) if found.budget is not None else ()), Column("best"),
     )  # fmt: skip
     return table(title, left, right, (_row(row) for row in found.rows))

@@ -20,7 +20,7 @@ def rivals_table(found: Rivals, device: Device) -> Table:
     """One row a way to train the network, with a mark on the Pareto front of peak and time."""
     on = found.profile.device if found.profile else "a CPU" if device == "cpu" else "CUDA"
     left = (Column("way to train", heads=True, wraps=True, prose=True), Column("changes", wraps=True, stacks=1))
-    time = ("step", Column("images/s", right=True, stacks=3), "time ×") if found.profile else ()
+    time = ("step", Column(f"{found.plain.config.samples}/s", right=True, stacks=3), "time ×") if found.profile else ()
     right = ("peak", *time, Column("FLOPs", right=True, stacks=2), "fits", Column("best"))
     rows = (_row(number, rival, timed=found.profile is not None) for number, rival in enumerate(found.rows, 1))
     return table(f"rivals under a budget of {show_bytes(found.budget)} on {on}", ("#", *left), right, rows)

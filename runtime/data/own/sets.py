@@ -105,10 +105,10 @@ class Set:
             images = list(rows(images, len(samples))) if are_several(images) else torch.as_tensor(images)
             truths = torch.as_tensor(truths)
         except (SampleError, TypeError, ValueError, RuntimeError) as error:
-            what = f"what `collate_fn` makes of {self.called} is no batch of images and labels: "
+            what = f"what `collate_fn` makes of {self.called} is no batch of samples and labels: "
             raise DataError(what + raised(error, self.file), code="SPC608") from error
         if len(images) != len(samples) or len(truths) != len(samples):
-            what = f"`collate_fn` makes {len(images)} images and {len(truths)} labels of {len(samples)} samples"
+            what = f"`collate_fn` makes {len(images)} inputs and {len(truths)} labels of {len(samples)} samples"
             raise DataError(what, ["a batch has a label for every sample"], "SPC608")
         return zip(images, truths, strict=True)
 

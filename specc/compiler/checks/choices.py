@@ -44,10 +44,11 @@ def _on_the_test_set(draft: Draft, choice: EarlyStopping | KeepBest, at: Path) -
     known = INFO[data.dataset]
     if data.validation is not None or known.kept == "folder" or known.torch:
         return
+    samples = spec.config.samples
     stops = isinstance(choice, EarlyStopping)
     what = "when to stop" if stops else "which checkpoint is the best"
-    message = f"there are no images for validation: {what} would be chosen by the test set, which is no test then"
+    message = f"there are no {samples} for validation: {what} would be chosen by the test set, which is no test then"
     said = spec.error if stops else spec.warning
-    help = ("`data.validation: 0.1` keeps a tenth of the training images apart for it",)
+    help = (f"`data.validation: 0.1` keeps a tenth of the training {samples} apart for it",)
     yield said("SPC650", message, *at, label="looks at the test set", help=help, key=True,
                secondary=spec.beside("the data set", "data", "dataset"))  # fmt: skip

@@ -59,7 +59,7 @@ def _too_few_images(draft: Draft) -> Iterator[Diagnostic]:
     if batch < copies * draft.slices:
         slices = f" in {draft.slices} slices each" * (draft.slices > 1)
         message = f"a batch of {batch} cannot be divided among {copies} copies{slices}"
-        beside = spec.beside("images a step", "data", "batch_size")
+        beside = spec.beside(f"{spec.config.samples} a step", "data", "batch_size")
         yield spec.error("SPC682", message, *COPIES, label=f"at most {batch // draft.slices}", secondary=beside)
 
 

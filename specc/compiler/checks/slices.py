@@ -31,7 +31,7 @@ def _too_many(draft: Draft) -> Iterator[Diagnostic]:
     spec, batch = draft.spec, min(draft.spec.config.data.batch_size, draft.info.train_size or 1 << 62)
     if batch < draft.slices:
         message = f"a batch of {batch} cannot be divided into {draft.slices} slices"
-        beside = spec.beside("images a step", "data", "batch_size")
+        beside = spec.beside(f"{spec.config.samples} a step", "data", "batch_size")
         yield spec.error("SPC622", message, *AT, label=f"at most {batch}", secondary=beside)
 
 
@@ -44,11 +44,12 @@ def _statistics(draft: Draft) -> Iterator[Diagnostic]:
     ]
     if norms:
         size, more = draft.spec.config.data.batch_size // draft.slices, f" and {len(norms) - 1} more" * (len(norms) > 1)
+        samples = draft.spec.config.samples
         message = (
-            f"batch norm `{norms[0]}`{more} normalises by the statistics of a slice, of {size} images, and counts "
+            f"batch norm `{norms[0]}`{more} normalises by the statistics of a slice, of {size} {samples}, and counts "
             f"every slice in its running statistics: the step is not quite that of a batch of {size * draft.slices}"
         )
-        help = ("`group_norm` and `layer_norm` look at one image alone",)
+        help = (f"`group_norm` and `layer_norm` look at one {draft.spec.config.learns.sample} alone",)
         yield draft.spec.warning("SPC620", message, *AT, label="statistics per slice", help=help)
 
 

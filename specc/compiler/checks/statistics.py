@@ -58,13 +58,14 @@ def _values(node: Node, training: int, testing: int) -> int:
 
 def _one_value(draft: Draft, found: list[tuple[str, Node]]) -> Diagnostic:
     spec, data = draft.spec, draft.info
+    one, many = spec.config.learns.sample, spec.config.samples
     (name, node), more = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     kind = "batch norm" if isinstance(node.op, BatchNorm) else "group norm"
-    message = f"the {kind} `{name}`{more} gets one value a channel: one image, of which one pixel is left"
+    message = f"the {kind} `{name}`{more} gets one value a channel: one {one}, of which one position is left"
     few = 0 < data.train_size < spec.config.data.batch_size
     help = (
-        "more images a batch (`data.batch_size`), larger images, or a backbone that shrinks them less",
-        "`layer_norm` normalises each image by itself",
+        f"more {many} a batch (`data.batch_size`), larger {many}, or a backbone that shrinks them less",
+        f"`layer_norm` normalises each {one} by itself",
     )
     return spec.error("SPC605", message, "data", "samples" if few else "batch_size", label="too few for statistics",
                       help=help, secondary=tuple(_place(draft, name)))  # fmt: skip

@@ -84,7 +84,7 @@ class Facts:
                 "nothing stands beside it: a mask follows from the padding",)  # fmt: skip
             raise OwnDataError(f"the first sample is {said}, and the task learns of {wants}", help, "SPC606")
         if target not in self.kinds:
-            what = f"what the first sample says of its image is {self.told}, of which the task learns nothing"
+            what = f"what is known of the first sample is {self.told}, of which the task learns nothing"
             raise OwnDataError(what, (f"the task takes {_TAKEN.get(target, target)}",), "SPC606")
         if self.parts:
             return self._packed(name, target, **options)
