@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import TypeVar
 
 from .neighbours import beside, forget
@@ -38,7 +39,7 @@ def module_of(path: str, digest: str) -> ModuleType:
                 found.loader.exec_module(made)
         except BaseException as error:
             del sys.modules[name]
-            if not isinstance(error, Exception):
+            if not isinstance(error, Exception | SystemExit):
                 raise
             raise CodeError(f"{path} cannot be imported: {raised(error, path)}") from error
     return sys.modules[name]
@@ -51,18 +52,31 @@ def called(path: str, what: str, call: Callable[[], T]) -> T:
             return call()
     except MemoryError:  # of the machine's, and not the code's fault
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CodeError(f"{what} raises {raised(error, path)}") from error
 
 
 def raised(error: BaseException, path: str) -> str:
-    """``ValueError: no such label (data.py:12)``: what was raised, and the last line of the file on the way there."""
-    text = " ".join(str(error).split())
-    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    where = f" ({Path(path).name}:{line})" if line else ""
+    """``ValueError: no such label (data.py:12)``: what was raised, and the last line of the user's on the way there."""
+    line = _line_of(error.__traceback__, path)
+    said = str(error)
+    if isinstance(error, SyntaxError) and error.filename == path:
+        said, line = error.msg, f"{Path(path).name}:{error.lineno}"
+    text, where = " ".join(said.split()), f" ({line})" * bool(line)
     return f"{type(error).__name__}{': ' * bool(text)}{text}{where}"
+
+
+def _line_of(trace: TracebackType | None, path: str) -> str:
+    """The innermost line of the file, or of what lies beside it and was called from there; nothing where none is."""
+    folder, found = os.path.dirname(path), ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file == path or (found and _beside(file, folder)):
+            found = f"{os.path.relpath(file, folder)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _beside(file: str, folder: str) -> bool:
+    """Whether a file is of the folder, and of no packages that are installed in it."""
+    return file.startswith(folder + os.sep) and "site-packages" not in file.removeprefix(folder).split(os.sep)

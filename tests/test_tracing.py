@@ -54,4 +54,4 @@ def test_a_tracer_that_ends_otherwise_is_told_of_with_its_last_words(
     monkeypatch.setattr(tracing, "PROGRAM", ("-c", "raise SystemExit('no more memory')"))
     with pytest.raises(BackboneError, match="no more memory") as caught:
         TorchvisionModel(torchvision="resnet18").expand((3, 32, 32), 4)
-    assert caught.value.problems[0].code == "SPC309"
+    assert caught.value.problems[0].code == "SPC308"

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes
 
 from specc.graph.graph import BackboneGraph
@@ -23,11 +22,11 @@ from specc.graph.traced.tracing import graph_of
 
 from ..errors import RunError
 from .example import Example, sample_of
+from .hidden import unreadable
 from .laboratory import Laboratory, keep
 from .records import holds_tensors
 
 NORM = re.compile(r"(Batch|Layer|Group|Instance|RMS)Norm")
-WRAPPERS = {"OptimizedModule", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -95,7 +94,7 @@ def _called(module: nn.Module) -> str:
 
 def _copied(module: nn.Module, source: Source) -> nn.Module:
     """A copy without the numbers of parameters, which may be many, on the host; its floats are as those of samples."""
-    if why := _unreadable(module):
+    if why := unreadable(module):
         raise BackboneError(Problem("SPC308", f"`{source.name}` cannot be traced: {why}", source.where, "is hidden"))
     own: dict[int, Any] = {
         id(p): _kept(p) if name in source.held else _empty(p)
@@ -106,21 +105,6 @@ def _copied(module: nn.Module, source: Source) -> nn.Module:
     except Exception as error:
         text = f"`{source.name}` cannot be copied, and so not be traced: {error}"
         raise BackboneError(Problem("SPC308", text, source.where, "cannot be copied")) from error
-
-
-def _unreadable(module: nn.Module) -> str:
-    """Why nobody can follow what it does; nothing where one can."""
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if is_lazy(tensor):
-            return f"`{name}` has no shape yet: call the module once on a batch before"
-    inner = {"_orig_mod": "is compiled", "module": "is made for several devices"}
-    kinds = {kind.__name__ for kind in type(module).__mro__}
-    for attribute, why in inner.items() if WRAPPERS & kinds else ():
-        if hasattr(module, attribute):
-            return f"it {why}: trace what is in it, `.{attribute}`"
-    if any(isinstance(each, torch.jit.ScriptModule) for each in module.modules()):
-        return "it is a script, whose calls Python does not hear of: trace the module that it was made of"
-    return ""
 
 
 def _empty(parameter: nn.Parameter) -> nn.Parameter:

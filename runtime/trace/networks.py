@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from specc.diagnostics import did_you_mean
-from specc.graph.families.foreign import untrusted
 from specc.graph.ops import ShapeError
-from specc.graph.ops.source import ASKED, Kind, Source
+from specc.graph.ops.source import Kind, Source
 from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced.options import options
 from specc.graph.traced.tracing import gone, missing
-from specc.system.own_code import digest_of
-from specc.system.trust import trusted
 
-from ..own_code import CodeError, called, module_of
+from .files import check_module, made_by, own_file
 from .lines import own_line
 from .texts import reading_tokens, tried
 
@@ -104,8 +98,10 @@ def misfit(source: Source, error: BaseException) -> ShapeError:
     """What the network says of such images."""
     line = own_line(error.__traceback__)
     said = str(error).splitlines()[0] if str(error) else ""
+    own = source.kind in ("module", "traced")
     if not isinstance(error, (AssertionError, RuntimeError, ValueError)) or not said:
-        said = ": ".join(filter(None, (type(error).__name__, said))) + f" ({line})" * bool(line)
+        said, own = ": ".join(filter(None, (type(error).__name__, said))), True
+    said += f" ({line})" * bool(own and line)
     return ShapeError(f"{source.name} says: {said}")
 
 
@@ -211,51 +207,6 @@ def _size(sides: tuple[int, ...]) -> int | list[int]:
     return sides[0] if len(set(sides)) == 1 else list(sides)
 
 
-def own_file(source: Source, path: str) -> bytes:
-    """The file that a source was made of; raises `BackboneError` where it, or what it imports, is another one now."""
-    if digest_of(path) != source.digest:
-        text = f"{path} is not what it was when the network was planned"
-        raise BackboneError(Problem("SPC309", text, source.where, "has changed", ("plan it again",)))
-    return Path(path).read_bytes()
-
-
-def _check_module(source: Source) -> None:
-    if not trusted():
-        raise untrusted(source)
-
-
-def _module(source: Source) -> nn.Module:
-    """What the function of the file makes, which is told the number of classes where it asks for it."""
-    path, _, name = source.name.rpartition(":")
-    maker = getattr(_imported(source, path), name, None)
-    if maker is None:
-        raise BackboneError(Problem("SPC307", f"{path} has no `{name}`", source.where, "not there"))
-    arguments = json.loads(source.args)
-    asked = inspect.signature(maker).parameters
-    told = {key: source.classes for key in ASKED if key in asked and key not in arguments}
-    if told and not source.classes:
-        text = f"{source.name} is not what its file says: it asks for `{next(iter(told))}`"
-        raise BackboneError(Problem("SPC308", text, source.where, "asks for more"))
-    help = ("`args: {NAME: VALUE}` under `backbone` are what it is called with",)
-    try:
-        found = called(path, source.name, lambda: maker(**told, **arguments))
-    except CodeError as error:
-        raise BackboneError(Problem("SPC308", str(error), source.where, "makes no network", help)) from error
-    if not isinstance(found, nn.Module):
-        text = f"{source.name} gives a `{type(found).__name__}`, which is no `torch.nn.Module`"
-        raise BackboneError(Problem("SPC308", text, source.where, "makes no network"))
-    return found
-
-
-def _imported(source: Source, path: str) -> ModuleType:
-    """The file as a module; what lies beside it can be imported by it."""
-    own_file(source, path)
-    try:
-        return module_of(path, source.digest)
-    except CodeError as error:
-        raise BackboneError(Problem("SPC308", str(error), source.where, "cannot be imported")) from error
-
-
 def _handed_over(source: Source) -> None:
     """Whether it is here is asked where its parts are built."""
 
@@ -268,6 +219,6 @@ _KINDS: dict[Kind, tuple[Callable[[Source], None], Callable[[Source], nn.Module]
     "torchvision": (_check_torchvision, _torchvision),
     "timm": (_check_timm, _timm),
     "transformers": (_check_transformers, _transformers),
-    "module": (_check_module, _module),
+    "module": (check_module, made_by),
     "traced": (_handed_over, _never),
 }

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 
 from ..diagnostics import Diagnostic, Label, Severity
 from ..graph.families import Foreign
+from ..graph.families.foreign import OwnModule
 from ..graph.families.traced_family import TracedFamily
 from ..graph.graph import BackboneGraph, Layer
 from ..graph.layers import Layers
@@ -132,8 +133,10 @@ def _wrong_end(draft: Draft, task: Task, data: ResolvedData, last: Layer) -> Dia
     what = f"last layer `{last.name}`" if own else "backbone"
     message = f"the {what} gives {show(last.shape)}, but `{task.name}` with {data.classes} classes takes {wanted}"
     help = ("a 1×1 `conv` to the classes, then `resize` to the image, give a number a class and pixel",)
+    told = ("its function is told how many classes there are where it asks for `num_classes`",)
+    helps = help * (task.kind == "map") + told * (isinstance(backbone, OwnModule) and not backbone.asks)
     return spec.error("SPC304", message, "backbone", *own, label=f"must give {wanted}", key=not own,
-                      help=help * (task.kind == "map"), secondary=spec.beside("what is learnt", "task"))  # fmt: skip
+                      help=helps, secondary=spec.beside("what is learnt", "task"))  # fmt: skip
 
 
 def _exhausted(draft: Draft, data: ResolvedData, backbone: BackboneGraph) -> Iterator[Diagnostic]:

@@ -149,21 +149,27 @@ class Windows:
         return brought[last], own[last] + passes * (self.blocks.flops[last] - self.blocks.flops[first])
 
     def _near(self, last: int) -> list[tuple[float, BlockCost]]:
-        """A few costs of blocks that end at a place, with their blocks' FLOPs."""
+        """Two costs of blocks that end at a place, with their blocks' FLOPs, of which the second has more."""
         found: list[tuple[float, BlockCost]] = []
-        for first in range(last - 1, max(last - self.blocks.zone - 3, -1), -1):
+        furthest = last - self.blocks.zone - 3
+        for first in range(last - 1, -1, -1):
+            length = float(self.blocks.flops[last] - self.blocks.flops[first])
+            if length <= found[0][0] if found else first <= furthest:
+                continue
             double = self.number > 0 and self.costs.window == 2
             near = self.neighbours(first) if double else None
             at = self.cost(*near[:1], first, last) if near else None if double else self.cost(first, last)
-            if at is not None and len(found) < 2:
-                found.append((float(self.blocks.flops[last] - self.blocks.flops[first]), at))
+            if at is not None:
+                found.append((length, at))
+            if len(found) == 2:
+                break
         return found
 
 
 def _passes(found: list[tuple[float, BlockCost]]) -> float:
     """How often a block's FLOPs are spent, from two blocks under the same unit."""
     (length, one), (other_length, other) = found
-    return (other.flops - one.flops) / (other_length - length) if other_length > length else 0.0
+    return (other.flops - one.flops) / (other_length - length)
 
 
 def work_in(found: BlockCost, block: int, last: int) -> dict[Hashable, Mapping[int, float]]:

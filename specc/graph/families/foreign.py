@@ -144,9 +144,15 @@ class OwnModule(Foreign):
 
     def source(self, input: Shape, classes: int, vocabulary: int = 0) -> Source:
         """What is traced: of code that does not ask how many classes there are it is one for any number of them."""
-        source, (file, _, function) = super().source(input, classes, vocabulary), self.module.rpartition(":")
+        source = super().source(input, classes, vocabulary)
+        return source if self.asks else replace(source, classes=0)
+
+    @property
+    def asks(self) -> bool:
+        """Whether its function may ask how many classes there are, as far as its file tells."""
+        file, _, function = self.module.rpartition(":")
         parameters = parameters_of(file, function)
-        return source if parameters is None or not parameters.isdisjoint(ASKED) else replace(source, classes=0)
+        return parameters is None or not parameters.isdisjoint(ASKED)
 
     def expand(self, input: Shape, classes: int, vocabulary: int = 0) -> BackboneGraph:
         """The graph, out of the cache or of code that may be run; raises `BackboneError` where it may not."""

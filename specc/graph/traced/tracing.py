@@ -90,6 +90,14 @@ def missing(source: Source, why: str) -> BackboneError:
     return BackboneError(Problem("SPC309", text, source.where, "not in the cache", (f"install {needed}",)))
 
 
+def _ended(source: Source, said: str) -> BackboneError:
+    """The process that traced it ended without an answer: torch cannot be imported there, or the code ended it."""
+    if said.startswith(("ImportError", "ModuleNotFoundError")):
+        return missing(source, said)
+    text = f"{_called(source)} ended the process that traced it: {said}"
+    return BackboneError(Problem("SPC308", text, source.where, "cannot be traced"))
+
+
 def _apart(source: Source) -> BackboneGraph:
     """Traced by Python in another process, which ends with it."""
     for package in ("torch", *PACKAGES[source.kind]):
@@ -99,7 +107,7 @@ def _apart(source: Source) -> BackboneGraph:
     try:
         answer = answers().validate_json(line)
     except ValidationError:
-        raise missing(source, said) from None
+        raise _ended(source, said) from None
     if answer.misfit:
         raise ShapeError(answer.misfit)
     if answer.graph is None:
