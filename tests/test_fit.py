@@ -82,19 +82,9 @@ def rows_of(spec: Spec) -> tuple[Row, ...]:
     return tuple(row for blocks in splits.numbers if (row := splits.best(blocks)) is not None)
 
 
-SHORT = {
-    "windows of two",
-    "two levels and links",
-    "two levels, one unit skipped",
-    "two levels, links of two layers",
-    "two levels, recompute",
-    "two levels, patches, bf16, adamw",
-}
-
-
 @pytest.mark.parametrize("case", partly(CASES, ("two levels, recompute", "two levels, links of two layers")))
 def test_the_best_of_all_splits(case: str) -> None:
-    hold_against_all(CASES[case], 14 if case in SHORT else 20)
+    hold_against_all(CASES[case], 14)
 
 
 @pytest.mark.full

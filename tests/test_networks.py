@@ -36,7 +36,7 @@ RUN = [path for path in NETWORKS if path != LARGE]
 LONG = (
     "convnext", "densenet_bc", "efficientnet", "googlenet", "inception", "pixel_tokens", "resnext", "se_resnet", "swin",
     "vit_class_token", "gmlp", "mobilenet_v2", "shufflenet_v2", "resnet_preactivation", "mlp_mixer", "poolformer",
-    "two_branches",
+    "two_branches", "alexnet", "squeezenet", "vgg16_dropout", "wide_resnet",
 )  # fmt: skip
 NO_PATCHES = {"audio_m5"}  # its comment says why
 

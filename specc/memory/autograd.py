@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -175,6 +176,7 @@ class Product(Function):
         super().back(engine, incoming)
 
 
+@lru_cache(maxsize=4096)
 def dense(order: Order, shape: Shape) -> Order:
     """The order with regard to a shape: a single channel or a single position lies the same in every order."""
     many = (shape[0] > 1, numel(shape[1:]) > 1) if len(shape) > 1 else (False, False)
