@@ -107,8 +107,8 @@ def rival(each: Document) -> str:
 
 def limits(case: Document) -> Iterator[str]:
     """What the search has left out."""
-    if case["left_out"]:
-        yield f"\nCannot stand on this network: {listed(case['left_out'])}."
+    for each in case["left_out"]:
+        yield f"\n{called(each['method'])} cannot stand on this network: {each['why']}."
     if case["equal_parts"]:
         yield f"\nCut into parts that keep equally much, not searched: {listed(case['equal_parts'])}."
     if case["all_or_nothing"]:

@@ -26,6 +26,7 @@ from specc.recipes.methods import known, method, of_spec
 from specc.spec.dump import dump
 from specc.spec.load import loads
 from specc.spec.sections.split import Fit
+from specc.views.rivals import rivals_lines
 
 SPEC: dict[str, Any] = {
     "specc": 1,
@@ -177,11 +178,39 @@ def test_a_method_is_what_its_recipe_says_whatever_the_number_of_blocks() -> Non
     assert of_spec(method("dgl", config).on(config))[0].name == "dgl"
 
 
-def test_a_method_that_cuts_nothing_is_left_out() -> None:
-    draft = draft_of()
-    found = Comparison(draft).under(whole(), of_spec(draft.spec.config, ["dsn"]))
+def test_a_method_that_cannot_stand_is_left_out_and_why() -> None:
+    layers = [{"name": "pool", "op": "global_avg_pool"}, {"name": "one", "op": "linear", "out": 8}]
+    layers += [{"name": "two", "op": "linear", "out": 8}, {"name": "head", "op": "linear", "out": 10}]
+    draft = draft_of(backbone={"layers": layers}, split={"after": ["one"]}, auxiliary={"classifier": {}})
+    found = Comparison(draft).under(2000, of_spec(draft.spec.config, ["infopro", "dgl", "dsn"]))
     assert found is not None
-    assert found.left_out == ("dsn",)
+    assert [each.method for each in found.left_out] == ["dgl", "dsn"]
+    assert "`pointwise` reads a feature map" in found.left_out[0].why
+    assert found.left_out[1].why.startswith("it cuts nothing")
+    assert f"DGL cannot stand on this network: {found.left_out[0].why}" in list(rivals_lines(found))
+
+
+def test_what_fits_in_less_precision_alone_is_not_taken_unasked_but_named(file: Path, tmp_path: Path) -> None:
+    found = rivals(0.2)
+    assert found.chosen is None
+    assert found.quickest is not None
+    assert verdict(found).startswith("nothing in fp32 fits ")
+    assert "recomputation in bf16 does, " in verdict(found)
+    words = (
+        "fit",
+        file,
+        "--rivals",
+        "--methods",
+        "dgl,infopro",
+        "--budget",
+        found.budget,
+        "--device-profile",
+        "rtx3090",
+    )
+    result = invoke(*words, "--write", tmp_path / "out.yaml")
+    assert result.exit_code == 1
+    assert f"--take {found.quickest.name} changes the precision too" in result.output
+    assert invoke(*words, "--write", tmp_path / "out.yaml", "--take", found.quickest.name).exit_code == 0
 
 
 # ---------------------------------------------------------------------------------------------- the command line
@@ -202,7 +231,7 @@ def test_a_rival_is_written_as_a_spec_that_plans_to_the_same_figures(file: Path,
     out, budget = tmp_path / "out.yaml", int(0.85 * whole())
     words = ("fit", file, "--rivals", "--methods", "dgl", "--budget", budget, "--device-profile", "rtx3090")
     document = json.loads(invoke(*words, "--format", "json").stdout)
-    assert document["format_version"] == 2
+    assert document["format_version"] == 3
     taken = next(row for row in document["rows"] if row["name"] == "e2e_recompute")
     for take in (taken["name"], taken["number"]):
         result = invoke(*words, "--take", take, "--write", out, "--force")

@@ -242,6 +242,11 @@ def _compared(
         fail(1, "this network cannot be trained end to end, which all rivals are compared with")
     _show_rivals(found, draft.spec.device, form)
     chosen = _taken(found, take) if take else found.chosen
+    if chosen is None and found.quickest is not None:
+        own, other = config.train.precision, found.quickest
+        fail(
+            1, f"nothing in {own} fits the budget", f"--take {other.name} changes the precision too, or raise --budget"
+        )
     if chosen is None:
         fail(1, "nothing here fits the budget", "raise --budget, or take a smaller backbone")
     return chosen.candidate.config, f"{config.name}_{chosen.name}"

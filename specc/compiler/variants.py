@@ -33,14 +33,19 @@ class Prediction:
     seconds: float | None = None  # None: no device is known
 
 
-def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
-    """The draft of another configuration; None where that has errors."""
+def attempted(draft: Draft, config: SpecModel) -> Draft:
+    """The draft of another configuration, up to where it has errors."""
     result = Draft(draft.spec.with_config(config), (), draft.data, draft.backbone)
     for step in FROM_SPLIT:
-        result = step(result)
-        if result.failed:
-            return None
+        if not result.failed:
+            result = step(result)
     return result
+
+
+def recompiled(draft: Draft, config: SpecModel) -> Draft | None:
+    """The draft of another configuration; None where that has errors."""
+    result = attempted(draft, config)
+    return None if result.failed else result
 
 
 def predict(draft: Draft, config: SpecModel, profile: Profile | None = None) -> Prediction | None:

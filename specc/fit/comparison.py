@@ -11,7 +11,7 @@ from functools import cached_property
 
 from ..compiler.draft import Draft
 from ..compiler.partition import partition
-from ..compiler.variants import recompiled, whole
+from ..compiler.variants import attempted, recompiled, whole
 from ..diagnostics.notices import doing, progress
 from ..graph.ops import BatchNorm
 from ..profiles import Profile
@@ -22,7 +22,7 @@ from .attempts import Attempts, Candidate, cut
 from .crossing import Known, Pair, Proposals, Range, wins
 from .fastest import AGAIN, SPLIT, Fastest, released, turned, with_budget
 from .methods import Method
-from .rivals import WHOLE, Rival, Rivals, marked
+from .rivals import WHOLE, LeftOut, Rival, Rivals, marked
 from .roles import Roles
 
 SLICES, PRECISION = "micro_batches", "precision"
@@ -73,8 +73,8 @@ class Comparison:
         """The fastest configuration of a method that fits, or comes nearest to it; None where it cannot stand."""
         progress(f"the fastest that fits of {method.name}")
         config = method.on(self.base)
-        if any(level.window == "all" for level in config.levels):
-            return None  # nothing is cut, so that no split needs less memory than another
+        if _cuts_nothing(config):
+            return None
         search = None if self._in_equal_parts(config) else self.search(method)
         if search is not None and (found := search.under(budget)):
             return found
@@ -84,6 +84,15 @@ class Comparison:
             sliced = [each for _, each in turned(last, [KNOBS[SLICES]])][1:]
             found = _better(found, self._first(sliced, budget)[0], budget)
         return found
+
+    def _why_not(self, method: Method) -> str:
+        """What is wrong with a method that cannot stand, first of all in as few blocks as it takes."""
+        config = method.on(self.base)
+        if _cuts_nothing(config):
+            return "it cuts nothing, so that no split needs less memory than another"
+        failed = (draft for each in self._equal(config) if (draft := attempted(self.draft, each)).failed)
+        found = (each.message for draft in failed for each in draft.diagnostics if each.severity == "error")
+        return next(found, "there are too few places where it may be cut")
 
     def _in_equal_parts(self, config: SpecModel) -> bool:
         return Roles(config).window > 1 and len(self.draft.graph.cut_choices) > FEW
@@ -123,11 +132,11 @@ class Comparison:
             if self.plain is None:
                 return None
             rows = [self.rival(None, each, budget) for each in self.exact(budget)]
-            standing, missing = [], []
+            standing, missing = [], list[LeftOut]()
             for method in methods:
                 found = self.local(method, budget)
                 if found is None:
-                    missing.append(method.name)
+                    missing.append(LeftOut(method.name, self._why_not(method)))
                 else:
                     standing.append(method)
                     rows.append(self.rival(method, found, budget))
@@ -212,6 +221,10 @@ class Comparison:
         draft = recompiled(self.draft, config)
         graphs = [] if draft is None else [graph for network in draft.networks.values() for graph in network.graphs]
         return any(isinstance(node.op, BatchNorm) for graph in graphs for node in graph.nodes)
+
+
+def _cuts_nothing(config: SpecModel) -> bool:
+    return any(level.window == "all" for level in config.levels)
 
 
 def _furthest(config: SpecModel, kind: Iterable[str]) -> SpecModel:

@@ -39,13 +39,21 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A method that cannot stand on the network."""
+
+    method: str
+    why: str  # the first thing that is wrong with it in two blocks, in words
+
+
+@dataclass(frozen=True, slots=True)
 class Rivals:
     """All of them under one budget."""
 
     budget: int
     plain: Candidate  # end to end, as it is
     rows: tuple[Rival, ...]
-    left_out: tuple[str, ...] = ()  # methods that cannot stand on this network
+    left_out: tuple[LeftOut, ...] = ()
     wins: Range | None = None  # the budgets under which local learning is the faster, about
     profile: Profile | None = None  # of the device whose time it is
     equal_parts: tuple[str, ...] = ()  # methods whose cuts were not searched for

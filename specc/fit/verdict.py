@@ -44,9 +44,15 @@ def _parts(found: Rivals) -> Iterator[str]:
 
 
 def _nothing(found: Rivals, budget: str) -> Iterator[str]:
+    """What comes nearest, where nothing in the spec's own precision fits."""
+    own, other = found.plain.config.train.precision, found.quickest
+    if other is not None:
+        yield f"nothing in {own} fits {budget}; {way(other)} does, {_ratio(found, other)}{_price(other)}"
+        return
     lowest = [each for each in (found.floor(local=False), found.floor(local=True)) if each is not None]
     least = min(lowest, key=lambda rival: rival.candidate.peak)
-    yield f"nothing here fits {budget}: the lowest peak is {show_bytes(least.candidate.peak)}, of {said(least)}"
+    what = said(least) if least.candidate.config.train.precision == own else way(least)
+    yield f"nothing here fits {budget}: the lowest peak is {show_bytes(least.candidate.peak)}, of {what}"
 
 
 def _against(found: Rivals, exact: Rival | None) -> str:

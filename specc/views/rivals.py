@@ -42,8 +42,8 @@ def _row(number: int, rival: Rival, *, timed: bool) -> tuple[str, ...]:
 def rivals_lines(found: Rivals) -> Iterator[str]:
     """What to know of the table, and who wins."""
     yield "* no other has both less memory and less time"
-    for name in found.left_out:
-        yield f"{called(name)} cannot stand on this network"
+    for each in found.left_out:
+        yield f"{called(each.method)} cannot stand on this network: {each.why}"
     yield from _limits(found)
     if found.profile is not None:
         yield source(found.profile)
@@ -67,7 +67,7 @@ def rivals_document(found: Rivals, device: Device) -> dict[str, Any]:
     """The table for machines."""
     chosen, wins = found.chosen, found.wins
     return {
-        "format_version": 2,
+        "format_version": 3,
         "budget_bytes": found.budget,
         "device": device,
         "device_profile": found.profile.name if found.profile else None,
@@ -75,7 +75,7 @@ def rivals_document(found: Rivals, device: Device) -> dict[str, Any]:
         "rows": [_document(number, rival) for number, rival in enumerate(found.rows, 1)],
         "chosen": chosen.name if chosen else None,
         "local_wins": {"lowest_bytes": wins.lowest, "highest_bytes": wins.highest} if wins else None,
-        "left_out": list(found.left_out),
+        "left_out": [{"method": each.method, "why": each.why} for each in found.left_out],
         "equal_parts": list(found.equal_parts),
         "all_or_nothing": list(found.all_or_nothing),
         "verdict": verdict(found),
