@@ -245,6 +245,26 @@ class OwnAttention(Net):
         return x + self.body["out"](found.transpose(1, 2).reshape(n, h * w, c)).mT.reshape(n, c, h, w)
 
 
+class RotatedAttention(OwnAttention):
+    """Turns queries and keys by where they stand."""
+
+    def make(self) -> nn.Module:
+        angles = torch.arange(64.0)[:, None].expand(-1, 2)
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+        return super().make()
+
+    def turned(self, t: Tensor) -> Tensor:
+        return t * self.cos + torch.cat([-t[..., 1:], t[..., :1]], -1) * self.sin
+
+    def features(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        rows = self.body["qkv"](x.flatten(2).mT)
+        q, k, v = (t.unflatten(2, (2, 2)).transpose(1, 2) for t in rows.chunk(3, 2))
+        found = F.scaled_dot_product_attention(self.turned(q), self.turned(k), v)
+        return x + self.body["out"](found.transpose(1, 2).reshape(n, h * w, c)).mT.reshape(n, c, h, w)
+
+
 class Recurrent(Net):
     def make(self) -> nn.Module:
         return nn.LSTM(4, 2, batch_first=True, bidirectional=True)
@@ -370,8 +390,8 @@ MODULES = tuple(
     for kind in (
         ControlFlow, Buffers, WritesBuffers, UsedTwice, UsedInALoop, Tied, SeveralInputsAndOutputs, FunctionalDropout,
         Nested, OwnNames, Hooked, WeightNorm, CustomFunction, Einsum, InPlace, Slicing, Chunks, OwnAttention,
-        Recurrent, Skips, Fixed, OwnParameters, Norms, OwnDropping, HeldBack, Checkpointed, Typed, Experts,
-        PooledByAttention,
+        RotatedAttention, Recurrent, Skips, Fixed, OwnParameters, Norms, OwnDropping, HeldBack, Checkpointed, Typed,
+        Experts, PooledByAttention,
     )
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from specc.memory.prediction import as_traced, first_difference
 from specc.plan import Plan
 
 from .documents import document
-from .own_modules import Drop
+from .own_modules import Drop, RotatedAttention
 
 IMAGE = (3, 8, 8)
 AVERAGED = ("adaptive_avg_pool", "flatten", "linear")
@@ -196,6 +196,13 @@ def test_maps_that_tokens_are_seen_as_have_their_channels_last() -> None:
     shapes = {node.shape for node in graph_of(Merging()).nodes if len(node.shape) == 2}
     assert shapes == {(64, 8), (16, 8), (16, 32)}
     assert [node.shape for node in graph_of(Merging()).nodes if len(node.shape) == 3] == [(8, 8, 8)]  # of `embed`
+
+
+def test_ops_between_measured_parts_of_one_function_belong_to_them() -> None:
+    """Attention that turns its queries and keys is one part, which is not called after the angles that it reads."""
+    graph = specc.trace(RotatedAttention(), IMAGE).graph
+    names = [node.name for node in graph.nodes]
+    assert names[names.index("body.qkv") : names.index("body.out") + 1] == ["body.qkv", "reshape", "body.out"]
 
 
 def test_a_u_net_of_somebody_else_is_trained_in_blocks_that_several_tensors_cross() -> None:

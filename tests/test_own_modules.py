@@ -66,7 +66,7 @@ def test_blocks_learn_as_in_a_loop_with_detach_at_the_cuts(name: str) -> None:
     assert_blocks_are_detached(session, own, plain, images, at_results(plain, cuts))
 
 
-QUICK = ("WritesBuffers", "UsedTwice", "Tied", "OwnAttention", "Fixed", "Typed", "HeldBack")
+QUICK = ("WritesBuffers", "UsedTwice", "Tied", "OwnAttention", "RotatedAttention", "Fixed", "Typed", "HeldBack")
 
 
 @pytest.mark.parametrize("name", partly(sorted(MODULES), sorted({*MODULES} - {*QUICK})))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from specc.graph.node import Node
@@ -13,6 +14,8 @@ from .calls import Call, Laboratory, Traced
 from .channels import channels_last, folded, signals
 from .regions import Region, region, regions
 from .vocabulary import Candidate, word
+
+CONSTANTS = ("get_attr", "constant")
 
 # calls that put numbers elsewhere and change none
 MOVES = frozenset({
@@ -78,14 +81,31 @@ class _Lowering:
         Modules that learn, each called as a whole, stay apart, as a network may be cut between them.
         """
         made = {each.region.output.name: each for each in chosen}
-        for name, each in list(made.items()):
-            readers = [d for d in made.values() if name in d.region.inputs] if each.op is None else []
-            apart = each.region.learns and any(reader.region.learns for reader in readers)
-            if len(readers) == 1 and readers[0].op is None and not apart:
-                del made[name]
-                readers[0].region = region(self.calls, readers[0].region.output.name, made.keys())
-                readers[0].op = self._word(readers[0].region)
+        while sum(self._joins(made, name) for name in list(made)):
+            pass  # two readers of a value may be one by now
         return list(made.values())
+
+    def _joins(self, made: dict[str, _Chosen], name: str) -> bool:
+        """Whether it has joined its reader."""
+        each = made[name]
+        readers = [d for d in made.values() if name in d.region.inputs]
+        if len(readers) != 1 or readers[0].op is not None or not self._belongs(made, each, readers[0]):
+            return False
+        del made[name]
+        readers[0].region = region(self.calls, readers[0].region.output.name, made.keys())
+        readers[0].op = self._word(readers[0].region)
+        return True
+
+    def _belongs(self, made: Mapping[str, _Chosen], each: _Chosen, reader: _Chosen) -> bool:
+        """Whether a value is one of those inside of a part: an op is where it is between others of the same code."""
+        if each.op is None:
+            return not (each.region.learns and reader.region.learns)
+        found = each.region
+        shapes = tuple(map(self.shape, found.inputs))
+        if found.output.scope != reader.region.output.scope or each.op.parameters(*shapes):
+            return False
+        sources = [made.get(source) for source in found.inputs]
+        return all(one is not None and one.op is None and not one.region.learns for one in sources)
 
     def _node(self, each: _Chosen) -> Node:
         found, op = each.region, each.op
@@ -104,7 +124,8 @@ class _Lowering:
 
     def _name(self, found: Region, op: Op) -> str:
         """The module's or attribute's own name, so that tensors are called as in torchvision."""
-        owners = [call.path for call in found.calls if call.path]
+        measured = isinstance(op, Opaque) and not op.weights  # and not called after a constant that it happens to read
+        owners = [call.path for call in found.calls if call.path and not (measured and call.what in CONSTANTS)]
         name = owners[0] if len(owners) == 1 else _function(found.output)
         tensors = [f"{found.root}.{tensor}".lstrip(".") for tensor in op.parameters(*map(self.shape, found.inputs))]
         if isinstance(op, Opaque) and op.weights:
