@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
+from typing import Any
 
 _imported: dict[
     str, dict[str, ModuleType]
@@ -26,11 +29,14 @@ def beside(path: str) -> Iterator[None]:
     others = _stood_aside(folder)
     for name, module in _imported.setdefault(folder, {}).items():
         sys.modules.setdefault(name, module)
-    count = len(sys.modules)
+    count, finder = len(sys.modules), _Finder(folder)
     sys.path.insert(0, folder)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
+        with suppress(ValueError):
+            sys.meta_path.remove(finder)
         with suppress(ValueError):  # whoever wrote the file may have removed it
             sys.path.remove(folder)
         if others or len(sys.modules) != count:  # the same is asked for every sample of a data set
@@ -39,6 +45,51 @@ def beside(path: str) -> Iterator[None]:
             if _lies_in(name, others):
                 sys.modules.pop(name, None)
         sys.modules.update(others)
+
+
+def importing(module: ModuleType, path: str) -> None:
+    """Have whatever code of a module imports found beside a file, whenever it is run: a forward may import as well.
+
+    An import that stands in a function asks the builtins of its module, which are its own from now on.
+    """
+    place = os.path.abspath(path)
+
+    def found(*args: Any, **kwargs: Any) -> ModuleType:
+        with beside(place):
+            return builtins.__import__(*args, **kwargs)
+
+    vars(module)["__builtins__"] = {**vars(builtins), "__import__": found}
+
+
+class _Loader(SourceFileLoader):
+    """Of a file that lies in a folder, and imports what lies there too."""
+
+    def __init__(self, name: str, path: str, folder: str) -> None:
+        super().__init__(name, path)
+        self.folder = folder
+
+    def exec_module(self, module: ModuleType) -> None:
+        importing(module, os.path.join(self.folder, "any.py"))
+        super().exec_module(module)
+
+
+class _Finder:
+    """Finds what lies in a folder before anything else does."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        """How to import it; None where it lies elsewhere."""
+        top = os.path.join(self.folder, name.partition(".")[0]) + os.sep
+        mine = path is None or any(f"{each}{os.sep}".startswith(top) for each in path)
+        if not mine or name in sys.builtin_module_names:
+            return None
+        found = PathFinder.find_spec(name, [self.folder] if path is None else path, target)
+        if found is None or found.origin is None or type(found.loader) is not SourceFileLoader:
+            return None
+        found.loader = _Loader(name, found.origin, self.folder)
+        return found
 
 
 def forget(path: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TypeVar
 
-from .neighbours import beside, forget
+from .neighbours import beside, forget, importing
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ def module_of(path: str, digest: str) -> ModuleType:
         assert found is not None
         assert found.loader is not None
         sys.modules[name] = made = importlib.util.module_from_spec(found)
+        importing(made, path)
         try:
             with beside(path):
                 found.loader.exec_module(made)

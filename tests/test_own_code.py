@@ -102,10 +102,10 @@ def folders(tmp_path: Path) -> Iterator[dict[str, Any]]:
     for folder in ("one", "two"):
         (tmp_path / folder / "inner_specc_test").mkdir(parents=True)
         (tmp_path / folder / "inner_specc_test" / "__init__.py").write_text("from .deep import DEEP\n")
-        (tmp_path / folder / "inner_specc_test" / "deep.py").write_text(f"DEEP = {folder!r}\n")
+        (tmp_path / folder / "inner_specc_test" / "deep.py").write_text(f"DEEP = {folder!r}\n{LATE}")
         (tmp_path / folder / "beside_specc_test.py").write_text(f"from inner_specc_test import DEEP as WHOSE\n{LATE}")
         (tmp_path / folder / "late_specc_test.py").write_text(f"WHOSE = {folder!r}\n")
-        (tmp_path / folder / "nets.py").write_text("import beside_specc_test as own\n")
+        (tmp_path / folder / "nets.py").write_text(f"import beside_specc_test as own\n{LATE}")
     yield {name: module_of(file := str(tmp_path / name / "nets.py"), digest_of(file)) for name in ("one", "two")}
     for name in set(sys.modules) - known:
         if "specc_test" in name:
@@ -117,6 +117,11 @@ def late():
     import late_specc_test
     import inner_specc_test.deep as deep
     return late_specc_test.WHOSE + deep.DEEP
+
+
+def inner():
+    import inner_specc_test.deep as deep
+    return deep
 """
 
 
@@ -132,6 +137,15 @@ def test_files_of_the_same_names_in_two_folders_are_each_their_own(folders: dict
         return [others, folders["one"].own.late()]
 
     assert called(folders["one"].__file__, "nested", nested) == ["twotwo", "oneone"]
+
+
+def test_a_function_imports_what_lies_beside_its_own_file_whoever_calls_it(folders: dict[str, Any]) -> None:
+    """As a forward is called: by somebody who knows nothing of files."""
+    before = list(sys.path), list(sys.meta_path)
+    for name in ("one", "two", "two", "one"):
+        assert [each.late() for each in (folders[name], folders[name].own)] == [name * 2] * 2
+        assert folders[name].own.inner().late() == name * 2, "within a package too"
+    assert (sys.path, sys.meta_path) == before
 
 
 def test_what_lies_beside_a_file_that_has_changed_is_imported_anew(folders: dict[str, Any]) -> None:

@@ -65,6 +65,11 @@ MUTANTS = [
            "scaled gradients are handed over", "test_wrapping.py::test_gradients_that_fp16_scales_are_not_left_to_anybody"),
     mutant("runtime/neighbours.py", "        sys.modules.setdefault(name, module)", "        pass", "neighbours are lost",
            f"{CODE}::test_files_of_the_same_names_in_two_folders_are_each_their_own"),
+    mutant("runtime/own_code.py", "        importing(made, path)", "        pass", "a forward imports nothing",
+           f"{CODE}::test_a_function_imports_what_lies_beside_its_own_file_whoever_calls_it"),
+    mutant("runtime/neighbours.py", "        importing(module, os.path.join(self.folder, \"any.py\"))", "        pass",
+           "what a neighbour calls imports nothing",
+           f"{CODE}::test_a_function_imports_what_lies_beside_its_own_file_whoever_calls_it"),
     mutant("runtime/own_code.py", "            forget(path)", "            pass", "neighbours stay what they were",
            f"{CODE}::test_what_lies_beside_a_file_that_has_changed_is_imported_anew"),
     # weights
