@@ -38,6 +38,8 @@ ONCE = (
     "pytest",
     "hypothesis",
     "specc.cli",
+    "networkx",
+    "ruamel.yaml",
     "runtime.run.launch",
     "runtime.distributed.launcher",
 )  # optimizers ask for dynamo

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..graph.graph import Node
-from ..graph.ops import Conv, ConvTranspose, Order
+from ..graph.ops import Conv, ConvTranspose, Op, Order
 from ..graph.ops.base import without_gaps
+from ..graph.ops.footprint import Footprint
 from . import measured
 from .autograd import Engine, Function, Gradient, Value, dense
 from .storage import GRADIENT, Allocator, Storage
@@ -47,10 +48,13 @@ class Operation(Function):
         self.node, self.rows = node, inputs[0].rows
         self.computed = 0  # bytes of one number of the op's own arithmetic
         self.exchange = node.op.exchange(node.in_shapes, costs.copies) if costs.copies > 1 else None
-        low, widths = costs.low < 4, tuple(value.storage.width for value in inputs)
-        wanted, trained = [value.graph is not None for value in inputs], any(value.graph for value in parameters)
-        self.footprint = node.op.footprint(low, widths, tuple(wanted), trained)  # of an op whose memory was measured
-        self.alone = node.op.footprint(low, widths, (False,) * len(inputs), False)  # and where it keeps nothing
+        self.footprint: Footprint | None = None  # of an op whose memory was measured
+        self.alone: Footprint | None = None  # and where it keeps nothing
+        if type(node.op).footprint is not Op.footprint:  # of hardly any, and there are hundreds of thousands
+            low, widths = costs.low < 4, tuple(value.storage.width for value in inputs)
+            wanted, trained = [value.graph is not None for value in inputs], any(value.graph for value in parameters)
+            self.footprint = node.op.footprint(low, widths, tuple(wanted), trained)
+            self.alone = node.op.footprint(low, widths, (False,) * len(inputs), False)
 
     @property
     def keeps_anything(self) -> bool:
