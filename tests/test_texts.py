@@ -65,6 +65,7 @@ def test_what_makes_no_sense_for_texts_is_said_at_its_place(name: str) -> None:
     assert found[0].span is not None
 
 
+NO_PICTURE = "a decoder restores images, and the tokens of a text are no pixels"
 SPOKEN: dict[str, tuple[list[str], str]] = {
     "rates": (["fit", "spec.yaml", "--budget", "8MiB", "--rivals", "--device-profile", "rtx3090"], "texts/s"),
     "FLOPs": (["compare", "spec.yaml", "again.yaml", "--device-profile", "rtx3090"], "GFLOPs a text"),
@@ -88,7 +89,7 @@ def test_texts_are_never_called_images(name: str, tmp_path: Path) -> None:
     done = specc(*words, cwd=tmp_path)
     said = done.stdout + done.stderr
     assert says in said, said
-    assert "image" not in said
+    assert "image" not in said.replace(NO_PICTURE, "")
 
 
 def test_made_up_texts_have_the_tokens_of_a_vocabulary_and_padding_behind() -> None:

@@ -56,7 +56,7 @@ MUTANTS = [
     mutant("runtime/trace/recorder.py", '        self.recording.trail.append((path, "is done"))\n', "",
            "whoever calls what is done in evaluation only decides",
            f"{LAYERS}::test_what_is_something_else_in_training_is_one_node_and_whoever_calls_it_is_taken_apart"),
-    mutant("runtime/trace/lowering.py", "apart = each.region.learns and", "apart = False and", "all that is opaque is one",
+    mutant("runtime/trace/lowering.py", "(each.region.learns and reader.region.learns)", "False", "all that is opaque is one",
            f"{LAYERS}::test_whoever_calls_something_in_training_only_is_one_node"),
     mutant("runtime/trace/channels.py", "seen = {name: {True} for name in _seen_as_tokens(calls, maps)}",
            "seen: dict[str, set[bool]] = {}", "maps of tokens have their channels first",
