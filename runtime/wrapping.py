@@ -45,6 +45,8 @@ def wrap(
     shape of one sample, or several of these for a module of several inputs, as `specc.trace` takes them: only needed
     where the spec names no data. `leaf` is for `specc.trace`. Raises `RunError` where it cannot be trained in place.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"what is wrapped is a torch.nn.Module, and not a `{type(module).__name__}`")
     first = next(module.parameters(), None)
     if first is None:
         raise RunError("the module has no parameters, so there is nothing to train")

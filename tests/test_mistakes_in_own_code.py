@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from runtime.data.own.samples import SampleError, sample_of
 from runtime.own_code import CodeError, called, module_of
 from runtime.trace.laboratory import trace
 from runtime.trace.networks import make
@@ -18,6 +20,8 @@ from specc.graph.problems import BackboneError, Problem
 from specc.graph.traced import tracing
 from specc.pipeline import CHECKS, run_passes
 from specc.system.own_code import digest_of
+from specc.tasks.inputs import Part
+from specc.tasks.own.facts import Facts, OwnDataError
 
 from .documents import document, spec_of
 
@@ -168,3 +172,13 @@ def test_blocks_that_end_in_what_does_no_work_are_counted_as_others_are(nets: Pa
     splits = Splits(run_passes(spec, CHECKS), spec.config)
     rows = [row for row in map(splits.best, (1, 2, 3)) if row is not None]
     assert [row.relative_flops >= 1 for row in rows] == [True] * 3
+
+
+def test_samples_of_other_kinds_are_told_who_takes_them() -> None:
+    texts = Facts((24,), "floats", (), True, 8, parts=(Part("", (12,), "int64"), Part("mask", (12,), "int64")))
+    with pytest.raises(OwnDataError, match=r"is several inputs, .*, and the task learns of a text alone") as caught:
+        texts.resolved("module", "class", "int64")
+    assert "`task: classification`" in caught.value.help[0]
+    with pytest.raises(SampleError, match="has an image of 1×4×4×4 numbers") as volume:
+        sample_of((torch.rand(1, 4, 4, 4), 0))
+    assert "`runtime.wrap`" in volume.value.help[-1]

@@ -87,6 +87,15 @@ def test_what_cannot_be_traced_is_named_with_its_line_and_a_way_out(name: str) -
     assert "`leaf: [...]`" in " ".join(found.help)
 
 
+def test_a_leaf_that_is_no_way_out_is_offered_no_more() -> None:
+    spec = document(**parts("PicksNumbers"))
+    spec["backbone"]["leaf"] = ["body.1"]
+    (found,) = check_text(json.dumps(spec)).diagnostics
+    assert found.code == "SPC308"
+    assert "`body.1` is one node already" in found.help[0]
+    assert "`leaf: [...]`" not in " ".join(found.help)
+
+
 def test_a_norm_that_averages_over_all_batches_is_refused_by_what_it_is() -> None:
     body = nn.ModuleDict(
         {"bn": nn.BatchNorm2d(3, momentum=None), "other": nn.BatchNorm2d(3, track_running_stats=False)}

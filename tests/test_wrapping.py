@@ -312,3 +312,31 @@ def test_what_accelerate_makes_of_the_optimizers_steps_in_their_place(tmp_path: 
         if folder is None:
             accelerator.save_state(tmp_path / "saved")
     assert_same(again, plain)
+
+
+# ------------------------------------------------------------------------------------------------ batches of others
+
+
+@pytest.mark.parametrize(("images", "labels", "said"), [
+    (torch.rand(4, 3, 8, 8), torch.arange(4), "shape 4×3×8×8, and the plan is for samples of 1×8×8"),
+    (torch.rand(4, 1, 16, 16), torch.arange(4), "shape 4×1×16×16, and the plan is for samples of 1×8×8"),
+    (torch.rand(1, 8, 8), torch.arange(1), "shape 1×8×8, and the plan is for samples of 1×8×8"),
+    (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4), "the batch is uint8"),
+    (torch.rand(4, 1, 8, 8), torch.arange(3), "the batch has 4 samples, and there are 3 labels"),
+    (torch.rand(4, 1, 8, 8), torch.arange(4) + 1, "a label is 4, and labels are 0 to 3"),
+    (torch.rand(4, 1, 8, 8), torch.arange(4) - 1, "a label is -1, and labels are 0 to 3"),
+    (torch.rand(4, 1, 8, 8), torch.rand(4), "labels are float32"),
+], ids=["channels", "size", "one sample", "bytes", "few labels", "class too many", "no class", "floats"])  # fmt: skip
+def test_a_batch_that_was_not_planned_for_is_refused(images: Tensor, labels: Tensor, said: str) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4))
+    local = runtime.wrap(net, {"data": {"batch_size": 4}, "split": {"blocks": 1}}, example=(1, 8, 8))
+    before = [each.clone() for each in net.parameters()]
+    with pytest.raises(RunError) as caught:
+        local.training_step(images, labels)
+    assert said in str(caught.value)
+    assert all(map(torch.equal, net.parameters(), before))
+
+
+def test_what_cannot_be_wrapped_is_said_to_be_that() -> None:
+    with pytest.raises(TypeError, match="not a `function`"):
+        runtime.wrap(lambda: None, {}, example=(1, 8, 8))  # type: ignore[arg-type]

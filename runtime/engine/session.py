@@ -20,7 +20,7 @@ from .clipping import clip
 from .compiling import compile_networks
 from .executor import Answer, Executor, total_loss
 from .graphs import CudaGraphs, Graphed
-from .inputs import Inputs, as_tensor, check_exact
+from .inputs import Inputs, as_tensor, check_exact, check_labels
 from .machine import TorchMachine
 from .model import Model
 from .optimizers import make_optimizer
@@ -136,6 +136,8 @@ class Session:
         With several devices these are this copy's part of a batch of `samples`; a later stage is given none.
         """
         batch = None if images is None else self._placed(images)
+        if batch is not None and labels is not None:
+            check_labels(self.plan, labels, len(batch))
         labels = None if labels is None else labels.to(self.device)
         if self.graphed is None or not update or batch is None or labels is None:
             step = self._computed(batch, labels, samples, update=update)

@@ -78,7 +78,12 @@ def _add(source: Source, network: nn.Module, leaves: set[str], module: str, why:
         )
         return
     where = f"`{module}` of `{source.name}`" if module else f"`{source.name}`"
-    raise _problem(source, f"cannot trace {where}: {why}")
+    held = next((leaf for leaf in source.leaves if f"{module}.".startswith(f"{leaf}.")), "")
+    help = (
+        f"`{held}` is one node already, whose results still may not depend in size on numbers, nor be decided by them",
+        "do the same for all numbers, and choose afterwards: `torch.where(mask, a, b)`, a weighted sum",
+    ) * bool(held)  # fmt: skip
+    raise _problem(source, f"cannot trace {where}: {why}", help)
 
 
 def _check_norms(source: Source, network: nn.Module) -> None:

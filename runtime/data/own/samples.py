@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specc.tasks.own.facts import LOOP
+
 from .several import Inputs, NoInputs, are_several, beside_a_text, inputs_of
 
 _IMAGES = ("image", "images", "img", "pixel_values", "x", "input", "inputs", "input_ids", "tokens")
@@ -92,7 +94,8 @@ def _with_channels(image: Tensor) -> Tensor:
         return image[None]
     if image.dim() != 3:
         what = f"has an image of {'×'.join(map(str, image.shape)) or 'no'} numbers"
-        raise SampleError(what, "a tensor is (channels, height, width), or (height, width) in grey")
+        more = LOOP if image.dim() == 4 else ()
+        raise SampleError(what, "a tensor is (channels, height, width), or (height, width) in grey", *more)
     return image
 
 

@@ -13,6 +13,7 @@ Numbers = Literal["bytes", "floats", "tokens"]
 MODULE, GIVEN = "module", "given"  # what such data sets are called in a spec: of a file, or handed over from Python
 OWN = (MODULE, GIVEN)
 _HALF = 0.5
+LOOP = ("signals and volumes of your own are trained in a loop of your own: `runtime.wrap`",)
 _TAKEN = {
     "class": "the number of a class", "multi_label": "a 0 or a 1 for every class",
     "map": "the number of a class for every pixel, height × width",
@@ -76,6 +77,11 @@ class Facts:
 
         Bytes are scaled to 0..1 and normalised; other numbers are taken as they are, unless the spec says how.
         """
+        if input == "int64" and self.parts:
+            what = f"the first sample is several inputs, {told(self.parts)}, and the task learns of a text alone"
+            help = ("`task: classification` learns one class of several inputs",
+                    "or give the tokens alone: a mask follows from the padding")  # fmt: skip
+            raise OwnDataError(what, help, "SPC606")
         if input != self.holds:
             text = input != "int64"
             said, wants = ("a text, whole numbers along one axis", "images") if text else ("no text", "texts")
@@ -92,7 +98,9 @@ class Facts:
             sizes = " and of ".join("×".join(map(str, size)) for size in (self.shape[1:], self.truth))
             raise OwnDataError(f"the first sample has an image and a mask of {sizes} pixels")
         if input != "int64" and isinstance(size := options["image_size"], list) and len(size) != 2:
-            raise OwnDataError(f"`image_size` has {len(size)} numbers, and the first image has a height and a width")
+            raise OwnDataError(
+                f"`image_size` has {len(size)} numbers, and the first image has a height and a width", LOOP
+            )
         found = self._info(name, target, options["classes"]).resolved(target=target, input=input, **options)
         return replace(found, validation_size=self.validation_size, own_numbers=self.pixels == "floats")
 
