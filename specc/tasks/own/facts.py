@@ -79,9 +79,9 @@ class Facts:
         """
         if input == "int64" and self.parts:
             what = f"the first sample is several inputs, {told(self.parts)}, and the task learns of a text alone"
-            help = ("`task: classification` learns one class of several inputs",
-                    "or give the tokens alone: a mask follows from the padding")  # fmt: skip
-            raise OwnDataError(what, help, "SPC606")
+            others = ("`task: classification` learns one class of several inputs",
+                      "or give the tokens alone: a mask follows from the padding")  # fmt: skip
+            raise OwnDataError(what, others, "SPC606")
         if input != self.holds:
             text = input != "int64"
             said, wants = ("a text, whole numbers along one axis", "images") if text else ("no text", "texts")
