@@ -110,7 +110,10 @@ def ours(graph: BackboneGraph, state: dict[str, Tensor]) -> GraphModule:
     with torch.no_grad():
         for key, tensor in tensors.items():
             assert tensor.shape == state[key].shape
-            tensor.copy_(state[key])
+            if isinstance(tensor, nn.Parameter):
+                tensor.data = state[key]  # the same numbers: of the largest models a copy takes most of a gigabyte
+            else:
+                tensor.copy_(state[key])
     for part in module.modules():
         if hasattr(part, "p"):
             part.p = 0.0
