@@ -23,7 +23,7 @@ MUTANTS = [
     mutant("specc/plan/fingerprint.py", "path: os.path.basename(path)", "path: path", "a fingerprint knows a folder",
            f"{CODE}::test_plans_of_the_same_code_are_alike_wherever_it_lies"),
     mutant("runtime/own_code.py", "        with beside(path):\n            return call()", "        return call()",
-           "a function finds nothing beside it", f"{CODE}::test_a_function_may_import_what_lies_beside_it_when_it_is_called"),
+           "what imports by a name finds nothing", f"{CODE}::test_files_of_the_same_names_in_two_folders_are_each_their_own"),
     mutant("runtime/trace/records.py", "type(module).__name__ in HELD or ", "", "a loop's modules are one layer",
            "test_foreign.py::test_blocks_of_an_own_network_learn_as_in_a_loop_with_detach_at_the_cut"),
     # what heads read
