@@ -293,6 +293,13 @@ class Fixed(Net):
         return nn.Sequential(conv(4, 4).requires_grad_(False), nn.BatchNorm2d(4), conv(4, 4))
 
 
+class Sloped(Net):
+    """With activations that learn."""
+
+    def make(self) -> nn.Module:
+        return nn.Sequential(conv(4, 4), nn.PReLU(4, init=0.1), conv(4, 4), nn.PReLU())
+
+
 class OwnParameters(Net):
     def make(self) -> nn.Module:
         self.gates = nn.ParameterList([nn.Parameter(torch.zeros(4, 1, 1)), nn.Parameter(torch.ones(()))])
@@ -391,7 +398,7 @@ MODULES = tuple(
         ControlFlow, Buffers, WritesBuffers, UsedTwice, UsedInALoop, Tied, SeveralInputsAndOutputs, FunctionalDropout,
         Nested, OwnNames, Hooked, WeightNorm, CustomFunction, Einsum, InPlace, Slicing, Chunks, OwnAttention,
         RotatedAttention, Recurrent, Skips, Fixed, OwnParameters, Norms, OwnDropping, HeldBack, Checkpointed, Typed,
-        Experts, PooledByAttention,
+        Experts, PooledByAttention, Sloped,
     )
 )  # fmt: skip
 

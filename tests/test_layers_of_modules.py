@@ -205,6 +205,20 @@ def test_ops_between_measured_parts_of_one_function_belong_to_them() -> None:
     assert names[names.index("body.qkv") : names.index("body.out") + 1] == ["body.qkv", "reshape", "body.out"]
 
 
+class Slopes(nn.Sequential):
+    def __init__(self, act: type[nn.Module], *wide: int) -> None:
+        body = [[nn.Conv2d(3 if i == 0 else 4, 4, 3, padding=1), act(*wide)] for i in range(6)]
+        super().__init__(*(each for pair in body for each in pair), nn.Flatten(), nn.Linear(256, 4))
+
+
+@pytest.mark.parametrize("wide", [(), (4,)])
+def test_an_activation_that_learns_stays_with_its_convolution_as_others_do(wide: tuple[int, ...]) -> None:
+    learnt, fixed = specc.trace(Slopes(nn.PReLU, *wide), IMAGE).graph, specc.trace(Slopes(nn.ReLU), IMAGE).graph
+    assert {node.op.name for node in learnt.nodes} == {"conv", "prelu", "flatten", "linear"}
+    assert [layer.name for layer in learnt.layers] == [layer.name for layer in fixed.layers]
+    assert learnt.narrow_cuts == fixed.narrow_cuts
+
+
 def test_a_u_net_of_somebody_else_is_trained_in_blocks_that_several_tensors_cross() -> None:
     module = UNet()
     plan = plan_of(module, split={"after": ["d1", "d2", "d3", "u2"], "read": {"d2": "d2"}})

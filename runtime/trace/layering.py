@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from specc.graph.choices import completes
 from specc.graph.graph import INPUT, BackboneGraph, Layer, Node
 from specc.graph.ops import Add, ClassToken, Concat, DType, PositionEmbedding, Shape
+from specc.graph.ops.activation import Elementwise
 from specc.graph.ops.normalization import Normalization
 from specc.graph.ops.opaque import Opaque
 from specc.graph.problems import Path
@@ -17,6 +18,7 @@ from specc.graph.problems import Path
 from .regions import common
 
 NUMBER = re.compile(r"_\d+$")  # of another part that would have the same name
+LIGHT = Normalization | Elementwise | ClassToken | PositionEmbedding
 MOST = 4  # a module with more runs of weights than this is a list of layers, not a layer
 
 
@@ -108,8 +110,8 @@ def _child(name: str, around: str) -> str:
 
 
 def _weighty(node: Node) -> bool:
-    """Whether the node does the work of a layer; norms and embeddings go along with another one."""
-    return bool(node.parameters) and not isinstance(node.op, Normalization | ClassToken | PositionEmbedding)
+    """Whether the node does the work of a layer; norms, activations and embeddings go along with another one."""
+    return bool(node.parameters) and not isinstance(node.op, LIGHT)
 
 
 def _path(run: Sequence[Node]) -> str:

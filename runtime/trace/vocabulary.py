@@ -38,6 +38,11 @@ class Candidate:
         """The module's attributes."""
         return self.call.options
 
+    @property
+    def attributes(self) -> list[Call]:
+        """What it reads of a module."""
+        return [call for call in self.region.calls if call.what == "get_attr"]
+
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """An argument of the call."""
         return self.call.argument(position, name, default)
@@ -64,22 +69,16 @@ def word(part: Candidate) -> Op | None:
     if any(call.what not in FREE and call is not part.call for call in part.region.calls):
         return _composite(part)
     found = RULES.get(part.call.what)
-    return found(part) if found and not _attributes(part) else _with_attribute(part)
+    return found(part) if found and not part.attributes else _with_attribute(part)
 
 
 FREE = frozenset({"get_attr", "expand"})  # what may stand beside the one call that an op is
 
 
-def _attributes(part: Candidate) -> list[Call]:
-    return [call for call in part.region.calls if call.what == "get_attr"]
-
-
 def _one(value: Any) -> Any:
     """One number where height and width are the same."""
-    if isinstance(value, (list, tuple)):
-        value = tuple(value)
-        return value[0] if len(set(value)) == 1 else value
-    return value
+    sizes = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
 _SIMPLE: dict[str, Op] = {
@@ -93,14 +92,16 @@ def _elementwise(part: Candidate) -> Op | None:
     return next(op for name, op in _SIMPLE.items() if name.lower() == part.call.what.lower())
 
 
-@rule("GELU")
-def _gelu(part: Candidate) -> Op | None:
-    return ops.Gelu(part.option["approximate"])
+@rule("GELU", "LeakyReLU")
+def _curve(part: Candidate) -> Op | None:
+    o = part.option
+    return ops.Gelu(o["approximate"]) if "approximate" in o else ops.LeakyRelu(float(o["negative_slope"]))
 
 
-@rule("LeakyReLU")
-def _leaky_relu(part: Candidate) -> Op | None:
-    return ops.LeakyRelu(float(part.option["negative_slope"]))
+@rule("PReLU")
+def _prelu(part: Candidate) -> Op | None:
+    one = part.option["num_parameters"] == 1
+    return ops.Prelu("one" if one else "channels") if one or (is_grid(part.shape) and not part.last) else None
 
 
 @rule("Conv2d", "Conv3d")
@@ -180,8 +181,7 @@ def _window(part: Candidate, get: Callable[[str, int, Any], Any]) -> dict[str, A
 @rule(*(f"{name}{axes}d" for name in ("AdaptiveAvgPool", "adaptive_avg_pool") for axes in (1, 2, 3)))
 def _adaptive_avg_pool(part: Candidate) -> Op | None:
     size = part.option["output_size"] if part.call.path else part.argument(1, "output_size")
-    each = [size] * len(part.call.shape[1:]) if isinstance(size, int) else list(size)
-    each = [1, *each] if part.signal else each
+    each = [1] * part.signal + ([size] * len(part.call.shape[1:]) if isinstance(size, int) else list(size))
     return ops.AdaptiveAvgPool(_one(each)) if is_grid(part.shape) and None not in each else None
 
 
@@ -264,7 +264,7 @@ def _select_token(part: Candidate) -> Op | None:
 
 def _with_attribute(part: Candidate) -> Op | None:
     """An op whose one tensor is an attribute of a module: what a transformer learns beside its modules."""
-    attributes = _attributes(part)
+    attributes = part.attributes
     if part.call.what == "layer_norm":
         return _functional_layer_norm(part, [call.path for call in attributes])
     if len(attributes) != 1 or len(part.shapes) != 1:
