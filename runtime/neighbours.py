@@ -11,9 +11,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
-_imported: dict[
-    str, dict[str, ModuleType]
-] = {}  # by folder and name, also while another folder's stands in their place
+# by folder and name, also while another folder's stands in their place
+_imported: dict[str, dict[str, ModuleType]] = {}
 
 
 @contextmanager

@@ -83,7 +83,8 @@ def test_every_test_of_this_file_is_named_on_the_page() -> None:
 # ------------------------------------------------------------------------------------------- the source
 
 EXECUTING = {"exec", "__import__", "system", "popen", "execv", "fork", "run_path", "load_module", "exec_module"}
-OWN_CODE = {"runtime/own_code.py"}  # of the user, who has said so: `tests/test_foreign.py`, `tests/test_own_data.py`
+# of the user, who has said so: `tests/test_foreign.py`, `tests/test_own_data.py`; and what that imports from beside it
+OWN_CODE = {"runtime/own_code.py", "runtime/neighbours.py"}
 PROCESSES = {
     "runtime/memory/apart.py",
     "specc/comparing/crew.py",
